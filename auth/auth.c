@@ -1,0 +1,132 @@
+/*
+ * auth.c - who may log in: asks the configured back ends in order.
+ * Runs in: keeper, as root. Trusts: nothing in the user name and the password,
+ * and no back end's word on root.
+ */
+#include "auth/auth.h"
+
+#include <string.h>
+
+#include "auth/passwd_records.h"
+
+static const struct auth_backend *const backends[] = {
+	&auth_passwd_file,
+	&auth_pam,
+};
+
+/* Checked in place of an empty password, so that refusing one takes the time that a wrong one takes. */
+static const char STAND_IN[] = "\x01";
+
+const struct auth_backend *auth_backend_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++)
+		if (strcmp(backends[i]->name, name) == 0)
+			return backends[i];
+	return NULL;
+}
+
+/* The i-th configured back end. 1, 0 behind the last, -1 for a name that there is not. */
+static int configured(const struct auth_settings *settings, size_t i, const struct auth_backend **backend_r, struct why *why_r)
+{
+	if (i >= AUTH_BACKENDS_MAX || settings->backends[i] == NULL)
+		return i > 0 ? 0 : why_set(why_r, REASON_AUTH_SETUP, 0, "backends is empty: nobody can log in");
+	*backend_r = auth_backend_find(settings->backends[i]);
+	if (*backend_r == NULL)
+		return why_set(why_r, REASON_AUTH_SETUP, 0, "there is no back end called %.32s", settings->backends[i]);
+	return 1;
+}
+
+static void spend_all(const struct auth_settings *settings, const struct secret *password)
+{
+	const struct auth_backend *backend;
+	struct why unused;
+	for (size_t i = 0; configured(settings, i, &backend, &unused) > 0; i++)
+		if (backend->spend != NULL)
+			backend->spend(settings, password);
+}
+
+static enum auth_verdict ask(const struct auth_settings *settings, const struct auth_request *request,
+                             struct identity *identity_r, struct why *why_r)
+{
+	const struct auth_backend *backend;
+	bool askable = user_name_ok(request->user, strlen(request->user));
+	size_t i = 0;
+	int more;
+
+	while ((more = configured(settings, i++, &backend, why_r)) > 0) {
+		enum auth_verdict verdict = askable ? backend->verify(settings, request, identity_r, why_r) : AUTH_NOT_HERE;
+		if (verdict != AUTH_NOT_HERE)
+			return verdict;
+	}
+	if (more < 0)
+		return AUTH_FAILED;
+	spend_all(settings, request->password);
+	(void)why_set(why_r, REASON_USER_UNKNOWN, 0, "no back end knows the user");
+	return AUTH_NOT_HERE;
+}
+
+/*
+ * What no back end may decide. Not "proven" for a uid that is refused: the answer
+ * must not tell a guesser that he has found root's password.
+ */
+static int admit(const struct auth_settings *settings, const struct auth_request *request, const struct identity *identity,
+                 struct why *why_r)
+{
+	if (identity->uid == 0 || identity->uid == (uid_t)-1)
+		return why_set(why_r, REASON_UID_REFUSED, 0, "uid %d is never let in", (int)identity->uid);
+	if (identity->uid < settings->minimum_uid)
+		return why_set(why_r, REASON_UID_REFUSED, 0, "uid %u is under minimum_uid %u", (unsigned)identity->uid,
+		               (unsigned)settings->minimum_uid);
+	if (strcmp(identity->user, request->user) != 0)
+		return why_set(why_r, REASON_AUTH_TEMPORARY, 0, "the back end answered for another user");
+	return 0;
+}
+
+int auth_verify(const struct auth_settings *settings, const struct auth_request *request,
+                struct identity *identity_r, bool *proven_r, struct why *why_r)
+{
+	struct secret stand_in = { .len = 0 };
+	struct auth_request asked = *request;
+	bool is_empty = request->password->len == 0;
+	int result = -1;
+
+	*proven_r = false;
+	memset(identity_r, 0, sizeof *identity_r);
+	if (is_empty) {
+		(void)secret_set(&stand_in, STAND_IN, strlen(STAND_IN));
+		asked.password = &stand_in;
+	}
+	enum auth_verdict verdict = ask(settings, &asked, identity_r, why_r);
+	if (is_empty && verdict != AUTH_FAILED)
+		(void)why_set(why_r, REASON_PASSWORD_EMPTY, 0, "empty password");
+	else if (verdict == AUTH_ACCEPTED)
+		result = admit(settings, request, identity_r, why_r);
+	else
+		*proven_r = verdict == AUTH_BARRED;
+	if (result < 0)
+		memset(identity_r, 0, sizeof *identity_r);
+	return result;
+}
+
+int auth_known(const struct auth_settings *settings, const char *user, struct why *why_r)
+{
+	const struct auth_backend *backend;
+	struct identity identity;
+	struct why trouble = { .reason = REASON_NONE };
+	size_t i = 0;
+	int more;
+
+	while ((more = configured(settings, i++, &backend, why_r)) > 0) {
+		enum auth_verdict verdict = user_name_ok(user, strlen(user)) ? backend->lookup(settings, user, &identity, why_r)
+			: AUTH_NOT_HERE;
+		if (verdict == AUTH_ACCEPTED)
+			return 1;
+		if (verdict == AUTH_FAILED)
+			trouble = *why_r;
+	}
+	if (more == 0 && trouble.reason != REASON_NONE) {
+		*why_r = trouble;
+		more = -1;
+	}
+	return more;
+}

@@ -1,0 +1,179 @@
+/*
+ * hash_cost.c - which kinds of hash there are, and what one verification costs.
+ * Runs in: keeper, as root; postern passwd. Trusts: nothing in the hash.
+ *
+ * The cost is read from the text before any library sees it: a record with eight
+ * gibibytes in it must not take the host down at its owner's next login.
+ */
+#include "auth/hash_cost.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "auth/hash.h"
+#include "base/number.h"
+
+static const char MALFORMED[] = "is malformed";
+static const char TOO_DEAR[] = "costs more than one login may cost";
+static const char ALPHABET[] = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+enum {
+	KIB_PER_MIB = 1024,
+	KIB_MAX = HASH_MEMORY_MIB_MAX * KIB_PER_MIB,
+	CODED_SMALL = 47,        /* yescrypt: numbers up to this take one character */
+	LOG2_MAX = 30,
+	SCRYPT_BLOCK = 128,      /* octets of memory are 128 * r * N */
+	SCRYPT_PARALLEL_MAX = 4,
+	SCRYPT_DIGITS = 5,       /* characters of r and of p */
+	BSDI_DIGITS = 4,
+	SHA_ROUNDS_DEFAULT = 5000,
+	DES_LENGTH = 13,
+};
+
+/* The number in front of the character `end` at *p; *p goes behind it. */
+static bool take_number(const char **p, const char *name, char end, uint64_t max, uint64_t *value_r)
+{
+	size_t name_len = strlen(name);
+	if (strncmp(*p, name, name_len) != 0)
+		return false;
+	const char *digits = *p + name_len;
+	const char *stop = strchr(digits, end);
+	if (stop == NULL || parse_number(digits, (size_t)(stop - digits), 0, max, value_r) < 0)
+		return false;
+	*p = stop + 1;
+	return true;
+}
+
+/* crypt(5)'s digits, the lowest first; advances *p. */
+static bool take_coded(const char **p, size_t digits, uint64_t *value_r)
+{
+	uint64_t value = 0;
+	for (size_t i = 0; i < digits; i++) {
+		const char *at = (*p)[i] == '\0' ? NULL : strchr(ALPHABET, (*p)[i]);
+		if (at == NULL)
+			return false;
+		value |= (uint64_t)(at - ALPHABET) << (6 * i);
+	}
+	*p += digits;
+	*value_r = value;
+	return true;
+}
+
+static const char *bound_argon2(const char *rest, char *cost_r, size_t size)
+{
+	uint64_t version, kib, ops, lanes;
+	if (!take_number(&rest, "v=", '$', UINT32_MAX, &version) || !take_number(&rest, "m=", ',', UINT32_MAX, &kib)
+	    || !take_number(&rest, "t=", ',', UINT32_MAX, &ops) || !take_number(&rest, "p=", '$', UINT32_MAX, &lanes))
+		return MALFORMED;
+	(void)snprintf(cost_r, size, "%.5g MiB, %u passes", (double)kib / KIB_PER_MIB, (unsigned)ops);
+	return kib > KIB_MAX || ops > HASH_OPS_MAX || lanes > HASH_LANES_MAX ? TOO_DEAR : NULL;
+}
+
+static const char *bound_memory(uint64_t log2_n, uint64_t r, char *cost_r, size_t size)
+{
+	if (log2_n > LOG2_MAX)
+		return TOO_DEAR;
+	uint64_t kib = ((SCRYPT_BLOCK * r) << log2_n) / 1024;
+	(void)snprintf(cost_r, size, "%.5g MiB", (double)kib / KIB_PER_MIB);
+	return kib > KIB_MAX ? TOO_DEAR : NULL;
+}
+
+/* Flavour, N and r in a character each. More parameters cannot be judged, and no tool writes them. */
+static const char *bound_yescrypt(const char *rest, char *cost_r, size_t size)
+{
+	uint64_t flavour, log2_n, r;
+	if (!take_coded(&rest, 1, &flavour) || !take_coded(&rest, 1, &log2_n) || !take_coded(&rest, 1, &r))
+		return MALFORMED;
+	if (*rest != '$' || flavour > CODED_SMALL || log2_n > CODED_SMALL || r > CODED_SMALL)
+		return "has unusual parameters, whose cost is not known";
+	return bound_memory(log2_n + 1, r + 1, cost_r, size);
+}
+
+static const char *bound_scrypt(const char *rest, char *cost_r, size_t size)
+{
+	uint64_t log2_n, r, p;
+	if (!take_coded(&rest, 1, &log2_n) || !take_coded(&rest, SCRYPT_DIGITS, &r) || !take_coded(&rest, SCRYPT_DIGITS, &p))
+		return MALFORMED;
+	return p > SCRYPT_PARALLEL_MAX ? TOO_DEAR : bound_memory(log2_n, r, cost_r, size);
+}
+
+static const char *bound_bcrypt(const char *rest, char *cost_r, size_t size)
+{
+	uint64_t cost;
+	if (!take_number(&rest, "", '$', UINT32_MAX, &cost))
+		return MALFORMED;
+	(void)snprintf(cost_r, size, "cost %u", (unsigned)cost);
+	return cost > HASH_BCRYPT_COST_MAX ? TOO_DEAR : NULL;
+}
+
+static const char *bound_rounds(uint64_t rounds, char *cost_r, size_t size)
+{
+	(void)snprintf(cost_r, size, "%llu rounds", (unsigned long long)rounds);
+	return rounds > HASH_ROUNDS_MAX ? TOO_DEAR : NULL;
+}
+
+static const char *bound_sha(const char *rest, char *cost_r, size_t size)
+{
+	uint64_t rounds = SHA_ROUNDS_DEFAULT;
+	if (strncmp(rest, "rounds=", strlen("rounds=")) == 0 && !take_number(&rest, "rounds=", '$', UINT64_MAX, &rounds))
+		return MALFORMED;
+	return bound_rounds(rounds, cost_r, size);
+}
+
+static const char *bound_sha1(const char *rest, char *cost_r, size_t size)
+{
+	uint64_t rounds;
+	return take_number(&rest, "", '$', UINT64_MAX, &rounds) ? bound_rounds(rounds, cost_r, size) : MALFORMED;
+}
+
+static const char *bound_sunmd5(const char *rest, char *cost_r, size_t size)
+{
+	uint64_t rounds = 0;
+	if (*rest == ',' && !take_number(&rest, ",rounds=", '$', UINT64_MAX, &rounds))
+		return MALFORMED;
+	return bound_rounds(rounds, cost_r, size);
+}
+
+static const char *bound_bsdi(const char *rest, char *cost_r, size_t size)
+{
+	uint64_t rounds;
+	return take_coded(&rest, BSDI_DIGITS, &rounds) ? bound_rounds(rounds, cost_r, size) : MALFORMED;
+}
+
+/* The last row takes what no other took: two characters of salt and eleven of hash, or it is no hash at all. */
+static const char *bound_des(const char *rest, char *cost_r, size_t size)
+{
+	(void)cost_r;
+	(void)size;
+	return strlen(rest) == DES_LENGTH && strspn(rest, ALPHABET) == DES_LENGTH ? NULL
+		: "is of no known kind; is it a plain password?";
+}
+
+static const struct hash_method methods[] = {
+	{ "$argon2id$", "ARGON2ID",      ENGINE_ARGON2, false, bound_argon2 },
+	{ "$argon2i$",  "ARGON2I",       ENGINE_ARGON2, false, bound_argon2 },
+	{ "$y$",        "YESCRYPT",      ENGINE_CRYPT,  false, bound_yescrypt },
+	{ "$gy$",       "GOST-YESCRYPT", ENGINE_CRYPT,  false, bound_yescrypt },
+	{ "$7$",        "SCRYPT",        ENGINE_CRYPT,  false, bound_scrypt },
+	{ "$2a$",       "BLF-CRYPT",     ENGINE_CRYPT,  false, bound_bcrypt },
+	{ "$2b$",       "BLF-CRYPT",     ENGINE_CRYPT,  false, bound_bcrypt },
+	{ "$2y$",       "BLF-CRYPT",     ENGINE_CRYPT,  false, bound_bcrypt },
+	{ "$2x$",       "BLF-CRYPT",     ENGINE_CRYPT,  true,  bound_bcrypt },
+	{ "$6$",        "SHA512-CRYPT",  ENGINE_CRYPT,  false, bound_sha },
+	{ "$5$",        "SHA256-CRYPT",  ENGINE_CRYPT,  false, bound_sha },
+	{ "$sha1$",     "SHA1-CRYPT",    ENGINE_CRYPT,  true,  bound_sha1 },
+	{ "$md5",       "SUN-MD5",       ENGINE_CRYPT,  true,  bound_sunmd5 },
+	{ "$1$",        "MD5-CRYPT",     ENGINE_CRYPT,  true,  NULL },
+	{ "$3$",        "NT",            ENGINE_CRYPT,  true,  NULL },
+	{ "_",          "BSDI-CRYPT",    ENGINE_CRYPT,  true,  bound_bsdi },
+	{ "",           "DES-CRYPT",     ENGINE_CRYPT,  true,  bound_des },
+};
+
+const struct hash_method *hash_method_find(const char *text)
+{
+	for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+		if (strncmp(text, methods[i].prefix, strlen(methods[i].prefix)) == 0)
+			return &methods[i];
+	return NULL;
+}

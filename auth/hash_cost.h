@@ -1,0 +1,28 @@
+/*
+ * hash_cost.h - which kinds of hash there are, and what one verification costs.
+ * Runs in: keeper, as root; postern passwd. Trusts: nothing in the hash.
+ */
+#ifndef POSTERN_HASH_COST_H
+#define POSTERN_HASH_COST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum hash_engine { ENGINE_ARGON2, ENGINE_CRYPT };
+
+struct hash_method {
+	const char *prefix;  /* what the hash begins with */
+	const char *name;
+	enum hash_engine engine;
+	bool weak;
+	/*
+	 * rest: the NUL-terminated hash behind the prefix. Says the cost in words and returns NULL,
+	 * or returns what is wrong. NULL: the cost is fixed.
+	 */
+	const char *(*bound)(const char *rest, char *cost_r, size_t size);
+};
+
+/* The kind of a NUL-terminated hash without {SCHEME}, or NULL. */
+const struct hash_method *hash_method_find(const char *text);
+
+#endif

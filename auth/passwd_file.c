@@ -1,0 +1,189 @@
+/*
+ * passwd_file.c - the back end for users of a passwd file of postern's own.
+ * Runs in: keeper, as root. Trusts: the file, once its mode and owner are checked.
+ *
+ * Whose rights a session gets: the uid and gid of the record. A record without
+ * them belongs to `virtual_user`; with no virtual_user set, to the host's account of
+ * the same name, whose home it then has too unless it names one. All other records
+ * without a home have none: ~ in a maildrop's location cannot be used for them.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "auth/account.h"
+#include "auth/auth.h"
+#include "auth/hash.h"
+#include "auth/passwd_check.h"
+#include "auth/passwd_records.h"
+
+struct found {
+	bool here;
+	unsigned line;
+	struct passwd_record record;
+	const char *problem;         /* the line is malformed */
+};
+
+/* The first record of that name. */
+static struct found find(const struct passwd_image *image, const char *user)
+{
+	struct passwd_lines lines = { .rest = { image->data, image->len } };
+	struct found found = { .here = false };
+	struct text line;
+	while (!found.here && user_name_ok(user, strlen(user)) && passwd_line_next(&lines, &line)) {
+		if (!passwd_line_is_for(line, user))
+			continue;
+		found.here = true;
+		found.line = lines.line;
+		(void)passwd_record_parse(line, &found.record, &found.problem);
+	}
+	return found;
+}
+
+/* Read the file and find the user. AUTH_ACCEPTED here means: there is a good record. The caller frees the image. */
+static enum auth_verdict load(const struct auth_settings *settings, const char *user, struct passwd_image *image_r,
+                              struct found *found_r, struct why *why_r)
+{
+	*found_r = (struct found){ .here = false };
+	if (passwd_image_read(settings->passwd_file, true, image_r, why_r) < 0)
+		return AUTH_FAILED;
+	*found_r = find(image_r, user);
+	if (!found_r->here) {
+		(void)why_set(why_r, REASON_USER_UNKNOWN, 0, "not in passwd file %.100s", settings->passwd_file);
+		return AUTH_NOT_HERE;
+	}
+	if (found_r->problem != NULL) {
+		(void)why_set(why_r, REASON_AUTH_SETUP, 0, "passwd file %.100s line %u: %s", settings->passwd_file, found_r->line,
+		              found_r->problem);
+		return AUTH_FAILED;
+	}
+	return AUTH_ACCEPTED;
+}
+
+/* An account that the record relies on; that there is none is a fault of the set-up. */
+static int take_account(enum auth_verdict looked_up, const struct auth_settings *settings, const struct found *found,
+                        const char *fix, struct why *why_r)
+{
+	if (looked_up == AUTH_ACCEPTED)
+		return 0;
+	if (looked_up == AUTH_FAILED)
+		return -1;
+	struct why inner = *why_r;
+	return why_set(why_r, REASON_AUTH_SETUP, 0, "passwd file %.100s line %u: %.80s; %s", settings->passwd_file, found->line,
+	               inner.text, fix);
+}
+
+static int take_owner(const struct auth_settings *settings, const char *user, const struct found *found,
+                      struct identity *identity_r, struct why *why_r)
+{
+	const struct passwd_record *record = &found->record;
+	bool is_virtual = settings->virtual_user != NULL && settings->virtual_user[0] != '\0';
+	int result = 0;
+
+	identity_r->uid = record->uid;
+	identity_r->gid = record->gid;
+	if (record->has_uid && !record->has_gid)
+		result = take_account(account_by_uid(record->uid, identity_r, why_r), settings, found, "give a gid", why_r);
+	else if (!record->has_uid && is_virtual)
+		result = take_account(account_by_name(settings->virtual_user, identity_r, why_r), settings, found,
+		                      "virtual_user has to exist", why_r);
+	else if (!record->has_uid)
+		result = take_account(account_by_name(user, identity_r, why_r), settings, found,
+		                      "give a uid and gid, or set virtual_user", why_r);
+	if (result == 0 && (record->has_uid || is_virtual))
+		identity_r->home[0] = '\0';
+	return result;
+}
+
+static enum auth_verdict fill_identity(const struct auth_settings *settings, const char *user, const struct found *found,
+                                       struct identity *identity_r, struct why *why_r)
+{
+	memset(identity_r, 0, sizeof *identity_r);
+	if (take_owner(settings, user, found, identity_r, why_r) < 0)
+		return AUTH_FAILED;
+	(void)snprintf(identity_r->user, sizeof identity_r->user, "%s", user);
+	if (found->record.home.len > 0)  /* the parser has bounded it */
+		(void)snprintf(identity_r->home, sizeof identity_r->home, "%.*s", (int)found->record.home.len, found->record.home.p);
+	return AUTH_ACCEPTED;
+}
+
+/* What a wrong password costs in this file: what the first record that can be verified costs. */
+static void spend_like(const struct passwd_image *image, const struct secret *password)
+{
+	struct passwd_lines lines = { .rest = { image->data, image->len } };
+	struct text line;
+	while (passwd_line_next(&lines, &line)) {
+		struct passwd_record record;
+		struct hash_info info;
+		struct why unused;
+		const char *problem;
+		if (passwd_record_parse(line, &record, &problem) != RECORD_GOOD)
+			continue;
+		hash_inspect(record.hash.p, record.hash.len, &info, &unused);
+		if (info.state == HASH_RIGHT) {
+			hash_spend(record.hash.p, record.hash.len, password);
+			return;
+		}
+	}
+	hash_spend(NULL, 0, password);
+}
+
+static const enum auth_verdict verdict_of[] = {
+	[HASH_RIGHT]     = AUTH_ACCEPTED,
+	[HASH_WRONG]     = AUTH_REFUSED,
+	[HASH_LOCKED]    = AUTH_REFUSED,
+	[HASH_UNUSABLE]  = AUTH_FAILED,
+	[HASH_NO_MEMORY] = AUTH_FAILED,
+};
+
+static enum auth_verdict verify(const struct auth_settings *settings, const struct auth_request *request,
+                                struct identity *identity_r, struct why *why_r)
+{
+	struct passwd_image image = { .data = NULL };
+	struct found found;
+	enum auth_verdict verdict = load(settings, request->user, &image, &found, why_r);
+	if (verdict != AUTH_ACCEPTED)
+		goto done;
+
+	struct why inner;
+	enum hash_result result = hash_verify(found.record.hash.p, found.record.hash.len, request->password, &inner);
+	verdict = verdict_of[result];
+	if (result == HASH_LOCKED)
+		spend_like(&image, request->password);
+	if (verdict == AUTH_ACCEPTED)
+		verdict = fill_identity(settings, request->user, &found, identity_r, why_r);
+	else
+		(void)why_set(why_r, inner.reason, 0, "passwd file %.100s line %u: %.140s", settings->passwd_file, found.line, inner.text);
+done:
+	passwd_image_free(&image);
+	return verdict;
+}
+
+static enum auth_verdict lookup(const struct auth_settings *settings, const char *user, struct identity *identity_r,
+                                struct why *why_r)
+{
+	struct passwd_image image = { .data = NULL };
+	struct found found;
+	enum auth_verdict verdict = load(settings, user, &image, &found, why_r);
+	if (verdict == AUTH_ACCEPTED)
+		verdict = fill_identity(settings, user, &found, identity_r, why_r);
+	passwd_image_free(&image);
+	return verdict;
+}
+
+static void spend(const struct auth_settings *settings, const struct secret *password)
+{
+	struct passwd_image image = { .data = NULL };
+	struct why unused;
+	/* Unreadable by now: a default hash is spent, as for an empty file. */
+	(void)passwd_image_read(settings->passwd_file, false, &image, &unused);
+	spend_like(&image, password);
+	passwd_image_free(&image);
+}
+
+const struct auth_backend auth_passwd_file = {
+	.name = "passwd-file",
+	.verify = verify,
+	.lookup = lookup,
+	.spend = spend,
+	.check = passwd_check,
+};

@@ -1,0 +1,18 @@
+/*
+ * number.h - the one number parser.
+ * Runs in: every process. Trusts: nothing in the text.
+ */
+#ifndef POSTERN_NUMBER_H
+#define POSTERN_NUMBER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The len octets at text must be decimal digits only (no sign, no space; at
+ * least one) and the value within min..max. 0 and *value_r set, or -1 and
+ * *value_r untouched.
+ */
+int parse_number(const char *text, size_t len, uint64_t min, uint64_t max, uint64_t *value_r);
+
+#endif

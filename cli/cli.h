@@ -1,0 +1,38 @@
+/*
+ * cli.h - what the subcommands of `postern` share.
+ * Runs in: postern, as whoever called it. Trusts: its caller.
+ */
+#ifndef POSTERN_CLI_H
+#define POSTERN_CLI_H
+
+#include <stddef.h>
+
+#include "base/secret.h"
+
+/* sysexits(3)'s numbers where it has one; 1 is "no" and 2 "cannot tell", as grep(1) has it. */
+enum cli_exit {
+	CLI_OK = 0,
+	CLI_NO = 1,
+	CLI_CANNOT_TELL = 2,
+	CLI_USAGE = 64,
+	CLI_DATA = 65,        /* what was given is not acceptable */
+	CLI_NO_USER = 67,
+	CLI_CANNOT_CREATE = 73,
+	CLI_IO = 74,
+	CLI_TEMPORARY = 75,
+	CLI_CONFIG = 78,
+};
+
+/* "postern: ..." to standard error. */
+void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * A password: asked for without echo when standard input is a terminal (twice if confirm), else
+ * one line of standard input. 0, or an exit code with the complaint made. The caller wipes it.
+ */
+int cli_read_password(const char *user, int confirm, struct secret *password_r);
+
+/* The subcommands; argv[0] is the subcommand's name. Each returns an exit code. */
+int cli_passwd(int argc, char **argv);
+
+#endif

@@ -1,0 +1,65 @@
+/*
+ * postern.c - the postern command: picks the subcommand.
+ * Runs in: postern, as whoever called it. Trusts: its caller.
+ */
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static int help(int argc, char **argv);
+
+static const struct command {
+	const char *name;
+	const char *help;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{ "passwd", "add, change, check and list the users of a passwd file", cli_passwd },
+	{ "help",   "print this list", help },
+};
+
+void cli_complain(const char *format, ...)
+{
+	va_list ap;
+	(void)fputs("postern: ", stderr);
+	va_start(ap, format);
+	(void)vfprintf(stderr, format, ap);
+	va_end(ap);
+	(void)fputc('\n', stderr);
+}
+
+static void usage(FILE *out)
+{
+	(void)fputs("usage: postern COMMAND [ARGUMENTS]\n       postern -V\n\ncommands:\n", out);
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+		(void)fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
+	(void)fputs("\n`postern COMMAND --help` prints the arguments of a command.\n", out);
+}
+
+static int help(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	usage(stdout);
+	return fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		usage(stderr);
+		return CLI_USAGE;
+	}
+	if (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0) {
+		(void)puts("postern " POSTERN_VERSION);
+		return fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+	}
+	if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0)
+		return help(argc, argv);
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	cli_complain("there is no command \"%s\"; `postern help` lists them", argv[1]);
+	return CLI_USAGE;
+}

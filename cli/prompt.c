@@ -1,0 +1,130 @@
+/*
+ * prompt.c - reads a password: from the terminal without echo, or a line of standard input.
+ * Runs in: postern, as whoever called it. Trusts: its caller.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+/* What would leave the terminal without echo if it ended or stopped the program. */
+static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGTSTP, SIGTTIN, SIGTTOU };
+enum { SIGNAL_COUNT = sizeof signals / sizeof signals[0] };
+
+static volatile sig_atomic_t caught;
+
+static void on_signal(int number)
+{
+	caught = number;
+}
+
+static void signals_hold(struct sigaction before[SIGNAL_COUNT])
+{
+	struct sigaction hold = { .sa_handler = on_signal };  /* no SA_RESTART: read(2) has to return */
+	(void)sigemptyset(&hold.sa_mask);
+	caught = 0;
+	for (size_t i = 0; i < SIGNAL_COUNT; i++)
+		(void)sigaction(signals[i], &hold, &before[i]);
+}
+
+static void signals_release(const struct sigaction before[SIGNAL_COUNT])
+{
+	for (size_t i = 0; i < SIGNAL_COUNT; i++)
+		(void)sigaction(signals[i], &before[i], NULL);
+}
+
+enum line_end { LINE_READ, LINE_NONE, LINE_TOO_LONG, LINE_INTERRUPTED, LINE_FAILED };
+
+/*
+ * One line, octet by octet: what follows it on standard input is not ours. A line that is
+ * too long is read to its end, so that the rest of it is not typed at the shell.
+ */
+static enum line_end read_line(struct secret *line_r)
+{
+	size_t len = 0;
+	char octet = '\0';
+	secret_wipe(line_r);
+	for (;;) {
+		ssize_t n = caught != 0 ? -1 : read(STDIN_FILENO, &octet, 1);
+		if (n < 0)
+			return caught != 0 ? LINE_INTERRUPTED : errno == EINTR ? LINE_INTERRUPTED : LINE_FAILED;
+		if (n == 0 && len == 0)
+			return LINE_NONE;
+		if (n == 0 || octet == '\n')
+			break;
+		if (len < PASSWORD_MAX)
+			line_r->text[len] = octet;
+		len++;
+	}
+	if (len > PASSWORD_MAX)
+		return LINE_TOO_LONG;
+	line_r->len = len;
+	return LINE_READ;
+}
+
+/* Ask once. A stop and continue asks again; any other signal is delivered with the echo back on. */
+static enum line_end ask(const char *prompt, const char *user, struct secret *line_r)
+{
+	enum line_end end;
+	int again;
+	do {
+		struct sigaction before[SIGNAL_COUNT];
+		struct termios shown, hidden;
+		if (tcgetattr(STDIN_FILENO, &shown) < 0)
+			return LINE_FAILED;
+		signals_hold(before);
+		hidden = shown;
+		hidden.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
+		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+		(void)fprintf(stderr, "%s for %s: ", prompt, user);
+		end = read_line(line_r);
+		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+		(void)fputc('\n', stderr);
+		signals_release(before);
+		again = end == LINE_INTERRUPTED;
+		if (caught != 0)
+			(void)raise(caught);
+	} while (again);
+	return end;
+}
+
+static int complain(enum line_end end, const struct secret *password)
+{
+	if (end == LINE_READ && password->len > 0 && memchr(password->text, '\0', password->len) == NULL)
+		return CLI_OK;
+	if (end == LINE_FAILED) {
+		cli_complain("cannot read the password: %s", strerror(errno));
+		return CLI_IO;
+	}
+	if (end == LINE_TOO_LONG)
+		cli_complain("the password is longer than %d octets", PASSWORD_MAX);
+	else if (end == LINE_READ && password->len > 0)
+		cli_complain("a password cannot contain a NUL");
+	else
+		cli_complain("the password is empty; nobody can log in with an empty password");
+	return CLI_DATA;
+}
+
+int cli_read_password(const char *user, int confirm, struct secret *password_r)
+{
+	bool is_terminal = isatty(STDIN_FILENO) == 1;
+	struct secret second = { .len = 0 };
+	enum line_end end = is_terminal ? ask("Password", user, password_r) : read_line(password_r);
+	int result = complain(end, password_r);
+	if (result == CLI_OK && is_terminal && confirm) {
+		end = ask("Once more", user, &second);
+		if (end != LINE_READ || second.len != password_r->len || memcmp(second.text, password_r->text, second.len) != 0) {
+			cli_complain("the two do not match; nothing was changed");
+			result = CLI_DATA;
+		}
+	}
+	secret_wipe(&second);
+	if (result != CLI_OK)
+		secret_wipe(password_r);
+	return result;
+}

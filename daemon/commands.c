@@ -1,0 +1,325 @@
+/*
+ * commands.c - the POP3 commands (RFC 1939, 2449, 2595, 5034): the table and a handler each.
+ * Runs in: gate. Trusts: nothing in the arguments beyond what the row's rule checked.
+ */
+#include "daemon/commands.h"
+
+#include <sodium.h>
+#include <string.h>
+#include <strings.h>
+
+static enum outcome say(struct buf *out, enum reply reply, uint64_t n1, uint64_t n2)
+{
+	(void)reply_add(out, reply, &(struct reply_args){ .n = { n1, n2 } });
+	return DONE;
+}
+
+static enum outcome pass_on(struct buf *out, struct pop3_answer *answer)
+{
+	answer->args.text = answer->told;
+	(void)reply_add(out, answer->reply, &answer->args);
+	return DONE;
+}
+
+static uint64_t left_octets(const struct pop3 *p)
+{
+	return p->total - p->marked_octets;
+}
+
+static size_t left_count(const struct pop3 *p)
+{
+	return p->drop.count - p->marked;
+}
+
+/* ---- AUTHORIZATION ---- */
+
+/* Ask the other half, and take what it says. */
+static enum outcome log_in(struct pop3 *p, const char *user, struct secret *password, struct buf *out)
+{
+	struct pop3_answer answer = { .reply = REPLY_NONE };
+	struct pop3_maildrop drop = { .records = NULL };
+	p->host->login(p->host->context, user, password, &drop, &answer);
+	secret_wipe(password);
+	p->user_given = false;
+	if (answer.reply != REPLY_LOGGED_IN) {
+		p->failed_logins++;
+		p->login_over = p->login_over || answer.final;
+		(void)pass_on(out, &answer);
+		return LOGIN_FAILED;
+	}
+	p->drop = drop;
+	p->marked = 0;
+	p->total = p->marked_octets = 0;
+	for (size_t i = 0; i < drop.count; i++)
+		p->total += drop.records[i].octets;
+	(void)say(out, REPLY_LOGGED_IN, drop.count, p->total);
+	return LOGGED_IN;
+}
+
+static enum outcome cmd_user(struct pop3 *p, const struct arguments *a, struct buf *out)
+{
+	if (a->len > USER_NAME_MAX)
+		return say(out, REPLY_NAME_TOO_LONG, USER_NAME_MAX, 0);
+	memcpy(p->user, a->text, a->len);
+	p->user[a->len] = '\0';
+	p->user_given = true;
+	struct pop3_answer answer = { .reply = REPLY_SEND_PASS };
+	if (p->explain)
+		p->host->known(p->host->context, p->user, &answer);
+	if (answer.reply != REPLY_SEND_PASS) {
+		p->user_given = false;
+		p->failed_logins++;
+	}
+	return pass_on(out, &answer);
+}
+
+static enum outcome cmd_pass(struct pop3 *p, const struct arguments *a, struct buf *out)
+{
+	if (!p->user_given)
+		return say(out, REPLY_USER_FIRST, 0, 0);
+	struct secret password;
+	int r = secret_set(&password, a->text, a->len);
+	explicit_bzero(a->text, a->len);
+	if (r != 0) {
+		p->user_given = false;
+		p->failed_logins++;
+		return say(out, REPLY_PASSWORD_TOO_LONG, PASSWORD_MAX, 0);
+	}
+	return log_in(p, p->user, &password, out);
+}
+
+/* RFC 4616: [authorization identity] NUL user NUL password. 0, or -1 when it is not of that form. */
+static int plain_split(const char *plain, size_t size, const char **user_r, const char **password_r, size_t *len_r)
+{
+	const char *end = plain + size;
+	const char *first = memchr(plain, '\0', size);
+	if (first == NULL)
+		return -1;
+	const char *user = first + 1;
+	const char *second = memchr(user, '\0', (size_t)(end - user));
+	if (second == NULL || second == user)
+		return -1;
+	*user_r = user;
+	*password_r = second + 1;
+	*len_r = (size_t)(end - *password_r);
+	return memchr(*password_r, '\0', *len_r) == NULL ? 0 : -1;
+}
+
+static enum outcome sasl_plain(struct pop3 *p, char *text, size_t len, struct buf *out)
+{
+	char plain[RESPONSE_LINE_MAX];
+	size_t size = 0, password_len = 0;
+	const char *user = NULL, *password_text = NULL;
+	struct secret password = { .len = 0 };
+	enum reply refusal = REPLY_NONE;
+	int r = sodium_base642bin((unsigned char *)plain, sizeof plain, text, len, NULL, &size, NULL, sodium_base64_VARIANT_ORIGINAL);
+	explicit_bzero(text, len);
+	if (r != 0)
+		refusal = REPLY_BAD_BASE64;
+	else if (plain_split(plain, size, &user, &password_text, &password_len) != 0)
+		refusal = REPLY_BAD_PLAIN;
+	else if (strlen(user) > USER_NAME_MAX)
+		refusal = REPLY_NAME_TOO_LONG;
+	else if (*plain != '\0' && strcmp(plain, user) != 0)
+		refusal = REPLY_OTHER_IDENTITY;
+	else if (secret_set(&password, password_text, password_len) != 0)
+		refusal = REPLY_PASSWORD_TOO_LONG;
+	if (refusal == REPLY_NONE) {
+		enum outcome outcome = log_in(p, user, &password, out);
+		explicit_bzero(plain, sizeof plain);
+		return outcome;
+	}
+	explicit_bzero(plain, sizeof plain);
+	p->failed_logins++;
+	return say(out, refusal, refusal == REPLY_NAME_TOO_LONG ? USER_NAME_MAX : PASSWORD_MAX, 0);
+}
+
+enum outcome command_sasl_response(struct pop3 *p, char *line, size_t len, struct buf *out)
+{
+	if (len == 1 && line[0] == '*')
+		return say(out, REPLY_AUTH_CANCELLED, 0, 0);
+	return sasl_plain(p, line, len, out);
+}
+
+static enum outcome cmd_auth(struct pop3 *p, const struct arguments *a, struct buf *out)
+{
+	static const char plain[] = "PLAIN";
+	if (!a->given || a->len == 0) {
+		(void)reply_add(out, REPLY_MECHANISMS, NULL);
+		(void)buf_add_text(out, pop3_login_admitted(p) ? "PLAIN\r\n.\r\n" : ".\r\n");
+		return DONE;
+	}
+	char *space = memchr(a->text, ' ', a->len);
+	size_t word = space != NULL ? (size_t)(space - a->text) : a->len;
+	if (word != sizeof plain - 1 || strncasecmp(a->text, plain, word) != 0)
+		return say(out, REPLY_MECHANISM_UNKNOWN, 0, 0);
+	if (space == NULL) {
+		(void)buf_add_text(out, "+ \r\n");
+		return RESPONSE_FOLLOWS;
+	}
+	/* RFC 5034 section 4: a lone = is an empty response, which PLAIN does not have. */
+	size_t len = a->len - word - 1;
+	if (len == 1 && space[1] == '=')
+		return say(out, REPLY_BAD_PLAIN, 0, 0);
+	return sasl_plain(p, space + 1, len, out);
+}
+
+static enum outcome cmd_stls(struct pop3 *p, const struct arguments *a, struct buf *out)
+{
+	(void)a;
+	if (p->tls)
+		return say(out, REPLY_TLS_ALREADY, 0, 0);
+	if (!p->tls_offered)
+		return say(out, REPLY_TLS_NOT_OFFERED, 0, 0);
+	/* RFC 2595 section 4: nothing that came in clear may count as said inside TLS (CVE-2011-0411). */
+	if (*p->input_pending) {
+		(void)reply_add(out, REPLY_TLS_PIPELINED, NULL);
+		return TLS_PIPELINED;
+	}
+	(void)reply_add(out, REPLY_BEGIN_TLS, NULL);
+	return TLS_FOLLOWS;
+}
+
+/* ---- both states ---- */
+
+/* RFC 2449 section 6: what holds for this connection now. */
+static enum outcome cmd_capa(struct pop3 *p, const struct arguments *a, struct buf *out)
+{
+	static const char *const always[] = { "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER", "IMPLEMENTATION postern" };
+	(void)a;
+	unsigned when = p->state == POP3_TRANSACTION ? CAPA_AFTER : CAPA_BEFORE;
+	(void)reply_add(out, REPLY_CAPABILITIES, NULL);
+	for (size_t i = 0; i < commands_count; i++) {
+		const struct command *row = &commands[i];
+		if (row->capability == NULL || (row->flags & when) == 0)
+			continue;
+		if ((row->flags & LOGIN) && !pop3_login_admitted(p))
+			continue;
+		if (row->handler == cmd_stls && (p->tls || !p->tls_offered))
+			continue;
+		(void)buf_printf(out, "%s\r\n", row->capability);
+	}
+	for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
+		(void)buf_printf(out, "%s\r\n", always[i]);
+	(void)buf_add_text(out, ".\r\n");
+	return DONE;
+}
+
+static enum outcome cmd_quit(struct pop3 *p, const struct arguments *a, struct buf *out)
+{
+	(void)a;
+	struct pop3_answer answer = { .reply = REPLY_BYE };
+	if (p->state == POP3_TRANSACTION)
+		p->host->commit(p->host->context, &p->drop, p->marked, &answer);
+	(void)pass_on(out, &answer);
+	return QUIT;
+}
+
+/* ---- TRANSACTION ---- */
+
+static enum outcome cmd_stat(struct pop3 *p, const struct arguments *a, struct buf *out)
+{
+	(void)a;
+	return say(out, REPLY_STAT, left_count(p), left_octets(p));
+}
+
+static enum outcome cmd_list(struct pop3 *p, const struct arguments *a, struct buf *out)
+{
+	if (a->given)
+		return say(out, REPLY_LIST_ONE, a->idx + 1, p->drop.records[a->idx].octets);
+	(void)say(out, REPLY_LIST_ALL, left_count(p), left_octets(p));
+	p->listing_uidl = false;
+	return LIST_FOLLOWS;
+}
+
+static enum outcome cmd_uidl(struct pop3 *p, const struct arguments *a, struct buf *out)
+{
+	if (a->given) {
+		(void)reply_add(out, REPLY_UIDL_ONE, &(struct reply_args){ .n = { a->idx + 1 }, .text = p->drop.records[a->idx].uidl });
+		return DONE;
+	}
+	(void)say(out, REPLY_UIDL_ALL, left_count(p), 0);
+	p->listing_uidl = true;
+	return LIST_FOLLOWS;
+}
+
+/* RETR and TOP: open the message before +OK is said. */
+static enum outcome open_message(struct pop3 *p, size_t idx, struct buf *out)
+{
+	struct pop3_answer answer = { .reply = REPLY_NONE };
+	p->send = (struct pop3_send){ .body = { .fd = -1 } };
+	p->host->fetch(p->host->context, idx, &p->send.body, &answer);
+	if (answer.reply != REPLY_MESSAGE)
+		return pass_on(out, &answer);
+	p->send.octets = p->drop.records[idx].octets;
+	return MESSAGE_FOLLOWS;
+}
+
+static enum outcome cmd_retr(struct pop3 *p, const struct arguments *a, struct buf *out)
+{
+	enum outcome outcome = open_message(p, a->idx, out);
+	if (outcome == MESSAGE_FOLLOWS)
+		(void)say(out, REPLY_MESSAGE, p->send.octets, 0);
+	return outcome;
+}
+
+static enum outcome cmd_top(struct pop3 *p, const struct arguments *a, struct buf *out)
+{
+	enum outcome outcome = open_message(p, a->idx, out);
+	if (outcome == MESSAGE_FOLLOWS) {
+		p->send.top = true;
+		p->send.lines = a->lines;
+		(void)say(out, REPLY_TOP, a->idx + 1, a->lines);
+	}
+	return outcome;
+}
+
+static enum outcome cmd_dele(struct pop3 *p, const struct arguments *a, struct buf *out)
+{
+	p->drop.marks[a->idx] = true;
+	p->marked++;
+	p->marked_octets += p->drop.records[a->idx].octets;
+	return say(out, REPLY_MARKED, a->idx + 1, 0);
+}
+
+static enum outcome cmd_rset(struct pop3 *p, const struct arguments *a, struct buf *out)
+{
+	(void)a;
+	memset(p->drop.marks, 0, p->drop.count * sizeof *p->drop.marks);
+	p->marked = 0;
+	p->marked_octets = 0;
+	return say(out, REPLY_RESET, p->drop.count, p->total);
+}
+
+static enum outcome cmd_noop(struct pop3 *p, const struct arguments *a, struct buf *out)
+{
+	(void)p;
+	(void)a;
+	return say(out, REPLY_NOOP, 0, 0);
+}
+
+static enum outcome cmd_last(struct pop3 *p, const struct arguments *a, struct buf *out)
+{
+	(void)p;
+	(void)a;
+	return say(out, REPLY_OBSOLETE, 0, 0);
+}
+
+const struct command commands[] = {
+	{ "CAPA", ANYWHERE,         ARG_NONE,           0,                            NULL,         cmd_capa },
+	{ "USER", IN_AUTHORIZATION, ARG_TEXT,           LOGIN | CAPA_BEFORE,          "USER",       cmd_user },
+	{ "PASS", IN_AUTHORIZATION, ARG_TEXT,           LOGIN | SECRET | MAY_BE_EMPTY, NULL,        cmd_pass },
+	{ "AUTH", IN_AUTHORIZATION, ARG_OPTIONAL_TEXT,  LOGIN | SECRET | CAPA_BEFORE, "SASL PLAIN", cmd_auth },
+	{ "STLS", IN_AUTHORIZATION, ARG_NONE,           CAPA_BEFORE,                  "STLS",       cmd_stls },
+	{ "STAT", IN_TRANSACTION,   ARG_NONE,           0,                            NULL,         cmd_stat },
+	{ "LIST", IN_TRANSACTION,   ARG_OPTIONAL_MSGNO, 0,                            NULL,         cmd_list },
+	{ "UIDL", IN_TRANSACTION,   ARG_OPTIONAL_MSGNO, CAPA_BEFORE | CAPA_AFTER,     "UIDL",       cmd_uidl },
+	{ "RETR", IN_TRANSACTION,   ARG_MSGNO,          0,                            NULL,         cmd_retr },
+	{ "TOP",  IN_TRANSACTION,   ARG_MSGNO_LINES,    CAPA_BEFORE | CAPA_AFTER,     "TOP",        cmd_top },
+	{ "DELE", IN_TRANSACTION,   ARG_MSGNO,          0,                            NULL,         cmd_dele },
+	{ "RSET", IN_TRANSACTION,   ARG_NONE,           0,                            NULL,         cmd_rset },
+	{ "NOOP", IN_TRANSACTION,   ARG_NONE,           0,                            NULL,         cmd_noop },
+	{ "LAST", IN_TRANSACTION,   ARG_NONE,           0,                            NULL,         cmd_last },
+	{ "QUIT", ANYWHERE,         ARG_NONE,           0,                            NULL,         cmd_quit },
+};
+const size_t commands_count = sizeof commands / sizeof commands[0];

@@ -1,0 +1,194 @@
+/*
+ * conn.c - the connection to the client, plain or TLS, with deadlines; watches the keeper meanwhile.
+ * Runs in: gate. Trusts: nothing that comes in.
+ */
+#include "daemon/conn.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/privilege.h"
+#include "daemon/rpc.h"
+#include "daemon/tls.h"
+
+void conn_keeper_speaks(struct conn *c)
+{
+	union rpc_message message;
+	int fd;
+	ssize_t n = rpc_receive(c->keeper, &message, sizeof message, &fd);
+	if (fd >= 0)
+		(void)close(fd);
+	if (n == (ssize_t)sizeof message.stop && message.verb == RPC_STOP)
+		c->stopping = true;
+	else if (n < 0 && errno == EAGAIN)
+		return;
+	else
+		c->keeper_lost = true;
+}
+
+/* Wait until the client's socket is ready for events. While reading, a stop ends the wait; while writing it does not. */
+static enum conn_result wait_for(struct conn *c, short events, long long deadline)
+{
+	for (;;) {
+		if (c->keeper_lost)
+			return CONN_KEEPER_LOST;
+		if (c->stopping && (events & POLLIN))
+			return CONN_STOPPED;
+		long long left = deadline - now_ms();
+		if (left <= 0)
+			return events & POLLOUT ? CONN_STALLED : CONN_TIMEOUT;
+		struct pollfd fds[] = { { .fd = c->fd, .events = events }, { .fd = c->keeper, .events = POLLIN } };
+		int n = poll(fds, 2, left > 3600000 ? 3600000 : (int)left);
+		if (n < 0 && errno != EINTR)
+			fatal("poll");
+		if (n <= 0)
+			continue;
+		if (fds[1].revents != 0)
+			conn_keeper_speaks(c);
+		else if (fds[0].revents != 0)
+			return CONN_OK;
+	}
+}
+
+/* What OpenSSL wants before it goes on; CONN_OK means: try again. */
+static enum conn_result tls_wait(struct conn *c, int result, short wanted, long long deadline)
+{
+	int error = SSL_get_error(c->ssl, result);
+	switch (error) {
+	case SSL_ERROR_WANT_READ:
+		/* While writing, a wait for input counts as the client's stall, not as idle time. */
+		return wait_for(c, wanted == POLLOUT ? POLLIN | POLLOUT : POLLIN, deadline);
+	case SSL_ERROR_WANT_WRITE:
+		return wait_for(c, POLLOUT, deadline);
+	case SSL_ERROR_ZERO_RETURN:
+		return CONN_CLOSED;
+	default:
+		c->problem = error == SSL_ERROR_SSL ? tls_error() : "connection closed within TLS";
+		ERR_clear_error();
+		return CONN_BROKEN;
+	}
+}
+
+enum conn_result conn_read(struct conn *c)
+{
+	size_t room;
+	char *to = line_room(&c->in, &room);
+	for (;;) {
+		enum conn_result r;
+		if (c->ssl != NULL) {
+			int n = SSL_read(c->ssl, to, (int)room);
+			if (n > 0) {
+				line_filled(&c->in, (size_t)n);
+				return CONN_OK;
+			}
+			r = tls_wait(c, n, POLLIN, c->deadline);
+		} else {
+			r = wait_for(c, POLLIN, c->deadline);
+			ssize_t n = r == CONN_OK ? read(c->fd, to, room) : -1;
+			if (n > 0) {
+				line_filled(&c->in, (size_t)n);
+				return CONN_OK;
+			}
+			if (r == CONN_OK && n == 0)
+				return CONN_CLOSED;
+			if (r == CONN_OK && errno != EAGAIN && errno != EINTR) {
+				c->problem = strerror(errno);
+				return CONN_BROKEN;
+			}
+		}
+		if (r != CONN_OK)
+			return r;
+	}
+}
+
+enum conn_result conn_write(struct conn *c, const void *octets, size_t len)
+{
+	const char *at = octets;
+	long long deadline = 0;
+	while (len > 0) {
+		ssize_t n = c->ssl != NULL ? SSL_write(c->ssl, at, len > INT_MAX ? INT_MAX : (int)len)
+		                           : send(c->fd, at, len, MSG_NOSIGNAL);
+		if (n > 0) {
+			at += n;
+			len -= (size_t)n;
+			deadline = 0;
+			continue;
+		}
+		if (c->ssl == NULL && errno == EINTR)
+			continue;
+		if (c->ssl == NULL && errno != EAGAIN) {
+			c->problem = strerror(errno);
+			return errno == EPIPE || errno == ECONNRESET ? CONN_CLOSED : CONN_BROKEN;
+		}
+		if (deadline == 0)
+			deadline = now_ms() + 1000LL * WRITE_STALL_SECONDS;
+		enum conn_result r = c->ssl != NULL ? tls_wait(c, (int)n, POLLOUT, deadline) : wait_for(c, POLLOUT, deadline);
+		if (r != CONN_OK)
+			return r;
+	}
+	return CONN_OK;
+}
+
+enum conn_result conn_flush(struct conn *c)
+{
+	enum conn_result r = conn_write(c, c->out.p, c->out.len);
+	c->out.len = 0;
+	return r;
+}
+
+enum conn_result conn_start_tls(struct conn *c, SSL_CTX *context)
+{
+	ERR_clear_error();
+	c->ssl = SSL_new(context);
+	if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1) {
+		c->problem = tls_error();
+		return CONN_BROKEN;
+	}
+	for (;;) {
+		int n = SSL_accept(c->ssl);
+		if (n == 1)
+			return CONN_OK;
+		enum conn_result r = tls_wait(c, n, POLLIN, c->deadline);
+		if (r != CONN_OK)
+			return r;
+	}
+}
+
+/* Throw away what the client still sends, until it closes, or the time or the patience is over. */
+static void drain(int fd)
+{
+	char waste[4096];
+	long long end = now_ms() + LINGER_MS;
+	size_t total = 0;
+	while (total < LINGER_OCTETS) {
+		long long left = end - now_ms();
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		if (left <= 0 || poll(&p, 1, (int)left) <= 0)
+			return;
+		ssize_t n = read(fd, waste, sizeof waste);
+		if (n <= 0)
+			return;
+		total += (size_t)n;
+	}
+}
+
+void conn_close(struct conn *c, bool linger)
+{
+	if (c->ssl != NULL && SSL_is_init_finished(c->ssl)) {
+		ERR_clear_error();
+		(void)SSL_shutdown(c->ssl);
+	}
+	if (linger) {
+		(void)shutdown(c->fd, SHUT_WR);
+		drain(c->fd);
+	}
+	SSL_free(c->ssl);
+	c->ssl = NULL;
+	(void)close(c->fd);
+	c->fd = -1;
+}

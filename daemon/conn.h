@@ -1,0 +1,66 @@
+/*
+ * conn.h - the connection to the client, plain or TLS, with deadlines; watches the keeper meanwhile.
+ * Runs in: gate. Trusts: nothing that comes in.
+ */
+#ifndef POSTERN_CONN_H
+#define POSTERN_CONN_H
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "daemon/line.h"
+
+enum {
+	CONN_OUT = 16384,             /* answers are gathered up to this before they are sent */
+	WRITE_STALL_SECONDS = 120,    /* a client that takes nothing for so long is gone */
+	LINGER_MS = 2000,             /* how long a client may take to read our last words */
+	LINGER_OCTETS = 4 * 1024 * 1024, /* and how much of what it sends meanwhile is thrown away */
+};
+
+enum conn_result {
+	CONN_OK,
+	CONN_CLOSED,      /* the client closed, or half-closed */
+	CONN_BROKEN,      /* the network or TLS gave up; see .problem */
+	CONN_TIMEOUT,     /* the deadline passed */
+	CONN_STALLED,     /* the client takes nothing */
+	CONN_STOPPED,     /* the server stops */
+	CONN_KEEPER_LOST, /* the other half is gone */
+	CONN_UNREADABLE,  /* not the connection: the message cannot be read to its end; see .problem */
+};
+
+struct conn {
+	int fd;                 /* non-blocking; owned */
+	int keeper;             /* the RPC socket; borrowed */
+	SSL *ssl;               /* NULL in clear; owned */
+	long long deadline;     /* for input, on now_ms()'s clock */
+	bool stopping;          /* RPC_STOP came */
+	bool keeper_lost;
+	const char *problem;    /* why CONN_BROKEN, for the log */
+	struct buf out;
+	char out_storage[CONN_OUT];
+	struct line_reader in;
+};
+
+/* Read what there is into c->in, waiting until c->deadline. CONN_OK: at least one octet more. */
+enum conn_result conn_read(struct conn *c);
+
+/* Send len octets, all of them. */
+enum conn_result conn_write(struct conn *c, const void *octets, size_t len);
+
+/* Send what is gathered in c->out. */
+enum conn_result conn_flush(struct conn *c);
+
+/* The server's side of a TLS handshake, within c->deadline. c->ssl is set even when it fails. */
+enum conn_result conn_start_tls(struct conn *c, SSL_CTX *context);
+
+/* A message from the keeper while none was asked for: sets .stopping or .keeper_lost. */
+void conn_keeper_speaks(struct conn *c);
+
+/*
+ * Say goodbye to TLS and close. linger: give the client time to read our last words even though it may still
+ * be sending (a close with unread input would throw them away).
+ */
+void conn_close(struct conn *c, bool linger);
+
+#endif

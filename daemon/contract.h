@@ -1,0 +1,46 @@
+/*
+ * contract.h - what the master says to keepers and to the nursery, and the nursery to the master:
+ * fixed-size messages over SOCK_SEQPACKET pairs (rpc_send(), rpc_receive()).
+ * Runs in: master, keeper, nursery. Trusts: the master is trusted; the nursery is not by the master,
+ * beyond what a worker that dies could do too.
+ */
+#ifndef POSTERN_CONTRACT_H
+#define POSTERN_CONTRACT_H
+
+#include <stdint.h>
+#include <sys/socket.h>
+
+enum {
+	/* Where the nursery's program finds its descriptors after exec. */
+	NURSERY_CHANNEL_FD = 3,
+	NURSERY_SETTINGS_FD = 4,  /* a memfd with struct settings */
+	NURSERY_TEXT_MAX = 512,
+	SERVER_NAME_MAX = 64,
+};
+
+/* Master to keeper. The channel's end of file means: the master is gone, or this worker is not needed. */
+enum job_verb { JOB_SERVE = 1, JOB_STOP };
+
+struct job {
+	uint32_t verb;
+	uint32_t tls;             /* JOB_SERVE: TLS from the start; the connection comes with it */
+	struct sockaddr_storage peer;
+};
+
+/* Master to nursery: fork a gate; its socket comes with it. */
+struct nursery_order {
+	uint64_t worker;          /* the master's number for the worker */
+};
+
+/* Nursery to master. */
+enum nursery_verb { NURSERY_READY = 1, NURSERY_FAILED, NURSERY_GATE_DIED };
+
+struct nursery_report {
+	uint32_t verb;
+	int32_t signal;           /* NURSERY_GATE_DIED: what killed it, or 0 and the exit status */
+	int32_t status;
+	uint64_t worker;
+	char text[NURSERY_TEXT_MAX]; /* NURSERY_FAILED: what is wrong and what to do */
+};
+
+#endif

@@ -1,0 +1,349 @@
+/*
+ * gate.c - one connection from greeting to goodbye: joins the protocol (pop3.c) to the
+ * connection (conn.c) and to the keeper (rpc.c).
+ * Runs in: gate, as the gate's user. Trusts: the keeper; nothing from the client.
+ */
+#include "daemon/gate.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/conn.h"
+#include "daemon/log.h"
+#include "daemon/message.h"
+#include "daemon/pop3.h"
+#include "daemon/privilege.h"
+#include "daemon/rpc.h"
+
+struct gate {
+	const struct settings *settings;
+	SSL_CTX *context;
+	struct conn conn;
+	struct pop3 pop3;
+	struct rpc_bye bye;
+	unsigned known_asked;
+	long long login_deadline;
+	bool input_pending;
+};
+
+/* ---- asking the keeper ---- */
+
+/* Wait for the answer to what was asked; a stop that comes first is remembered. 0, or -1 when the keeper is gone. */
+static int await_answer(struct gate *g, struct rpc_answer *answer_r, int *fd_r)
+{
+	union rpc_message message;
+	for (;;) {
+		struct pollfd p = { .fd = g->conn.keeper, .events = POLLIN };
+		if (poll(&p, 1, -1) < 0 && errno != EINTR)
+			fatal("poll");
+		ssize_t n = rpc_receive(g->conn.keeper, &message, sizeof message, fd_r);
+		if (n < 0 && errno == EAGAIN)
+			continue;
+		if (n == (ssize_t)sizeof *answer_r) {
+			*answer_r = message.answer;
+			answer_r->told[sizeof answer_r->told - 1] = '\0';
+			return 0;
+		}
+		if (*fd_r >= 0)
+			(void)close(*fd_r);
+		*fd_r = -1;
+		if (n != (ssize_t)sizeof message.stop || message.verb != RPC_STOP) {
+			g->conn.keeper_lost = true;
+			return -1;
+		}
+		g->conn.stopping = true;
+	}
+}
+
+/* Ask, and turn the answer into the protocol's form. */
+static void ask(struct gate *g, const void *request, size_t size, struct rpc_answer *rpc_r, int *fd_r, struct pop3_answer *answer_r)
+{
+	*fd_r = -1;
+	*rpc_r = (struct rpc_answer){ .reply = REPLY_KEEPER_LOST };
+	if (rpc_send(g->conn.keeper, request, size, -1) != 0 || await_answer(g, rpc_r, fd_r) != 0) {
+		g->conn.keeper_lost = true;
+		rpc_r->final = 1;
+	}
+	*answer_r = (struct pop3_answer){ .reply = rpc_r->reply < REPLY_COUNT ? (enum reply)rpc_r->reply : REPLY_KEEPER_LOST,
+	                                  .final = rpc_r->final != 0 };
+	memcpy(answer_r->args.n, rpc_r->n, sizeof answer_r->args.n);
+	memcpy(answer_r->told, rpc_r->told, sizeof answer_r->told);
+}
+
+/* The snapshot as an array, and a mark for each message. */
+static void take_snapshot(int fd, size_t count, struct pop3_maildrop *drop_r)
+{
+	struct stat st;
+	size_t size = count * sizeof *drop_r->records;
+	*drop_r = (struct pop3_maildrop){ .count = count };
+	if (count == 0)
+		return;
+	if (fstat(fd, &st) != 0 || (size_t)st.st_size < size)
+		panic("snapshot of %zu messages is too short", count);
+	drop_r->records = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+	drop_r->marks = calloc(count, sizeof *drop_r->marks);
+	if (drop_r->records == MAP_FAILED || drop_r->marks == NULL)
+		fatal("no memory for a list of %zu messages", count);
+}
+
+static void host_login(void *context, const char *user, const struct secret *password, struct pop3_maildrop *drop_r,
+                       struct pop3_answer *answer_r)
+{
+	struct gate *g = context;
+	struct rpc_answer rpc;
+	int fd;
+	struct rpc_auth request = { .verb = RPC_AUTH, .tls = g->bye.tls, .password = *password };
+	memcpy(request.user, user, strlen(user) + 1);
+	ask(g, &request, sizeof request, &rpc, &fd, answer_r);
+	explicit_bzero(&request, sizeof request);
+	if (answer_r->reply == REPLY_LOGGED_IN)
+		take_snapshot(fd, rpc.count, drop_r);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+static void host_known(void *context, const char *user, struct pop3_answer *answer_r)
+{
+	struct gate *g = context;
+	struct rpc_answer rpc;
+	int fd;
+	struct rpc_user request = { .verb = RPC_KNOWN };
+	if (g->known_asked++ >= RPC_KNOWN_MOST)
+		return;
+	memcpy(request.user, user, strlen(user) + 1);
+	ask(g, &request, sizeof request, &rpc, &fd, answer_r);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+static void host_fetch(void *context, size_t idx, struct message_body *body_r, struct pop3_answer *answer_r)
+{
+	struct gate *g = context;
+	struct rpc_answer rpc;
+	struct rpc_fetch request = { .verb = RPC_FETCH, .idx = (uint32_t)idx };
+	ask(g, &request, sizeof request, &rpc, &body_r->fd, answer_r);
+	if (answer_r->reply == REPLY_MESSAGE && body_r->fd < 0)
+		panic("a message without a descriptor");
+	body_r->offset = rpc.offset;
+	body_r->length = rpc.length;
+}
+
+/* Send the marks in runs of RPC_MARKS; runs without a mark are left out. */
+static int send_marks(struct gate *g, const struct pop3_maildrop *drop)
+{
+	for (size_t first = 0; first < drop->count; first += RPC_MARKS) {
+		struct rpc_mark request = { .verb = RPC_MARK, .first = (uint32_t)first };
+		bool any = false;
+		for (size_t i = 0; i < RPC_MARKS && first + i < drop->count; i++) {
+			request.count++;
+			if (drop->marks[first + i]) {
+				request.bits[i / 8] |= (uint8_t)(1u << (i % 8));
+				any = true;
+			}
+		}
+		if (any && rpc_send(g->conn.keeper, &request, sizeof request, -1) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void host_commit(void *context, const struct pop3_maildrop *drop, size_t marked, struct pop3_answer *answer_r)
+{
+	struct gate *g = context;
+	struct rpc_answer rpc;
+	int fd;
+	struct rpc_commit request = { .verb = RPC_COMMIT, .marked = (uint32_t)marked };
+	if (send_marks(g, drop) != 0)
+		g->conn.keeper_lost = true; /* ask() finds the same and says so */
+	ask(g, &request, sizeof request, &rpc, &fd, answer_r);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+/* ---- the session ---- */
+
+static enum session_end end_of_connection(enum conn_result r, bool logged_in)
+{
+	switch (r) {
+	case CONN_OK:
+	case CONN_CLOSED: return END_PEER_CLOSED;
+	case CONN_BROKEN: return END_PEER_ERROR;
+	case CONN_TIMEOUT: return logged_in ? END_IDLE : END_LOGIN_TIMEOUT;
+	case CONN_STALLED: return END_STALLED;
+	case CONN_STOPPED: return END_STOPPED;
+	case CONN_KEEPER_LOST: return END_KEEPER_LOST;
+	case CONN_UNREADABLE: return END_READ_ERROR;
+	}
+	return END_PEER_ERROR;
+}
+
+static enum session_end end_of_protocol(enum pop3_end end)
+{
+	switch (end) {
+	case POP3_END_QUIT: return END_QUIT;
+	case POP3_END_TOO_MANY_BAD: return END_TOO_MANY_BAD;
+	case POP3_END_TOO_MANY_LOGINS: return END_TOO_MANY_LOGINS;
+	case POP3_END_HTTP: return END_HTTP;
+	case POP3_END_TLS_PIPELINED: return END_TLS_PIPELINED;
+	}
+	return END_QUIT;
+}
+
+/* The last words for an end that is not the client's own; said between two answers only. */
+static void say_why(struct gate *g, enum session_end end)
+{
+	struct reply_args args = { .text = NULL };
+	enum reply reply;
+	switch ((int)end) {
+	case END_LOGIN_TIMEOUT: reply = REPLY_LOGIN_TIMEOUT; args.n[0] = g->settings->login_seconds; break;
+	case END_IDLE: reply = REPLY_IDLE; args.n[0] = g->settings->idle_minutes; break;
+	case END_STOPPED: reply = REPLY_STOPPING; break;
+	case END_KEEPER_LOST: reply = REPLY_KEEPER_LOST; break;
+	default: return;
+	}
+	(void)reply_add(&g->conn.out, reply, &args);
+	(void)conn_flush(&g->conn);
+}
+
+static enum conn_result start_tls(struct gate *g)
+{
+	/* What the client sent in clear is gone before the first octet of TLS is read. */
+	g->conn.in = (struct line_reader){ .start = 0 };
+	enum conn_result r = conn_start_tls(&g->conn, g->context);
+	if (r == CONN_OK)
+		g->bye.tls = (uint32_t)SSL_version(g->conn.ssl);
+	return r;
+}
+
+/* The next line through the protocol, reading as needed. */
+static enum conn_result next_line(struct gate *g, enum pop3_next *next_r)
+{
+	struct conn *c = &g->conn;
+	char *line;
+	size_t len;
+	for (;;) {
+		switch (line_next(&c->in, pop3_line_max(&g->pop3), &line, &len)) {
+		case LINE_WHOLE:
+			g->input_pending = line_pending(&c->in);
+			*next_r = pop3_line(&g->pop3, line, len, &c->out);
+			return CONN_OK;
+		case LINE_TOO_LONG:
+			*next_r = pop3_long_line(&g->pop3, &c->out);
+			return CONN_OK;
+		case LINE_NONE:
+			break;
+		}
+		if (c->in.skipped > LINE_SKIP_MAX) {
+			(void)reply_add(&c->out, REPLY_TOO_MANY_BAD, NULL);
+			g->pop3.end = POP3_END_TOO_MANY_BAD;
+			*next_r = POP3_NEXT_CLOSE;
+			return CONN_OK;
+		}
+		/* Everything that came in is answered: the answers go out in one piece. */
+		enum conn_result r = conn_flush(c);
+		if (r == CONN_OK)
+			r = conn_read(c);
+		if (r != CONN_OK)
+			return r;
+	}
+}
+
+/* Lines until the session is over. *linger_r: our last words may still be on their way. */
+static enum session_end converse(struct gate *g, bool *linger_r)
+{
+	struct conn *c = &g->conn;
+	enum pop3_next next = POP3_NEXT_LINE;
+	enum conn_result r = CONN_OK;
+	for (;;) {
+		bool logged_in = g->pop3.state == POP3_TRANSACTION;
+		bool between_answers = true;
+		c->deadline = logged_in ? now_ms() + 60000LL * (long long)g->settings->idle_minutes : g->login_deadline;
+		if (c->out.cap - c->out.len < POP3_OUT_MIN)
+			r = conn_flush(c);
+		if (r == CONN_OK && next == POP3_NEXT_MORE) {
+			next = pop3_more(&g->pop3, &c->out);
+			between_answers = next != POP3_NEXT_MORE;
+		} else if (r == CONN_OK) {
+			r = next_line(g, &next);
+		}
+		if (r == CONN_OK && next == POP3_NEXT_SEND) {
+			bool top = g->pop3.send.top;
+			r = message_send(c, &g->pop3.send, &g->bye.octets);
+			between_answers = r == CONN_OK;
+			if (r == CONN_OK && !top)
+				g->bye.fetched++;
+			next = POP3_NEXT_LINE;
+		} else if (r == CONN_OK && next == POP3_NEXT_TLS) {
+			r = conn_flush(c);
+			if (r == CONN_OK && (r = start_tls(g)) != CONN_OK)
+				return r == CONN_KEEPER_LOST || r == CONN_STOPPED ? end_of_connection(r, false) : END_TLS_FAILED;
+			pop3_tls_started(&g->pop3);
+			next = POP3_NEXT_LINE;
+		} else if (r == CONN_OK && next == POP3_NEXT_CLOSE) {
+			enum session_end end = end_of_protocol(g->pop3.end);
+			(void)conn_flush(c);
+			*linger_r = end != END_QUIT;
+			return c->keeper_lost ? END_KEEPER_LOST : end;
+		}
+		if (r == CONN_OK && c->keeper_lost)
+			r = CONN_KEEPER_LOST;
+		if (r != CONN_OK) {
+			enum session_end end = end_of_connection(r, logged_in);
+			if (between_answers)
+				say_why(g, end);
+			*linger_r = between_answers && end != END_PEER_CLOSED && end != END_PEER_ERROR;
+			return end;
+		}
+	}
+}
+
+/* The connection that the keeper hands over, or the end of the process when none will come. */
+static void receive_hello(struct gate *g, struct rpc_hello *hello_r)
+{
+	union rpc_message message;
+	int fd;
+	ssize_t n = rpc_receive(g->conn.keeper, &message, sizeof message, &fd);
+	if (n <= 0)
+		leave(EXIT_GOOD); /* the worker was not needed */
+	if (n != (ssize_t)sizeof *hello_r || message.verb != RPC_HELLO || fd < 0)
+		panic("the keeper's first message is no HELLO");
+	*hello_r = message.hello;
+	g->conn.fd = fd;
+}
+
+void gate_serve(int keeper, SSL_CTX *context, const struct settings *settings)
+{
+	static struct gate gate;
+	struct gate *g = &gate;
+	static const struct pop3_host host = { host_login, host_known, host_fetch, host_commit, &gate };
+	struct rpc_hello hello;
+	bool linger = false;
+	*g = (struct gate){ .settings = settings, .context = context, .bye = { .verb = RPC_BYE } };
+	g->conn.keeper = keeper;
+	g->conn.out = BUF_OVER(g->conn.out_storage);
+	receive_hello(g, &hello);
+	g->login_deadline = g->conn.deadline = now_ms() + 1000LL * (long long)settings->login_seconds;
+	g->pop3 = (struct pop3){ .host = &host, .tls = hello.tls != 0, .tls_offered = context != NULL,
+	                         .plaintext_admitted = policy_admits(settings->plaintext_login, &hello.peer),
+	                         .explain = policy_admits(settings->explain_failures, &hello.peer),
+	                         .input_pending = &g->input_pending, .login_tries = (unsigned)settings->login_tries };
+	enum session_end end = END_TLS_FAILED;
+	enum conn_result r = hello.tls != 0 ? start_tls(g) : CONN_OK;
+	if (r == CONN_OK) {
+		pop3_greet(&g->pop3, &g->conn.out);
+		end = converse(g, &linger);
+	}
+	g->bye.end = end;
+	g->bye.marked = (uint32_t)g->pop3.marked;
+	if (g->conn.problem != NULL)
+		(void)strncpy(g->bye.detail, g->conn.problem, sizeof g->bye.detail - 1);
+	/* The last word to the keeper comes first: it lets go of the maildrop while the client reads on. */
+	(void)rpc_send(keeper, &g->bye, sizeof g->bye, -1);
+	conn_close(&g->conn, linger);
+	leave(EXIT_GOOD);
+}

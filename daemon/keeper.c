@@ -1,0 +1,121 @@
+/*
+ * keeper.c - the half of a worker that holds rights: takes the connection from the master,
+ * hands it to its gate, and does what the gate may ask for.
+ * Runs in: keeper, as root until the login (session.c: become_owner()), then as the mail's owner.
+ * Trusts: the master; nothing from the gate.
+ */
+#include "daemon/keeper.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/contract.h"
+#include "daemon/log.h"
+#include "daemon/privilege.h"
+#include "daemon/rpc.h"
+#include "daemon/session.h"
+
+/* A verb's handler; the message has been checked against its row. */
+static void (*const handlers[RPC_VERBS])(struct session *, const union rpc_message *) = {
+	[RPC_KNOWN] = session_known,
+	[RPC_AUTH] = session_auth,
+	[RPC_FETCH] = session_fetch,
+	[RPC_MARK] = session_mark,
+	[RPC_COMMIT] = session_commit,
+	[RPC_BYE] = session_bye,
+};
+
+/* The gate may be hostile: whatever is outside the table ends the worker. */
+static void dispatch(struct session *s, const union rpc_message *message, size_t size, bool descriptor)
+{
+	const struct rpc_row *row = size >= sizeof message->verb ? rpc_row(message->verb) : NULL;
+	if (row == NULL || (row->phases & s->phase) == 0)
+		violation("verb %lu of %zu octets in phase %d", row != NULL ? (unsigned long)message->verb : 0UL, size, (int)s->phase);
+	if (size != row->size || descriptor)
+		violation("verb %lu: %zu octets%s", (unsigned long)message->verb, size, descriptor ? " and a descriptor" : "");
+	if (++s->asked[message->verb] > row->most && row->most > 0)
+		violation("verb %lu came %u times", (unsigned long)message->verb, s->asked[message->verb]);
+	handlers[message->verb](s, message);
+}
+
+/* One message of the gate. False when the gate is gone or has said goodbye. */
+static bool gate_speaks(struct session *s)
+{
+	union rpc_message message;
+	int fd;
+	ssize_t n = rpc_receive(s->gate, &message, sizeof message, &fd);
+	if (n < 0 && errno == EPROTO)
+		violation("a message that is too long, or with too many descriptors");
+	if (n <= 0)
+		return false;
+	if (fd >= 0)
+		(void)close(fd);
+	dispatch(s, &message, (size_t)n, fd >= 0);
+	explicit_bzero(&message, sizeof message);
+	return !s->over;
+}
+
+/* The master says stop, or is gone: the gate tells the client, and ends. */
+static void master_speaks(struct session *s)
+{
+	struct job job;
+	int fd;
+	(void)rpc_receive(s->master, &job, sizeof job, &fd);
+	if (fd >= 0)
+		(void)close(fd);
+	struct rpc_stop stop = { .verb = RPC_STOP };
+	(void)rpc_send(s->gate, &stop, sizeof stop, -1);
+	s->stopping = true;
+}
+
+static void serve(struct session *s)
+{
+	for (;;) {
+		/* After a stop the gate is on its own: it ends by itself, within the time a client may stall. */
+		struct pollfd fds[] = { { .fd = s->gate, .events = POLLIN }, { .fd = s->stopping ? -1 : s->master, .events = POLLIN } };
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			fatal("poll");
+		if (fds[1].revents != 0)
+			master_speaks(s);
+		if (fds[0].revents != 0 && !gate_speaks(s))
+			return;
+	}
+}
+
+/* Wait for work. Ends the process when none will come, or when the gate is gone before. */
+static void await_job(struct session *s, struct job *job_r, int *connection_r)
+{
+	struct pollfd fds[] = { { .fd = s->master, .events = POLLIN }, { .fd = s->gate, .events = 0 } };
+	while (poll(fds, 2, -1) < 0)
+		if (errno != EINTR)
+			fatal("poll");
+	ssize_t n = fds[0].revents & POLLIN ? rpc_receive(s->master, job_r, sizeof *job_r, connection_r) : 0;
+	if (n == 0 && fds[0].revents == 0)
+		leave(EXIT_GATE_GONE);
+	if (n != (ssize_t)sizeof *job_r || job_r->verb != JOB_SERVE || *connection_r < 0)
+		leave(EXIT_GOOD);
+}
+
+void keeper_serve(const struct settings *settings, const char *pam_helper, int master, int gate)
+{
+	static struct session session;
+	struct session *s = &session;
+	struct job job;
+	int connection = -1;
+	const int kept[] = { master, gate, log_descriptor() };
+	keep_only(kept, sizeof kept / sizeof kept[0]);
+	child_signals();
+	log_role("keeper");
+	session_init(s, settings, pam_helper, master, gate);
+	await_job(s, &job, &connection);
+	session_begin(s, &job.peer);
+	struct rpc_hello hello = { .verb = RPC_HELLO, .tls = job.tls, .peer = job.peer };
+	bool gate_there = rpc_send(gate, &hello, sizeof hello, connection) == 0;
+	(void)close(connection);
+	if (gate_there)
+		serve(s);
+	session_end(s);
+	leave(gate_there ? EXIT_GOOD : EXIT_GATE_GONE);
+}

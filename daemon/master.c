@@ -1,0 +1,402 @@
+/*
+ * master.c - configuration, listeners, accept, limits, pool, supervision.
+ * Runs in: master, as root where started so. Trusts: the configuration; nothing of a peer but its address.
+ */
+#include "daemon/master.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/listeners.h"
+#include "daemon/log.h"
+#include "daemon/nursery_link.h"
+#include "daemon/pool.h"
+#include "daemon/privilege.h"
+#include "daemon/refusal.h"
+#include "daemon/service.h"
+
+enum {
+	ACCEPTS_AT_ONCE = 64,        /* connections taken before anything else is looked at again */
+	NURSERY_PAUSE_MS = 1000,     /* between two starts of the nursery */
+	ACCEPT_PAUSE_MS = 100,       /* after accept(2) found no descriptor or memory left */
+	DESCRIPTORS_SPARE = 64,      /* besides one a worker */
+};
+
+struct master {
+	const struct master_options *options;
+	struct settings settings, next;  /* next: of a reload, until its nursery is ready */
+	bool reloading, stopping, serving;
+	struct listeners listeners;
+	struct pool pool;
+	struct nursery nursery, coming;
+	long long nursery_due;           /* when a nursery may be started, 0: none is wanted */
+	long long nursery_started;
+	long long accept_due;
+	long long watchdog_ms, watchdog_due;
+	struct refusals refusals;
+	int signals;
+};
+
+void master_log_finding(void *context, const char *file, unsigned line, const char *text)
+{
+	(void)context;
+	if (line > 0)
+		log_line(LOG_ERR, "%s:%u: %s", file, line, text);
+	else
+		log_line(LOG_ERR, "%s: %s", file, text);
+}
+
+/* ---- the nursery ---- */
+
+static void start_nursery(struct master *m)
+{
+	m->nursery_due = 0;
+	m->nursery_started = now_ms();
+	if (nursery_start(&m->coming, m->options->gate, m->reloading ? &m->next : &m->settings) != 0) {
+		log_line(LOG_ERR, "cannot start %s: %s", m->options->gate, strerror(errno));
+		m->nursery_due = m->nursery_started + NURSERY_PAUSE_MS;
+	}
+}
+
+static void want_nursery(struct master *m)
+{
+	if (m->coming.pid == 0 && m->nursery_due == 0 && !m->stopping)
+		m->nursery_due = m->nursery_started + NURSERY_PAUSE_MS;
+}
+
+static void announce(struct master *m)
+{
+	m->serving = true;
+	service_notify("READY=1");
+	log_line(LOG_NOTICE, "postern %s serves; %zu listening sockets", POSTERN_VERSION, m->listeners.count);
+	if (m->options->ready >= 0) {
+		(void)!write(m->options->ready, "", 1);
+		(void)close(m->options->ready);
+	}
+}
+
+/* The new nursery is ready: from now on workers are made with it, and with the settings it has. */
+static void take_nursery(struct master *m)
+{
+	char problem[NURSERY_TEXT_MAX];
+	if (m->reloading && listeners_apply(&m->listeners, &m->next, problem, sizeof problem) != 0) {
+		log_line(LOG_ERR, "reload: %s; the old configuration stays", problem);
+		nursery_dismiss(&m->coming);
+		m->reloading = false;
+		service_notify("READY=1");
+		return;
+	}
+	nursery_dismiss(&m->nursery);
+	m->nursery = m->coming;
+	m->coming = NO_NURSERY;
+	m->pool.nursery = m->nursery.channel;
+	if (m->reloading) {
+		m->settings = m->next;
+		m->reloading = false;
+		log_open(m->settings.log_target, m->settings.log_level, m->options->foreground);
+		log_line(LOG_NOTICE, "configuration and certificate read again");
+		service_notify("READY=1");
+	}
+	pool_retire_idle(&m->pool);
+	if (!m->serving)
+		announce(m);
+}
+
+/* The new nursery will not come up. At the start that is the end; later what is there goes on. */
+static void lose_coming(struct master *m, const char *text)
+{
+	log_line(LOG_ERR, "%s%s", text, m->reloading ? "; the old configuration and certificate stay" : "");
+	nursery_dismiss(&m->coming);
+	if (!m->serving)
+		m->stopping = true;
+	else if (!m->reloading)
+		m->nursery_due = now_ms() + NURSERY_PAUSE_MS;
+	else
+		service_notify("READY=1");
+	m->reloading = false;
+}
+
+static void hear_coming(struct master *m)
+{
+	struct nursery_report report;
+	int r = nursery_hear(&m->coming, &report);
+	if (r > 0 && report.verb == NURSERY_READY)
+		take_nursery(m);
+	else if (r > 0 && report.verb == NURSERY_FAILED)
+		lose_coming(m, report.text);
+	else if (r < 0)
+		lose_coming(m, "the gate program ended before it was ready; is posternd-gate beside posternd, and not damaged?");
+}
+
+static void hear_nursery(struct master *m)
+{
+	struct nursery_report report;
+	int r = nursery_hear(&m->nursery, &report);
+	if (r > 0 && report.verb == NURSERY_GATE_DIED) {
+		pool_gate_died(&m->pool, report.worker, report.signal, report.status);
+		/* Whoever made it die may have learnt where things lie: the next gates lie elsewhere. */
+		want_nursery(m);
+	} else if (r < 0) {
+		if (!m->stopping)
+			log_line(LOG_CRIT, "the gate nursery is gone; starting another");
+		nursery_dismiss(&m->nursery);
+		m->pool.nursery = -1;
+		pool_retire_idle(&m->pool);
+		want_nursery(m);
+	}
+}
+
+/* ---- connections ---- */
+
+static void refuse(struct master *m, const struct listener *l, int connection, const char *peer, enum reply reply, uint64_t n1, uint64_t n2)
+{
+	refusals_add(&m->refusals, connection, l->tls, peer, reply, &(struct reply_args){ .n = { n1, n2 } });
+}
+
+static void admit(struct master *m, const struct listener *l, int connection, const struct sockaddr_storage *peer)
+{
+	char text[INET6_ADDRSTRLEN];
+	(void)address_text(peer, text, sizeof text);
+	size_t open = pool_source_count(&m->pool, pool_source(peer));
+	if (open >= m->settings.per_source) {
+		refuse(m, l, connection, text, REPLY_SOURCE_FULL, open, m->settings.per_source);
+		return;
+	}
+	if (pool_assign(&m->pool, connection, peer, l->tls) == 0) {
+		(void)close(connection);
+		return;
+	}
+	bool full = m->pool.count >= m->settings.max;
+	refuse(m, l, connection, text, full ? REPLY_SERVER_FULL : REPLY_THROTTLED, m->settings.max, 0);
+}
+
+static void accept_some(struct master *m, const struct listener *l)
+{
+	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
+		struct sockaddr_storage peer;
+		int connection = listener_accept(l, &peer);
+		if (connection >= 0) {
+			admit(m, l, connection, &peer);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			log_line(LOG_ERR, "accept: %s; pausing", strerror(errno));
+			m->accept_due = now_ms() + ACCEPT_PAUSE_MS;
+		}
+		if (errno != EINTR && errno != ECONNABORTED)
+			return;
+	}
+}
+
+/* ---- signals ---- */
+
+static void reload(struct master *m)
+{
+	struct timespec t;
+	char text[64];
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	(void)snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu",
+	               (unsigned long long)t.tv_sec * 1000000ULL + (unsigned long long)t.tv_nsec / 1000ULL);
+	service_notify(text);
+	if (settings_read(m->options->config, &m->next, master_log_finding, NULL) > 0) {
+		log_line(LOG_ERR, "reload: the old configuration stays");
+		service_notify("READY=1");
+		return;
+	}
+	/* A nursery on its way has older settings. */
+	nursery_dismiss(&m->coming);
+	m->reloading = true;
+	start_nursery(m);
+}
+
+static void stop(struct master *m)
+{
+	if (m->stopping)
+		return;
+	m->stopping = true;
+	service_notify("STOPPING=1");
+	log_line(LOG_NOTICE, "stopping: %zu sessions are told; those that are deleting finish", m->pool.count - m->pool.idle);
+	listeners_close(&m->listeners);
+	pool_retire_idle(&m->pool);
+	pool_stop(&m->pool);
+	nursery_dismiss(&m->coming);
+	nursery_dismiss(&m->nursery);
+	m->pool.nursery = -1;
+}
+
+static void reap(struct master *m)
+{
+	int status;
+	pid_t pid;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		pool_reaped(&m->pool, pid, status);
+}
+
+static void take_signals(struct master *m)
+{
+	struct signalfd_siginfo info;
+	while (read(m->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+		switch (info.ssi_signo) {
+		case SIGTERM:
+		case SIGINT: stop(m); break;
+		case SIGHUP: if (!m->stopping && m->serving) reload(m); break;
+		default: break;
+		}
+	}
+	/* One SIGCHLD may stand for many. */
+	reap(m);
+}
+
+static int open_signals(void)
+{
+	static const int taken[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
+	sigset_t set;
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+		sigaddset(&set, taken[i]);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+		fatal("sigprocmask");
+	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		fatal("signalfd");
+	return fd;
+}
+
+/* ---- the loop ---- */
+
+static void sooner(long long *due, long long other)
+{
+	if (other > 0 && other < *due)
+		*due = other;
+}
+
+/* How long poll(2) may wait. */
+static int wait_ms(struct master *m)
+{
+	long long now = now_ms(), due = now + 60000;
+	if (!m->stopping && pool_wants_spare(&m->pool))
+		return 0;
+	sooner(&due, m->nursery_due);
+	sooner(&due, m->accept_due);
+	sooner(&due, m->watchdog_due);
+	sooner(&due, refusals_due(&m->refusals));
+	if (m->pool.filling)
+		sooner(&due, m->pool.throttled_until);
+	return due > now ? (int)(due - now) : 0;
+}
+
+static void run_timers(struct master *m)
+{
+	long long now = now_ms();
+	if (m->nursery_due > 0 && now >= m->nursery_due)
+		start_nursery(m);
+	if (m->accept_due > 0 && now >= m->accept_due)
+		m->accept_due = 0;
+	if (m->watchdog_ms > 0 && now >= m->watchdog_due) {
+		service_notify("WATCHDOG=1");
+		m->watchdog_due = now + m->watchdog_ms;
+	}
+	refusals_expire(&m->refusals, now);
+}
+
+static void turn(struct master *m)
+{
+	enum { SIGNALS, NURSERY, COMING, FIRST_LISTENER };
+	struct pollfd fds[FIRST_LISTENER + LISTENERS_MAX] = {
+		[SIGNALS] = { .fd = m->signals, .events = POLLIN },
+		[NURSERY] = { .fd = m->nursery.channel, .events = POLLIN },
+		[COMING] = { .fd = m->coming.channel, .events = POLLIN },
+	};
+	size_t count = m->listeners.count;
+	bool accepting = m->serving && m->accept_due == 0;
+	for (size_t i = 0; i < count; i++)
+		fds[FIRST_LISTENER + i] = (struct pollfd){ .fd = accepting ? m->listeners.list[i].fd : -1, .events = POLLIN };
+	if (poll(fds, FIRST_LISTENER + count, wait_ms(m)) < 0 && errno != EINTR)
+		fatal("poll");
+	for (size_t i = 0; i < count; i++)
+		if (fds[FIRST_LISTENER + i].revents != 0)
+			accept_some(m, &m->listeners.list[i]);
+	if (fds[NURSERY].revents != 0)
+		hear_nursery(m);
+	if (fds[COMING].revents != 0)
+		hear_coming(m);
+	if (fds[SIGNALS].revents != 0)
+		take_signals(m);
+	run_timers(m);
+	if (!m->stopping && pool_wants_spare(&m->pool))
+		(void)pool_spawn(&m->pool);
+}
+
+/* A directory of our own for the session locks, where it is missing. */
+static void make_lock_directory(const char *path)
+{
+	char parent[PATH_MAX];
+	(void)snprintf(parent, sizeof parent, "%s", path);
+	char *slash = strrchr(parent, '/');
+	if (slash != NULL && slash != parent) {
+		*slash = '\0';
+		(void)mkdir(parent, 0755);
+	}
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		log_line(LOG_ERR, "lock_directory = %s: %s; nobody can log in until it is there", path, strerror(errno));
+}
+
+static void prepare_process(const struct settings *settings)
+{
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+		if (files.rlim_cur < settings->max + DESCRIPTORS_SPARE)
+			log_line(LOG_WARNING, "the limit of %llu open files is too small for max = %llu sessions",
+			         (unsigned long long)files.rlim_cur, (unsigned long long)settings->max);
+	}
+	(void)umask(077);
+	/* Gates of a nursery that died, and helpers, come to us when they end: no zombie stays. */
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	if (geteuid() != 0)
+		log_line(LOG_NOTICE, "not started as root: everything runs as uid %lu, gates are not separated from mail, and only "
+		         "that uid's mail can be served", (unsigned long)geteuid());
+}
+
+int master_run(const struct master_options *options, const struct settings *settings)
+{
+	static struct master master;
+	struct master *m = &master;
+	char problem[NURSERY_TEXT_MAX];
+	*m = (struct master){ .options = options, .settings = *settings, .nursery = NO_NURSERY, .coming = NO_NURSERY };
+	m->pool = (struct pool){ .settings = &m->settings, .pam_helper = options->pam_helper, .nursery = -1 };
+	m->signals = open_signals();
+	listeners_inherit(&m->listeners);
+	if (listeners_apply(&m->listeners, settings, problem, sizeof problem) != 0) {
+		log_line(LOG_ERR, "%s", problem);
+		return EXIT_ENVIRONMENT;
+	}
+	prepare_process(settings);
+	make_lock_directory(settings->lock_directory);
+	m->watchdog_ms = service_watchdog_ms();
+	m->watchdog_due = m->watchdog_ms > 0 ? now_ms() + m->watchdog_ms : 0;
+	start_nursery(m);
+	while (!m->stopping)
+		turn(m);
+	bool served = m->serving;
+	while (m->pool.count > 0)
+		turn(m);
+	if (served)
+		log_line(LOG_NOTICE, "stopped");
+	return served ? EXIT_GOOD : EXIT_ENVIRONMENT;
+}

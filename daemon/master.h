@@ -1,0 +1,24 @@
+/*
+ * master.h - configuration, listeners, accept, limits, pool, supervision.
+ * Runs in: master. Trusts: the configuration; nothing of a peer but its address. Reads no byte that a client sent.
+ */
+#ifndef POSTERN_MASTER_H
+#define POSTERN_MASTER_H
+
+#include "daemon/settings.h"
+
+struct master_options {
+	const char *config;      /* the file, for a reload */
+	const char *gate;        /* the program posternd-gate */
+	const char *pam_helper;  /* the program posternd-pam */
+	bool foreground;
+	int ready;               /* a pipe to tell who waits that we serve (one octet), or -1; taken */
+};
+
+/* Serve until told to stop. The exit status of the process. */
+int master_run(const struct master_options *options, const struct settings *settings);
+
+/* Log a finding of settings_read(); a settings_finding. */
+void master_log_finding(void *context, const char *file, unsigned line, const char *text);
+
+#endif

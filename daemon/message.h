@@ -1,0 +1,29 @@
+/*
+ * message.h - a message from its file to the client (RFC 1939: RETR and TOP).
+ * Runs in: gate. Trusts: nothing in the message.
+ */
+#ifndef POSTERN_MESSAGE_H
+#define POSTERN_MESSAGE_H
+
+#include "daemon/conn.h"
+#include "daemon/pop3.h"
+
+/* Where in a message TOP is: how much of it has passed. TOP_START(lines) before the first octet. */
+struct top {
+	uint64_t lines;     /* of the body, still to come */
+	bool in_body;
+	bool line_empty;    /* nothing but a CR in this line so far */
+};
+#define TOP_START(lines_) ((struct top){ .lines = (lines_), .in_body = false, .line_empty = true })
+
+/* How many of these octets TOP lets through: all, or fewer when *done_r says that it is complete. */
+size_t top_take(struct top *top, const char *octets, size_t len, bool *done_r);
+
+/*
+ * Send what c->out holds, the message in *send (its descriptor is closed) and the final dot.
+ * *octets_r grows by the wire octets of the message. CONN_UNREADABLE without the final dot when the file
+ * cannot be read or is not as long as LIST said: the client must see that the message is not whole.
+ */
+enum conn_result message_send(struct conn *c, struct pop3_send *send, uint64_t *octets_r);
+
+#endif

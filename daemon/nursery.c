@@ -1,0 +1,207 @@
+/*
+ * nursery.c - the program posternd-gate: loads the certificate once, forks a gate on each order.
+ * Runs in: gate nursery; as root while it reads certificate and key, then as the gate's user in an
+ * empty root directory. Trusts: the master, the settings, the certificate's files. Reads no byte of a client.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/contract.h"
+#include "daemon/gate.h"
+#include "daemon/log.h"
+#include "daemon/privilege.h"
+#include "daemon/rpc.h"
+#include "daemon/tls.h"
+
+enum { GATES_MAX = 65536 };
+
+/* Which worker a gate belongs to, for the report when it dies; grown as needed, never by a client. */
+static struct gate_entry { pid_t pid; uint64_t worker; } *gates;
+static size_t gates_count, gates_room;
+
+static void report(struct nursery_report *r)
+{
+	if (rpc_send(NURSERY_CHANNEL_FD, r, sizeof *r, -1) != 0 && errno != EPIPE && errno != ECONNRESET)
+		fatal("report to the master");
+}
+
+_Noreturn static void give_up(const char *text)
+{
+	struct nursery_report r = { .verb = NURSERY_FAILED };
+	(void)snprintf(r.text, sizeof r.text, "%s", text);
+	report(&r);
+	leave(EXIT_ENVIRONMENT);
+}
+
+static const struct settings *map_settings(void)
+{
+	struct stat st;
+	if (fstat(NURSERY_SETTINGS_FD, &st) != 0 || st.st_size != (off_t)sizeof(struct settings)) {
+		(void)fputs("posternd-gate is started by posternd, not by hand\n", stderr);
+		exit(EXIT_ENVIRONMENT);
+	}
+	const struct settings *s = mmap(NULL, sizeof *s, PROT_READ, MAP_PRIVATE, NURSERY_SETTINGS_FD, 0);
+	if (s == MAP_FAILED)
+		fatal("settings");
+	(void)close(NURSERY_SETTINGS_FD);
+	return s;
+}
+
+/* A root directory that is empty for good: it is removed while we are in it, so nothing can ever be made there. */
+static int enter_nowhere(void)
+{
+	char path[] = "/tmp/postern-gate-XXXXXX";
+	if (mkdtemp(path) == NULL || chdir(path) != 0)
+		return -1;
+	return rmdir(path) == 0 && chroot(".") == 0 ? 0 : -1;
+}
+
+/* The gate's user, an empty root directory, no file to write. */
+static void give_up_rights(const struct settings *settings)
+{
+	char text[NURSERY_TEXT_MAX];
+	if (geteuid() != 0) {
+		become_owner(geteuid(), getegid());
+		return;
+	}
+	const struct passwd *pw = getpwnam(settings->gate_user);
+	if (pw == NULL || pw->pw_uid == 0) {
+		(void)snprintf(text, sizeof text, "gate_user = %s: %s; make one with: useradd --system --no-create-home --shell /usr/sbin/nologin postern",
+		               settings->gate_user, pw == NULL ? "there is no such user" : "it must not be root");
+		give_up(text);
+	}
+	uid_t uid = pw->pw_uid;
+	gid_t gid = pw->pw_gid;
+	if (enter_nowhere() != 0) {
+		(void)snprintf(text, sizeof text, "cannot make an empty directory the gate's root (/tmp must be there): %s", strerror(errno));
+		give_up(text);
+	}
+	const struct rlimit none = { 0, 0 };
+	(void)setrlimit(RLIMIT_FSIZE, &none);
+	(void)setrlimit(RLIMIT_CORE, &none);
+	become_owner(uid, gid);
+}
+
+static void remember(pid_t pid, uint64_t worker)
+{
+	if (gates_count == gates_room) {
+		size_t room = gates_room == 0 ? 64 : 2 * gates_room;
+		struct gate_entry *more = room <= GATES_MAX ? reallocarray(gates, room, sizeof *gates) : NULL;
+		if (more == NULL)
+			fatal("no memory for %zu gates", room);
+		gates = more;
+		gates_room = room;
+	}
+	gates[gates_count++] = (struct gate_entry){ .pid = pid, .worker = worker };
+}
+
+static void forget(pid_t pid, uint64_t *worker_r)
+{
+	for (size_t i = 0; i < gates_count; i++)
+		if (gates[i].pid == pid) {
+			*worker_r = gates[i].worker;
+			gates[i] = gates[--gates_count];
+			return;
+		}
+}
+
+static void reap(void)
+{
+	int status;
+	pid_t pid;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct nursery_report r = { .verb = NURSERY_GATE_DIED };
+		forget(pid, &r.worker);
+		r.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+		r.status = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+		if (r.signal != 0 || r.status != EXIT_GOOD)
+			report(&r);
+	}
+}
+
+static void fork_gate(const struct nursery_order *order, int keeper, int signals, SSL_CTX *context, const struct settings *settings)
+{
+	pid_t pid = fork();
+	if (pid < 0) {
+		log_line(LOG_ERR, "cannot fork a gate: %s", strerror(errno));
+		return; /* the keeper sees the end of file when the caller closes */
+	}
+	if (pid > 0) {
+		remember(pid, order->worker);
+		return;
+	}
+	(void)close(NURSERY_CHANNEL_FD);
+	(void)close(signals);
+	child_signals();
+	log_role("gate");
+	gate_serve(keeper, context, settings);
+}
+
+/* Orders until the master closes the channel, then the gates that are left. */
+static void serve_orders(int signals, SSL_CTX *context, const struct settings *settings)
+{
+	bool open = true;
+	while (open || gates_count > 0) {
+		struct pollfd fds[] = { { .fd = signals, .events = POLLIN }, { .fd = open ? NURSERY_CHANNEL_FD : -1, .events = POLLIN } };
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			fatal("poll");
+		if (fds[0].revents != 0) {
+			struct signalfd_siginfo info;
+			(void)!read(signals, &info, sizeof info);
+			reap();
+		}
+		if (fds[1].revents == 0)
+			continue;
+		struct nursery_order order;
+		int keeper;
+		ssize_t n = rpc_receive(NURSERY_CHANNEL_FD, &order, sizeof order, &keeper);
+		if (n == (ssize_t)sizeof order && keeper >= 0)
+			fork_gate(&order, keeper, signals, context, settings);
+		else if (n == 0 || (n < 0 && errno != EAGAIN))
+			open = false;
+		if (keeper >= 0)
+			(void)close(keeper);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	char problem[NURSERY_TEXT_MAX];
+	SSL_CTX *context;
+	sigset_t chld;
+	(void)argc;
+	(void)argv;
+	const struct settings *settings = map_settings();
+	log_open(settings->log_target, settings->log_level, true);
+	log_role("gate nursery");
+	child_signals();
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	(void)sigprocmask(SIG_BLOCK, &chld, NULL);
+	int signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals < 0)
+		fatal("signalfd");
+	if (tls_context_new(settings, &context, problem, sizeof problem) != 0)
+		give_up(problem);
+	if (context != NULL) {
+		/* A throw-away session touches what the first handshake would otherwise load in each gate. */
+		SSL *ssl = SSL_new(context);
+		SSL_free(ssl);
+	}
+	give_up_rights(settings);
+	report(&(struct nursery_report){ .verb = NURSERY_READY });
+	serve_orders(signals, context, settings);
+	leave(EXIT_GOOD);
+}

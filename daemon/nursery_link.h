@@ -1,0 +1,30 @@
+/*
+ * nursery_link.h - the master's side of the gate nursery: starting it, and hearing from it.
+ * Runs in: master. Trusts: of a nursery's reports no more than what a dead worker could cause too.
+ */
+#ifndef POSTERN_NURSERY_LINK_H
+#define POSTERN_NURSERY_LINK_H
+
+#include "daemon/contract.h"
+#include "daemon/settings.h"
+
+struct nursery {
+	pid_t pid;     /* 0: none */
+	int channel;   /* -1: none; non-blocking */
+};
+
+#define NO_NURSERY ((struct nursery){ .pid = 0, .channel = -1 })
+
+/* Start `program` by fork and exec (a fresh address layout) with these settings. 0, or -1 and errno. It reports READY or FAILED. */
+int nursery_start(struct nursery *n, const char *program, const struct settings *settings);
+
+/* One report. 1, 0 when there is none now, -1 when the nursery is gone. */
+int nursery_hear(const struct nursery *n, struct nursery_report *report_r);
+
+/* Start one for a moment: do certificate, key and gate_user work? 0, or -1 and a sentence. */
+int nursery_try(const char *program, const struct settings *settings, char problem[NURSERY_TEXT_MAX]);
+
+/* It forks no more, and ends when its last gate has. */
+void nursery_dismiss(struct nursery *n);
+
+#endif

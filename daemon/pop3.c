@@ -1,0 +1,241 @@
+/*
+ * pop3.c - the protocol engine: finds the row of a command, checks state and
+ * arguments as the row says, and is the only place where the state changes.
+ * Runs in: gate. Trusts: nothing in a line.
+ */
+#include "daemon/pop3.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/number.h"
+#include "daemon/commands.h"
+
+/* Words that begin a request to a web server: whoever sends them means no POP3, and may not mean well (ALPACA). */
+static const char *const http_words[] = { "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PATCH", "PRI" };
+
+static bool is_word(const char *text, size_t len, const char *word)
+{
+	return strlen(word) == len && strncasecmp(text, word, len) == 0;
+}
+
+static const struct command *find_command(const char *text, size_t len)
+{
+	for (size_t i = 0; i < commands_count; i++)
+		if (is_word(text, len, commands[i].name))
+			return &commands[i];
+	return NULL;
+}
+
+static bool is_http(const char *text, size_t len)
+{
+	for (size_t i = 0; i < sizeof http_words / sizeof http_words[0]; i++)
+		if (is_word(text, len, http_words[i]))
+			return true;
+	return false;
+}
+
+static enum pop3_next close_because(struct pop3 *p, enum pop3_end end)
+{
+	p->state = POP3_OVER;
+	p->end = end;
+	return POP3_NEXT_CLOSE;
+}
+
+/* A line that is no POP3: its own answer, or the last one when there were too many. */
+static enum pop3_next bad_line(struct pop3 *p, enum reply reply, const struct reply_args *args, struct buf *out)
+{
+	unsigned most = p->state == POP3_TRANSACTION ? BAD_AFTER_LOGIN : BAD_BEFORE_LOGIN;
+	bool last = ++p->bad >= most;
+	(void)reply_add(out, last ? REPLY_TOO_MANY_BAD : reply, last ? NULL : args);
+	return last ? close_because(p, POP3_END_TOO_MANY_BAD) : POP3_NEXT_LINE;
+}
+
+static enum pop3_next act(struct pop3 *p, enum outcome outcome)
+{
+	switch (outcome) {
+	case DONE:
+	case BAD:
+	case LOGIN_FAILED:
+		if (p->state == POP3_RESPONSE)
+			p->state = POP3_AUTHORIZATION;
+		return POP3_NEXT_LINE;
+	case LIST_FOLLOWS:
+		p->listing = 0;
+		return POP3_NEXT_MORE;
+	case MESSAGE_FOLLOWS:
+		return POP3_NEXT_SEND;
+	case TLS_FOLLOWS:
+		return POP3_NEXT_TLS;
+	case RESPONSE_FOLLOWS:
+		p->state = POP3_RESPONSE;
+		return POP3_NEXT_LINE;
+	case LOGGED_IN:
+		p->state = POP3_TRANSACTION;
+		p->bad = 0;
+		return POP3_NEXT_LINE;
+	case QUIT:
+		return close_because(p, POP3_END_QUIT);
+	case TOO_MANY_LOGINS:
+		return close_because(p, POP3_END_TOO_MANY_LOGINS);
+	case HTTP:
+		return close_because(p, POP3_END_HTTP);
+	case TLS_PIPELINED:
+		return close_because(p, POP3_END_TLS_PIPELINED);
+	}
+	return POP3_NEXT_LINE;
+}
+
+/* The message that a number names. REPLY_NONE and *idx_r, or the refusal and its numbers. */
+static enum reply find_message(const struct pop3 *p, const char *text, size_t len, size_t *idx_r, struct reply_args *args)
+{
+	uint64_t msgno;
+	if (parse_number(text, len, 1, UINT64_MAX, &msgno) != 0)
+		return REPLY_BAD_NUMBER;
+	*args = (struct reply_args){ .n = { msgno, p->drop.count } };
+	if (msgno > p->drop.count)
+		return p->drop.count == 0 ? REPLY_NO_MESSAGES : REPLY_NO_SUCH_MESSAGE;
+	*idx_r = (size_t)msgno - 1;
+	return p->drop.marks[*idx_r] ? REPLY_MARKED_ALREADY : REPLY_NONE;
+}
+
+/* Check the rest of the line by the row's rule. REPLY_NONE and *a filled, or the refusal. */
+static enum reply check_arguments(const struct pop3 *p, const struct command *row, char *rest, size_t len,
+                                  struct arguments *a, struct reply_args *args)
+{
+	bool given = rest != NULL;
+	*a = (struct arguments){ .given = given, .text = rest, .len = len };
+	const char *space = given ? memchr(rest, ' ', len) : NULL;
+	switch (row->rule) {
+	case ARG_NONE:
+		return given && len > 0 ? REPLY_NO_ARGUMENT : REPLY_NONE;
+	case ARG_OPTIONAL_TEXT:
+		return REPLY_NONE;
+	case ARG_TEXT:
+		return !given || (len == 0 && !(row->flags & MAY_BE_EMPTY)) ? REPLY_NEEDS_ARGUMENT : REPLY_NONE;
+	case ARG_OPTIONAL_MSGNO:
+		a->given = given && len > 0;
+		return a->given ? find_message(p, rest, len, &a->idx, args) : REPLY_NONE;
+	case ARG_MSGNO:
+		return given && len > 0 ? find_message(p, rest, len, &a->idx, args) : REPLY_NEEDS_NUMBER;
+	case ARG_MSGNO_LINES:
+		if (space == NULL)
+			return REPLY_NEEDS_TWO_NUMBERS;
+		if (parse_number(space + 1, len - (size_t)(space + 1 - rest), 0, UINT64_MAX, &a->lines) != 0)
+			return REPLY_BAD_LINES;
+		return find_message(p, rest, (size_t)(space - rest), &a->idx, args);
+	}
+	return REPLY_NONE;
+}
+
+bool pop3_login_admitted(const struct pop3 *p)
+{
+	return p->tls || p->plaintext_admitted;
+}
+
+/* A login command that is refused before it is looked at. */
+static enum outcome refuse_login(const struct pop3 *p, const struct command *row, bool argument, struct buf *out)
+{
+	if (!pop3_login_admitted(p)) {
+		enum reply reply = (row->flags & SECRET) && argument ? REPLY_TLS_FIRST_PASS : REPLY_TLS_FIRST;
+		(void)reply_add(out, p->tls_offered ? reply : REPLY_TLS_NOT_OFFERED, NULL);
+		return DONE;
+	}
+	if (p->login_over || p->failed_logins >= p->login_tries) {
+		(void)reply_add(out, p->login_over ? REPLY_RECONNECT : REPLY_TOO_MANY_LOGINS, NULL);
+		return TOO_MANY_LOGINS;
+	}
+	return LOGIN_FAILED; /* not refused here */
+}
+
+static enum outcome run_command(struct pop3 *p, const struct command *row, char *rest, size_t len, struct buf *out)
+{
+	unsigned here = p->state == POP3_TRANSACTION ? IN_TRANSACTION : IN_AUTHORIZATION;
+	if ((row->states & here) == 0) {
+		(void)reply_add(out, here == IN_TRANSACTION ? REPLY_LOGGED_IN_ALREADY : REPLY_LOG_IN_FIRST, NULL);
+		return DONE;
+	}
+	if (row->flags & LOGIN) {
+		enum outcome refusal = refuse_login(p, row, len > 0, out);
+		/* Bare AUTH only asks for the list. */
+		if (refusal != LOGIN_FAILED && !(row->rule == ARG_OPTIONAL_TEXT && len == 0))
+			return refusal;
+	}
+	struct arguments a;
+	struct reply_args args = { .text = NULL };
+	enum reply refusal = check_arguments(p, row, rest, len, &a, &args);
+	if (refusal != REPLY_NONE) {
+		(void)reply_add(out, refusal, &args);
+		return DONE;
+	}
+	return row->handler(p, &a, out);
+}
+
+void pop3_greet(struct pop3 *p, struct buf *out)
+{
+	p->state = POP3_AUTHORIZATION;
+	(void)reply_add(out, REPLY_GREETING, NULL);
+}
+
+size_t pop3_line_max(const struct pop3 *p)
+{
+	return p->state == POP3_RESPONSE ? RESPONSE_LINE_MAX : COMMAND_LINE_MAX;
+}
+
+enum pop3_next pop3_long_line(struct pop3 *p, struct buf *out)
+{
+	bool response = p->state == POP3_RESPONSE;
+	struct reply_args args = { .n = { RESPONSE_LINE_MAX } };
+	enum pop3_next next = bad_line(p, response ? REPLY_RESPONSE_TOO_LONG : REPLY_LINE_TOO_LONG, &args, out);
+	if (response && p->state == POP3_RESPONSE)
+		p->state = POP3_AUTHORIZATION;
+	return next;
+}
+
+enum pop3_next pop3_line(struct pop3 *p, char *line, size_t len, struct buf *out)
+{
+	if (p->state == POP3_RESPONSE)
+		return act(p, command_sasl_response(p, line, len, out));
+	if (memchr(line, '\0', len) != NULL)
+		return bad_line(p, REPLY_NUL, NULL, out);
+	if (len == 0)
+		return bad_line(p, REPLY_EMPTY_LINE, NULL, out);
+	char *space = memchr(line, ' ', len);
+	size_t word = space != NULL ? (size_t)(space - line) : len;
+	const struct command *row = find_command(line, word);
+	if (row == NULL && is_http(line, word)) {
+		(void)reply_add(out, REPLY_HTTP, NULL);
+		return act(p, HTTP);
+	}
+	if (row == NULL)
+		return bad_line(p, REPLY_UNKNOWN_COMMAND, NULL, out);
+	char *rest = space != NULL ? space + 1 : NULL;
+	return act(p, run_command(p, row, rest, space != NULL ? len - word - 1 : 0, out));
+}
+
+enum pop3_next pop3_more(struct pop3 *p, struct buf *out)
+{
+	struct buf text = *out;
+	while (p->listing < p->drop.count) {
+		size_t idx = p->listing;
+		if (!p->drop.marks[idx]) {
+			const struct message_record *record = &p->drop.records[idx];
+			int r = p->listing_uidl ? buf_printf(&text, "%zu %s\r\n", idx + 1, record->uidl)
+			                        : buf_printf(&text, "%zu %llu\r\n", idx + 1, (unsigned long long)record->octets);
+			if (r != 0)
+				break;
+		}
+		p->listing++;
+	}
+	bool done = p->listing == p->drop.count && buf_add_text(&text, ".\r\n") == 0;
+	out->len = text.len;
+	return done ? POP3_NEXT_LINE : POP3_NEXT_MORE;
+}
+
+void pop3_tls_started(struct pop3 *p)
+{
+	p->tls = true;
+	p->user_given = false;
+	p->bad = 0;
+	explicit_bzero(p->user, sizeof p->user);
+}

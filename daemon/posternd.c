@@ -1,0 +1,137 @@
+/*
+ * posternd.c - the server's command line.
+ * Runs in: master, at the start. Trusts: who starts it.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/master.h"
+#include "daemon/nursery_link.h"
+
+static const char usage[] =
+	"usage: posternd [-F] [-c FILE]   serve\n"
+	"       posternd -t [-c FILE]     check the configuration, all of it, and say what to write instead\n"
+	"       posternd -D               print the default configuration with its explanations\n"
+	"       posternd -V               print the version\n"
+	"  -c FILE  the configuration (" DEFAULT_CONFIG ")\n"
+	"  -F       stay in the foreground\n";
+
+static void print_finding(void *context, const char *file, unsigned line, const char *text)
+{
+	(void)context;
+	if (line > 0)
+		(void)fprintf(stderr, "%s:%u: %s\n", file, line, text);
+	else
+		(void)fprintf(stderr, "%s: %s\n", file, text);
+}
+
+/* A helper program: beside this one (a build tree), or in ../lib/postern (an installation). 0, or -1. */
+static int find_helper(const char *name, char *path, size_t size)
+{
+	enum { PLACES = 2 };
+	char self[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+	if (len <= 0)
+		return -1;
+	self[len] = '\0';
+	*strrchr(self, '/') = '\0';
+	for (int i = 0; i < PLACES; i++) {
+		int n = i == 0 ? snprintf(path, size, "%s/%s", self, name) : snprintf(path, size, "%s/../lib/postern/%s", self, name);
+		if (n > 0 && (size_t)n < size && access(path, X_OK) == 0)
+			return 0;
+	}
+	(void)fprintf(stderr, "posternd: %s is neither in %s nor in %s/../lib/postern\n", name, self, self);
+	return -1;
+}
+
+/* The parent leaves when the child serves, or says that it does not. Returns the child's end of a pipe. */
+static int go_to_background(void)
+{
+	int ready[2];
+	char octet;
+	if (pipe(ready) != 0) {
+		perror("posternd: pipe");
+		exit(EXIT_ENVIRONMENT);
+	}
+	pid_t pid = fork();
+	if (pid < 0) {
+		perror("posternd: fork");
+		exit(EXIT_ENVIRONMENT);
+	}
+	if (pid > 0) {
+		(void)close(ready[1]);
+		bool good = read(ready[0], &octet, 1) == 1;
+		if (!good)
+			(void)fputs("posternd: not started; the log says why\n", stderr);
+		exit(good ? EXIT_GOOD : EXIT_ENVIRONMENT);
+	}
+	(void)close(ready[0]);
+	(void)setsid();
+	return ready[1];
+}
+
+static void detach_output(void)
+{
+	if (freopen("/dev/null", "r", stdin) == NULL || freopen("/dev/null", "w", stdout) == NULL || freopen("/dev/null", "w", stderr) == NULL)
+		_exit(EXIT_ENVIRONMENT);
+}
+
+/* -t: what the text does not tell; the gate program tries certificate, key and its user itself. */
+static size_t check_host(const struct master_options *options, const struct settings *settings)
+{
+	char problem[NURSERY_TEXT_MAX];
+	size_t findings = settings_check_host(options->config, settings, options->pam_helper, print_finding, NULL);
+	if (findings == 0 && nursery_try(options->gate, settings, problem) != 0) {
+		print_finding(NULL, options->config, 0, problem);
+		findings++;
+	}
+	return findings;
+}
+
+int main(int argc, char **argv)
+{
+	static struct settings settings;
+	static char gate[PATH_MAX], pam_helper[PATH_MAX];
+	struct master_options options = { .config = DEFAULT_CONFIG, .gate = gate, .pam_helper = pam_helper, .ready = -1 };
+	bool check = false;
+	int option;
+	while ((option = getopt(argc, argv, "c:FtDVh")) != -1) {
+		switch (option) {
+		case 'c': options.config = optarg; break;
+		case 'F': options.foreground = true; break;
+		case 't': check = true; break;
+		case 'D': settings_print_defaults(stdout); return EXIT_GOOD;
+		case 'V': (void)puts("postern " POSTERN_VERSION); return EXIT_GOOD;
+		case 'h': (void)fputs(usage, stdout); return EXIT_GOOD;
+		default: (void)fputs(usage, stderr); return 2;
+		}
+	}
+	if (optind < argc) {
+		(void)fprintf(stderr, "posternd: what is \"%s\"?\n%s", argv[optind], usage);
+		return 2;
+	}
+	if (sodium_init() < 0 || find_helper("posternd-gate", gate, sizeof gate) != 0 ||
+	    find_helper("posternd-pam", pam_helper, sizeof pam_helper) != 0)
+		return EXIT_ENVIRONMENT;
+	size_t findings = settings_read(options.config, &settings, print_finding, NULL);
+	if (check && findings == 0)
+		findings = check_host(&options, &settings);
+	if (check)
+		(void)fprintf(stderr, findings == 0 ? "%s: no findings\n" : "%s: to be corrected before postern can use it\n", options.config);
+	if (findings > 0 || check)
+		return findings > 0 ? 1 : EXIT_GOOD;
+	if (!options.foreground)
+		options.ready = go_to_background();
+	log_role("master");
+	log_open(settings.log_target, settings.log_level, options.foreground);
+	if (!options.foreground)
+		detach_output();
+	return master_run(&options, &settings);
+}

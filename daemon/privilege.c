@@ -1,0 +1,98 @@
+/*
+ * privilege.c - giving up rights: one function, one order, proven.
+ * Runs in: keeper, gate nursery, dotlock helper, before they touch anything a stranger made. Trusts: the kernel.
+ */
+#include "daemon/privilege.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+
+static void prove(uid_t uid, gid_t gid)
+{
+	uid_t r, e, s;
+	gid_t rg, eg, sg;
+	errno = 0;
+	if (getresuid(&r, &e, &s) != 0 || r != uid || e != uid || s != uid)
+		fatal("after giving up root the user ids are not all %lu", (unsigned long)uid);
+	if (getresgid(&rg, &eg, &sg) != 0 || rg != gid || eg != gid || sg != gid)
+		fatal("after giving up root the group ids are not all %lu", (unsigned long)gid);
+	if (uid != 0 && (setresuid(0, 0, 0) == 0 || seteuid(0) == 0))
+		fatal("root came back after it was given up");
+}
+
+void become_owner(uid_t uid, gid_t gid)
+{
+	if (geteuid() == 0) {
+		if (uid == 0)
+			panic("asked to become root");
+		if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
+			fatal("cannot become uid %lu, gid %lu", (unsigned long)uid, (unsigned long)gid);
+		prove(uid, gid);
+	} else if (geteuid() != uid) {
+		errno = 0;
+		fatal("not started as root, so uid %lu cannot be served", (unsigned long)uid);
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		fatal("prctl");
+}
+
+static int by_value(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+void keep_only(const int *fds, size_t count)
+{
+	enum { FEW = 8 };
+	int sorted[FEW];
+	unsigned from = STDERR_FILENO + 1;
+	if (count > FEW)
+		panic("keep_only: %zu descriptors", count);
+	for (size_t i = 0; i < count; i++)
+		sorted[i] = fds[i];
+	qsort(sorted, count, sizeof *sorted, by_value);
+	for (size_t i = 0; i < count; i++) {
+		if (sorted[i] < (int)from)
+			continue;
+		unsigned fd = (unsigned)sorted[i];
+		if (fd > from && close_range(from, fd - 1, 0) != 0)
+			fatal("close_range");
+		from = fd + 1;
+	}
+	if (close_range(from, UINT_MAX, 0) != 0)
+		fatal("close_range");
+}
+
+void child_signals(void)
+{
+	static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE };
+	sigset_t none;
+	for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
+		(void)signal(ignored[i], SIG_IGN);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void leave(int status)
+{
+#ifdef POSTERN_COVERAGE
+	exit(status); /* writes the counts */
+#else
+	_exit(status);
+#endif
+}
+
+long long now_ms(void)
+{
+	struct timespec t;
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}

@@ -1,0 +1,31 @@
+/*
+ * privilege.h - giving up rights: one function, one order, proven.
+ * Runs in: every process that gives something up. Trusts: the kernel.
+ */
+#ifndef POSTERN_PRIVILEGE_H
+#define POSTERN_PRIVILEGE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Become that user for good: no supplementary groups, all four gids and uids, no way to gain rights by
+ * exec, no core dump. Then proves it: reads the ids again and tries to get root back.
+ * Without root it only checks that this already is the user. fatal() when anything is not as it must be.
+ * See setresuid(2), credentials(7).
+ */
+void become_owner(uid_t uid, gid_t gid);
+
+/* Close every descriptor from 3 up that is not in fds (count of them, -1 entries are passed over). */
+void keep_only(const int *fds, size_t count);
+
+/* The signals of a child: SIGINT, SIGTERM, SIGHUP and SIGPIPE do nothing (ends come over the sockets), the rest is as usual. */
+void child_signals(void);
+
+/* End the process at once, without what atexit(3) would do for the parent. */
+_Noreturn void leave(int status);
+
+/* Milliseconds of a clock that only goes forward. */
+long long now_ms(void);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * refusal.h - connections that are told no: a sentence, then a little time to read it.
+ * Runs in: master. Trusts: nothing; reads nothing.
+ */
+#ifndef POSTERN_REFUSAL_H
+#define POSTERN_REFUSAL_H
+
+#include <stdbool.h>
+
+#include "daemon/replies.h"
+
+enum {
+	REFUSALS_MAX = 64,       /* open at a time; a further one closes the oldest at once */
+	REFUSAL_MS = 1000,       /* a close throws away what the client has not read if it was sending; so it comes later */
+	REFUSAL_LOG_MS = 1000,   /* one line in the log in such a time, with how many it stands for */
+};
+
+struct refusals {
+	struct { int fd; long long due; } open[REFUSALS_MAX];
+	unsigned first, count;
+	long long logged;        /* when the last line was written */
+	unsigned long silent;    /* refusals since then */
+};
+
+/* Tell the client why (not on a TLS port, where a sentence in clear would be taken for a broken handshake). connection: taken. */
+void refusals_add(struct refusals *r, int connection, bool tls, const char *peer, enum reply reply, const struct reply_args *args);
+
+/* Close those whose time is over. */
+void refusals_expire(struct refusals *r, long long now);
+
+/* When the next one is to be closed, 0 for none. */
+long long refusals_due(const struct refusals *r);
+
+#endif

@@ -1,0 +1,140 @@
+/*
+ * rpc.h - what keeper and gate say to each other: fixed-size messages over a
+ * SOCK_SEQPACKET pair, one row a verb.
+ * Runs in: keeper and gate. Trusts: nothing that the other half sends: whoever
+ * receives checks size, phase, count, NUL and index again.
+ */
+#ifndef POSTERN_RPC_H
+#define POSTERN_RPC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/secret.h"
+#include "base/why.h"
+
+enum rpc_verb {
+	RPC_HELLO = 1,  /* keeper -> gate, once, with the connection */
+	RPC_STOP,       /* keeper -> gate: the server stops; end the session when nothing is being committed */
+	RPC_KNOWN,      /* gate -> keeper: does the user exist? (only where explain_failures admits the peer) */
+	RPC_AUTH,       /* gate -> keeper: answer, with the snapshot when it is +OK */
+	RPC_FETCH,      /* gate -> keeper: answer, with a descriptor when it is +OK */
+	RPC_MARK,       /* gate -> keeper: a run of deletion marks; no answer */
+	RPC_COMMIT,     /* gate -> keeper, once, at QUIT; answer */
+	RPC_BYE,        /* gate -> keeper, last: what the session did, for the log; no answer */
+	RPC_VERBS
+};
+
+enum {
+	RPC_MARKS = 2048,     /* marks in one RPC_MARK */
+	RPC_KNOWN_MOST = 64,  /* RPC_KNOWN in a session */
+	BYE_DETAIL_MAX = 96,
+};
+
+/* How a session ended, as the gate saw it. */
+enum session_end {
+	END_QUIT, END_PEER_CLOSED, END_PEER_ERROR, END_LOGIN_TIMEOUT, END_IDLE, END_STALLED, END_STOPPED, END_TLS_FAILED,
+	END_TOO_MANY_BAD, END_TOO_MANY_LOGINS, END_HTTP, END_TLS_PIPELINED, END_READ_ERROR, END_KEEPER_LOST,
+	END_COUNT
+};
+
+struct rpc_hello {
+	uint32_t verb;
+	uint32_t tls;               /* TLS from the start */
+	struct sockaddr_storage peer;
+};
+
+struct rpc_stop {
+	uint32_t verb;
+};
+
+struct rpc_user {               /* RPC_KNOWN */
+	uint32_t verb;
+	char user[USER_NAME_MAX + 1];
+};
+
+struct rpc_auth {
+	uint32_t verb;
+	uint32_t tls;               /* for the log: 0 or the TLS protocol version on the connection */
+	char user[USER_NAME_MAX + 1];
+	struct secret password;
+};
+
+struct rpc_fetch {
+	uint32_t verb;
+	uint32_t idx;
+};
+
+struct rpc_mark {
+	uint32_t verb;
+	uint32_t first;             /* idx of the first mark here */
+	uint32_t count;
+	uint8_t bits[RPC_MARKS / 8];
+};
+
+struct rpc_commit {
+	uint32_t verb;
+	uint32_t marked;            /* how many, as a check */
+};
+
+struct rpc_bye {
+	uint32_t verb;
+	uint32_t end;               /* enum session_end */
+	uint32_t tls;               /* TLS protocol version, or 0 */
+	uint32_t marked;            /* marks at the end; dropped unless they were committed */
+	uint64_t fetched;           /* messages sent whole by RETR */
+	uint64_t octets;            /* of message text, by RETR and TOP */
+	char detail[BYE_DETAIL_MAX]; /* OpenSSL's or the network's words, when they ended it */
+};
+
+/* The answer to RPC_KNOWN, RPC_AUTH, RPC_FETCH and RPC_COMMIT. */
+struct rpc_answer {
+	uint32_t verb;
+	uint32_t reply;             /* enum reply: what to tell the client; a +OK row is success */
+	uint64_t n[3];              /* the row's numbers */
+	uint64_t offset, length;    /* RPC_FETCH: where in the descriptor the message lies */
+	uint32_t count;             /* RPC_AUTH: messages in the snapshot */
+	uint32_t final;             /* no further login is possible in this session */
+	char told[WHY_TOLD_MAX];    /* the row's text */
+};
+
+union rpc_message {
+	uint32_t verb;
+	struct rpc_hello hello;
+	struct rpc_stop stop;
+	struct rpc_user known;
+	struct rpc_auth auth;
+	struct rpc_fetch fetch;
+	struct rpc_mark mark;
+	struct rpc_commit commit;
+	struct rpc_bye bye;
+	struct rpc_answer answer;
+};
+
+/* When a verb is legal. */
+enum rpc_phase { RPC_LOGIN = 1, RPC_SESSION = 2, RPC_OVER = 4 };
+
+struct rpc_row {
+	size_t size;        /* octets of the request */
+	unsigned phases;    /* where a keeper takes it: a sum of enum rpc_phase, 0 for what gates never send */
+	unsigned most;      /* how often in a session; 0 is no limit */
+};
+
+/* The row of a verb that came in, or NULL when there is no such verb. */
+const struct rpc_row *rpc_row(uint32_t verb);
+
+/*
+ * Send one message of size octets, with a descriptor (borrowed) unless fd is -1.
+ * 0, or -1 and errno (EPIPE: the other half is gone).
+ */
+int rpc_send(int socket, const void *message, size_t size, int fd);
+
+/*
+ * Receive one message of at most size octets. Returns its octets, 0 at the end of file, -1 and errno.
+ * *fd_r is the descriptor that came with it (taken by the caller) or -1; more than one is closed and EPROTO.
+ */
+ssize_t rpc_receive(int socket, void *message, size_t size, int *fd_r);
+
+#endif

@@ -1,0 +1,102 @@
+/*
+ * settings.h - the configuration: one table of settings, one pointer-free struct.
+ * Runs in: master (reads it), all others (as the master read it). Trusts: the file's owner.
+ */
+#ifndef POSTERN_SETTINGS_H
+#define POSTERN_SETTINGS_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
+
+#include "auth/auth.h"
+#include "storage/maildrop.h"
+
+enum {
+	LISTEN_MAX = 16,            /* addresses for each kind */
+	SETTING_TEXT_MAX = 256,
+};
+
+/* A policy that may make an exception for peers on 127.0.0.0/8 and ::1. */
+enum policy { POLICY_NEVER, POLICY_LOOPBACK, POLICY_ALWAYS };
+
+enum log_target { LOG_TARGET_AUTO, LOG_TARGET_STDERR, LOG_TARGET_SYSLOG, LOG_TARGET_JOURNAL };
+
+enum tls_minimum { TLS_1_2, TLS_1_3 };
+
+struct listen_address {
+	socklen_t len;
+	struct sockaddr_storage address;
+};
+
+struct listen_list {
+	size_t count;
+	struct listen_address list[LISTEN_MAX];
+};
+
+struct settings {
+	/* [listen] */
+	struct listen_list pop3, pop3s;
+	/* [tls] */
+	char certificate[PATH_MAX], key[PATH_MAX];
+	enum tls_minimum tls_minimum;
+	enum policy plaintext_login;
+	/* [auth] */
+	char backends[AUTH_BACKENDS_MAX][16];  /* "" behind the last */
+	char passwd_file[PATH_MAX];
+	char pam_service[64];
+	enum policy explain_failures;
+	uint64_t minimum_uid;
+	char virtual_user[64];
+	/* [maildrop] */
+	char location[SETTING_TEXT_MAX];
+	enum host_lock mbox_locks[HOST_LOCKS_MAX];
+	size_t mbox_lock_count;
+	char lock_directory[PATH_MAX];
+	/* [workers] */
+	uint64_t spare_min, spare_max, max;
+	/* [limits] */
+	uint64_t login_seconds, idle_minutes, per_source, login_tries;
+	/* [log] */
+	enum log_target log_target;
+	int log_level;              /* LOG_ERR .. LOG_DEBUG, as in syslog(3) */
+	/* [system] */
+	char gate_user[64];         /* whose rights a gate has; "postern" */
+};
+
+/* Called once for each finding: line is 0 when the finding belongs to no line. text names what to write instead. */
+typedef void settings_finding(void *context, const char *file, unsigned line, const char *text);
+
+/*
+ * Read the file into *settings_r, defaults first. All findings are reported in one run.
+ * Returns the number of findings: 0 means *settings_r may be used.
+ */
+size_t settings_read(const char *file, struct settings *settings_r, settings_finding *finding, void *context);
+
+/*
+ * What a look at the host tells, beyond the text: certificate and key readable and a pair, back ends' own checks,
+ * users that exist, directories. pam_helper as in auth.h. For posternd -t and at start. Returns the number of findings.
+ */
+size_t settings_check_host(const char *file, const struct settings *settings, const char *pam_helper,
+                           settings_finding *finding, void *context);
+
+/* The table as text for the manual and postern.conf: "[section]", then "# help", "# name = default". */
+void settings_print_defaults(FILE *out);
+
+/* The part that auth/ asks for; points into *settings, which must outlive it. */
+void settings_for_auth(const struct settings *settings, const char *pam_helper, struct auth_settings *auth_r);
+
+/* Is that peer on this host's loopback (IPv4-mapped addresses too)? */
+bool address_is_loopback(const struct sockaddr_storage *address);
+
+/* Does the policy admit that peer? */
+bool policy_admits(enum policy policy, const struct sockaddr_storage *peer);
+
+/* The address as text without the port ("203.0.113.7", "2001:db8::1"; IPv4-mapped as IPv4), for logs and PAM_RHOST. */
+const char *address_text(const struct sockaddr_storage *address, char *text, size_t size);
+
+#endif

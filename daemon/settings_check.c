@@ -1,0 +1,188 @@
+/*
+ * settings_check.c - does the host have what the configuration names: files, users, directories, back ends?
+ * Runs in: master, as root (or as whoever runs posternd without root). Trusts: the configuration's owner.
+ *
+ * Nothing is loaded or changed here. That certificate and key fit each other is
+ * found by the program that loads them; OpenSSL is not linked into this one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/settings_table.h"
+
+struct check {
+	const char *file;
+	const struct settings *settings;
+	const char *pam_helper;
+	unsigned lines[SETTINGS_MAX];
+	settings_finding *finding;
+	void *context;
+	size_t findings;
+};
+
+/* A finding about the setting of that name. */
+__attribute__((format(printf, 3, 4)))
+static void report(struct check *c, const char *name, const char *format, ...)
+{
+	char text[FINDING_MAX];
+	const struct setting *row = setting_find(NULL, name);
+	int head = row == NULL ? 0 : snprintf(text, sizeof text, "[%s] %s: ", row->section, row->name);
+	va_list ap;
+	va_start(ap, format);
+	(void)vsnprintf(text + head, sizeof text - (size_t)head, format, ap);
+	va_end(ap);
+	c->findings++;
+	c->finding(c->context, c->file, row == NULL ? 0 : c->lines[row - settings_table], text);
+}
+
+/* Whoever may write the configuration may choose the programs' rights: as root, that is root. */
+static void check_file(struct check *c)
+{
+	struct stat st;
+	if (stat(c->file, &st) != 0)
+		return; /* settings_read() has said so */
+	bool by_group = (st.st_mode & S_IWGRP) && st.st_gid != 0 && geteuid() == 0;
+	if ((st.st_mode & S_IWOTH) || by_group)
+		report(c, "", "others may write this file; run: chmod go-w %s", c->file);
+}
+
+/* A file that must be there to be read. forbidden: mode bits that it must not have. */
+static void check_readable(struct check *c, const char *name, const char *path, mode_t forbidden)
+{
+	struct stat st;
+	if (*path == '\0')
+		return;
+	/* O_NONBLOCK: a FIFO in its place must not hang the check. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd == -1) {
+		report(c, name, "%s cannot be read: %s; correct the path, or the file's owner and mode", path,
+		       strerror(errno));
+		return;
+	}
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		report(c, name, "%s is not a file; write the path of the PEM file", path);
+	else if (st.st_mode & forbidden)
+		report(c, name, "%s can be read by everyone on this host; run: chmod o-rwx %s", path, path);
+	(void)close(fd);
+}
+
+static void backend_finding(void *context, const char *text)
+{
+	report(context, "backends", "%s", text);
+}
+
+static void check_backends(struct check *c)
+{
+	struct auth_settings auth;
+	settings_for_auth(c->settings, c->pam_helper, &auth);
+	for (size_t i = 0; i < AUTH_BACKENDS_MAX && auth.backends[i] != NULL; i++) {
+		const struct auth_backend *backend = auth_backend_find(auth.backends[i]);
+		if (backend == NULL)
+			report(c, "backends", "this posternd is built without %s; remove it", auth.backends[i]);
+		else if (backend->check != NULL)
+			backend->check(&auth, backend_finding, c);
+	}
+}
+
+/* The user of that name with a uid of at least minimum, which a message calls `least`. */
+static void check_user(struct check *c, const char *name, const char *user, uint64_t minimum, const char *least)
+{
+	errno = 0;
+	const struct passwd *pw = getpwnam(user);
+	if (pw == NULL && errno != 0 && errno != ENOENT)
+		report(c, name, "the user %s cannot be looked up: %s", user, strerror(errno));
+	else if (pw == NULL)
+		report(c, name, "there is no user %s; run: useradd --system --shell /usr/sbin/nologin %s", user, user);
+	else if (pw->pw_uid < minimum)
+		report(c, name, "the user %s has uid %ju; choose one with %s", user, (uintmax_t)pw->pw_uid, least);
+}
+
+static void check_users(struct check *c)
+{
+	const struct settings *s = c->settings;
+	char least[64];
+	(void)snprintf(least, sizeof least, "at least %ju, or lower minimum_uid", (uintmax_t)s->minimum_uid);
+	/* Without root no process changes its user. */
+	if (geteuid() == 0)
+		check_user(c, "gate_user", s->gate_user, 1, "a uid other than root's");
+	if (s->virtual_user[0] != '\0')
+		check_user(c, "virtual_user", s->virtual_user, s->minimum_uid, least);
+}
+
+/* Cut the last name off an absolute path; "/" stays. */
+static void path_up(char *path)
+{
+	char *slash = strrchr(path, '/');
+	if (slash != NULL)
+		slash[slash == path ? 1 : 0] = '\0';
+}
+
+/* It is there and safe, or can be made: the nearest directory above it that exists may be written. */
+static void check_lock_directory(struct check *c)
+{
+	static const char name[] = "lock_directory";
+	const char *wanted = c->settings->lock_directory;
+	char path[PATH_MAX];
+	struct stat st;
+	(void)snprintf(path, sizeof path, "%s", wanted);
+	while (stat(path, &st) != 0) {
+		if (errno != ENOENT || strcmp(path, "/") == 0) {
+			report(c, name, "%s cannot be reached: %s; correct the path", wanted, strerror(errno));
+			return;
+		}
+		path_up(path);
+	}
+	bool there = strcmp(path, wanted) == 0;
+	if (!S_ISDIR(st.st_mode))
+		report(c, name, "%s is not a directory; write another path", path);
+	else if (faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) != 0)
+		report(c, name, "%s cannot be %s: %s; write a directory that posternd may write", wanted,
+		       there ? "written" : "made", strerror(errno));
+	else if (there && (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH))))
+		report(c, name, "others may write %s and so lock users out; run: chown %ju %s && chmod 0700 %s", wanted,
+		       (uintmax_t)geteuid(), wanted, wanted);
+}
+
+/* The directory above everyone's mail: a wrong name there would show each user an empty maildrop. */
+static void check_location(struct check *c)
+{
+	const char *pattern = strchr(c->settings->location, ':');
+	char path[PATH_MAX];
+	struct stat st;
+	if (pattern == NULL || pattern[1] != '/')
+		return; /* below each user's home */
+	(void)snprintf(path, sizeof path, "%.*s", (int)strcspn(pattern + 1, "%"), pattern + 1);
+	path_up(path);
+	if (stat(path, &st) != 0)
+		report(c, "location", "%s: %s; make it, or correct the path", path, strerror(errno));
+	else if (!S_ISDIR(st.st_mode))
+		report(c, "location", "%s is not a directory; correct the path", path);
+}
+
+static void finding_ignore(void *context, const char *file, unsigned line, const char *text)
+{
+	(void)context, (void)file, (void)line, (void)text;
+}
+
+size_t settings_check_host(const char *file, const struct settings *settings, const char *pam_helper,
+                           settings_finding *finding, void *context)
+{
+	struct check c = { .file = file, .settings = settings, .pam_helper = pam_helper,
+	                   .finding = finding, .context = context };
+	struct settings again;
+	/* Only for the lines; what is wrong in the text has been said. */
+	(void)settings_read_lines(file, &again, c.lines, finding_ignore, NULL);
+	check_file(&c);
+	check_readable(&c, "certificate", settings->certificate, 0);
+	check_readable(&c, "key", settings->key, S_IRWXO);
+	check_backends(&c);
+	check_users(&c);
+	check_lock_directory(&c);
+	check_location(&c);
+	return c.findings;
+}

@@ -1,0 +1,191 @@
+/*
+ * settings_table.c - every setting there is: where it stands, what it may be, its default, its help.
+ * Runs in: master. Trusts: nothing; this is our own text.
+ *
+ * The file's reader, its messages, postern.conf and the manual all follow from these rows.
+ */
+#include "daemon/settings_table.h"
+
+#include <string.h>
+#include <syslog.h>
+
+enum { PRINT_COLUMNS = 90 };
+
+static const struct choice policies[] = {
+	{ "never", POLICY_NEVER }, { "loopback", POLICY_LOOPBACK }, { "always", POLICY_ALWAYS }, { NULL, 0 } };
+static const struct choice tls_minimums[] = { { "1.2", TLS_1_2 }, { "1.3", TLS_1_3 }, { NULL, 0 } };
+static const struct choice backends[] = { { "passwd-file", 0 }, { "pam", 0 }, { NULL, 0 } };
+static const struct choice locks[] = {
+	{ "fcntl", HOST_LOCK_FCNTL }, { "dotlock", HOST_LOCK_DOTLOCK }, { "flock", HOST_LOCK_FLOCK }, { NULL, 0 } };
+static const struct choice targets[] = {
+	{ "auto", LOG_TARGET_AUTO }, { "stderr", LOG_TARGET_STDERR }, { "syslog", LOG_TARGET_SYSLOG },
+	{ "journal", LOG_TARGET_JOURNAL }, { NULL, 0 } };
+static const struct choice levels[] = {
+	{ "error", LOG_ERR }, { "warning", LOG_WARNING }, { "notice", LOG_NOTICE }, { "info", LOG_INFO },
+	{ "debug", LOG_DEBUG }, { NULL, 0 } };
+
+/* Where the field is, and how large. */
+#define FIELD(member) .offset = offsetof(struct settings, member), .size = sizeof(((struct settings *)0)->member)
+
+const struct setting settings_table[] = {
+	{ .section = "listen", .name = "pop3", .set = setting_listen, FIELD(pop3), .min = 110, .may_be_empty = true,
+	  .value = "0.0.0.0:110 [::]:110",
+	  .help = "Addresses for POP3 that starts in plain text (STLS switches to TLS), with spaces between them. "
+	          "Empty is off." },
+	{ .section = "listen", .name = "pop3s", .set = setting_listen, FIELD(pop3s), .min = 995, .may_be_empty = true,
+	  .value = "0.0.0.0:995 [::]:995",
+	  .help = "Addresses for POP3 over TLS from the start. Empty is off. The default is off, too, until certificate "
+	          "and key are set." },
+
+	{ .section = "tls", .name = "certificate", .set = setting_path, FIELD(certificate), .may_be_empty = true,
+	  .value = "",
+	  .help = "File with the certificate and the chain to its root, in PEM. Without one there is no TLS." },
+	{ .section = "tls", .name = "key", .set = setting_path, FIELD(key), .may_be_empty = true, .value = "",
+	  .help = "File with the certificate's private key, in PEM. No one but its owner and group may read it." },
+	{ .section = "tls", .name = "minimum", .set = setting_choice, FIELD(tls_minimum), .choices = tls_minimums,
+	  .value = "1.2",
+	  .help = "The oldest TLS version that is spoken." },
+	{ .section = "tls", .name = "plaintext_login", .set = setting_choice, FIELD(plaintext_login),
+	  .choices = policies, .value = "loopback",
+	  .help = "Whose passwords are taken without TLS. Loopback is this host: 127.0.0.0/8 and ::1." },
+
+	{ .section = "auth", .name = "backends", .set = setting_backends, FIELD(backends), .choices = backends,
+	  .value = "passwd-file pam",
+	  .help = "Who knows the users, in the order to ask." },
+	{ .section = "auth", .name = "passwd_file", .set = setting_path, FIELD(passwd_file),
+	  .value = "/etc/postern/passwd",
+	  .help = "The file of the passwd-file back end; `postern passwd` writes it." },
+	{ .section = "auth", .name = "pam_service", .set = setting_word, FIELD(pam_service), .value = "postern",
+	  .help = "The PAM service: the name of a file in /etc/pam.d." },
+	{ .section = "auth", .name = "explain_failures", .set = setting_choice, FIELD(explain_failures),
+	  .choices = policies, .value = "loopback",
+	  .help = "Who is told whether the user or the password was wrong. Others read the same words for both; the "
+	          "log always has the reason." },
+	{ .section = "auth", .name = "minimum_uid", .set = setting_number, FIELD(minimum_uid), .min = 1,
+	  .max = UINT32_MAX - 1, .value = "1000",
+	  .help = "Users with a lower uid cannot log in." },
+	{ .section = "auth", .name = "virtual_user", .set = setting_word, FIELD(virtual_user), .may_be_empty = true,
+	  .value = "",
+	  .help = "The system user who owns the mail of passwd-file users that have no uid of their own." },
+
+	{ .section = "maildrop", .name = "location", .set = setting_location, FIELD(location),
+	  .value = "mbox:/var/mail/%u",
+	  .help = "Where the mail is: maildir:PATH or mbox:PATH, with ~ for the user's home, %u for the user, %n for "
+	          "the part before the @, %d for the part after it, %% for a percent sign." },
+	{ .section = "maildrop", .name = "mbox_locks", .set = setting_locks, FIELD(mbox_locks), .choices = locks,
+	  .value = "fcntl dotlock",
+	  .help = "The locks that this host's other mail programs use on an mbox, in the order to take them." },
+	{ .section = "maildrop", .name = "lock_directory", .set = setting_path, FIELD(lock_directory),
+	  .value = "/run/postern/lock",
+	  .help = "Where sessions are locked against each other: a directory on this host that only root may write." },
+
+	{ .section = "workers", .name = "spare_min", .set = setting_number, FIELD(spare_min), .min = 1, .max = 10000,
+	  .value = "4",
+	  .help = "Workers that are kept waiting for the next connection, at least." },
+	{ .section = "workers", .name = "spare_max", .set = setting_number, FIELD(spare_max), .min = 1, .max = 10000,
+	  .value = "16",
+	  .help = "Workers that are kept waiting for the next connection, at most." },
+	{ .section = "workers", .name = "max", .set = setting_number, FIELD(max), .min = 1, .max = 10000,
+	  .value = "1000",
+	  .help = "Workers in all: the connections that are served at the same time." },
+
+	{ .section = "limits", .name = "login_seconds", .set = setting_number, FIELD(login_seconds), .min = 1,
+	  .max = 3600, .value = "120",
+	  .help = "Seconds that a client has to log in." },
+	/* RFC 1939 section 3: the timer MUST be of at least 10 minutes' duration. */
+	{ .section = "limits", .name = "idle_minutes", .set = setting_number, FIELD(idle_minutes), .min = 10,
+	  .max = 1440, .value = "10",
+	  .help = "Minutes without a command after which a session ends, deleting nothing. RFC 1939 wants at least 10." },
+	{ .section = "limits", .name = "per_source", .set = setting_number, FIELD(per_source), .min = 1, .max = 10000,
+	  .value = "20",
+	  .help = "Connections from one address at the same time." },
+	{ .section = "limits", .name = "login_tries", .set = setting_number, FIELD(login_tries), .min = 1, .max = 100,
+	  .value = "3",
+	  .help = "Failed logins after which a connection is closed." },
+
+	{ .section = "log", .name = "target", .set = setting_choice, FIELD(log_target), .choices = targets,
+	  .value = "auto",
+	  .help = "Where the log goes. auto is the journal under systemd, stderr in the foreground, else syslog." },
+	{ .section = "log", .name = "level", .set = setting_choice, FIELD(log_level), .choices = levels,
+	  .value = "info",
+	  .help = "The least important lines that are logged." },
+
+	{ .section = "system", .name = "gate_user", .set = setting_word, FIELD(gate_user), .value = "postern",
+	  .help = "The system user whose rights the process has that talks to a client. It should own nothing." },
+};
+const size_t settings_table_count = sizeof settings_table / sizeof *settings_table;
+
+_Static_assert(sizeof settings_table / sizeof *settings_table <= SETTINGS_MAX, "raise SETTINGS_MAX");
+_Static_assert(sizeof(enum policy) == sizeof(unsigned) && sizeof(int) == sizeof(unsigned),
+               "setting_choice() writes every enum, and log_level, as an unsigned");
+
+const struct setting *setting_find(const char *section, const char *name)
+{
+	for (size_t i = 0; i < settings_table_count; i++) {
+		const struct setting *row = &settings_table[i];
+		if ((section == NULL || strcmp(row->section, section) == 0) && strcmp(row->name, name) == 0)
+			return row;
+	}
+	return NULL;
+}
+
+void choices_add(struct buf *b, const struct choice *choices)
+{
+	for (const struct choice *c = choices; c->name != NULL; c++) {
+		const char *between = c == choices ? "" : c[1].name == NULL ? " or " : ", ";
+		(void)buf_printf(b, "%s%s", between, c->name);
+	}
+}
+
+/* Text as comment lines of at most PRINT_COLUMNS. */
+static void print_comment(FILE *out, const char *text)
+{
+	size_t column = 0;
+	while (*text != '\0') {
+		size_t word = strcspn(text, " ");
+		if (column > 0 && column + 1 + word > PRINT_COLUMNS) {
+			(void)fputc('\n', out);
+			column = 0;
+		}
+		if (column == 0)
+			column = (size_t)fprintf(out, "#");
+		(void)fprintf(out, " %.*s", (int)word, text);
+		column += 1 + word;
+		text += word;
+		text += strspn(text, " ");
+	}
+	(void)fputc('\n', out);
+}
+
+static void print_help(FILE *out, const struct setting *row)
+{
+	char storage[FINDING_MAX];
+	struct buf b = BUF_OVER(storage);
+	(void)buf_add_text(&b, row->help);
+	if (row->choices != NULL) {
+		(void)buf_add_text(&b, row->set == setting_choice ? " One of: " : " Any of: ");
+		choices_add(&b, row->choices);
+		(void)buf_add_text(&b, ".");
+	} else if (row->max > 0) {
+		(void)buf_printf(&b, " From %ju to %ju.", (uintmax_t)row->min, (uintmax_t)row->max);
+	}
+	print_comment(out, buf_text(&b));
+}
+
+void settings_print_defaults(FILE *out)
+{
+	const char *section = "";
+	print_comment(out, "The configuration of posternd(8). Every setting is shown with its default; remove the # "
+	                   "before it to change it.");
+	print_comment(out, "A comment stands on a line of its own. `posternd -t` checks this file and names "
+	                   "everything that is wrong in it.");
+	for (size_t i = 0; i < settings_table_count; i++) {
+		const struct setting *row = &settings_table[i];
+		(void)fputc('\n', out);
+		if (strcmp(section, row->section) != 0)
+			(void)fprintf(out, "[%s]\n", row->section);
+		section = row->section;
+		print_help(out, row);
+		(void)fprintf(out, "# %s =%s%s\n", row->name, *row->value == '\0' ? "" : " ", row->value);
+	}
+}

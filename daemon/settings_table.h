@@ -1,0 +1,58 @@
+/*
+ * settings_table.h - the table of settings, and what its rows are made of; for daemon/settings*.c only.
+ * Runs in: master. Trusts: the configuration file's owner.
+ */
+#ifndef POSTERN_SETTINGS_TABLE_H
+#define POSTERN_SETTINGS_TABLE_H
+
+#include "base/buf.h"
+#include "daemon/settings.h"
+
+enum {
+	SETTINGS_MAX = 40,          /* rows; the table is held to it when it is compiled */
+	FINDING_MAX = 1024,         /* octets of a finding's text */
+};
+
+/* A word that a setting may be, and what it stands for. The last has no name. */
+struct choice {
+	const char *name;
+	unsigned value;
+};
+
+struct setting {
+	const char *section, *name;
+	/*
+	 * Put text into the field. 0, or -1 with `fix` saying what to write instead; then the field is as it was.
+	 */
+	int (*set)(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
+	size_t offset, size;          /* of the field in struct settings */
+	uint64_t min, max;            /* of a number; for an address, min is the port that hints name */
+	const struct choice *choices; /* of a word or words, else NULL */
+	bool may_be_empty;
+	const char *value;            /* the default, as it would stand in the file */
+	const char *help;             /* for postern.conf and the manual; range and choices are added to it */
+};
+
+extern const struct setting settings_table[];
+extern const size_t settings_table_count;
+
+/* The row of that name; section NULL looks in all. NULL when there is none. */
+const struct setting *setting_find(const char *section, const char *name);
+
+/* "never, loopback or always", appended. */
+void choices_add(struct buf *b, const struct choice *choices);
+
+int setting_number(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
+int setting_choice(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
+int setting_path(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
+int setting_word(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
+int setting_location(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
+int setting_listen(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
+int setting_backends(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
+int setting_locks(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
+
+/* settings_read(), and for each row of the table the line that sets it (0: none does). */
+size_t settings_read_lines(const char *file, struct settings *settings_r, unsigned lines_r[SETTINGS_MAX],
+                           settings_finding *finding, void *context);
+
+#endif

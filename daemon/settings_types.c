@@ -1,0 +1,252 @@
+/*
+ * settings_types.c - the kinds of values that settings have: from text to field, or what to write instead.
+ * Runs in: master. Trusts: nothing in the text beyond that the file's owner may choose the values.
+ */
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "base/number.h"
+#include "daemon/settings_table.h"
+
+enum {
+	ADDRESS_WORD_MAX = 64,  /* "[v6]:port" is at most 54 */
+	PORT_MAX = 65535,
+};
+
+#define BLANKS " \t"
+
+static void *field(const struct setting *row, struct settings *settings)
+{
+	return (char *)settings + row->offset;
+}
+
+int setting_number(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
+{
+	uint64_t value;
+	if (parse_number(text, strlen(text), row->min, row->max, &value) != 0) {
+		(void)buf_printf(fix, "write a number from %ju to %ju", (uintmax_t)row->min, (uintmax_t)row->max);
+		return -1;
+	}
+	memcpy(field(row, settings), &value, sizeof value);
+	return 0;
+}
+
+static const struct choice *choice_find(const struct choice *choices, const char *word, size_t len)
+{
+	for (; choices->name != NULL; choices++)
+		if (strlen(choices->name) == len && memcmp(choices->name, word, len) == 0)
+			return choices;
+	return NULL;
+}
+
+int setting_choice(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
+{
+	const struct choice *choice = choice_find(row->choices, text, strlen(text));
+	if (choice == NULL) {
+		(void)buf_add_text(fix, "write ");
+		choices_add(fix, row->choices);
+		return -1;
+	}
+	memcpy(field(row, settings), &choice->value, sizeof choice->value);
+	return 0;
+}
+
+/* Text of any kind into a char array, if it fits. */
+static int text_store(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
+{
+	size_t len = strlen(text);
+	if (len >= row->size) {
+		(void)buf_printf(fix, "write at most %zu characters", row->size - 1);
+		return -1;
+	}
+	memcpy(field(row, settings), text, len + 1);
+	return 0;
+}
+
+int setting_path(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
+{
+	if (text[0] != '/' && !(text[0] == '\0' && row->may_be_empty)) {
+		(void)buf_printf(fix, "write the whole path, from the / on%s", row->may_be_empty ? ", or nothing" : "");
+		return -1;
+	}
+	return text_store(row, settings, text, fix);
+}
+
+/* A user's or a file's name: no path, no option, nothing that a log or a command line could misread. */
+int setting_word(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	size_t len = strlen(text);
+	bool good = strspn(text, allowed) == len && text[0] != '-' && text[0] != '.';
+	if (!good || (len == 0 && !row->may_be_empty)) {
+		(void)buf_printf(fix, "write a name of letters, digits, '_', '-' and '.'%s",
+		                 row->may_be_empty ? ", or nothing" : "");
+		return -1;
+	}
+	return text_store(row, settings, text, fix);
+}
+
+int setting_location(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
+{
+	struct maildrop_place place;
+	struct why why;
+	if (maildrop_place_expand(text, NULL, NULL, &place, &why) != 0) {
+		(void)buf_printf(fix, "%s; write maildir:PATH or mbox:PATH, such as maildir:~/Maildir or mbox:/var/mail/%%u",
+		                 why.text);
+		return -1;
+	}
+	return text_store(row, settings, text, fix);
+}
+
+/*
+ * The words of a list into found[], in their order. Their number, or -1 with the fix when one is
+ * unknown or stands twice, or there is none.
+ */
+static int words_parse(const struct setting *row, const char *text, const struct choice *found[], size_t max,
+                       struct buf *fix)
+{
+	size_t count = 0;
+	for (text += strspn(text, BLANKS); *text != '\0'; text += strspn(text, BLANKS)) {
+		size_t len = strcspn(text, BLANKS);
+		const struct choice *choice = choice_find(row->choices, text, len);
+		if (choice == NULL)
+			goto bad;
+		for (size_t i = 0; i < count; i++) {
+			if (found[i] == choice) {
+				(void)buf_printf(fix, "write %s once", choice->name);
+				return -1;
+			}
+		}
+		if (count == max)
+			goto bad;
+		found[count++] = choice;
+		text += len;
+	}
+	if (count > 0)
+		return (int)count;
+bad:
+	(void)buf_add_text(fix, "write one or more, with spaces between them, of ");
+	choices_add(fix, row->choices);
+	return -1;
+}
+
+int setting_backends(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
+{
+	const struct choice *found[AUTH_BACKENDS_MAX];
+	int n = words_parse(row, text, found, AUTH_BACKENDS_MAX, fix);
+	if (n < 0)
+		return -1;
+	memset(settings->backends, 0, sizeof settings->backends);
+	for (int i = 0; i < n; i++)
+		(void)snprintf(settings->backends[i], sizeof settings->backends[i], "%s", found[i]->name);
+	return 0;
+}
+
+int setting_locks(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
+{
+	const struct choice *found[HOST_LOCKS_MAX];
+	int n = words_parse(row, text, found, HOST_LOCKS_MAX, fix);
+	if (n < 0)
+		return -1;
+	for (int i = 0; i < n; i++)
+		settings->mbox_locks[i] = (enum host_lock)found[i]->value;
+	settings->mbox_lock_count = (size_t)n;
+	return 0;
+}
+
+static void address_fill_ipv4(struct listen_address *address_r, struct in_addr host, uint16_t port)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = host };
+	memset(address_r, 0, sizeof *address_r);
+	memcpy(&address_r->address, &in, sizeof in);
+	address_r->len = sizeof in;
+}
+
+static void address_fill_ipv6(struct listen_address *address_r, struct in6_addr host, uint16_t port)
+{
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = host };
+	memset(address_r, 0, sizeof *address_r);
+	memcpy(&address_r->address, &in6, sizeof in6);
+	address_r->len = sizeof in6;
+}
+
+/* What to write instead of a word that is no address with a port; the usual slips get the very text. */
+static void address_fix(const char *word, unsigned port, struct buf *fix)
+{
+	struct in_addr host;
+	struct in6_addr host6;
+	char bare[ADDRESS_WORD_MAX];
+	size_t bracket = word[0] == '[';
+	(void)snprintf(bare, sizeof bare, "%.*s", (int)strcspn(word + bracket, "]"), word + bracket);
+	if (word[0] == '*' || word[0] == ':')
+		(void)buf_printf(fix, "for every address write 0.0.0.0:%u [::]:%u", port, port);
+	else if (inet_pton(AF_INET, word, &host) == 1)
+		(void)buf_printf(fix, "add the port: %s:%u", word, port);
+	else if (inet_pton(AF_INET6, bare, &host6) == 1)
+		(void)buf_printf(fix, "write the address in brackets and the port behind them: [%s]:%u", bare, port);
+	else if (strchr(word, ',') != NULL)
+		(void)buf_add_text(fix, "put spaces, not commas, between addresses");
+	else
+		(void)buf_printf(fix, "write an address and a port, such as 127.0.0.1:%u or [::1]:%u", port, port);
+}
+
+/* One "a.b.c.d:port" or "[v6]:port". */
+static int address_parse(const char *word, const struct setting *row, struct listen_address *address_r,
+                         struct buf *fix)
+{
+	char host[ADDRESS_WORD_MAX];
+	struct in_addr ipv4;
+	struct in6_addr ipv6;
+	uint64_t port;
+	const char *colon = strrchr(word, ':');
+	size_t len = colon == NULL ? 0 : (size_t)(colon - word);
+	bool bracketed = len >= 2 && word[0] == '[' && word[len - 1] == ']';
+	if (bracketed)
+		(void)snprintf(host, sizeof host, "%.*s", (int)len - 2, word + 1);
+	else
+		(void)snprintf(host, sizeof host, "%.*s", (int)len, word);
+	bool is_ipv4 = !bracketed && inet_pton(AF_INET, host, &ipv4) == 1;
+	bool is_ipv6 = bracketed && inet_pton(AF_INET6, host, &ipv6) == 1;
+	if (!is_ipv4 && !is_ipv6) {
+		address_fix(word, (unsigned)row->min, fix);
+		return -1;
+	}
+	if (parse_number(colon + 1, strlen(colon + 1), 1, PORT_MAX, &port) != 0) {
+		(void)buf_printf(fix, "a port is a number from 1 to %d, such as %.*s:%u", PORT_MAX, (int)len, word,
+		                 (unsigned)row->min);
+		return -1;
+	}
+	if (is_ipv4)
+		address_fill_ipv4(address_r, ipv4, (uint16_t)port);
+	else
+		address_fill_ipv6(address_r, ipv6, (uint16_t)port);
+	return 0;
+}
+
+int setting_listen(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
+{
+	struct listen_list list = { .count = 0 };
+	for (text += strspn(text, BLANKS); *text != '\0'; text += strspn(text, BLANKS)) {
+		char word[ADDRESS_WORD_MAX];
+		size_t len = strcspn(text, BLANKS);
+		struct listen_address *next = &list.list[list.count];
+		if (list.count == LISTEN_MAX) {
+			(void)buf_printf(fix, "write at most %d addresses", LISTEN_MAX);
+			return -1;
+		}
+		/* What is too long for any address must not be cut to one. */
+		(void)snprintf(word, sizeof word, "%.*s", len < sizeof word ? (int)len : 0, text);
+		if (address_parse(word, row, next, fix) != 0)
+			return -1;
+		for (size_t i = 0; i < list.count; i++) {
+			if (memcmp(&list.list[i], next, sizeof *next) == 0) {
+				(void)buf_printf(fix, "write %s once", word);
+				return -1;
+			}
+		}
+		list.count++;
+		text += len;
+	}
+	memcpy(field(row, settings), &list, sizeof list);
+	return 0;
+}

@@ -1,0 +1,234 @@
+/*
+ * dotlock.c - the lock file beside an mbox, and the helper that makes it where
+ * the mail's owner may not.
+ * Runs in: keeper, as the mail's owner; dotlock helper, as the owner with the spool's group.
+ * Trusts: nothing in the spool directory; the helper: nothing from its socket but the order.
+ */
+#include "storage/dotlock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "storage/lock.h"
+
+static const char suffix[] = ".lock";
+
+int dotlock_init(struct dotlock *lock, int dir_fd, const char *mbox_name)
+{
+	*lock = (struct dotlock){ .dir_fd = dir_fd };
+	int n = snprintf(lock->name, sizeof lock->name, "%s%s", mbox_name, suffix);
+	return n < 0 || (size_t)n >= sizeof lock->name ? ENAMETOOLONG : 0;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int look(const struct dotlock *lock, struct dotlock_sight *sight_r)
+{
+	struct stat st;
+	*sight_r = (struct dotlock_sight){ 0 };
+	if (fstatat(lock->dir_fd, lock->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return errno;
+	*sight_r = (struct dotlock_sight){ .dev = st.st_dev, .ino = st.st_ino, .modified = st.st_mtim };
+	return 0;
+}
+
+static bool same_file(const struct dotlock_sight *a, const struct dotlock_sight *b)
+{
+	return a->dev == b->dev && a->ino == b->ino;
+}
+
+static bool same_sight(const struct dotlock_sight *a, const struct dotlock_sight *b)
+{
+	return same_file(a, b) && a->modified.tv_sec == b->modified.tv_sec && a->modified.tv_nsec == b->modified.tv_nsec;
+}
+
+/* The time as the file system stamps it, which need not be this host's: a nameless file's. */
+static time_t file_system_time(const struct dotlock *lock)
+{
+	struct stat st;
+	time_t now = time(NULL);
+	int fd = openat(lock->dir_fd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return now;
+	if (fstat(fd, &st) == 0)
+		now = st.st_mtim.tv_sec;
+	(void)close(fd);
+	return now;
+}
+
+/* Another program's lock file is in the way: removed when it is stale, so that the next try can succeed. */
+static int break_stale(struct dotlock *lock)
+{
+	struct dotlock_sight sight;
+	int err = look(lock, &sight);
+	if (err != 0)
+		return err == ENOENT ? EEXIST : err;
+	if (file_system_time(lock) - sight.modified.tv_sec <= DOTLOCK_STALE_SECONDS)
+		return EEXIST;
+	int64_t now = now_ms();
+	if (lock->watched_since_ms == 0 || !same_sight(&sight, &lock->watched)) {
+		lock->watched = sight;
+		lock->watched_since_ms = now;
+		return EEXIST;
+	}
+	if (now - lock->watched_since_ms < DOTLOCK_WATCH_MS)
+		return EEXIST;
+	lock->watched_since_ms = 0;
+	if (look(lock, &sight) == 0 && same_sight(&sight, &lock->watched))
+		(void)unlinkat(lock->dir_fd, lock->name, 0);
+	return EEXIST;
+}
+
+/* Some programs look into the file for a process that is alive; without our pid they still see a lock. */
+static void write_pid(const struct dotlock *lock)
+{
+	char text[32];
+	int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+	int fd = openat(lock->dir_fd, lock->name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	ssize_t ignored = write(fd, text, (size_t)n);
+	(void)ignored;
+	(void)close(fd);
+}
+
+int dotlock_take(struct dotlock *lock)
+{
+	if (lock->held)
+		return 0;
+	/*
+	 * mknod, not open: it is as exclusive, and where a sandbox allows to make files but
+	 * not to write them, open makes the file and then fails, which leaves a stale lock.
+	 */
+	if (mknodat(lock->dir_fd, lock->name, S_IFREG | 0644, 0) != 0)
+		return errno == EEXIST ? break_stale(lock) : errno;
+	write_pid(lock);
+	int err = look(lock, &lock->ours);
+	if (err != 0)
+		return err;
+	lock->held = true;
+	lock->watched_since_ms = 0;
+	return 0;
+}
+
+int dotlock_refresh(struct dotlock *lock)
+{
+	struct dotlock_sight sight;
+	if (!lock->held || look(lock, &sight) != 0 || !same_file(&sight, &lock->ours))
+		return ESTALE;
+	return utimensat(lock->dir_fd, lock->name, NULL, AT_SYMLINK_NOFOLLOW) != 0 ? errno : 0;
+}
+
+int dotlock_release(struct dotlock *lock)
+{
+	struct dotlock_sight sight;
+	if (!lock->held)
+		return 0;
+	lock->held = false;
+	/* Somebody took ours for stale, and this is theirs. */
+	if (look(lock, &sight) != 0 || !same_file(&sight, &lock->ours))
+		return 0;
+	return unlinkat(lock->dir_fd, lock->name, 0) != 0 ? errno : 0;
+}
+
+/* ---- the helper ---- */
+
+static int obey(struct dotlock *lock, char command)
+{
+	switch (command) {
+	case DOTLOCK_TAKE: return dotlock_take(lock);
+	case DOTLOCK_REFRESH: return dotlock_refresh(lock);
+	case DOTLOCK_RELEASE: return dotlock_release(lock);
+	default: return EINVAL;
+	}
+}
+
+void dotlock_serve(int fd, const struct maildrop_place *place)
+{
+	struct dotlock lock;
+	struct maildrop_place at = *place;
+	char *slash = strrchr(at.path, '/');
+	int dir_fd = -1, unusable = EINVAL;
+	if (slash != NULL) {
+		*slash = '\0';
+		dir_fd = open(slash == at.path ? "/" : at.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		unusable = dir_fd < 0 ? errno : dotlock_init(&lock, dir_fd, slash + 1);
+	}
+	for (;;) {
+		char command;
+		ssize_t n = recv(fd, &command, 1, 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n != 1)
+			break;
+		int answer = unusable != 0 ? unusable : obey(&lock, command);
+		if (send(fd, &answer, sizeof answer, MSG_NOSIGNAL) != (ssize_t)sizeof answer)
+			break;
+	}
+	if (unusable == 0)
+		(void)dotlock_release(&lock);
+	if (dir_fd >= 0)
+		(void)close(dir_fd);
+}
+
+/*
+ * The helper lends the spool's group to whoever's mail this is. So no directory on the
+ * way may be anyone's but root's: else a link there would lend it somewhere else.
+ */
+static bool way_is_roots(const char *path)
+{
+	char part[PATH_MAX];
+	struct stat st;
+	for (const char *slash = path; slash != NULL; slash = strchr(slash + 1, '/')) {
+		size_t len = slash == path ? 1 : (size_t)(slash - path);
+		memcpy(part, path, len);
+		part[len] = '\0';
+		if (lstat(part, &st) != 0 || st.st_uid != 0)
+			return false;
+		if (S_ISDIR(st.st_mode) && (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool may_write(const struct stat *st, uid_t uid, gid_t gid)
+{
+	mode_t need = S_IWOTH | S_IXOTH;
+	if (st->st_uid == uid)
+		need = S_IWUSR | S_IXUSR;
+	else if (st->st_gid == gid)
+		need = S_IWGRP | S_IXGRP;
+	return uid == 0 || (st->st_mode & need) == need;
+}
+
+gid_t dotlock_helper_group(const struct maildrop_place *place, uid_t uid, gid_t gid)
+{
+	const mode_t group_writes = S_IWGRP | S_IXGRP;
+	struct maildrop_place spool = *place;
+	char real[PATH_MAX];
+	struct stat st, link;
+	char *slash = strrchr(spool.path, '/');
+	if (place->format != MAILDROP_MBOX || slash == NULL || slash == spool.path)
+		return (gid_t)-1;
+	*slash = '\0';
+	if (stat(spool.path, &st) != 0 || may_write(&st, uid, gid))
+		return (gid_t)-1;
+	/* Group 0 is never lent. */
+	if (st.st_uid != 0 || st.st_gid == 0 || (st.st_mode & group_writes) != group_writes || (st.st_mode & S_IWOTH) != 0)
+		return (gid_t)-1;
+	/* /var/mail may be root's link to spool/mail. */
+	if (lstat(spool.path, &link) != 0 || link.st_uid != 0 || realpath(spool.path, real) == NULL)
+		return (gid_t)-1;
+	return way_is_roots(spool.path) && way_is_roots(real) ? st.st_gid : (gid_t)-1;
+}

@@ -1,0 +1,86 @@
+/*
+ * maildir.h - the table of messages that the scan of a Maildir makes; inside storage/ only.
+ * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop.
+ */
+#ifndef POSTERN_MAILDIR_H
+#define POSTERN_MAILDIR_H
+
+#include <sys/stat.h>
+
+#include "storage/format.h"
+
+enum maildir_dir { MAILDIR_NEW, MAILDIR_CUR, MAILDIR_DIRS };
+
+enum {
+	MAILDIR_ROUNDS_MAX = 12,      /* how often to look again for a file that is being renamed, or a listing that grows */
+	MAILDIR_BUFFER = 64 * 1024,   /* for reading messages and small directories */
+	MAILDIR_BUFFER_LARGE = 1024 * 1024, /* for listing directories larger than the small buffer */
+};
+
+enum maildir_state {
+	ENTRY_LISTED,   /* a name; not opened yet */
+	ENTRY_LOST,     /* the name led to nothing: look for its new one */
+	ENTRY_READY,    /* opened, checked, counted */
+	ENTRY_DROPPED,  /* not a message, or gone */
+};
+
+/* One message. Its base name (the name without flags) and inode are what it is; name and dir are where it was last seen. */
+struct maildir_entry {
+	uint64_t listed_ino;     /* as the directory said: a hint, some file systems make it up */
+	uint64_t delivered;      /* the number that the base name begins with */
+	uint64_t octets;         /* on the wire */
+	uint64_t size;           /* stored */
+	ino_t ino;
+	dev_t dev;
+	struct timespec modified;
+	uint32_t name;           /* offset in names */
+	uint32_t seen;           /* the last scan that saw it */
+	uint8_t len, room, base_len;
+	uint8_t dir;
+	uint8_t state;
+	uint8_t touched;         /* UPDATE: bit set of directories to make durable */
+};
+
+struct maildir {
+	struct maildrop drop;
+	char *path;
+	int dir_fd[MAILDIR_DIRS];  /* -1: there is none, it counts as empty */
+	struct maildir_entry *entries;
+	size_t entry_count, entry_room;
+	char *names;               /* NUL-terminated names, one after the other */
+	size_t names_len, names_room;
+	uint32_t *slots;           /* hash table by base name: index of an entry + 1, or 0 */
+	size_t slot_count;         /* a power of two */
+	uint32_t *order;           /* idx to index of entry */
+	char *buffer;
+	size_t buffer_room;
+	uint32_t scan;             /* number of the scan that is on or was last */
+	size_t news;               /* entries that this scan saw first */
+	bool noticed;              /* the oddities are in the log */
+};
+
+static inline char *maildir_name(const struct maildir *m, const struct maildir_entry *e)
+{
+	return m->names + e->name;
+}
+
+/*
+ * List new/ and cur/ until nothing new turns up. Before the messages are numbered this
+ * adds entries; afterwards it only finds the new names of those that are ENTRY_LOST.
+ * An entry whose seen differs from m->scan afterwards is not there any more.
+ */
+int maildir_scan(struct maildir *m, bool numbered, struct why *why_r);
+
+/* An entry by base name, starting behind `after` (NULL: the first); NULL when there is no further one. */
+struct maildir_entry *maildir_find(const struct maildir *m, const char *base, size_t base_len,
+                                   const struct maildir_entry *after);
+
+/* Make the buffer at least this large; its content is lost. */
+int maildir_buffer(struct maildir *m, size_t room, struct why *why_r);
+
+/* Skip what is no message of ours, with a word in the log. */
+void maildir_drop_entry(struct maildir *m, struct maildir_entry *e, const char *what);
+
+extern const char *const maildir_dir_names[MAILDIR_DIRS];
+
+#endif

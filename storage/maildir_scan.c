@@ -1,0 +1,328 @@
+/*
+ * maildir_scan.c - lists the files of a Maildir, whatever renames them meanwhile.
+ * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop.
+ *
+ * One reading of a directory can miss a file that another program renames at
+ * that moment (a flag set, new/ to cur/), so the listing is the union of
+ * readings until two in a row add nothing. A directory that provably did not
+ * change while it was read needs one.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/number.h"
+#include "storage/maildir.h"
+
+enum {
+	SETTLED_PASSES = 2,     /* passes in a row without news */
+	QUIET_SECONDS = 2,      /* a directory unchanged for so long shows any change in its ctime */
+	ENTRIES_FIRST = 64,
+	NAME_SLACK = 24,        /* room for flags that are added later */
+	SLOTS_PER_ENTRY = 2,    /* at least: keeps the hash table half empty */
+};
+
+const char *const maildir_dir_names[MAILDIR_DIRS] = { [MAILDIR_NEW] = "new", [MAILDIR_CUR] = "cur" };
+
+static int no_memory(struct why *why_r)
+{
+	return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
+}
+
+int maildir_buffer(struct maildir *m, size_t room, struct why *why_r)
+{
+	if (m->buffer_room >= room)
+		return 0;
+	free(m->buffer);
+	m->buffer_room = 0;
+	m->buffer = malloc(room);
+	if (m->buffer == NULL)
+		return no_memory(why_r);
+	m->buffer_room = room;
+	return 0;
+}
+
+void maildir_drop_entry(struct maildir *m, struct maildir_entry *e, const char *what)
+{
+	maildrop_notice_name(&m->drop, maildir_dir_names[e->dir], maildir_name(m, e), what);
+	e->state = ENTRY_DROPPED;
+}
+
+/* ---- the table ---- */
+
+static size_t slot_of(const struct maildir *m, const char *base, size_t len)
+{
+	uint64_t h = 14695981039346656037u; /* FNV-1a */
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (unsigned char)base[i]) * 1099511628211u;
+	return (size_t)(h ^ h >> 32) & (m->slot_count - 1);
+}
+
+static struct maildir_entry *find_from(const struct maildir *m, size_t slot, const char *base, size_t base_len)
+{
+	for (; m->slots[slot] != 0; slot = (slot + 1) & (m->slot_count - 1)) {
+		struct maildir_entry *e = &m->entries[m->slots[slot] - 1];
+		if (e->base_len == base_len && memcmp(maildir_name(m, e), base, base_len) == 0)
+			return e;
+	}
+	return NULL;
+}
+
+struct maildir_entry *maildir_find(const struct maildir *m, const char *base, size_t base_len,
+                                   const struct maildir_entry *after)
+{
+	if (m->slot_count == 0)
+		return NULL;
+	size_t slot = slot_of(m, base, base_len);
+	if (after == NULL)
+		return find_from(m, slot, base, base_len);
+	uint32_t mark = (uint32_t)(after - m->entries) + 1;
+	while (m->slots[slot] != mark)
+		slot = (slot + 1) & (m->slot_count - 1);
+	return find_from(m, (slot + 1) & (m->slot_count - 1), base, base_len);
+}
+
+static void put_in_slot(struct maildir *m, size_t i)
+{
+	const struct maildir_entry *e = &m->entries[i];
+	size_t slot = slot_of(m, maildir_name(m, e), e->base_len);
+	while (m->slots[slot] != 0)
+		slot = (slot + 1) & (m->slot_count - 1);
+	m->slots[slot] = (uint32_t)i + 1;
+}
+
+static int grow_entries(struct maildir *m, struct why *why_r)
+{
+	size_t room = m->entry_room == 0 ? ENTRIES_FIRST : 2 * m->entry_room;
+	if (room > UINT32_MAX / 2)
+		return no_memory(why_r);
+	struct maildir_entry *entries = reallocarray(m->entries, room, sizeof *entries);
+	if (entries == NULL)
+		return no_memory(why_r);
+	m->entries = entries;
+	m->entry_room = room;
+	uint32_t *slots = calloc(room * SLOTS_PER_ENTRY, sizeof *slots);
+	if (slots == NULL)
+		return no_memory(why_r);
+	free(m->slots);
+	m->slots = slots;
+	m->slot_count = room * SLOTS_PER_ENTRY;
+	for (size_t i = 0; i < m->entry_count; i++)
+		put_in_slot(m, i);
+	return 0;
+}
+
+/* Where an entry is now: the name is kept in place when it fits there. */
+static int set_name(struct maildir *m, struct maildir_entry *e, enum maildir_dir dir, const char *name, size_t len,
+                    struct why *why_r)
+{
+	if (len + 1 > e->room) {
+		size_t room = len + 1 + NAME_SLACK;
+		if (room > UINT8_MAX)
+			room = len + 1;
+		if (m->names_room - m->names_len < room) {
+			size_t want = 2 * (m->names_room + ENTRIES_FIRST * (size_t)UINT8_MAX / 4);
+			char *names = want < UINT32_MAX ? realloc(m->names, want) : NULL;
+			if (names == NULL)
+				return no_memory(why_r);
+			m->names = names;
+			m->names_room = want;
+		}
+		e->name = (uint32_t)m->names_len;
+		e->room = (uint8_t)room;
+		m->names_len += room;
+	}
+	memcpy(maildir_name(m, e), name, len + 1);
+	e->len = (uint8_t)len;
+	e->dir = (uint8_t)dir;
+	return 0;
+}
+
+/* ---- one name ---- */
+
+/* Flags stand behind ":2,"; a name that begins with it is all base name. */
+static size_t base_length(const char *name, size_t len)
+{
+	const char *flags = len > 1 ? memmem(name + 1, len - 1, ":2,", 3) : NULL;
+	return flags != NULL ? (size_t)(flags - name) : len;
+}
+
+static uint64_t delivery_time(const char *base, size_t len)
+{
+	uint64_t seconds = 0;
+	size_t digits = 0;
+	while (digits < len && base[digits] >= '0' && base[digits] <= '9')
+		digits++;
+	(void)parse_number(base, digits, 0, UINT64_MAX, &seconds);
+	return seconds;
+}
+
+static int add_entry(struct maildir *m, enum maildir_dir dir, const struct dirent64 *d, size_t len, size_t base_len,
+                     struct why *why_r)
+{
+	if (m->entry_count == m->entry_room && grow_entries(m, why_r) != 0)
+		return -1;
+	struct maildir_entry *e = &m->entries[m->entry_count];
+	*e = (struct maildir_entry){ .listed_ino = d->d_ino, .base_len = (uint8_t)base_len, .seen = m->scan,
+	                             .delivered = delivery_time(d->d_name, base_len), .state = ENTRY_LISTED };
+	if (set_name(m, e, dir, d->d_name, len, why_r) != 0)
+		return -1;
+	put_in_slot(m, m->entry_count);
+	m->entry_count++;
+	m->news++;
+	return 0;
+}
+
+static int saw_entry(struct maildir *m, struct maildir_entry *e, enum maildir_dir dir, const char *name, size_t len,
+                     struct why *why_r)
+{
+	m->news += e->seen != m->scan;
+	e->seen = m->scan;
+	return set_name(m, e, dir, name, len, why_r);
+}
+
+/* Before numbering: the same base name with another inode is another message. */
+static int list_name(struct maildir *m, enum maildir_dir dir, const struct dirent64 *d, size_t len, struct why *why_r)
+{
+	size_t base_len = base_length(d->d_name, len);
+	struct maildir_entry *e = NULL;
+	while ((e = maildir_find(m, d->d_name, base_len, e)) != NULL)
+		if (e->listed_ino == d->d_ino)
+			return saw_entry(m, e, dir, d->d_name, len, why_r);
+	return add_entry(m, dir, d, len, base_len, why_r);
+}
+
+/* After numbering: only lost messages matter, and the inode is known for certain. */
+static int refind_name(struct maildir *m, enum maildir_dir dir, const struct dirent64 *d, size_t len, struct why *why_r)
+{
+	size_t base_len = base_length(d->d_name, len);
+	struct maildir_entry *e = NULL;
+	while ((e = maildir_find(m, d->d_name, base_len, e)) != NULL) {
+		struct stat st;
+		if (e->state != ENTRY_LOST)
+			continue;
+		/* The listed inode is a hint: where it differs, only the file itself can tell. */
+		if (e->ino != d->d_ino && (fstatat(m->dir_fd[dir], d->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+		                           st.st_ino != e->ino || st.st_dev != e->dev))
+			continue;
+		return saw_entry(m, e, dir, d->d_name, len, why_r);
+	}
+	return 0;
+}
+
+static const char *type_name(unsigned char type)
+{
+	static const char *const names[] = {
+		[DT_LNK] = "skipped, it is a symbolic link", [DT_DIR] = "skipped, it is a directory",
+		[DT_FIFO] = "skipped, it is a FIFO", [DT_SOCK] = "skipped, it is a socket",
+		[DT_CHR] = "skipped, it is a device", [DT_BLK] = "skipped, it is a device",
+	};
+	const char *name = type < sizeof names / sizeof names[0] ? names[type] : NULL;
+	return name != NULL ? name : "skipped, it is no file";
+}
+
+static int take_name(struct maildir *m, enum maildir_dir dir, const struct dirent64 *d, bool numbered,
+                     struct why *why_r)
+{
+	size_t len = strlen(d->d_name);
+	const char *skip = NULL;
+	if (d->d_name[0] == '.')
+		return 0;
+	if (d->d_type != DT_REG && d->d_type != DT_UNKNOWN)
+		skip = type_name(d->d_type);
+	else if (len >= UINT8_MAX)
+		skip = "skipped, the name is too long";
+	if (skip == NULL)
+		return numbered ? refind_name(m, dir, d, len, why_r) : list_name(m, dir, d, len, why_r);
+	if (!m->noticed)
+		maildrop_notice_name(&m->drop, maildir_dir_names[dir], d->d_name, skip);
+	return 0;
+}
+
+/* ---- passes ---- */
+
+static int read_directory(struct maildir *m, enum maildir_dir dir, bool numbered, struct why *why_r)
+{
+	int fd = m->dir_fd[dir];
+	if (fd < 0)
+		return 0;
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return why_errno(why_r, errno, "rewind %s/%s", m->path, maildir_dir_names[dir]);
+	for (;;) {
+		ssize_t n = getdents64(fd, m->buffer, m->buffer_room);
+		if (n < 0)
+			return why_errno(why_r, errno, "list %s/%s", m->path, maildir_dir_names[dir]);
+		if (n == 0)
+			return 0;
+		for (size_t at = 0; at < (size_t)n;) {
+			const struct dirent64 *d = (const void *)(m->buffer + at);
+			if (take_name(m, dir, d, numbered, why_r) != 0)
+				return -1;
+			at += d->d_reclen;
+		}
+	}
+}
+
+struct dir_states {
+	struct stat st[MAILDIR_DIRS];
+};
+
+static int stat_directories(const struct maildir *m, struct dir_states *s, struct why *why_r)
+{
+	*s = (struct dir_states){ 0 };
+	for (size_t i = 0; i < MAILDIR_DIRS; i++)
+		if (m->dir_fd[i] >= 0 && fstat(m->dir_fd[i], &s->st[i]) != 0)
+			return why_errno(why_r, errno, "stat %s/%s", m->path, maildir_dir_names[i]);
+	return 0;
+}
+
+/* Did nothing change between the two? A change in the last moments could hide in the clock's grain. */
+static bool stayed_quiet(const struct dir_states *before, const struct dir_states *after)
+{
+	struct timespec now;
+	if (clock_gettime(CLOCK_REALTIME, &now) != 0)
+		return false;
+	for (size_t i = 0; i < MAILDIR_DIRS; i++) {
+		const struct timespec *b = &before->st[i].st_ctim, *a = &after->st[i].st_ctim;
+		if (a->tv_sec != b->tv_sec || a->tv_nsec != b->tv_nsec || now.tv_sec - a->tv_sec <= QUIET_SECONDS)
+			return false;
+	}
+	return true;
+}
+
+/* new/ comes before cur/, because that is the way that messages move; then again, for what came back or came in. */
+static int make_pass(struct maildir *m, bool numbered, bool *quiet_r, struct why *why_r)
+{
+	struct dir_states before, after;
+	if (stat_directories(m, &before, why_r) != 0)
+		return -1;
+	bool large = before.st[MAILDIR_NEW].st_size > MAILDIR_BUFFER || before.st[MAILDIR_CUR].st_size > MAILDIR_BUFFER;
+	if (maildir_buffer(m, large ? MAILDIR_BUFFER_LARGE : MAILDIR_BUFFER, why_r) != 0 ||
+	    read_directory(m, MAILDIR_NEW, numbered, why_r) != 0 ||
+	    read_directory(m, MAILDIR_CUR, numbered, why_r) != 0 ||
+	    stat_directories(m, &after, why_r) != 0)
+		return -1;
+	m->noticed = true;
+	*quiet_r = stayed_quiet(&before, &after);
+	return *quiet_r ? 0 : read_directory(m, MAILDIR_NEW, numbered, why_r);
+}
+
+int maildir_scan(struct maildir *m, bool numbered, struct why *why_r)
+{
+	size_t unchanged = 0;
+	m->scan++;
+	for (size_t pass = 0; pass < MAILDIR_ROUNDS_MAX && unchanged < SETTLED_PASSES; pass++) {
+		bool quiet = false;
+		m->news = 0;
+		if (make_pass(m, numbered, &quiet, why_r) != 0)
+			return -1;
+		if (quiet)
+			break;
+		unchanged = m->news == 0 ? unchanged + 1 : 0;
+	}
+	return 0;
+}

@@ -1,0 +1,75 @@
+/*
+ * maildrop.c - hands each call to the maildrop's format.
+ * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop.
+ */
+#include "storage/maildrop.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "storage/format.h"
+
+enum { NOTICE_MAX = 512 };
+
+static const struct format *const formats[] = {
+	[MAILDROP_MAILDIR] = &maildir_format,
+	[MAILDROP_MBOX] = &mbox_format,
+};
+
+int maildrop_open(const struct maildrop_place *place, const struct maildrop_options *options,
+                  struct maildrop **drop_r, struct why *why_r)
+{
+	/* Picks the processor's fastest BLAKE2b; costs nothing when the process did it before. */
+	if (sodium_init() < 0)
+		return why_set(why_r, REASON_MAILDROP_IO, 0, "libsodium cannot be initialised");
+	return formats[place->format]->open(place, options, drop_r, why_r);
+}
+
+const struct message_record *maildrop_records(const struct maildrop *drop, size_t *count_r)
+{
+	*count_r = drop->count;
+	return drop->records;
+}
+
+int maildrop_fetch(struct maildrop *drop, size_t idx, struct message_body *body_r, struct why *why_r)
+{
+	if (idx >= drop->count)
+		return why_set(why_r, REASON_MESSAGE_GONE, 0, "no message with index %zu of %zu", idx, drop->count);
+	return drop->format->fetch(drop, idx, body_r, why_r);
+}
+
+int maildrop_update(struct maildrop *drop, const bool *marks, int *errors, struct why *why_r)
+{
+	bool any = false;
+	for (size_t i = 0; i < drop->count; i++) {
+		errors[i] = 0;
+		any = any || marks[i];
+	}
+	return any ? drop->format->update(drop, marks, errors, why_r) : 0;
+}
+
+void maildrop_close(struct maildrop **drop)
+{
+	if (*drop != NULL)
+		(*drop)->format->close(*drop);
+	*drop = NULL;
+}
+
+void maildrop_notice_name(const struct maildrop *drop, const char *where, const char *name, const char *what)
+{
+	char text[NOTICE_MAX];
+	struct buf b = BUF_OVER(text);
+	if (drop->options.notice == NULL)
+		return;
+	buf_add_escaped(&b, where, strlen(where));
+	(void)buf_add(&b, "/", 1);
+	/* The end of the sentence says what is wrong: it must fit behind the longest name. */
+	struct buf shown = { .p = b.p, .len = b.len, .cap = sizeof text - strlen(what) - 3 };
+	buf_add_escaped(&shown, name, strlen(name));
+	b.len = shown.len;
+	(void)buf_printf(&b, ": %s", what);
+	drop->options.notice(drop->options.context, buf_text(&b));
+}

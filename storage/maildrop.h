@@ -1,0 +1,98 @@
+/*
+ * maildrop.h - a user's mail as one POP3 session sees it.
+ * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop: names,
+ * sizes, links and contents may be anything.
+ * A library: returns, never logs, never exits.
+ *
+ * idx is 0..count-1; message numbers on the wire are idx + 1 and do not occur here.
+ */
+#ifndef POSTERN_MAILDROP_H
+#define POSTERN_MAILDROP_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/why.h"
+
+enum {
+	UIDL_MAX = 70,            /* RFC 1939 section 7: 1 to 70 octets of 0x21..0x7E */
+	HOST_LOCKS_MAX = 3,
+	HOST_LOCK_SECONDS = 30,   /* how long to try for another program's lock; then MAILDROP_BUSY */
+};
+
+enum maildrop_format { MAILDROP_MAILDIR, MAILDROP_MBOX };
+
+/* Where a maildrop is, after ~, %u, %n and %d are filled in. */
+struct maildrop_place {
+	enum maildrop_format format;
+	char path[PATH_MAX];
+};
+
+/*
+ * Fill in `location` ("maildir:~/Maildir", "mbox:/var/mail/%u"): ~ at the start of the path is home,
+ * %u the user name, %n its part before the first @, %d the part after it, %% a percent sign.
+ * 0, or -1 with REASON_MAILDROP_BROKEN when the result is no absolute path, is too long, or the user
+ * name would lead elsewhere ("", ".", "..", one with a slash or a NUL).
+ * With user NULL only the pattern is checked.
+ */
+int maildrop_place_expand(const char *location, const char *user, const char *home,
+                          struct maildrop_place *place_r, struct why *why_r);
+
+/* The locks of the host's other mail programs, for mbox; in the order to take them. */
+enum host_lock { HOST_LOCK_FCNTL, HOST_LOCK_DOTLOCK, HOST_LOCK_FLOCK };
+
+struct maildrop_options {
+	uid_t owner;
+	enum host_lock locks[HOST_LOCKS_MAX];
+	size_t lock_count;
+	int dotlock_helper;  /* socket to dotlock_serve(), or -1: make the dotlock ourselves; borrowed */
+	/* Called for what is skipped or odd (a link in cur/, say): one sentence for the log. May be NULL. */
+	void (*notice)(void *context, const char *text);
+	void *context;
+};
+
+/* What the gate needs to know of a message; crosses to it as it is, so no pointers and no padding. */
+struct message_record {
+	uint64_t octets;          /* exactly what RETR sends, without the final dot line (base/wire.h) */
+	char uidl[UIDL_MAX + 2];  /* NUL-terminated */
+};
+_Static_assert(sizeof(struct message_record) == 80, "crosses between processes");
+
+/* Where a message lies: a fresh O_RDONLY descriptor (taken by the caller), and the stored octets in it. */
+struct message_body {
+	int fd;
+	uint64_t offset, length;
+};
+
+struct maildrop;
+
+/*
+ * Open and scan. A maildrop that does not exist is an empty one, and is not made.
+ * 0 and *drop_r, or -1 and *why_r.
+ */
+int maildrop_open(const struct maildrop_place *place, const struct maildrop_options *options,
+                  struct maildrop **drop_r, struct why *why_r);
+
+/* The messages: count records, owned by the maildrop, in the order of their numbers. */
+const struct message_record *maildrop_records(const struct maildrop *drop, size_t *count_r);
+
+/*
+ * Open message idx for reading, after checking that it still is what the scan saw.
+ * 0, or -1 with REASON_MESSAGE_GONE, REASON_MESSAGE_CHANGED or another reason.
+ */
+int maildrop_fetch(struct maildrop *drop, size_t idx, struct message_body *body_r, struct why *why_r);
+
+/*
+ * RFC 1939's UPDATE: remove each message whose marks[idx] is true, durably, and no other.
+ * errors[idx] (count entries, the caller's) becomes 0 for a marked message that is gone for good,
+ * and an errno for one that is not. 0 when all are gone; else -1, with *why_r for the first that failed.
+ */
+int maildrop_update(struct maildrop *drop, const bool *marks, int *errors, struct why *why_r);
+
+/* Close and free; *drop may be NULL. Sets it to NULL. */
+void maildrop_close(struct maildrop **drop);
+
+#endif

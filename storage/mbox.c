@@ -1,0 +1,240 @@
+/*
+ * mbox.c - an mbox as a maildrop: opens it, hands out its messages.
+ * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop.
+ *
+ * The host's locks are held only while the file is read or rewritten. In between
+ * mail may be appended, which disturbs nothing; other changes are noticed by the
+ * file's times and size, and then by the digest of each message that is asked for.
+ */
+#include "storage/mbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	REOPEN_MAX = 5,  /* times that another program may put a new file in the place of the old while we open it */
+	OPEN_FLAGS = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+};
+
+/* ---- opening ---- */
+
+static int open_parent(struct mbox *m, struct why *why_r)
+{
+	char *slash = strrchr(m->path, '/');
+	m->name = slash + 1;
+	*slash = '\0';
+	m->dir_fd = open(slash == m->path ? "/" : m->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int err = errno;
+	*slash = '/';
+	if (m->dir_fd < 0 && err != ENOENT)
+		return why_errno(why_r, err, "open the directory of %s", m->path);
+	return 0;
+}
+
+/* For writing if that is possible; reading alone still lets the mail be fetched. */
+static int open_file(struct mbox *m, struct why *why_r)
+{
+	m->read_only = 0;
+	m->fd = openat(m->dir_fd, m->name, O_RDWR | OPEN_FLAGS);
+	if (m->fd < 0 && (errno == EACCES || errno == EROFS)) {
+		m->read_only = errno;
+		m->fd = openat(m->dir_fd, m->name, O_RDONLY | OPEN_FLAGS);
+	}
+	if (m->fd >= 0 || errno == ENOENT)
+		return 0;
+	if (errno == ELOOP)
+		return why_set(why_r, REASON_MAILDROP_DENIED, ELOOP, "%s is a symbolic link, which is not followed", m->path);
+	return why_errno(why_r, errno, "open %s", m->path);
+}
+
+static int check_file(struct mbox *m, struct why *why_r)
+{
+	if (fstat(m->fd, &m->scanned) != 0)
+		return why_errno(why_r, errno, "stat %s", m->path);
+	if (!S_ISREG(m->scanned.st_mode))
+		return why_set(why_r, REASON_MAILDROP_BROKEN, 0, "%s is not a regular file", m->path);
+	if (m->scanned.st_uid != m->drop.options.owner)
+		return why_set(why_r, REASON_MAILDROP_DENIED, 0, "%s belongs to uid %ju, not to uid %ju", m->path,
+		               (uintmax_t)m->scanned.st_uid, (uintmax_t)m->drop.options.owner);
+	/* A second name could be one in a directory where another user may put links. */
+	if (m->scanned.st_nlink > 1)
+		return why_set(why_r, REASON_MAILDROP_DENIED, 0, "%s has %ju names (hard links), and may have one", m->path,
+		               (uintmax_t)m->scanned.st_nlink);
+	return 0;
+}
+
+static void close_file(struct mbox *m)
+{
+	if (m->fd >= 0)
+		(void)close(m->fd);
+	m->fd = -1;
+}
+
+/* Open and lock one and the same file. Afterwards fd is -1 when there is nothing to read. */
+static int open_locked(struct mbox *m, struct why *why_r)
+{
+	for (size_t round = 0; round < REOPEN_MAX; round++) {
+		if (open_file(m, why_r) != 0)
+			return -1;
+		if (m->fd < 0)
+			return 0;
+		if (check_file(m, why_r) != 0)
+			return -1;
+		if (m->scanned.st_size == 0) {
+			close_file(m);
+			return 0;
+		}
+		if (host_lock_take(&m->locks, m->fd, false, why_r) == 0)
+			return 0;
+		close_file(m);
+		if (why_r->reason != REASON_MAILDROP_CHANGED)
+			return -1;
+	}
+	return -1;
+}
+
+static int scan(struct mbox *m, struct why *why_r)
+{
+	if (m->dir_fd < 0)
+		return 0;
+	if (host_lock_init(&m->locks, &m->drop.options, m->path, m->dir_fd, m->name, why_r) != 0 ||
+	    open_locked(m, why_r) != 0)
+		return -1;
+	if (m->fd < 0)
+		return 0;
+	int r = 0;
+	/* Again, now that nobody else writes: mail may have come while we waited for the locks. */
+	if (fstat(m->fd, &m->scanned) != 0)
+		r = why_errno(why_r, errno, "stat %s", m->path);
+	if (r == 0)
+		r = mbox_parse(m, (uint64_t)m->scanned.st_size, why_r);
+	host_lock_release(&m->locks);
+	return r;
+}
+
+static void mbox_close(struct maildrop *drop)
+{
+	struct mbox *m = (struct mbox *)drop;
+	close_file(m);
+	if (m->dir_fd >= 0)
+		(void)close(m->dir_fd);
+	free(m->drop.records);
+	free(m->messages);
+	free(m->path);
+	free(m);
+}
+
+static int mbox_open(const struct maildrop_place *place, const struct maildrop_options *options,
+                     struct maildrop **drop_r, struct why *why_r)
+{
+	struct mbox *m = calloc(1, sizeof *m);
+	if (m == NULL)
+		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "open %s", place->path);
+	m->drop.format = &mbox_format;
+	m->drop.options = *options;
+	m->dir_fd = m->fd = -1;
+	m->path = strdup(place->path);
+	if (m->path == NULL) {
+		(void)why_set(why_r, REASON_NO_MEMORY, ENOMEM, "open %s", place->path);
+		goto fail;
+	}
+	if (open_parent(m, why_r) != 0 || scan(m, why_r) != 0)
+		goto fail;
+	*drop_r = &m->drop;
+	return 0;
+fail:
+	mbox_close(&m->drop);
+	return -1;
+}
+
+/* ---- one message ---- */
+
+int mbox_verify(struct mbox *m, size_t idx, char *buffer, struct why *why_r)
+{
+	const struct mbox_message *message = &m->messages[idx];
+	crypto_generichash_state state;
+	unsigned char digest[MBOX_DIGEST];
+	(void)crypto_generichash_init(&state, NULL, 0, sizeof digest);
+	for (uint64_t at = message->start; at < message->end;) {
+		uint64_t left = message->end - at;
+		ssize_t n = mbox_read_at(m->fd, buffer, left < MBOX_BUFFER ? (size_t)left : MBOX_BUFFER, at);
+		if (n < 0)
+			return why_errno(why_r, errno, "read %s", m->path);
+		if (n == 0)
+			break;
+		(void)crypto_generichash_update(&state, (const unsigned char *)buffer, (size_t)n);
+		at += (uint64_t)n;
+		if (host_lock_refresh(&m->locks, why_r) != 0)
+			return -1;
+	}
+	(void)crypto_generichash_final(&state, digest, sizeof digest);
+	if (memcmp(digest, message->digest, sizeof digest) == 0)
+		return 0;
+	return why_set(why_r, REASON_MESSAGE_CHANGED, 0, "another program changed %s at octet %ju", m->path,
+	               (uintmax_t)message->start);
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* Was the file written to since the scan? Then only the digest tells whether this message was touched. */
+static int check_message(struct mbox *m, size_t idx, const struct stat *now, struct why *why_r)
+{
+	if (now->st_size == m->scanned.st_size && same_time(&now->st_mtim, &m->scanned.st_mtim) &&
+	    same_time(&now->st_ctim, &m->scanned.st_ctim))
+		return 0;
+	char *buffer = malloc(MBOX_BUFFER);
+	if (buffer == NULL)
+		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "read %s", m->path);
+	int r = host_lock_take(&m->locks, m->fd, false, why_r);
+	if (r == 0) {
+		r = mbox_verify(m, idx, buffer, why_r);
+		host_lock_release(&m->locks);
+	}
+	free(buffer);
+	return r;
+}
+
+static int mbox_fetch(struct maildrop *drop, size_t idx, struct message_body *body_r, struct why *why_r)
+{
+	struct mbox *m = (struct mbox *)drop;
+	const struct mbox_message *message = &m->messages[idx];
+	struct stat st;
+	int r = -1;
+	/* A descriptor of its own: whoever gets it could let go of the locks on ours. */
+	int fd = openat(m->dir_fd, m->name, O_RDONLY | OPEN_FLAGS);
+	if (fd < 0 && errno == ENOENT) {
+		(void)why_set(why_r, REASON_MESSAGE_GONE, 0, "another program removed %s", m->path);
+		goto out;
+	}
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		(void)why_errno(why_r, errno, "open %s", m->path);
+		goto out;
+	}
+	if (st.st_dev != m->scanned.st_dev || st.st_ino != m->scanned.st_ino) {
+		(void)why_set(why_r, REASON_MESSAGE_CHANGED, 0, "another program replaced %s", m->path);
+		goto out;
+	}
+	if (check_message(m, idx, &st, why_r) != 0)
+		goto out;
+	*body_r = (struct message_body){ .fd = fd, .offset = message->body, .length = message->end - message->body };
+	fd = -1;
+	r = 0;
+out:
+	if (fd >= 0)
+		(void)close(fd);
+	return r;
+}
+
+const struct format mbox_format = {
+	.open = mbox_open,
+	.fetch = mbox_fetch,
+	.update = mbox_update,
+	.close = mbox_close,
+};

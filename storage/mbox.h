@@ -1,0 +1,65 @@
+/*
+ * mbox.h - the messages of an mbox and where they lie; inside storage/ only.
+ * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop.
+ *
+ *   From_ line    header, blank line, body    blank line    From_ line ...
+ *   ^start        ^body                       ^end          ^next
+ *
+ * The client gets body..end; removing the message removes start..next; the digest is over start..end.
+ */
+#ifndef POSTERN_MBOX_H
+#define POSTERN_MBOX_H
+
+#include <sys/stat.h>
+
+#include "storage/format.h"
+#include "storage/host_lock.h"
+
+enum {
+	MBOX_BUFFER = 64 * 1024,
+	MBOX_DIGEST = 16,          /* octets of BLAKE2b */
+	MBOX_FROM_LINE_MAX = 1024, /* longer lines are no From_ lines; RFC 5321 allows addresses of 256 */
+};
+
+struct mbox_message {
+	uint64_t start, body, end, next;
+	unsigned char digest[MBOX_DIGEST];
+	uint32_t copies;           /* of this unique-id so far, in the first message that has it */
+};
+
+struct mbox {
+	struct maildrop drop;
+	char *path;
+	const char *name;          /* the last component of path */
+	int dir_fd;                /* its directory */
+	int fd;                    /* -1: there is no such file, or it is empty */
+	int read_only;             /* 0, or the errno why it could not be opened for writing */
+	struct stat scanned;       /* the file as the scan saw it */
+	struct host_locks locks;
+	struct mbox_message *messages;
+	size_t room;
+	bool internal;             /* begins with another program's pseudo message: stays, is not shown */
+};
+
+/*
+ * Does a valid From_ line begin at text? Its length with the line end, or 0. len octets can be
+ * seen; at_eof says that these are the file's last, so that the line may lack its end.
+ */
+size_t mbox_from_line(const char *text, size_t len, bool at_eof);
+
+/* Octets of the line end that text begins with: 1, 2, or 0 when there is none. */
+size_t mbox_line_end(const char *text, size_t len);
+
+/* Fill in messages, records and count from the first `size` octets of fd. The caller holds the locks. */
+int mbox_parse(struct mbox *m, uint64_t size, struct why *why_r);
+
+/* pread() until len octets are there, or the end of the file; the octets read, or -1. */
+ssize_t mbox_read_at(int fd, char *buffer, size_t len, uint64_t offset);
+
+/* Does the message still lie where the scan saw it? 0, or -1 with MESSAGE_CHANGED or another reason. */
+int mbox_verify(struct mbox *m, size_t idx, char *buffer, struct why *why_r);
+
+/* RFC 1939's UPDATE; see maildrop.h. */
+int mbox_update(struct maildrop *drop, const bool *marks, int *errors, struct why *why_r);
+
+#endif

@@ -1,0 +1,409 @@
+/*
+ * mbox_parse.c - finds the messages of an mbox, their sizes, unique-ids and digests, in one reading.
+ * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop.
+ *
+ * A window of fixed size slides over the file; lines may have any length. At the
+ * beginning of a line the window holds enough of it to tell what it is.
+ */
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/number.h"
+#include "base/wire.h"
+#include "storage/mbox.h"
+
+enum {
+	LINE_PEEK = 8,        /* enough for "From " and for a blank line */
+	FIELD_PEEK = 256,     /* enough for the names and values of header fields that matter here */
+	MESSAGES_FIRST = 64,
+};
+
+static const char internal_from[] = "From MAILER-DAEMON";
+static const char internal_subject[] = "DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA";
+
+struct parser {
+	struct mbox *m;
+	uint64_t size;
+	char *window;
+	uint64_t base;            /* where in the file the window begins */
+	size_t len;               /* octets in it */
+	uint64_t pos;             /* the next octet to look at */
+	/* the message that pos is in */
+	bool in_message, in_header;
+	bool blank;               /* the last line was blank: it may turn out to be the separator ... */
+	uint64_t blank_at;        /* ... and then the message ends here */
+	uint64_t fed;             /* octets of the message before this one are counted and in the digest */
+	uint64_t protected_to;    /* a Content-Length that proved right: no From_ line before this */
+	struct mbox_message now;
+	struct wire wire;
+	crypto_generichash_state digest, uidl;
+	/* its header */
+	bool skip_field;          /* in a field that the unique-id does not depend on */
+	bool has_length, bad_length;
+	uint64_t content_length;
+	bool from_internal, internal;
+};
+
+/* ---- the window ---- */
+
+ssize_t mbox_read_at(int fd, char *buffer, size_t len, uint64_t offset)
+{
+	size_t done = 0;
+	while (done < len) {
+		ssize_t n = pread(fd, buffer + done, len - done, (off_t)(offset + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+static const char *at(const struct parser *p, uint64_t offset)
+{
+	return p->window + (offset - p->base);
+}
+
+static size_t in_sight(const struct parser *p)
+{
+	return (size_t)(p->base + p->len - p->pos);
+}
+
+static bool sees_end(const struct parser *p)
+{
+	return p->base + p->len == p->size;
+}
+
+/* Count and digest the message up to `to`. */
+static void feed(struct parser *p, uint64_t to)
+{
+	if (to <= p->fed)
+		return;
+	size_t n = (size_t)(to - p->fed);
+	wire_count(&p->wire, at(p, p->fed), n);
+	(void)crypto_generichash_update(&p->digest, (const unsigned char *)at(p, p->fed), n);
+	p->fed = to;
+}
+
+/* Make `want` octets visible at pos, or all that are left. */
+static int look_ahead(struct parser *p, size_t want, struct why *why_r)
+{
+	if (in_sight(p) >= want || sees_end(p))
+		return 0;
+	uint64_t from = p->pos;
+	if (p->in_message) {
+		feed(p, p->blank ? p->blank_at : p->pos);
+		from = p->fed;
+	}
+	uint64_t left = p->size - from;
+	size_t n = left < MBOX_BUFFER ? (size_t)left : MBOX_BUFFER;
+	ssize_t got = mbox_read_at(p->m->fd, p->window, n, from);
+	if (got < 0)
+		return why_errno(why_r, errno, "read %s", p->m->path);
+	if ((size_t)got < n)
+		return why_set(why_r, REASON_MAILDROP_CHANGED, 0, "%s became shorter while it was read", p->m->path);
+	p->base = from;
+	p->len = n;
+	return host_lock_refresh(&p->m->locks, why_r);
+}
+
+/* ---- messages ---- */
+
+static int make_room(struct mbox *m, struct why *why_r)
+{
+	if (m->drop.count < m->room)
+		return 0;
+	size_t room = m->room == 0 ? MESSAGES_FIRST : 2 * m->room;
+	struct mbox_message *messages = reallocarray(m->messages, room, sizeof *messages);
+	if (messages != NULL)
+		m->messages = messages;
+	struct message_record *records = reallocarray(m->drop.records, room, sizeof *records);
+	if (records != NULL)
+		m->drop.records = records;
+	if (messages == NULL || records == NULL || room > UINT32_MAX / 2)
+		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
+	m->room = room;
+	return 0;
+}
+
+static int end_message(struct parser *p, struct why *why_r)
+{
+	struct mbox *m = p->m;
+	unsigned char uidl[MBOX_DIGEST];
+	if (!p->in_message)
+		return 0;
+	p->now.end = p->blank ? p->blank_at : p->pos;
+	p->now.next = p->pos;
+	feed(p, p->now.end);
+	p->in_message = false;
+	if (p->internal) {
+		m->internal = true;
+		return 0;
+	}
+	if (make_room(m, why_r) != 0)
+		return -1;
+	(void)crypto_generichash_final(&p->digest, p->now.digest, sizeof p->now.digest);
+	(void)crypto_generichash_final(&p->uidl, uidl, sizeof uidl);
+	struct message_record *record = &m->drop.records[m->drop.count];
+	memset(record, 0, sizeof *record);
+	record->octets = wire_count_end(&p->wire);
+	(void)sodium_bin2hex(record->uidl, sizeof record->uidl, uidl, sizeof uidl);
+	m->messages[m->drop.count++] = p->now;
+	return 0;
+}
+
+static void begin_message(struct parser *p, size_t line)
+{
+	const unsigned char *from = (const unsigned char *)at(p, p->pos);
+	p->now = (struct mbox_message){ .start = p->pos, .body = p->pos + line };
+	p->in_message = p->in_header = true;
+	p->blank = p->skip_field = p->has_length = p->bad_length = p->internal = false;
+	p->wire = WIRE_START;
+	(void)crypto_generichash_init(&p->digest, NULL, 0, MBOX_DIGEST);
+	(void)crypto_generichash_init(&p->uidl, NULL, 0, MBOX_DIGEST);
+	(void)crypto_generichash_update(&p->digest, from, line);
+	(void)crypto_generichash_update(&p->uidl, from, line);
+	/* Mail programs put their own data into a first message that nobody sent. */
+	p->from_internal = p->m->drop.count == 0 && !p->m->internal && line > sizeof internal_from - 1 &&
+		memcmp(from, internal_from, sizeof internal_from - 1) == 0;
+	p->pos += line;
+	p->fed = p->protected_to = p->pos;
+}
+
+/* ---- header fields ---- */
+
+struct value {
+	const char *p;
+	size_t len;
+};
+
+static void take_length(struct parser *p, struct value v)
+{
+	uint64_t length = 0;
+	if (parse_number(v.p, v.len, 0, INT64_MAX, &length) != 0 || (p->has_length && length != p->content_length))
+		p->bad_length = true;
+	p->has_length = true;
+	p->content_length = length;
+}
+
+static void take_subject(struct parser *p, struct value v)
+{
+	if (p->from_internal && v.len == sizeof internal_subject - 1 && memcmp(v.p, internal_subject, v.len) == 0)
+		p->internal = true;
+}
+
+/* Fields that mean something here, and those that mail programs rewrite: a unique-id must not depend on them. */
+static const struct field {
+	const char *name;
+	bool rewritten;
+	void (*take)(struct parser *p, struct value v);
+} fields[] = {
+	{ "Content-Length", true, take_length },
+	{ "Lines", true, NULL },
+	{ "Status", true, NULL },
+	{ "Subject", false, take_subject },
+	{ "X-IMAP", true, NULL },
+	{ "X-IMAPbase", true, NULL },
+	{ "X-Keywords", true, NULL },
+	{ "X-Status", true, NULL },
+	{ "X-UID", true, NULL },
+	{ "X-UIDL", true, NULL },
+};
+
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* A header line begins at text: a continuation belongs to the field before it. */
+static void read_field(struct parser *p, const char *text, size_t len)
+{
+	if (is_space(text[0]))
+		return;
+	p->skip_field = false;
+	const char *lf = memchr(text, '\n', len);
+	if (lf != NULL)
+		len = (size_t)(lf - text);
+	const char *colon = memchr(text, ':', len);
+	if (colon == NULL)
+		return;
+	struct value v = { .p = colon + 1, .len = len - (size_t)(colon + 1 - text) };
+	for (; v.len > 0 && is_space(v.p[0]); v.p++)
+		v.len--;
+	while (v.len > 0 && is_space(v.p[v.len - 1]))
+		v.len--;
+	size_t name_len = (size_t)(colon - text);
+	while (name_len > 0 && is_space(text[name_len - 1]))
+		name_len--;
+	for (const struct field *f = fields; f < fields + sizeof fields / sizeof fields[0]; f++) {
+		if (strlen(f->name) != name_len || strncasecmp(f->name, text, name_len) != 0)
+			continue;
+		p->skip_field = f->rewritten;
+		if (f->take != NULL)
+			f->take(p, v);
+	}
+}
+
+/*
+ * Would the message end at `end` if its Content-Length is right? Only at the end of the file, or
+ * at a From_ line with a blank line before it, on either side of `end`. Anything else is a wrong
+ * number, which is common: the field travels with mail that programs changed on the way.
+ */
+static int check_length(struct parser *p, uint64_t end, bool *right_r, struct why *why_r)
+{
+	enum { BEFORE = 3 };
+	char text[BEFORE + 2 + MBOX_FROM_LINE_MAX];
+	*right_r = end == p->size;
+	if (end >= p->size)
+		return 0;
+	/* Begin with the octets before it: a line end, and perhaps a blank line. A From_ line is longer, so they are there. */
+	uint64_t left = p->size - (end - BEFORE);
+	size_t n = left < sizeof text ? (size_t)left : sizeof text;
+	ssize_t got = mbox_read_at(p->m->fd, text, n, end - BEFORE);
+	if (got < 0)
+		return why_errno(why_r, errno, "read %s", p->m->path);
+	if ((size_t)got < n)
+		return why_set(why_r, REASON_MAILDROP_CHANGED, 0, "%s became shorter while it was read", p->m->path);
+	const char *here = text + BEFORE;
+	size_t rest = n - BEFORE;
+	bool at_eof = left == n;
+	if (here[-1] != '\n')
+		return 0;
+	size_t blank = mbox_line_end(here, rest);
+	bool after_blank = here[-2] == '\n' || (here[-2] == '\r' && here[-3] == '\n');
+	*right_r = (blank > 0 && at_eof && rest == blank) ||
+		((blank > 0 || after_blank) && mbox_from_line(here + blank, rest - blank, at_eof) > 0);
+	return 0;
+}
+
+static int end_header(struct parser *p, struct why *why_r)
+{
+	bool right = false;
+	p->in_header = false;
+	if (!p->has_length || p->bad_length || p->content_length > p->size - p->pos)
+		return 0;
+	if (check_length(p, p->pos + p->content_length, &right, why_r) != 0)
+		return -1;
+	if (right)
+		p->protected_to = p->pos + p->content_length;
+	return 0;
+}
+
+/* ---- lines ---- */
+
+/* Go on to the next line, however far that is. */
+static int skip_line(struct parser *p, struct why *why_r)
+{
+	while (p->pos < p->size) {
+		if (look_ahead(p, 1, why_r) != 0)
+			return -1;
+		const char *text = at(p, p->pos), *lf = memchr(text, '\n', in_sight(p));
+		size_t n = lf != NULL ? (size_t)(lf - text) + 1 : in_sight(p);
+		if (p->in_header && !p->skip_field)
+			(void)crypto_generichash_update(&p->uidl, (const unsigned char *)text, n);
+		p->pos += n;
+		if (lf != NULL)
+			break;
+	}
+	return 0;
+}
+
+/* 1: a message began here. 0: no. -1: failure. */
+static int try_from_line(struct parser *p, struct why *why_r)
+{
+	bool may_begin = !p->in_message || (p->blank && p->pos >= p->protected_to);
+	if (!may_begin || *at(p, p->pos) != 'F')
+		return 0;
+	if (look_ahead(p, MBOX_FROM_LINE_MAX, why_r) != 0)
+		return -1;
+	size_t line = mbox_from_line(at(p, p->pos), in_sight(p), sees_end(p));
+	if (line == 0)
+		return 0;
+	if (end_message(p, why_r) != 0)
+		return -1;
+	begin_message(p, line);
+	return 1;
+}
+
+static int parse_line(struct parser *p, struct why *why_r)
+{
+	if (look_ahead(p, p->in_header ? FIELD_PEEK : LINE_PEEK, why_r) != 0)
+		return -1;
+	int r = try_from_line(p, why_r);
+	if (r != 0)
+		return r < 0 ? -1 : 0;
+	size_t blank = mbox_line_end(at(p, p->pos), in_sight(p));
+	if (!p->in_message && blank == 0)
+		return why_set(why_r, REASON_MAILDROP_BROKEN, 0,
+		               "%s is no mbox: no From_ line (\"From address weekday month day time year\") at octet %ju",
+		               p->m->path, (uintmax_t)p->pos);
+	p->blank = blank > 0;
+	if (blank > 0) {
+		p->blank_at = p->pos;
+		p->pos += blank;
+		return p->in_header ? end_header(p, why_r) : 0;
+	}
+	if (p->in_header)
+		read_field(p, at(p, p->pos), in_sight(p) < FIELD_PEEK ? in_sight(p) : FIELD_PEEK);
+	return skip_line(p, why_r);
+}
+
+/* ---- unique-ids ---- */
+
+static uint32_t uidl_slot(const char *uidl, size_t mask)
+{
+	uint32_t h;
+	memcpy(&h, uidl, sizeof h);
+	/* Hex digits: four of them carry 16 bits, so take eight. */
+	uint32_t more;
+	memcpy(&more, uidl + sizeof h, sizeof more);
+	return (uint32_t)((h * 2654435761u ^ more * 2246822519u) >> 3 & mask);
+}
+
+/* The second message with the same hash becomes HASH-2, and so on in the order of the file. */
+static int tell_copies_apart(struct mbox *m, struct why *why_r)
+{
+	size_t slots = 4;
+	while (slots < 2 * m->drop.count)
+		slots *= 2;
+	uint32_t *table = calloc(slots, sizeof *table);
+	if (table == NULL)
+		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
+	for (size_t i = 0; i < m->drop.count; i++) {
+		struct message_record *record = &m->drop.records[i];
+		size_t s = uidl_slot(record->uidl, slots - 1);
+		while (table[s] != 0 && memcmp(m->drop.records[table[s] - 1].uidl, record->uidl, 2 * MBOX_DIGEST + 1) != 0)
+			s = (s + 1) & (slots - 1);
+		if (table[s] == 0) {
+			table[s] = (uint32_t)i + 1;
+			m->messages[i].copies = 1;
+		} else {
+			uint32_t copy = ++m->messages[table[s] - 1].copies;
+			(void)snprintf(record->uidl + 2 * MBOX_DIGEST, sizeof record->uidl - 2 * MBOX_DIGEST, "-%u", copy);
+		}
+	}
+	free(table);
+	return 0;
+}
+
+int mbox_parse(struct mbox *m, uint64_t size, struct why *why_r)
+{
+	struct parser p = { .m = m, .size = size };
+	int r = 0;
+	p.window = malloc(MBOX_BUFFER);
+	if (p.window == NULL)
+		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "read %s", m->path);
+	while (r == 0 && p.pos < size)
+		r = parse_line(&p, why_r);
+	if (r == 0)
+		r = end_message(&p, why_r);
+	free(p.window);
+	return r == 0 ? tell_copies_apart(m, why_r) : r;
+}

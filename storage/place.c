@@ -1,0 +1,129 @@
+/*
+ * place.c - where a user's maildrop is: fills in the pattern of the configuration.
+ * Runs in: keeper, as root; posternd's configuration check. Trusts: the pattern (the administrator's) and
+ * home (the user database's); not the user name.
+ */
+#include <string.h>
+
+#include "base/buf.h"
+#include "storage/maildrop.h"
+
+static const struct scheme {
+	const char *prefix;
+	enum maildrop_format format;
+} schemes[] = {
+	{ "maildir:", MAILDROP_MAILDIR },
+	{ "mbox:", MAILDROP_MBOX },
+};
+
+enum { SCHEMES = sizeof schemes / sizeof schemes[0] };
+
+/* The pattern and what to fill in. */
+struct expansion {
+	const char *location, *user, *home;
+	struct buf path;
+	struct why *why;
+};
+
+static int refuse(struct expansion *e, const char *what)
+{
+	return why_set(e->why, REASON_MAILDROP_BROKEN, 0, "location %s: %s", e->location, what);
+}
+
+/* One path component, or a part of one, that a stranger chose. */
+static bool name_is_harmless(const char *name, size_t len)
+{
+	if (len == 0 || memchr(name, '/', len) != NULL)
+		return false;
+	return !(name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')));
+}
+
+static int add_escape(struct expansion *e, char letter)
+{
+	const char *user = e->user, *at = strchr(user, '@');
+	size_t all = strlen(user), local = at != NULL ? (size_t)(at - user) : all;
+	const char *name = user;
+	size_t len = 0;
+	switch (letter) {
+	case '%': return buf_add(&e->path, "%", 1);
+	case 'u': len = all; break;
+	case 'n': len = local; break;
+	case 'd':
+		if (at == NULL)
+			return refuse(e, "%d is the part behind @, and the user name has none");
+		name = at + 1;
+		len = all - local - 1;
+		break;
+	default: return refuse(e, "behind % there must be u, n, d or %");
+	}
+	if (!name_is_harmless(name, len))
+		return refuse(e, "the user name would lead elsewhere");
+	return buf_add(&e->path, name, len);
+}
+
+static int add_pattern(struct expansion *e, const char *pattern)
+{
+	if (pattern[0] == '~' && (pattern[1] == '/' || pattern[1] == '\0')) {
+		if (e->home == NULL || e->home[0] != '/')
+			return refuse(e, "~ is the home directory, and the account has none");
+		if (buf_add_text(&e->path, e->home) != 0)
+			return -1;
+		pattern++;
+	}
+	for (; *pattern != '\0'; pattern++) {
+		int r = *pattern == '%' ? add_escape(e, *++pattern) : buf_add(&e->path, pattern, 1);
+		if (r != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* The text between two slashes may have been put together: ".%u" for the user ".". */
+static bool climbs(const char *path)
+{
+	for (const char *p = path; (p = strstr(p, "/..")) != NULL; p += 3)
+		if (p[3] == '/' || p[3] == '\0')
+			return true;
+	return false;
+}
+
+static int check_path(struct expansion *e, struct maildrop_place *place)
+{
+	if (buf_add(&e->path, "", 1) != 0)
+		return refuse(e, "the path is too long");
+	char *path = e->path.p;
+	size_t len = e->path.len - 1;
+	if (path[0] != '/')
+		return refuse(e, "the path must begin with / or ~");
+	if (climbs(path))
+		return refuse(e, "the path must not contain ..");
+	if (path[len - 1] == '/' && place->format == MAILDROP_MBOX)
+		return refuse(e, "an mbox is a file, and the path ends in /");
+	/* O_NOFOLLOW looks at the last component, and "link/" has an empty one: it would follow the link. */
+	while (len > 1 && path[len - 1] == '/')
+		path[--len] = '\0';
+	return 0;
+}
+
+int maildrop_place_expand(const char *location, const char *user, const char *home,
+                          struct maildrop_place *place_r, struct why *why_r)
+{
+	struct expansion e = { .location = location, .user = user, .home = home, .why = why_r };
+	const struct scheme *s = schemes;
+	while (s < schemes + SCHEMES && strncmp(location, s->prefix, strlen(s->prefix)) != 0)
+		s++;
+	if (s == schemes + SCHEMES)
+		return refuse(&e, "it must begin with maildir: or mbox:");
+	if (user == NULL) {
+		e.user = "user@example.org";
+		e.home = "/home/user";
+	} else if (!name_is_harmless(user, strlen(user))) {
+		return refuse(&e, "the user name would lead elsewhere");
+	}
+	place_r->format = s->format;
+	e.path = BUF_OVER(place_r->path);
+	why_r->reason = REASON_NONE;
+	if (add_pattern(&e, location + strlen(s->prefix)) != 0)
+		return why_r->reason != REASON_NONE ? -1 : refuse(&e, "the path is too long");
+	return check_path(&e, place_r);
+}

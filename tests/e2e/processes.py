@@ -1,0 +1,76 @@
+"""Processes as /proc shows them, and the one way to wait for a condition.
+
+Used by the frame (postern.py): a server is started in a session of its own, so everything that it
+forks is found by that session's id, also after the master was killed.
+"""
+import os
+import time
+from collections import namedtuple
+
+Process = namedtuple("Process", "pid ppid session name state")
+
+# A run under valgrind and the like is slower; deadlines grow with it.
+PATIENCE = float(os.environ.get("POSTERN_PATIENCE") or (10 if os.environ.get("POSTERN_RUN_PREFIX") else 1))
+
+
+def wait_until(condition, what, seconds=10.0):
+    """Poll until condition() is true and return its value; an AssertionError that says `what` after the deadline."""
+    deadline = time.monotonic() + seconds * PATIENCE
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError("waited %g s in vain: %s" % (seconds * PATIENCE, what() if callable(what) else what))
+        time.sleep(0.005)
+
+
+def read_process(pid):
+    """The process, or None when there is none (any more)."""
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as f:
+            text = f.read().decode("utf-8", "replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    name = text[text.index("(") + 1:text.rindex(")")]
+    fields = text[text.rindex(")") + 2:].split()
+    return Process(pid, int(fields[1]), int(fields[3]), name, fields[0])
+
+
+def all_processes():
+    found = (read_process(int(entry)) for entry in os.listdir("/proc") if entry.isdigit())
+    return [p for p in found if p]
+
+
+def session_processes(session):
+    """All processes of that session, zombies too."""
+    return [p for p in all_processes() if p.session == session]
+
+
+def descriptors(pid):
+    """How many descriptors the process has open; None when it is gone."""
+    try:
+        return len(os.listdir("/proc/%d/fd" % pid))
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def resident(pid):
+    """Resident memory that is the process's own, in octets (0 when it is gone)."""
+    try:
+        with open("/proc/%d/smaps_rollup" % pid) as f:
+            return sum(int(line.split()[1]) * 1024 for line in f if line.startswith("Private_"))
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return 0
+
+
+def user_of(pid):
+    """The effective uid of the process, None when it is gone."""
+    try:
+        with open("/proc/%d/status" % pid) as f:
+            for line in f:
+                if line.startswith("Uid:"):
+                    return int(line.split()[2])
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return None

@@ -1,0 +1,163 @@
+"""The passwd file as administrators leave it: its mode, owner and kind, its changes while the server runs, odd records, and
+uids that never log in.
+"""
+import itertools
+import os
+import pwd
+import threading
+import unittest
+
+from postern import ROOT, ServerCase, password_hash
+from processes import user_of, wait_until
+
+
+class PasswdFile(ServerCase):
+    """The file as the administrator leaves it."""
+    users = ("anna", "bert")
+
+    def setUp(self):
+        super().setUp()
+        self.server.write_passwd()
+
+    def answer(self, user="anna", password="secret"):
+        client = self.client()
+        answer = client.cmd("USER " + user)
+        answer = client.cmd("PASS " + password) if answer.startswith("+OK") else answer
+        client.close()
+        return answer
+
+    def test_changes_count_at_once(self):
+        self.assertRegex(self.answer(), r"^\+OK")
+        self.anna.password = "changed"
+        self.addCleanup(setattr, self.anna, "password", "secret")
+        self.server.write_passwd()
+        self.assertRegex(self.answer(), r"^-ERR \[AUTH\]")
+        self.assertRegex(self.answer(password="changed"), r"^\+OK")
+
+    def test_user_added_and_removed(self):
+        self.assertRegex(self.answer("carl"), r"^-ERR \[AUTH\]")
+        self.server.write_passwd(self.server.users["bert"].record(name="carl"))
+        self.assertRegex(self.answer("carl"), r"^\+OK")
+        self.server.write_passwd()
+        self.assertRegex(self.answer("carl"), r"^-ERR \[AUTH\]")
+
+    def test_written_in_place(self):
+        """Somebody rewrites the file in place, piece by piece: a right password works, or is told to come again; it is never "wrong"."""
+        whole = self.server.passwd_file.read_bytes()
+        stop = threading.Event()
+
+        def rewrite():
+            for pause in itertools.cycle((0.01, 0.02, 0.2)):
+                if stop.is_set():
+                    return
+                with open(self.server.passwd_file, "r+b", 0) as f:
+                    f.truncate(0)
+                    for start in range(0, len(whole), 40):
+                        f.write(whole[start:start + 40])
+                stop.wait(pause)
+        writer = threading.Thread(target=rewrite)
+        writer.start()
+        try:
+            for _ in range(12):
+                self.assertRegex(self.answer("bert"), r"^\+OK|^-ERR \[SYS/TEMP\]")
+        finally:
+            stop.set()
+            writer.join()
+        wait_until(lambda: self.answer("bert").startswith("+OK"), "the file is used again")
+
+    def test_refused_modes(self):
+        """A file that others can read or change is not believed; the answer is the server's trouble, not the user's."""
+        rows = [("read by others", 0o604), ("written by others", 0o602), ("written by its group", 0o660), ("open to all", 0o666)]
+        for label, mode in rows:
+            with self.subTest(label):
+                mark = self.server.mark()
+                os.chmod(self.server.passwd_file, mode)
+                self.assertRegex(self.answer(), r"^-ERR \[SYS/PERM\]")
+                self.server.wait_for_log(r"passwd", since=mark)
+        os.chmod(self.server.passwd_file, 0o640)
+        self.assertRegex(self.answer(), r"^\+OK")
+
+    def test_refused_kinds(self):
+        path = self.server.passwd_file
+        real = path.with_name("passwd.real")
+        os.rename(path, real)
+        for label, make in (("link", lambda: os.symlink(real, path)), ("directory", lambda: os.mkdir(path)), ("FIFO", lambda: os.mkfifo(path, 0o600))):
+            with self.subTest(label):
+                make()
+                try:
+                    self.assertRegex(self.answer(), r"^-ERR \[SYS/")
+                finally:
+                    (os.rmdir if path.is_dir() and not path.is_symlink() else os.unlink)(path)
+        os.rename(real, path)
+
+    @unittest.skipUnless(ROOT, "needs root: the file must be another's")
+    def test_foreign_owner(self):
+        os.chown(self.server.passwd_file, self.anna.uid, self.anna.gid)
+        self.assertRegex(self.answer(), r"^-ERR \[SYS/PERM\]")
+
+    def test_records(self):
+        """label, changes to anna's record, what the answer begins with."""
+        rows = [
+            ("uid 0", dict(uid=0), r"-ERR \[AUTH\]"),
+            ("uid 999", dict(uid=999), r"-ERR \[AUTH\]"),
+            ("no hash", dict(hash=""), r"-ERR"),
+            ("locked", dict(hash="!" + password_hash("secret")), r"-ERR \[AUTH\]"),
+            ("star", dict(hash="*"), r"-ERR \[AUTH\]"),
+            ("the password itself", dict(hash="secret"), r"-ERR"),
+            ("unknown scheme", dict(hash="$99$x$y"), r"-ERR \[SYS/"),
+            ("uid is no number", dict(uid="abc"), r"-ERR \[SYS/"),
+            ("uid 2^32", dict(uid=4294967296), r"-ERR \[SYS/"),
+            ("uid -1", dict(uid=4294967295), r"-ERR"),
+            ("negative uid", dict(uid=-1), r"-ERR \[SYS/"),
+            ("home is no path", dict(home="home/anna"), r"-ERR \[SYS/"),
+            ("a comment with spaces", dict(comment="Anna A., room 5"), r"\+OK"),
+        ]
+        for label, changes, begins in rows:
+            if not ROOT and label.startswith("uid 9"):
+                continue
+            with self.subTest(label):
+                self.server.write_passwd()
+                text = self.server.passwd_file.read_text().replace(self.anna.record(), self.anna.record(**changes))
+                temporary = self.server.base / "passwd.new"
+                temporary.write_text(text)
+                temporary.chmod(0o600)
+                os.rename(temporary, self.server.passwd_file)
+                self.assertRegex(self.answer(), "^" + begins)
+                self.assertRegex(self.answer("bert"), r"^\+OK", "another's record")
+
+    def test_comments_and_no_last_line_end(self):
+        text = "# a comment\n\n" + self.server.users["bert"].record() + "\n\n" + self.anna.record()
+        temporary = self.server.base / "passwd.new"
+        temporary.write_text(text)
+        temporary.chmod(0o600)
+        os.rename(temporary, self.server.passwd_file)
+        self.assertRegex(self.answer(), r"^\+OK")
+
+    def test_missing_file(self):
+        """No file is no user; it is read when it comes."""
+        os.unlink(self.server.passwd_file)
+        self.assertRegex(self.answer(), r"^-ERR")
+        self.server.write_passwd()
+        self.assertRegex(self.answer(), r"^\+OK")
+
+
+@unittest.skipUnless(ROOT, "needs root: sessions under another uid")
+class VirtualUsers(ServerCase):
+    """Records without uid and gid belong to virtual_user."""
+    users = ("anna",)
+    settings = {"auth": {"virtual_user": "nobody"}}
+
+    def test_owner(self):
+        self.server.write_passwd(self.anna.record(name="virt@example.org", uid="", gid="", home=self.server.base / "virt"))
+        with self.server.login() as client:
+            client.quit()
+        client = self.client()
+        client.ok("USER virt@example.org")
+        client.ok("PASS secret")
+        owners = {user_of(p.pid) for p in self.server.keepers()}
+        self.assertIn(pwd.getpwnam("nobody").pw_uid, owners)
+        client.quit()
+
+
+if __name__ == "__main__":
+    unittest.main()

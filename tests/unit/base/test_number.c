@@ -1,0 +1,55 @@
+/*
+ * test_number.c - the one number parser.
+ * Runs in: the tests. Trusts: nothing.
+ */
+#include "base/number.h"
+
+#include "tests/unit/suite.h"
+
+static void test_table(void)
+{
+	static const struct {
+		const char *text;
+		uint64_t min, max;
+		int result;
+		uint64_t value;
+	} rows[] = {
+		{ "0", 0, 9, 0, 0 },
+		{ "9", 0, 9, 0, 9 },
+		{ "10", 0, 9, -1, 0 },
+		{ "0", 1, 9, -1, 0 },
+		{ "007", 1, 9, 0, 7 },
+		{ "", 0, 9, -1, 0 },
+		{ "-1", 0, 9, -1, 0 },
+		{ "+1", 0, 9, -1, 0 },
+		{ " 1", 0, 9, -1, 0 },
+		{ "1 ", 0, 9, -1, 0 },
+		{ "1a", 0, 99, -1, 0 },
+		{ "0x1", 0, 99, -1, 0 },
+		{ "/", 0, 99, -1, 0 },
+		{ ":", 0, 99, -1, 0 },
+		{ "\363\240", 0, 99, -1, 0 },
+		{ "18446744073709551615", 0, UINT64_MAX, 0, UINT64_MAX },
+		{ "18446744073709551616", 0, UINT64_MAX, -1, 0 },
+		{ "18446744073709551620", 0, UINT64_MAX, -1, 0 },
+		{ "99999999999999999999999999", 0, UINT64_MAX, -1, 0 },
+		{ "00000000000000000000000000000001", 0, 9, 0, 1 },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		uint64_t value = 4711;
+		int r = parse_number(rows[i].text, strlen(rows[i].text), rows[i].min, rows[i].max, &value);
+		ROW_ASSERT(rows[i].text, r == rows[i].result);
+		ROW_ASSERT(rows[i].text, value == (r == 0 ? rows[i].value : 4711));
+	}
+}
+
+/* The length counts, not a NUL. */
+static void test_length(void)
+{
+	uint64_t value = 0;
+	CU_ASSERT(parse_number("1234", 2, 0, 99, &value) == 0 && value == 12);
+	CU_ASSERT(parse_number("1\0002", 3, 0, 99, &value) == -1 && value == 12);
+}
+
+#define TESTS(X) X(test_table) X(test_length)
+SUITE("number")

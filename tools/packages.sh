@@ -1,0 +1,63 @@
+#!/bin/sh
+# packages.sh - the Debian packages that postern needs, and what installs those that are missing.
+# Runs in: the shell of who builds, with sudo for apt-get where needed. Trusts: the host's package sources.
+#
+# usage: tools/packages.sh build|check          install what is missing
+#        tools/packages.sh list build|check     print the names
+set -eu
+
+# To build and run.
+build='build-essential libcrypt-dev libinih-dev libpam0g-dev libsodium-dev libssl-dev openssl pkg-config'
+# To run the tests: the unit tests' frame, then clients and tools that the end-to-end tests drive.
+check="$build libcunit1-dev
+	curl fetchmail libpam-wrapper mpop netcat-openbsd procps python3 strace telnet valgrind"
+
+list=
+if [ "${1-}" = list ]; then
+	list=yes
+	shift
+fi
+case "${1-}" in
+build) wanted=$build ;;
+check) wanted=$check ;;
+*) sed -n 's/^# usage: /usage: /p; s/^#        tools/       tools/p' "$0" >&2; exit 64 ;;
+esac
+if [ -n "$list" ]; then
+	printf '%s\n' $wanted
+	exit
+fi
+if ! command -v dpkg-query >/dev/null; then
+	echo "packages.sh: this is no Debian; what goes by these names there is needed:" $wanted >&2
+	exit 0
+fi
+
+missing=
+for name in $wanted; do
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null || :)" = installed ] || missing="$missing $name"
+done
+[ -n "$missing" ] || exit 0
+
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+	if ! command -v sudo >/dev/null; then
+		echo "packages.sh: packages are missing; as root, run: apt-get install$missing" >&2
+		exit 1
+	fi
+	as_root=sudo
+fi
+echo "packages.sh: installing$missing" >&2
+
+# A package that comes with a service (fetchmail) must not start it here. If the host has a policy of its own, it stays.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+	trap '$as_root rm -f "$policy"' EXIT
+	trap 'exit 1' HUP INT TERM
+	printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+	$as_root chmod 0755 "$policy"
+fi
+install_missing() {
+	$as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get -o DPkg::Lock::Timeout=120 install -qq -y --no-install-recommends $missing </dev/null >&2
+}
+# The host's lists may be absent or too old; an update is not worth its time when they are not.
+install_missing || { $as_root apt-get update -qq >&2 && install_missing; }
