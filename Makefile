@@ -77,20 +77,87 @@ $(BUILD)/%.o: %.c
 # Unit tests: tests/unit/FOLDER/test_X.c is one program, linked with FOLDER's library.
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*/test_*.c))
 UNITLIBS := $(addprefix $(BUILD)/,libdaemon.a libauth.a libstorage.a libbase.a)
-$(BUILD)/unit/base/%: $(BUILD)/tests/unit/base/%.o $(BUILD)/libbase.a
-$(BUILD)/unit/auth/%: $(BUILD)/tests/unit/auth/%.o $(BUILD)/libauth.a $(BUILD)/libbase.a
-$(BUILD)/unit/storage/%: $(BUILD)/tests/unit/storage/%.o $(BUILD)/libstorage.a $(BUILD)/libbase.a
-$(BUILD)/unit/daemon/%: $(BUILD)/tests/unit/daemon/%.o $(UNITLIBS)
+unit_of = $(filter $(BUILD)/unit/$(1)/%,$(UNIT))
+$(call unit_of,base): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libbase.a
+$(call unit_of,auth): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libauth.a $(BUILD)/libbase.a
+$(call unit_of,storage): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libstorage.a $(BUILD)/libbase.a
+$(call unit_of,daemon): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNITLIBS)
 $(UNIT):
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lcunit -lsodium -lcrypt -linih -lssl -lcrypto
 
-unit: $(UNIT)
+# What belongs to the tests only: PAM modules that misbehave.
+PAMTESTS := $(patsubst tests/pam/%.c,$(BUILD)/tests/pam/%.so,$(wildcard tests/pam/*.c))
+$(BUILD)/tests/pam/%.so: tests/pam/%.c
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -std=c11 $(WARNINGS) -O1 -g -fPIC -shared -o $@ $< -lpam
+
+unit: $(UNIT) $(PAMTESTS)
+
+# What may include what: the folders' order (docs/design.md), held by grep.
+layers:
+	@tests/layers.sh
+
+# Everything that a change has to pass, after installing what it needs.
+check:
+	tools/packages.sh check
+	$(MAKE) all unit layers
+	BUILD=$(BUILD) tests/run.sh
+
+# The same under AddressSanitizer and UndefinedBehaviorSanitizer.
+asan:
+	tools/packages.sh check
+	$(MAKE) BUILD=$(BUILD)/asan SANITIZE='$(ASAN)' all unit
+	BUILD=$(BUILD)/asan tests/run.sh
+ASAN := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DPOSTERN_COVERAGE
+
+# The unit tests and the end-to-end tests under valgrind.
+valgrind:
+	tools/packages.sh check
+	$(MAKE) all unit
+	BUILD=$(BUILD) VALGRIND=yes tests/run.sh
+
+# Lines that the tests reach, by folder.
+coverage:
+	tools/packages.sh coverage
+	rm -rf $(BUILD)/coverage
+	$(MAKE) BUILD=$(BUILD)/coverage SANITIZE='-O0 --coverage -fprofile-update=atomic -DPOSTERN_COVERAGE' all unit
+	BUILD=$(BUILD)/coverage tests/coverage.sh
+
+# The other compiler, the analysers.
+lint:
+	tools/packages.sh lint
+	$(MAKE) BUILD=$(BUILD)/clang CC=clang all unit
+	$(MAKE) BUILD=$(BUILD)/analyzer CFLAGS='-g -fanalyzer' all
+	tests/lint.sh
+
+# Speed beside its peers; needs root, ports 2110-2113 and some minutes.
+bench: all
+	BUILD=$(BUILD) bench/run.sh
+
+# A demo on 127.0.0.1:$PORT (1110) and $TLS_PORT (1995), in the foreground.
+run:
+	BUILD=$(BUILD) tools/demo.sh
+
+install: all
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(DOCDIR) $(DESTDIR)$(UNITDIR) \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d $(DESTDIR)$(SYSCONF)/postern $(DESTDIR)$(SYSCONF)/pam.d
+	install -m 755 $(BUILD)/posternd $(DESTDIR)$(SBINDIR)/posternd
+	install -m 755 $(BUILD)/postern $(DESTDIR)$(BINDIR)/postern
+	install -m 755 $(BUILD)/posternd-gate $(BUILD)/posternd-pam $(DESTDIR)$(LIBEXEC)/
+	sed 's|/usr/sbin/posternd|$(SBINDIR)/posternd|; s|/etc/postern/|$(SYSCONF)/postern/|' systemd/postern.service >$(DESTDIR)$(UNITDIR)/postern.service
+	install -m 644 systemd/postern-pop3.socket systemd/postern-pop3s.socket $(DESTDIR)$(UNITDIR)/
+	install -m 644 systemd/postern.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/postern.conf
+	install -m 644 systemd/postern.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/postern.conf
+	[ -e $(DESTDIR)$(SYSCONF)/postern/postern.conf ] || install -m 644 systemd/postern.conf $(DESTDIR)$(SYSCONF)/postern/postern.conf
+	[ -e $(DESTDIR)$(SYSCONF)/pam.d/postern ] || install -m 644 systemd/postern.pam $(DESTDIR)$(SYSCONF)/pam.d/postern
+	install -m 644 README.md docs/*.md $(DESTDIR)$(DOCDIR)/
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all unit clean
+.PHONY: all unit layers check asan valgrind coverage lint bench run install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
 
 #include "auth/hash_cost.h"
 
@@ -28,6 +29,8 @@ static const struct scheme {
 	{ "MD5-CRYPT",    "$1$" },
 	{ "DES-CRYPT",    "" },
 };
+
+enum { RAW_MAX = 64 };  /* octets of an Argon2 hash; 32 are usual */
 
 /* A hash of nobody's password, at the default cost. */
 static const char DUMMY[] = "$argon2id$v=19$m=19456,t=2,p=1$cG9zdGVybmR1bW15c2FsdA"
@@ -130,16 +133,57 @@ static enum hash_result no_hash(const struct parsed *p, int err, struct why *why
 	return HASH_UNUSABLE;
 }
 
+/* Can that much be mapped now? Nothing of it is touched. */
+static bool has_room(uint64_t kib)
+{
+	void *region = mmap(NULL, kib * 1024, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return region != MAP_FAILED && munmap(region, kib * 1024) == 0;
+}
+
 /*
- * libsodium returns -1 for a wrong password, for a failed allocation and for a
- * hash that it cannot read; only the first leaves EINVAL in errno.
+ * crypto_pwhash_str_verify() returns -1 and EINVAL for a wrong password, and the same
+ * when it had no memory. What libsodium itself writes is therefore computed with
+ * crypto_pwhash(), which can tell. It takes no other lanes and salts, though.
  */
+static enum hash_result verify_raw(const struct parsed *p, const struct argon2_text *text, const struct secret *password,
+                                   struct why *why_r)
+{
+	unsigned char salt[crypto_pwhash_SALTBYTES], want[RAW_MAX], got[RAW_MAX];
+	size_t salt_len = 0, len = 0;
+	if (strncmp(p->text, "$argon2id$", strlen("$argon2id$")) != 0 || text->version != 19 || text->lanes != 1
+	    || text->ops < crypto_pwhash_OPSLIMIT_MIN || text->kib < crypto_pwhash_MEMLIMIT_MIN / 1024)
+		return HASH_UNUSABLE;
+	if (sodium_base642bin(salt, sizeof salt, text->salt, (size_t)(text->hash - text->salt) - 1, NULL, &salt_len, NULL,
+	                      sodium_base64_VARIANT_ORIGINAL_NO_PADDING) != 0 || salt_len != sizeof salt)
+		return HASH_UNUSABLE;
+	if (sodium_base642bin(want, sizeof want, text->hash, strlen(text->hash), NULL, &len, NULL,
+	                      sodium_base64_VARIANT_ORIGINAL_NO_PADDING) != 0 || len < crypto_pwhash_BYTES_MIN)
+		return HASH_UNUSABLE;
+	if (crypto_pwhash(got, len, password->text, password->len, salt, text->ops, (size_t)text->kib * 1024,
+	                  crypto_pwhash_ALG_ARGON2ID13) != 0)
+		return no_hash(p, ENOMEM, why_r);
+	int differs = sodium_memcmp(got, want, len);
+	sodium_memzero(got, sizeof got);
+	return differs == 0 ? HASH_RIGHT : HASH_WRONG;
+}
+
+/* All other Argon2, with the room for it looked at before and after. */
 static enum hash_result verify_argon2(const struct parsed *p, const struct secret *password, struct why *why_r)
 {
+	struct argon2_text text;
+	if (!argon2_text_parse(p->text + strlen(p->method->prefix), &text) || text.kib == 0)
+		return no_hash(p, 0, why_r);
+	enum hash_result result = verify_raw(p, &text, password, why_r);
+	if (result != HASH_UNUSABLE)
+		return result;
+	if (!has_room(text.kib))
+		return no_hash(p, ENOMEM, why_r);
 	errno = 0;
 	if (crypto_pwhash_str_verify(p->text, password->text, password->len) == 0)
 		return HASH_RIGHT;
-	return errno == EINVAL ? HASH_WRONG : no_hash(p, errno, why_r);
+	if (errno != EINVAL)
+		return no_hash(p, errno, why_r);
+	return has_room(text.kib) ? HASH_WRONG : no_hash(p, ENOMEM, why_r);
 }
 
 static enum hash_result verify_crypt(const struct parsed *p, const struct secret *password, struct why *why_r)

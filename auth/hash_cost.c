@@ -7,7 +7,6 @@
  */
 #include "auth/hash_cost.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -60,14 +59,26 @@ static bool take_coded(const char **p, size_t digits, uint64_t *value_r)
 	return true;
 }
 
+bool argon2_text_parse(const char *rest, struct argon2_text *text_r)
+{
+	if (!take_number(&rest, "v=", '$', UINT32_MAX, &text_r->version) || !take_number(&rest, "m=", ',', UINT32_MAX, &text_r->kib)
+	    || !take_number(&rest, "t=", ',', UINT32_MAX, &text_r->ops) || !take_number(&rest, "p=", '$', UINT32_MAX, &text_r->lanes))
+		return false;
+	text_r->salt = rest;
+	text_r->hash = strchr(rest, '$');
+	if (text_r->hash == NULL)
+		return false;
+	text_r->hash++;
+	return true;
+}
+
 static const char *bound_argon2(const char *rest, char *cost_r, size_t size)
 {
-	uint64_t version, kib, ops, lanes;
-	if (!take_number(&rest, "v=", '$', UINT32_MAX, &version) || !take_number(&rest, "m=", ',', UINT32_MAX, &kib)
-	    || !take_number(&rest, "t=", ',', UINT32_MAX, &ops) || !take_number(&rest, "p=", '$', UINT32_MAX, &lanes))
+	struct argon2_text text;
+	if (!argon2_text_parse(rest, &text))
 		return MALFORMED;
-	(void)snprintf(cost_r, size, "%.5g MiB, %u passes", (double)kib / KIB_PER_MIB, (unsigned)ops);
-	return kib > KIB_MAX || ops > HASH_OPS_MAX || lanes > HASH_LANES_MAX ? TOO_DEAR : NULL;
+	(void)snprintf(cost_r, size, "%.5g MiB, %u passes", (double)text.kib / KIB_PER_MIB, (unsigned)text.ops);
+	return text.kib > KIB_MAX || text.ops > HASH_OPS_MAX || text.lanes > HASH_LANES_MAX ? TOO_DEAR : NULL;
 }
 
 static const char *bound_memory(uint64_t log2_n, uint64_t r, char *cost_r, size_t size)

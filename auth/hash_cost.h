@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum hash_engine { ENGINE_ARGON2, ENGINE_CRYPT };
 
@@ -21,6 +22,15 @@ struct hash_method {
 	 */
 	const char *(*bound)(const char *rest, char *cost_r, size_t size);
 };
+
+/* What stands in "v=19$m=19456,t=2,p=1$SALT$HASH". */
+struct argon2_text {
+	uint64_t version, kib, ops, lanes;
+	const char *salt, *hash;  /* base64 without padding; the salt ends at '$' */
+};
+
+/* rest: NUL-terminated, behind "$argon2id$". */
+bool argon2_text_parse(const char *rest, struct argon2_text *text_r);
 
 /* The kind of a NUL-terminated hash without {SCHEME}, or NULL. */
 const struct hash_method *hash_method_find(const char *text);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+__attribute__((format(printf, 4, 0)))
 static int set(struct why *why, enum reason reason, int err, const char *format, va_list ap)
 {
 	*why = (struct why){ .reason = reason, .err = err };

@@ -19,7 +19,7 @@ void become_owner(uid_t uid, gid_t gid);
 /* Close every descriptor from 3 up that is not in fds (count of them, -1 entries are passed over). */
 void keep_only(const int *fds, size_t count);
 
-/* The signals of a child: SIGINT, SIGTERM, SIGHUP and SIGPIPE do nothing (ends come over the sockets), the rest is as usual. */
+/* The signals of a child: SIGINT, SIGTERM, SIGHUP, SIGPIPE and SIGXFSZ do nothing (ends come over the sockets), the rest is as usual. */
 void child_signals(void);
 
 /* End the process at once, without what atexit(3) would do for the parent. */

@@ -32,13 +32,13 @@ build() {
 
 # Whose rights the demo user's session gets, and the gate.
 choose_users() {
-	owner=$(id -u) group=$(id -g) gate_user=$(id -un)
+	owner=$(id -u) group=$(id -g)
+	gate_user=nobody
 	if [ "$owner" -eq 0 ]; then
 		owner=${SUDO_UID:-0} group=${SUDO_GID:-0}
 		if [ "$owner" -eq 0 ]; then
 			owner=$NOBODYS_ID group=$NOBODYS_ID
 		fi
-		gate_user=nobody
 		if getent passwd postern >/dev/null; then
 			gate_user=postern
 		fi

@@ -1,0 +1,36 @@
+#!/bin/sh
+# layers.sh - holds the folders to their order: base knows nobody, auth and storage know base only, the gate's program
+# neither of them, and the daemon everything below it.
+# Runs in: the build. Trusts: the sources' #include lines.
+set -u
+cd "$(dirname "$0")/.." || exit 2
+bad=0
+
+# folder, then the folders whose headers it must not include
+forbid() {
+	folder=$1
+	shift
+	for other in "$@"; do
+		if grep -nE "#include \"$other/" "$folder"/*.[ch]; then
+			echo "layers: $folder must not include $other"
+			bad=1
+		fi
+	done
+}
+forbid base auth storage daemon cli
+forbid auth storage daemon cli
+forbid storage auth daemon cli
+forbid daemon cli
+forbid cli storage daemon
+
+# What holds no rights must not be able to open mail or ask PAM: the gate's program has none of their code.
+build=${BUILD:-build}
+if [ -x "$build/posternd-gate" ] && nm -D --undefined-only "$build/posternd-gate" | grep -E ' (pam_|execv|execl|system@|popen)'; then
+	echo "layers: posternd-gate uses what a gate must not"
+	bad=1
+fi
+if [ -x "$build/posternd" ] && nm -D --undefined-only "$build/posternd" | grep -E ' (SSL_|pam_)'; then
+	echo "layers: posternd must not be linked with TLS or PAM"
+	bad=1
+fi
+exit $bad

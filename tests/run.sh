@@ -1,0 +1,55 @@
+#!/bin/sh
+# run.sh - all tests of a build: the unit test programs, then the end-to-end tests. Ends with "N passed, N failed".
+# Runs in: the shell of who tests; as root it tests more. Trusts: the checkout.
+#
+# Environment: BUILD (build), VALGRIND=yes (unit programs and server under valgrind), ONLY=unit|e2e
+set -u
+cd "$(dirname "$0")/.." || exit 2
+BUILD=${BUILD:-build} passed=0 failed=0 skipped=0
+log=$(mktemp) || exit 2
+trap 'rm -f "$log"' EXIT
+
+# Add up the last "N passed, N failed[, N skipped]" of $log; a program without one has failed.
+count() {
+	line=$(grep -Eo '[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?' "$log" | tail -n 1)
+	if [ -z "$line" ]; then
+		echo "$1: ended without a result"
+		failed=$((failed + 1))
+		return
+	fi
+	set -- $(printf '%s' "$line" | tr -dc '0-9 \n')
+	passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + ${3:-0}))
+}
+
+under=
+if [ "${VALGRIND-}" = yes ]; then
+	under='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=no'
+	POSTERN_RUN_PREFIX="$under --trace-children=yes"
+	export POSTERN_RUN_PREFIX
+fi
+if [ "${ONLY:-unit}" = unit ]; then
+	for program in "$BUILD"/unit/*/test_*; do
+		[ -x "$program" ] || continue
+		case $program in *.d | *.o) continue ;; esac
+		POSTERN_BUILD=$BUILD $under "$program" >"$log" 2>&1
+		status=$?
+		if [ $status -ne 0 ] || ! grep -q ' passed, 0 failed' "$log"; then
+			cat "$log"
+			echo "$program: exit status $status"
+			grep -q ' passed, 0 failed' "$log" && failed=$((failed + 1))
+		else
+			tail -n 1 "$log"
+		fi
+		count "$program"
+	done
+fi
+if [ "${ONLY:-e2e}" = e2e ]; then
+	POSTERN_BUILD=$BUILD python3 tests/e2e/run.py 2>&1 | tee "$log"
+	count end-to-end
+fi
+if [ "$skipped" -gt 0 ]; then
+	echo "$passed passed, $failed failed, $skipped skipped"
+else
+	echo "$passed passed, $failed failed"
+fi
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

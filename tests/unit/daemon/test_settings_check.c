@@ -1,0 +1,134 @@
+/*
+ * test_settings_check.c - daemon/settings_check.c: what is said about a host that lacks what the settings name.
+ * Runs in: the tests.
+ */
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/settings_table.h"
+#include "tests/unit/suite.h"
+
+enum { FOUND_MAX = 16 };
+
+static struct found {
+	size_t count;
+	unsigned line[FOUND_MAX];
+	char text[FOUND_MAX][FINDING_MAX];
+} found;
+
+static char path[64];
+
+static void keep(void *context, const char *file, unsigned line, const char *text)
+{
+	CU_ASSERT_STRING_EQUAL(context, "context");
+	CU_ASSERT_STRING_EQUAL(file, path);
+	if (found.count < FOUND_MAX) {
+		found.line[found.count] = line;
+		(void)snprintf(found.text[found.count], FINDING_MAX, "%s", text);
+	}
+	found.count++;
+}
+
+static void file_write(const char *text, size_t len)
+{
+	(void)snprintf(path, sizeof path, "/tmp/postern-settings-XXXXXX");
+	int fd = mkstemp(path);
+	CU_ASSERT_FATAL(fd != -1);
+	CU_ASSERT(write(fd, text, len) == (ssize_t)len);
+	(void)close(fd);
+}
+
+/* What the host check says of a setting, on a host that the test makes in a directory of its own. */
+static const struct {
+	const char *label, *text;
+	unsigned line;
+	const char *fix;
+} hosts[] = {
+	{ "no certificate", "[tls]\ncertificate = @/none\nkey = @/key\n", 2, "correct the path" },
+	{ "no key", "[tls]\ncertificate = @/key\nkey = @/none\n", 3, "[tls] key: " },
+	{ "open key", "[tls]\ncertificate = @/key\nkey = @/open\n", 3, "chmod o-rwx " },
+	{ "key is a directory", "[tls]\ncertificate = @/key\nkey = @/directory\n", 3, "is not a file" },
+	{ "lock_directory is a file", "[maildrop]\nlock_directory = @/open\n", 2, "is not a directory" },
+	{ "lock_directory below a file", "[maildrop]\nlock_directory = @/open/x\n", 2, "Not a directory" },
+	{ "lock_directory for all", "[maildrop]\nlock_directory = @/shared\n", 2, "chmod 0700" },
+	{ "no spool", "[maildrop]\nlocation = mbox:@/none/%u\n", 2, "make it, or correct the path" },
+	{ "spool is a file", "[maildrop]\nlocation = mbox:@/open/%u\n", 2, "is not a directory" },
+	{ "virtual_user unknown", "[auth]\nvirtual_user = no-such-user\n", 2, "there is no user no-such-user; run: useradd" },
+	{ "virtual_user too low", "[auth]\nvirtual_user = daemon\n", 2, "choose one with at least 1000" },
+	{ "good key", "[tls]\ncertificate = @/key\nkey = @/key\n", 0, "[tls] " },
+	{ "lock_directory there", "[maildrop]\nlock_directory = @/directory\n", 0, "lock_directory" },
+	{ "lock_directory can be made", "[maildrop]\nlock_directory = @/a/b/c\n", 0, "lock_directory" },
+	{ "spool there", "[maildrop]\nlocation = mbox:@/directory/%u\n", 0, "location" },
+	{ "spool is no spool", "[maildrop]\nlocation = maildir:~/Maildir\n", 0, "location" },
+};
+
+static void host_make(char *directory)
+{
+	static const struct { const char *name; mode_t mode; bool is_directory; } made[] = {
+		{ "key", 0640, false }, { "open", 0644, false }, { "directory", 0700, true }, { "shared", 0777, true } };
+	CU_ASSERT_FATAL(mkdtemp(directory) != NULL);
+	for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
+		char name[128];
+		(void)snprintf(name, sizeof name, "%s/%s", directory, made[i].name);
+		if (made[i].is_directory) {
+			CU_ASSERT(mkdir(name, 0700) == 0);
+		} else {
+			FILE *f = fopen(name, "we");
+			CU_ASSERT(f != NULL && fclose(f) == 0);
+		}
+		CU_ASSERT(chmod(name, made[i].mode) == 0);
+	}
+}
+
+static void host_remove(const char *directory)
+{
+	static const char *const names[] = { "key", "open", "directory", "shared", "" };
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		char name[128];
+		(void)snprintf(name, sizeof name, "%s/%s", directory, names[i]);
+		CU_ASSERT(remove(name) == 0);
+	}
+}
+
+static void test_host(void)
+{
+	static char context[] = "context";
+	char directory[] = "/tmp/postern-host-XXXXXX";
+	host_make(directory);
+	for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+		char text[512];
+		struct buf b = BUF_OVER(text);
+		for (const char *p = hosts[i].text; *p != '\0'; p++)
+			(void)(*p == '@' ? buf_add_text(&b, directory) : buf_add(&b, p, 1));
+		struct settings s;
+		file_write(buf_text(&b), b.len);
+		found.count = 0;
+		ROW_ASSERT(hosts[i].label, settings_read(path, &s, keep, context) == 0);
+		size_t n = settings_check_host(path, &s, "/nonexistent/helper", keep, context), hits = 0;
+		ROW_ASSERT(hosts[i].label, n == found.count);
+		for (size_t j = 0; j < n && j < FOUND_MAX; j++)
+			hits += strstr(found.text[j], hosts[i].fix) != NULL &&
+			        (hosts[i].line == 0 || found.line[j] == hosts[i].line);
+		/* Line 0: such words must not occur at all. */
+		ROW_ASSERT(hosts[i].label, hits == (hosts[i].line != 0));
+		(void)unlink(path);
+	}
+	host_remove(directory);
+}
+
+static void test_host_file_mode(void)
+{
+	static char context[] = "context";
+	struct settings s;
+	file_write("", 0);
+	CU_ASSERT(chmod(path, 0646) == 0);
+	found.count = 0;
+	CU_ASSERT(settings_read(path, &s, keep, context) == 0);
+	(void)settings_check_host(path, &s, "/nonexistent/helper", keep, context);
+	ROW_ASSERT(found.text[0], strstr(found.text[0], "run: chmod go-w ") != NULL);
+	(void)unlink(path);
+}
+
+#define TESTS(X) X(test_host) X(test_host_file_mode)
+SUITE("settings_check")

@@ -1,0 +1,132 @@
+/*
+ * test_place.c - where a user's maildrop is.
+ * Runs in: the tests. Trusts: nothing.
+ */
+#include <stdlib.h>
+
+#include "storage/maildrop.h"
+#include "tests/unit/suite.h"
+
+static const struct {
+	const char *location, *user, *home;
+	const char *path;  /* NULL: refused */
+	const char *says;
+} rows[] = {
+	{ "maildir:~/Maildir", "ann", "/home/ann", "/home/ann/Maildir", "" },
+	{ "maildir:~", "ann", "/home/ann", "/home/ann", "" },
+	{ "mbox:/var/mail/%u", "ann", "/home/ann", "/var/mail/ann", "" },
+	{ "mbox:/var/mail/%u", "ann@example.org", "/x", "/var/mail/ann@example.org", "" },
+	{ "maildir:/srv/%d/%n/Maildir", "ann@example.org", "/x", "/srv/example.org/ann/Maildir", "" },
+	{ "maildir:/srv/%d/%n", "ann@b@c", "/x", "/srv/b@c/ann", "" },
+	{ "maildir:/srv/%n", "ann", "/x", "/srv/ann", "" },
+	{ "maildir:/srv/100%%/%u", "ann", "/x", "/srv/100%/ann", "" },
+	{ "maildir:/srv/~ann", "ann", "/x", "/srv/~ann", "" },
+	{ "maildir:/srv/%u///", "ann", "/x", "/srv/ann", "" },
+	{ "maildir:/", "ann", "/x", "/", "" },
+	{ "maildir:///", "ann", "/x", "/", "" },
+	{ "maildir:/srv/%u", "..ann", "/x", "/srv/..ann", "" },
+	{ "maildir:/srv/%u", "a%u", "/x", "/srv/a%u", "" },
+	{ "maildir:~/Maildir", "ann", "/home/%u", "/home/%u/Maildir", "" },
+	{ "mbox:/var/mail/%u/", "ann", "/x", NULL, "ends in /" },
+	{ "maildir:/srv/%u", "", "/x", NULL, "lead elsewhere" },
+	{ "maildir:/srv/%u", ".", "/x", NULL, "lead elsewhere" },
+	{ "maildir:/srv/%u", "..", "/x", NULL, "lead elsewhere" },
+	{ "maildir:/srv/%u", "../bob", "/x", NULL, "lead elsewhere" },
+	{ "maildir:/srv/%u", "a/b", "/x", NULL, "lead elsewhere" },
+	{ "maildir:~/Maildir", "a/b", "/x", NULL, "lead elsewhere" },
+	{ "maildir:/srv/%n", "..@example.org", "/x", NULL, "lead elsewhere" },
+	{ "maildir:/srv/%n", "@example.org", "/x", NULL, "lead elsewhere" },
+	{ "maildir:/srv/%d", "ann@..", "/x", NULL, "lead elsewhere" },
+	{ "maildir:/srv/%d", "ann@", "/x", NULL, "lead elsewhere" },
+	{ "maildir:/srv/%d/%n", "ann", "/x", NULL, "has none" },
+	{ "maildir:/srv/.%n", ".x", "/x", "/srv/..x", "" },
+	{ "maildir:/srv/%n./x", ".@b", "/x", NULL, "lead elsewhere" },
+	{ "maildir:/srv/.%d", "a@.", "/x", NULL, "lead elsewhere" },
+	{ "maildir:/srv/../%u", "ann", "/x", NULL, ".." },
+	{ "maildir:/srv/%u/..", "ann", "/x", NULL, ".." },
+	{ "maildir:/srv/%x", "ann", "/x", NULL, "behind %" },
+	{ "maildir:/srv/%", "ann", "/x", NULL, "behind %" },
+	{ "maildir:Maildir", "ann", "/x", NULL, "begin with /" },
+	{ "maildir:", "ann", "/x", NULL, "begin with /" },
+	{ "maildir:~bob/Maildir", "ann", "/x", NULL, "begin with /" },
+	{ "maildir:%u", "ann", "/x", NULL, "begin with /" },
+	{ "maildir:~/Maildir", "ann", NULL, NULL, "has none" },
+	{ "maildir:~/Maildir", "ann", "home", NULL, "has none" },
+	{ "maildir:~/Maildir", "ann", "", NULL, "has none" },
+	{ "/srv/%u", "ann", "/x", NULL, "maildir: or mbox:" },
+	{ "Maildir:/srv/%u", "ann", "/x", NULL, "maildir: or mbox:" },
+	{ "", "ann", "/x", NULL, "maildir: or mbox:" },
+};
+
+static void test_table(void)
+{
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct maildrop_place place;
+		struct why why = { .reason = REASON_NONE };
+		char label[160];
+		(void)snprintf(label, sizeof label, "%s for %s", rows[i].location, rows[i].user);
+		int r = maildrop_place_expand(rows[i].location, rows[i].user, rows[i].home, &place, &why);
+		ROW_TEXT(label, r == 0 ? place.path : "(refused)", rows[i].path != NULL ? rows[i].path : "(refused)");
+		ROW_ASSERT(label, why.reason == (rows[i].path != NULL ? REASON_NONE : REASON_MAILDROP_BROKEN));
+		ROW_ASSERT(label, strstr(why.text, rows[i].says) != NULL);
+	}
+}
+
+static void test_format(void)
+{
+	struct maildrop_place place;
+	struct why why;
+	CU_ASSERT(maildrop_place_expand("mbox:/m", "a", "/", &place, &why) == 0 && place.format == MAILDROP_MBOX);
+	CU_ASSERT(maildrop_place_expand("maildir:/m", "a", "/", &place, &why) == 0 && place.format == MAILDROP_MAILDIR);
+}
+
+/* Without a user, the configuration check asks whether the pattern could work for anybody. */
+static void test_pattern_only(void)
+{
+	static const struct {
+		const char *location;
+		int result;
+	} patterns[] = {
+		{ "maildir:~/Maildir", 0 }, { "mbox:/var/mail/%u", 0 }, { "maildir:/srv/%d/%n", 0 }, { "maildir:/srv/%q", -1 },
+		{ "maildir:srv", -1 }, { "mbox:/var/mail/", -1 },
+	};
+	for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
+		struct maildrop_place place;
+		struct why why;
+		ROW_ASSERT(patterns[i].location,
+		           maildrop_place_expand(patterns[i].location, NULL, NULL, &place, &why) == patterns[i].result);
+	}
+}
+
+/* The longest path that fits, and one octet more, wherever the text comes from. */
+static void test_length(void)
+{
+	static const struct {
+		const char *label, *location, *user, *home;
+	} sources[] = {
+		{ "user", "maildir:/%u", NULL, "/x" },
+		{ "home", "maildir:~", "ann", NULL },
+		{ "pattern", NULL, "ann", "/x" },
+	};
+	for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
+		for (size_t len = PATH_MAX - 1; len <= PATH_MAX; len++) {
+			char *path = calloc(1, len + 1), *location = calloc(1, len + 20);
+			struct maildrop_place place;
+			struct why why;
+			memset(path, 'x', len);
+			path[0] = '/';
+			(void)snprintf(location, len + 20, "maildir:%s", path);
+			int r = maildrop_place_expand(sources[i].location != NULL ? sources[i].location : location,
+			                              sources[i].user != NULL ? sources[i].user : path + 1,
+			                              sources[i].home != NULL ? sources[i].home : path, &place, &why);
+			ROW_ASSERT(sources[i].label, r == (len < PATH_MAX ? 0 : -1));
+			ROW_ASSERT(sources[i].label, r != 0 || strcmp(place.path, path) == 0);
+			ROW_ASSERT(sources[i].label, r == 0 || strstr(why.text, "location") != NULL);
+			free(path);
+			free(location);
+		}
+	}
+}
+
+#define TESTS(X) X(test_table) X(test_format) X(test_pattern_only) X(test_length)
+SUITE("place")
