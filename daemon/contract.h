@@ -9,13 +9,15 @@
 
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
+
+#include "daemon/settings.h"
 
 enum {
 	/* Where the nursery's program finds its descriptors after exec. */
 	NURSERY_CHANNEL_FD = 3,
-	NURSERY_SETTINGS_FD = 4,  /* a memfd with struct settings */
+	NURSERY_ORDERS_FD = 4,    /* a memfd with struct nursery_orders */
 	NURSERY_TEXT_MAX = 512,
-	SERVER_NAME_MAX = 64,
 };
 
 /* Master to keeper. The channel's end of file means: the master is gone, or this worker is not needed. */
@@ -25,6 +27,13 @@ struct job {
 	uint32_t verb;
 	uint32_t tls;             /* JOB_SERVE: TLS from the start; the connection comes with it */
 	struct sockaddr_storage peer;
+};
+
+/* What a nursery is started with; it looks up no user itself. */
+struct nursery_orders {
+	uid_t uid;                /* the gate's user, when started as root */
+	gid_t gid;
+	struct settings settings;
 };
 
 /* Master to nursery: fork a gate; its socket comes with it. */

@@ -105,6 +105,7 @@ void keeper_serve(const struct settings *settings, const char *pam_helper, int m
 	struct job job;
 	int connection = -1;
 	const int kept[] = { master, gate, log_descriptor() };
+	touch_pages();
 	keep_only(kept, sizeof kept / sizeof kept[0]);
 	child_signals();
 	log_role("keeper");

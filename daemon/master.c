@@ -60,14 +60,27 @@ void master_log_finding(void *context, const char *file, unsigned line, const ch
 
 /* ---- the nursery ---- */
 
+/* The new nursery will not come up. At the start that is the end; later what is there goes on. */
+static void lose_coming(struct master *m, const char *text)
+{
+	log_line(LOG_ERR, "%s%s", text, m->reloading ? "; the old configuration and certificate stay" : "");
+	nursery_dismiss(&m->coming);
+	if (!m->serving)
+		m->stopping = true;
+	else if (!m->reloading)
+		m->nursery_due = now_ms() + NURSERY_PAUSE_MS;
+	else
+		service_notify("READY=1");
+	m->reloading = false;
+}
+
 static void start_nursery(struct master *m)
 {
+	char problem[NURSERY_TEXT_MAX];
 	m->nursery_due = 0;
 	m->nursery_started = now_ms();
-	if (nursery_start(&m->coming, m->options->gate, m->reloading ? &m->next : &m->settings) != 0) {
-		log_line(LOG_ERR, "cannot start %s: %s", m->options->gate, strerror(errno));
-		m->nursery_due = m->nursery_started + NURSERY_PAUSE_MS;
-	}
+	if (nursery_start(&m->coming, m->options->gate, m->reloading ? &m->next : &m->settings, problem) != 0)
+		lose_coming(m, problem);
 }
 
 static void want_nursery(struct master *m)
@@ -112,20 +125,6 @@ static void take_nursery(struct master *m)
 	pool_retire_idle(&m->pool);
 	if (!m->serving)
 		announce(m);
-}
-
-/* The new nursery will not come up. At the start that is the end; later what is there goes on. */
-static void lose_coming(struct master *m, const char *text)
-{
-	log_line(LOG_ERR, "%s%s", text, m->reloading ? "; the old configuration and certificate stay" : "");
-	nursery_dismiss(&m->coming);
-	if (!m->serving)
-		m->stopping = true;
-	else if (!m->reloading)
-		m->nursery_due = now_ms() + NURSERY_PAUSE_MS;
-	else
-		service_notify("READY=1");
-	m->reloading = false;
 }
 
 static void hear_coming(struct master *m)

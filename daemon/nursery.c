@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,18 +44,18 @@ _Noreturn static void give_up(const char *text)
 	leave(EXIT_ENVIRONMENT);
 }
 
-static const struct settings *map_settings(void)
+static const struct nursery_orders *map_orders(void)
 {
 	struct stat st;
-	if (fstat(NURSERY_SETTINGS_FD, &st) != 0 || st.st_size != (off_t)sizeof(struct settings)) {
+	if (fstat(NURSERY_ORDERS_FD, &st) != 0 || st.st_size != (off_t)sizeof(struct nursery_orders)) {
 		(void)fputs("posternd-gate is started by posternd, not by hand\n", stderr);
 		exit(EXIT_ENVIRONMENT);
 	}
-	const struct settings *s = mmap(NULL, sizeof *s, PROT_READ, MAP_PRIVATE, NURSERY_SETTINGS_FD, 0);
-	if (s == MAP_FAILED)
-		fatal("settings");
-	(void)close(NURSERY_SETTINGS_FD);
-	return s;
+	const struct nursery_orders *orders = mmap(NULL, sizeof *orders, PROT_READ, MAP_PRIVATE, NURSERY_ORDERS_FD, 0);
+	if (orders == MAP_FAILED)
+		fatal("orders");
+	(void)close(NURSERY_ORDERS_FD);
+	return orders;
 }
 
 /* A root directory that is empty for good: it is removed while we are in it, so nothing can ever be made there. */
@@ -69,29 +68,21 @@ static int enter_nowhere(void)
 }
 
 /* The gate's user, an empty root directory, no file to write. */
-static void give_up_rights(const struct settings *settings)
+static void give_up_rights(const struct nursery_orders *orders)
 {
+	const struct rlimit none = { 0, 0 };
 	char text[NURSERY_TEXT_MAX];
 	if (geteuid() != 0) {
 		become_owner(geteuid(), getegid());
 		return;
 	}
-	const struct passwd *pw = getpwnam(settings->gate_user);
-	if (pw == NULL || pw->pw_uid == 0) {
-		(void)snprintf(text, sizeof text, "gate_user = %s: %s; make one with: useradd --system --no-create-home --shell /usr/sbin/nologin postern",
-		               settings->gate_user, pw == NULL ? "there is no such user" : "it must not be root");
-		give_up(text);
-	}
-	uid_t uid = pw->pw_uid;
-	gid_t gid = pw->pw_gid;
 	if (enter_nowhere() != 0) {
 		(void)snprintf(text, sizeof text, "cannot make an empty directory the gate's root (/tmp must be there): %s", strerror(errno));
 		give_up(text);
 	}
-	const struct rlimit none = { 0, 0 };
 	(void)setrlimit(RLIMIT_FSIZE, &none);
 	(void)setrlimit(RLIMIT_CORE, &none);
-	become_owner(uid, gid);
+	become_owner(orders->uid, orders->gid);
 }
 
 static void remember(pid_t pid, uint64_t worker)
@@ -183,7 +174,8 @@ int main(int argc, char **argv)
 	sigset_t chld;
 	(void)argc;
 	(void)argv;
-	const struct settings *settings = map_settings();
+	const struct nursery_orders *orders = map_orders();
+	const struct settings *settings = &orders->settings;
 	log_open(settings->log_target, settings->log_level, true);
 	log_role("gate nursery");
 	child_signals();
@@ -200,7 +192,7 @@ int main(int argc, char **argv)
 		SSL *ssl = SSL_new(context);
 		SSL_free(ssl);
 	}
-	give_up_rights(settings);
+	give_up_rights(orders);
 	report(&(struct nursery_report){ .verb = NURSERY_READY });
 	serve_orders(signals, context, settings);
 	leave(EXIT_GOOD);

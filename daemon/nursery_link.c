@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,11 +21,28 @@
 
 enum { TRY_MS = 10000 };
 
-/* The settings as a file without a name, for the program to map. */
-static int settings_descriptor(const struct settings *settings)
+/* The ids of gate_user. 0, or -1 and a sentence. */
+static int find_gate_user(const char *name, struct nursery_orders *orders, char problem[NURSERY_TEXT_MAX])
 {
-	int fd = memfd_create("settings", MFD_CLOEXEC);
-	if (fd >= 0 && write(fd, settings, sizeof *settings) == (ssize_t)sizeof *settings)
+	if (geteuid() != 0)
+		return 0;
+	errno = 0;
+	const struct passwd *pw = getpwnam(name);
+	if (pw != NULL && pw->pw_uid != 0) {
+		orders->uid = pw->pw_uid;
+		orders->gid = pw->pw_gid;
+		return 0;
+	}
+	(void)snprintf(problem, NURSERY_TEXT_MAX, "gate_user = %s: %s; make one with: useradd --system --no-create-home --shell /usr/sbin/nologin postern",
+	               name, pw != NULL ? "it must not be root" : "there is no such user");
+	return -1;
+}
+
+/* The orders as a file without a name, for the program to map. A descriptor, or -1 and errno. */
+static int orders_descriptor(const struct nursery_orders *orders)
+{
+	int fd = memfd_create("orders", MFD_CLOEXEC);
+	if (fd >= 0 && write(fd, orders, sizeof *orders) == (ssize_t)sizeof *orders)
 		return fd;
 	if (fd >= 0)
 		(void)close(fd);
@@ -32,38 +50,40 @@ static int settings_descriptor(const struct settings *settings)
 }
 
 /* In the child: put the two descriptors where the program looks for them, and nothing else. */
-_Noreturn static void run(const char *program, int channel, int settings)
+_Noreturn static void run(const char *program, int channel, int orders)
 {
 	sigset_t none;
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	/* Out of each other's way first. */
-	int a = fcntl(channel, F_DUPFD, NURSERY_SETTINGS_FD + 1), b = fcntl(settings, F_DUPFD, NURSERY_SETTINGS_FD + 1);
-	if (a >= 0 && b >= 0 && dup2(a, NURSERY_CHANNEL_FD) >= 0 && dup2(b, NURSERY_SETTINGS_FD) >= 0 &&
-	    close_range(NURSERY_SETTINGS_FD + 1, UINT_MAX, 0) == 0)
+	int a = fcntl(channel, F_DUPFD, NURSERY_ORDERS_FD + 1), b = fcntl(orders, F_DUPFD, NURSERY_ORDERS_FD + 1);
+	if (a >= 0 && b >= 0 && dup2(a, NURSERY_CHANNEL_FD) >= 0 && dup2(b, NURSERY_ORDERS_FD) >= 0 &&
+	    close_range(NURSERY_ORDERS_FD + 1, UINT_MAX, 0) == 0)
 		(void)execl(program, program, (char *)NULL);
 	_exit(127);
 }
 
-int nursery_start(struct nursery *n, const char *program, const struct settings *settings)
+int nursery_start(struct nursery *n, const char *program, const struct settings *settings, char problem[NURSERY_TEXT_MAX])
 {
-	int pair[2], file = settings_descriptor(settings);
+	static struct nursery_orders orders;
+	int pair[2] = { -1, -1 }, file = -1;
 	*n = NO_NURSERY;
-	if (file < 0)
+	orders = (struct nursery_orders){ .settings = *settings };
+	if (find_gate_user(settings->gate_user, &orders, problem) != 0)
 		return -1;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
-		(void)close(file);
-		return -1;
-	}
-	pid_t pid = fork();
+	file = orders_descriptor(&orders);
+	pid_t pid = file >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0 ? fork() : -1;
 	if (pid == 0)
 		run(program, pair[1], file);
-	int error = errno;
-	(void)close(file);
-	(void)close(pair[1]);
+	if (pid < 0)
+		(void)snprintf(problem, NURSERY_TEXT_MAX, "cannot start %s: %s", program, strerror(errno));
+	if (file >= 0)
+		(void)close(file);
+	if (pair[1] >= 0)
+		(void)close(pair[1]);
 	if (pid < 0) {
-		(void)close(pair[0]);
-		errno = error;
+		if (pair[0] >= 0)
+			(void)close(pair[0]);
 		return -1;
 	}
 	/* A nursery that hangs must not hang the master. */
@@ -97,10 +117,8 @@ int nursery_try(const char *program, const struct settings *settings, char probl
 {
 	struct nursery n;
 	struct nursery_report report = { .verb = 0 };
-	if (nursery_start(&n, program, settings) != 0) {
-		(void)snprintf(problem, NURSERY_TEXT_MAX, "cannot start %s: %s", program, strerror(errno));
+	if (nursery_start(&n, program, settings, problem) != 0)
 		return -1;
-	}
 	pid_t pid = n.pid;
 	struct pollfd p = { .fd = n.channel, .events = POLLIN };
 	int heard = poll(&p, 1, TRY_MS) > 0 ? nursery_hear(&n, &report) : -1;

@@ -15,8 +15,11 @@ struct nursery {
 
 #define NO_NURSERY ((struct nursery){ .pid = 0, .channel = -1 })
 
-/* Start `program` by fork and exec (a fresh address layout) with these settings. 0, or -1 and errno. It reports READY or FAILED. */
-int nursery_start(struct nursery *n, const char *program, const struct settings *settings);
+/*
+ * Start `program` by fork and exec (a fresh address layout) with these settings and the ids of their gate_user.
+ * 0, and it will report READY or FAILED; or -1 and a sentence in problem.
+ */
+int nursery_start(struct nursery *n, const char *program, const struct settings *settings, char problem[NURSERY_TEXT_MAX]);
 
 /* One report. 1, 0 when there is none now, -1 when the nursery is gone. */
 int nursery_hear(const struct nursery *n, struct nursery_report *report_r);

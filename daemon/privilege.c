@@ -8,7 +8,9 @@
 #include <grp.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -79,6 +81,22 @@ void child_signals(void)
 		(void)signal(ignored[i], SIG_IGN);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void touch(uintptr_t from, uintptr_t to)
+{
+	uintptr_t mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+	/* A kernel that does not know it takes the faults one by one. */
+	(void)madvise((void *)(from & ~mask), (to - from + mask) & ~mask, MADV_POPULATE_WRITE);
+}
+
+void touch_pages(void)
+{
+	enum { STACK = 64 * 1024 };
+	extern char __data_start[], _end[];
+	char here;
+	touch((uintptr_t)__data_start, (uintptr_t)_end);
+	touch((uintptr_t)&here - STACK, (uintptr_t)&here);
 }
 
 void leave(int status)

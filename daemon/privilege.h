@@ -22,6 +22,12 @@ void keep_only(const int *fds, size_t count);
 /* The signals of a child: SIGINT, SIGTERM, SIGHUP, SIGPIPE and SIGXFSZ do nothing (ends come over the sockets), the rest is as usual. */
 void child_signals(void);
 
+/*
+ * A forked child meets a page fault on nearly each page that it writes first. Take those that a worker is sure
+ * to write (its data, the top of its stack) in two calls instead (MADV_POPULATE_WRITE, madvise(2); Linux 5.14).
+ */
+void touch_pages(void);
+
 /* End the process at once, without what atexit(3) would do for the parent. */
 _Noreturn void leave(int status);
 
