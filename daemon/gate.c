@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "daemon/conn.h"
 #include "daemon/log.h"
 #include "daemon/message.h"

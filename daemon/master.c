@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "daemon/listeners.h"
 #include "daemon/log.h"
 #include "daemon/nursery_link.h"

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "daemon/contract.h"
 #include "daemon/keeper.h"
 #include "daemon/log.h"

@@ -31,7 +31,4 @@ void touch_pages(void);
 /* End the process at once, without what atexit(3) would do for the parent. */
 _Noreturn void leave(int status);
 
-/* Milliseconds of a clock that only goes forward. */
-long long now_ms(void);
-
 #endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "daemon/tls_version.h"

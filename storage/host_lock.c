@@ -18,19 +18,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 enum {
 	PAUSE_MIN_MS = 50,
 	PAUSE_MAX_MS = 150,          /* at random between the two, so that two programs do not keep in step */
 	DOTLOCK_REFRESH_MS = 30000,
 	HELPER_WAIT_MS = 5000,       /* the helper never waits for a lock: it answers at once or is lost */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void pause_at_random(void)
 {
@@ -188,7 +183,7 @@ static int explain(const struct host_locks *lock, enum host_lock kind, int err, 
 int host_lock_take(struct host_locks *lock, int fd, bool write, struct why *why_r)
 {
 	enum host_lock failed = HOST_LOCK_FCNTL;
-	int64_t deadline = now_ms() + (int64_t)HOST_LOCK_SECONDS * 1000;
+	long long deadline = now_ms() + (long long)HOST_LOCK_SECONDS * 1000;
 	int err;
 	while ((err = try_all(lock, fd, write, &failed)) == EAGAIN && now_ms() < deadline)
 		pause_at_random();
@@ -211,7 +206,7 @@ static bool uses_dotlock(const struct host_locks *lock)
 
 int host_lock_refresh(struct host_locks *lock, struct why *why_r)
 {
-	int64_t now = now_ms();
+	long long now = now_ms();
 	if (now - lock->refreshed_ms < DOTLOCK_REFRESH_MS || !uses_dotlock(lock))
 		return 0;
 	lock->refreshed_ms = now;

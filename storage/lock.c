@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 
 enum {
 	LOCK_HASH = 16,       /* octets of BLAKE2b in a lock file's name */
@@ -54,18 +55,11 @@ static void lock_name(const struct maildrop_place *place, char name_r[2 * LOCK_H
 	(void)sodium_bin2hex(name_r, 2 * LOCK_HASH + 1, hash, sizeof hash);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* 0, or an errno: EWOULDBLOCK when it stayed busy. */
 static int lock_patiently(int fd)
 {
 	const struct timespec retry = { .tv_nsec = LOCK_RETRY_MS * 1000000L };
-	int64_t deadline = now_ms() + SESSION_LOCK_WAIT_MS;
+	long long deadline = now_ms() + SESSION_LOCK_WAIT_MS;
 	while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return errno;

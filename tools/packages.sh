@@ -2,8 +2,8 @@
 # packages.sh - the Debian packages that postern needs, and what installs those that are missing.
 # Runs in: the shell of who builds, with sudo for apt-get where needed. Trusts: the host's package sources.
 #
-# usage: tools/packages.sh build|check          install what is missing
-#        tools/packages.sh list build|check     print the names
+# usage: tools/packages.sh build|check|coverage|lint    install what is missing
+#        tools/packages.sh list build|check|...           print the names
 set -eu
 
 # To build and run.
@@ -11,6 +11,9 @@ build='build-essential libcrypt-dev libinih-dev libpam0g-dev libsodium-dev libss
 # To run the tests: the unit tests' frame, then clients and tools that the end-to-end tests drive.
 check="$build libcunit1-dev
 	curl fetchmail libpam-wrapper mpop netcat-openbsd procps python3 strace telnet valgrind"
+# To measure what the tests reach, and to analyse.
+coverage="$check gcovr"
+lint="$check clang clang-tidy cppcheck shellcheck"
 
 list=
 if [ "${1-}" = list ]; then
@@ -20,6 +23,8 @@ fi
 case "${1-}" in
 build) wanted=$build ;;
 check) wanted=$check ;;
+coverage) wanted=$coverage ;;
+lint) wanted=$lint ;;
 *) sed -n 's/^# usage: /usage: /p; s/^#        tools/       tools/p' "$0" >&2; exit 64 ;;
 esac
 if [ -n "$list" ]; then

@@ -1,0 +1,99 @@
+#!/bin/bash
+# run.sh - every figure that the README quotes, in one run: logins, throughput and memory beside Dovecot and beside
+# the machine's own limit. Prints ratios; absolute times mean nothing on a shared machine.
+# Runs in: the shell, as root (users p0..p63 are made; Dovecot is installed and started on loopback).
+#
+# usage: bench/run.sh [logins] [throughput] [memory]      all of them without an argument
+# Environment: BUILD (build), BENCH_DIR (/var/tmp/postern-bench), ROUNDS (5), SECONDS_EACH (4)
+set -eu
+cd "$(dirname "$0")/.."
+BUILD=${BUILD:-build} dir=${BENCH_DIR:-/var/tmp/postern-bench} rounds=${ROUNDS:-5} seconds=${SECONDS_EACH:-4}
+port=${PORT:-3110} tls=${TLS_PORT:-3995} limit=${LIMIT_PORT:-3111}
+[ "$(id -u)" -eq 0 ] || { echo "bench: needs root, for system users and the peers" >&2; exit 1; }
+pids=
+trap 'for p in $pids; do kill "$p" 2>/dev/null || :; done; bench/peers.sh stop "$dir"' EXIT
+
+mkdir -p "$dir" "$BUILD/bench"
+for tool in popload poplimit; do
+	cc -O2 -w -o "$BUILD/bench/$tool" "bench/$tool.c" -lssl -lcrypto
+done
+export POPLOAD=$BUILD/bench/popload
+id postern >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin postern
+bench/peers.sh start "$dir" >/dev/null 2>&1
+
+# Users p40..p43: forty messages of 1 MB, for throughput.
+for i in 40 41 42 43; do
+	box=$dir/home/p$i/Maildir
+	if [ "$(find "$box/cur" -type f | wc -l)" != 40 ]; then
+		rm -rf "$box"
+		python3 bench/mkmail.py maildir "p$i" "$box" 40 1000000 "$i"
+	fi
+done
+wire=$dir/message.wire
+python3 - "$(find "$dir/home/p40/Maildir/cur" -type f | head -n 1)" "$wire" <<'PY'
+import sys
+text = open(sys.argv[1], "rb").read().replace(b"\n", b"\r\n")
+open(sys.argv[2], "wb").write(text.replace(b"\r\n.", b"\r\n.."))
+PY
+
+install -m 600 "$dir/dovecot/users" "$dir/users"
+mkdir -p /run/postern/lock
+cat >"$dir/postern.conf" <<CONF
+[listen]
+pop3 = 127.0.0.1:$port
+pop3s = 127.0.0.1:$tls
+[tls]
+certificate = $dir/tls/cert.pem
+key = $dir/tls/key.pem
+[auth]
+backends = passwd-file
+passwd_file = $dir/users
+[maildrop]
+location = maildir:~/Maildir
+[limits]
+per_source = 1000
+[workers]
+spare_min = 8
+spare_max = 16
+[log]
+target = stderr
+level = info
+CONF
+"$BUILD/posternd" -F -c "$dir/postern.conf" 2>"$dir/postern.log" &
+pids="$pids $!"
+server=$!
+"$BUILD/bench/poplimit" "$limit" 40 "$wire" &
+pids="$pids $!"
+for _ in $(seq 100); do
+	"$POPLOAD" -p "$port" -n 1 -d 1 >/dev/null 2>&1 && break
+	sleep 0.1
+done
+
+section() { printf '\n== %s\n' "$*"; }
+# name, our port, peer's port, popload options
+beside() {
+	section "$1"
+	bench/compare.sh "$2" "$3" -n "$rounds" -d "$seconds" "${@:4}"
+}
+what=${*:-logins throughput memory}
+uname -srm
+grep -m 1 'model name' /proc/cpuinfo || :
+nproc
+case " $what " in *' logins '*)
+	beside "logins: STAT, 8 connections, ten messages; Dovecot as packaged" "$port" 2110 -c 8 -m -s STAT
+	beside "logins: the same; Dovecot's high-performance mode" "$port" 2111 -c 8 -m -s STAT
+esac
+case " $what " in *' throughput '*)
+	beside "RETR of 40 x 1 MB, plain; Dovecot's high-performance mode" "$port" 2111 -c 4 -m -O 40 -s 'STAT,RETR*'
+	beside "RETR of 40 x 1 MB, plain; the machine's limit" "$port" "$limit" -c 4 -m -O 40 -s 'STAT,RETR*'
+	beside "RETR of 40 x 1 MB, TLS; Dovecot's high-performance mode" "$tls" 2996 -c 4 -m -O 40 -t -s 'STAT,RETR*'
+esac
+case " $what " in *' memory '*)
+	section "memory (PSS) of a logged-in idle session: plain, then TLS"
+	bench/memory-held.sh "$port" 40 "$PWD/$BUILD/posternd|^$BUILD/posternd" | tail -n 1
+	bench/memory-held.sh "$tls" 40 "$PWD/$BUILD/posternd|^$BUILD/posternd" -t | tail -n 1
+	section "Dovecot as packaged: plain, then TLS"
+	bench/memory-held.sh 2110 40 dovecot | tail -n 1
+	bench/memory-held.sh 2995 40 dovecot -t | tail -n 1
+esac
+kill "$server"
