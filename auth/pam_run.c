@@ -18,28 +18,25 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "auth/pam_parts.h"
 
 enum {
 	MS_PER_S = 1000,
 	NS_PER_MS = 1000000,
-	EXIT_GRACE_MS = 1000,  /* for a helper that has answered to end by itself */
+	EXIT_GRACE_MS = 1000,  /* for a helper that has answered, or closed its channel, to end by itself */
 };
 
-static long long now_ms(void)
-{
-	struct timespec now;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (long long)now.tv_sec * MS_PER_S + now.tv_nsec / NS_PER_MS;
-}
-
-/* Wait until fd can be read or is at its end. 1, 0 when the deadline has passed, -1 with errno. */
-static int wait_readable(int fd, long long deadline)
+/*
+ * Wait until one of two descriptors can be read or is at its end; -1 stands for none.
+ * Positive, 0 when the deadline has passed, -1 with errno.
+ */
+static int wait_readable(int a, int b, long long deadline)
 {
 	for (;;) {
 		long long left = deadline - now_ms();
-		struct pollfd pfd = { .fd = fd, .events = POLLIN };
-		int n = poll(&pfd, 1, left > 0 ? (int)left : 0);
+		struct pollfd pfds[2] = { { .fd = a, .events = POLLIN }, { .fd = b, .events = POLLIN } };
+		int n = poll(pfds, 2, left > 0 ? (int)left : 0);
 		if (n >= 0 || errno != EINTR)
 			return n;
 	}
@@ -87,14 +84,9 @@ static int start(const char *helper, int channel, pid_t *pid_r)
 }
 
 /* Kill the helper and its children, and reap it. Returns its wait status; -1 when somebody else has reaped it. */
-static int end(pid_t pid, int grace_ms)
+static int end(pid_t pid)
 {
 	int status = -1;
-	int pidfd = grace_ms > 0 ? pidfd_open(pid, 0) : -1;
-	if (pidfd >= 0) {
-		(void)wait_readable(pidfd, now_ms() + grace_ms);
-		(void)close(pidfd);
-	}
 	(void)kill(-pid, SIGKILL);  /* before it is reaped, the number is still its own */
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
@@ -102,10 +94,14 @@ static int end(pid_t pid, int grace_ms)
 	return status;
 }
 
-/* The result as it came. 1 received; 0 the deadline has passed; -1 the helper ended without a word; -2 nonsense. */
-static int receive(int channel, uint64_t nonce, long long deadline, struct pam_wire_result *result_r)
+/*
+ * The result as it came. 1 received; 0 the deadline has passed; -1 the helper ended without a
+ * word; -2 nonsense. The end of the channel does not tell that the helper ended: a
+ * child that a module has left behind has the channel too, so the process is watched as well.
+ */
+static int receive(int channel, int pidfd, uint64_t nonce, long long deadline, struct pam_wire_result *result_r)
 {
-	int ready = wait_readable(channel, deadline);
+	int ready = wait_readable(channel, pidfd, deadline);
 	if (ready <= 0)
 		return ready;
 	ssize_t n = recv(channel, result_r, sizeof *result_r, MSG_DONTWAIT | MSG_TRUNC);
@@ -154,8 +150,13 @@ int pam_helper_ask(const char *helper, unsigned seconds, struct pam_wire_request
 	pair[1] = -1;
 	/* a helper that is gone already shows in receive() */
 	(void)send(pair[0], request, sizeof *request, MSG_NOSIGNAL);
-	int got = receive(pair[0], request->nonce, deadline, result_r);
-	int status = end(pid, got == 0 ? 0 : EXIT_GRACE_MS);
+	int pidfd = pidfd_open(pid, 0);
+	int got = receive(pair[0], pidfd, request->nonce, deadline, result_r);
+	if (got != 0 && pidfd >= 0)
+		(void)wait_readable(pidfd, -1, now_ms() + EXIT_GRACE_MS);
+	if (pidfd >= 0)
+		(void)close(pidfd);
+	int status = end(pid);
 	if (got == 0)
 		(void)why_set(why_r, REASON_AUTH_TEMPORARY, 0, "PAM gave no answer in %u s: a module hangs, and was ended", seconds);
 	else if (got == -1)

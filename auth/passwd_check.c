@@ -151,7 +151,7 @@ void passwd_check(const struct auth_settings *settings, void (*finding)(void *co
 	}
 	if (image.data == NULL) {
 		(void)snprintf(text, sizeof text, "passwd file %.200s is not there; create it with postern passwd add, or take"
-		               " passwd_file out of backends", settings->passwd_file);
+		               " passwd-file out of backends", settings->passwd_file);
 		finding(context, text);
 	}
 	check_lines(&check, &image);

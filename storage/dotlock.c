@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "storage/lock.h"
 
 static const char suffix[] = ".lock";
@@ -24,13 +25,6 @@ int dotlock_init(struct dotlock *lock, int dir_fd, const char *mbox_name)
 	*lock = (struct dotlock){ .dir_fd = dir_fd };
 	int n = snprintf(lock->name, sizeof lock->name, "%s%s", mbox_name, suffix);
 	return n < 0 || (size_t)n >= sizeof lock->name ? ENAMETOOLONG : 0;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 static int look(const struct dotlock *lock, struct dotlock_sight *sight_r)

@@ -86,7 +86,7 @@ static int count_octets(struct maildir *m, struct maildir_entry *e, int fd)
 	uint64_t stored = 0;
 	/* Most messages fit the buffer: no second read to learn that the first one was all. */
 	while (stored != e->size || stored == 0) {
-		ssize_t n = read(fd, m->buffer, m->buffer_room);
+		ssize_t n = read(fd, m->buffer, MAILDIR_BUFFER);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -119,7 +119,7 @@ static int skip_unreadable(struct maildir *m, struct maildir_entry *e, int err, 
 	}
 }
 
-static int size_entry(struct maildir *m, struct maildir_entry *e, struct why *why_r)
+int maildir_size_entry(struct maildir *m, struct maildir_entry *e, struct why *why_r)
 {
 	struct stat st;
 	int fd = openat(m->dir_fd[e->dir], maildir_name(m, e), OPEN_FLAGS);
@@ -157,7 +157,7 @@ static int size_entries(struct maildir *m, struct why *why_r)
 			if (e->state == ENTRY_LOST && e->seen != m->scan)
 				e->state = ENTRY_DROPPED;
 			if (e->state == ENTRY_LISTED || e->state == ENTRY_LOST) {
-				if (size_entry(m, e, why_r) != 0)
+				if (maildir_size_entry(m, e, why_r) != 0)
 					return -1;
 				lost += e->state == ENTRY_LOST;
 			}
@@ -262,6 +262,7 @@ static void maildir_close(struct maildrop *drop)
 	free(m->slots);
 	free(m->names);
 	free(m->entries);
+	free(m->listing);
 	free(m->buffer);
 	free(m->path);
 	free(m);
@@ -277,7 +278,8 @@ static int maildir_open(const struct maildrop_place *place, const struct maildro
 	m->drop.options = *options;
 	m->dir_fd[MAILDIR_NEW] = m->dir_fd[MAILDIR_CUR] = -1;
 	m->path = strdup(place->path);
-	if (m->path == NULL) {
+	m->buffer = malloc(MAILDIR_BUFFER);
+	if (m->path == NULL || m->buffer == NULL) {
 		(void)why_set(why_r, REASON_NO_MEMORY, ENOMEM, "open %s", place->path);
 		goto fail;
 	}

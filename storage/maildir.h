@@ -13,8 +13,7 @@ enum maildir_dir { MAILDIR_NEW, MAILDIR_CUR, MAILDIR_DIRS };
 
 enum {
 	MAILDIR_ROUNDS_MAX = 12,      /* how often to look again for a file that is being renamed, or a listing that grows */
-	MAILDIR_BUFFER = 64 * 1024,   /* for reading messages and small directories */
-	MAILDIR_BUFFER_LARGE = 1024 * 1024, /* for listing directories larger than the small buffer */
+	MAILDIR_BUFFER = 64 * 1024,   /* for reading messages */
 };
 
 enum maildir_state {
@@ -52,10 +51,12 @@ struct maildir {
 	uint32_t *slots;           /* hash table by base name: index of an entry + 1, or 0 */
 	size_t slot_count;         /* a power of two */
 	uint32_t *order;           /* idx to index of entry */
-	char *buffer;
-	size_t buffer_room;
+	char *buffer;              /* MAILDIR_BUFFER octets of a message */
+	char *listing;             /* names as the kernel lists them */
+	size_t listing_room;
 	uint32_t scan;             /* number of the scan that is on or was last */
-	size_t news;               /* entries that this scan saw first */
+	size_t news;               /* entries that this pass saw first in the scan */
+	size_t wanted;             /* once numbered: lost entries that this scan has not seen yet */
 	bool noticed;              /* the oddities are in the log */
 };
 
@@ -65,8 +66,9 @@ static inline char *maildir_name(const struct maildir *m, const struct maildir_e
 }
 
 /*
- * List new/ and cur/ until nothing new turns up. Before the messages are numbered this
- * adds entries; afterwards it only finds the new names of those that are ENTRY_LOST.
+ * List new/ and cur/ until nothing new turns up. Before the messages are numbered this adds
+ * entries, and sizes those that are ENTRY_LOST as soon as it sees them; afterwards it
+ * only finds the names of those that are ENTRY_LOST, and stops when it has them all.
  * An entry whose seen differs from m->scan afterwards is not there any more.
  */
 int maildir_scan(struct maildir *m, bool numbered, struct why *why_r);
@@ -75,8 +77,8 @@ int maildir_scan(struct maildir *m, bool numbered, struct why *why_r);
 struct maildir_entry *maildir_find(const struct maildir *m, const char *base, size_t base_len,
                                    const struct maildir_entry *after);
 
-/* Make the buffer at least this large; its content is lost. */
-int maildir_buffer(struct maildir *m, size_t room, struct why *why_r);
+/* Open an entry, check it and count its octets: it becomes READY, LOST or DROPPED. -1 when no message could be opened. */
+int maildir_size_entry(struct maildir *m, struct maildir_entry *e, struct why *why_r);
 
 /* Skip what is no message of ours, with a word in the log. */
 void maildir_drop_entry(struct maildir *m, struct maildir_entry *e, const char *what);

@@ -21,6 +21,8 @@
 enum {
 	SETTLED_PASSES = 2,     /* passes in a row without news */
 	QUIET_SECONDS = 2,      /* a directory unchanged for so long shows any change in its ctime */
+	LISTING_SMALL = 32 * 1024,
+	LISTING_LARGE = 1024 * 1024, /* for directories that do not fit the small one */
 	ENTRIES_FIRST = 64,
 	NAME_SLACK = 24,        /* room for flags that are added later */
 	SLOTS_PER_ENTRY = 2,    /* at least: keeps the hash table half empty */
@@ -33,16 +35,16 @@ static int no_memory(struct why *why_r)
 	return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
 }
 
-int maildir_buffer(struct maildir *m, size_t room, struct why *why_r)
+static int make_listing(struct maildir *m, size_t room, struct why *why_r)
 {
-	if (m->buffer_room >= room)
+	if (m->listing_room >= room)
 		return 0;
-	free(m->buffer);
-	m->buffer_room = 0;
-	m->buffer = malloc(room);
-	if (m->buffer == NULL)
+	free(m->listing);
+	m->listing_room = 0;
+	m->listing = malloc(room);
+	if (m->listing == NULL)
 		return no_memory(why_r);
-	m->buffer_room = room;
+	m->listing_room = room;
 	return 0;
 }
 
@@ -180,8 +182,12 @@ static int add_entry(struct maildir *m, enum maildir_dir dir, const struct diren
 static int saw_entry(struct maildir *m, struct maildir_entry *e, enum maildir_dir dir, const char *name, size_t len,
                      struct why *why_r)
 {
-	m->news += e->seen != m->scan;
-	e->seen = m->scan;
+	if (e->seen != m->scan) {
+		e->seen = m->scan;
+		m->news++;
+		if (m->wanted > 0)
+			m->wanted--;
+	}
 	return set_name(m, e, dir, name, len, why_r);
 }
 
@@ -190,9 +196,14 @@ static int list_name(struct maildir *m, enum maildir_dir dir, const struct diren
 {
 	size_t base_len = base_length(d->d_name, len);
 	struct maildir_entry *e = NULL;
-	while ((e = maildir_find(m, d->d_name, base_len, e)) != NULL)
-		if (e->listed_ino == d->d_ino)
-			return saw_entry(m, e, dir, d->d_name, len, why_r);
+	while ((e = maildir_find(m, d->d_name, base_len, e)) != NULL) {
+		if (e->listed_ino != d->d_ino)
+			continue;
+		if (saw_entry(m, e, dir, d->d_name, len, why_r) != 0)
+			return -1;
+		/* Renamed before it could be opened: this time be quick. */
+		return e->state == ENTRY_LOST ? maildir_size_entry(m, e, why_r) : 0;
+	}
 	return add_entry(m, dir, d, len, base_len, why_r);
 }
 
@@ -253,15 +264,17 @@ static int read_directory(struct maildir *m, enum maildir_dir dir, bool numbered
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return why_errno(why_r, errno, "rewind %s/%s", m->path, maildir_dir_names[dir]);
 	for (;;) {
-		ssize_t n = getdents64(fd, m->buffer, m->buffer_room);
+		ssize_t n = getdents64(fd, m->listing, m->listing_room);
 		if (n < 0)
 			return why_errno(why_r, errno, "list %s/%s", m->path, maildir_dir_names[dir]);
 		if (n == 0)
 			return 0;
 		for (size_t at = 0; at < (size_t)n;) {
-			const struct dirent64 *d = (const void *)(m->buffer + at);
+			const struct dirent64 *d = (const void *)(m->listing + at);
 			if (take_name(m, dir, d, numbered, why_r) != 0)
 				return -1;
+			if (numbered && m->wanted == 0)
+				return 0;
 			at += d->d_reclen;
 		}
 	}
@@ -300,8 +313,8 @@ static int make_pass(struct maildir *m, bool numbered, bool *quiet_r, struct why
 	struct dir_states before, after;
 	if (stat_directories(m, &before, why_r) != 0)
 		return -1;
-	bool large = before.st[MAILDIR_NEW].st_size > MAILDIR_BUFFER || before.st[MAILDIR_CUR].st_size > MAILDIR_BUFFER;
-	if (maildir_buffer(m, large ? MAILDIR_BUFFER_LARGE : MAILDIR_BUFFER, why_r) != 0 ||
+	bool large = before.st[MAILDIR_NEW].st_size > LISTING_SMALL || before.st[MAILDIR_CUR].st_size > LISTING_SMALL;
+	if (make_listing(m, large ? LISTING_LARGE : LISTING_SMALL, why_r) != 0 ||
 	    read_directory(m, MAILDIR_NEW, numbered, why_r) != 0 ||
 	    read_directory(m, MAILDIR_CUR, numbered, why_r) != 0 ||
 	    stat_directories(m, &after, why_r) != 0)
@@ -315,12 +328,15 @@ int maildir_scan(struct maildir *m, bool numbered, struct why *why_r)
 {
 	size_t unchanged = 0;
 	m->scan++;
+	m->wanted = 0;
+	for (size_t i = 0; numbered && i < m->entry_count; i++)
+		m->wanted += m->entries[i].state == ENTRY_LOST;
 	for (size_t pass = 0; pass < MAILDIR_ROUNDS_MAX && unchanged < SETTLED_PASSES; pass++) {
 		bool quiet = false;
 		m->news = 0;
 		if (make_pass(m, numbered, &quiet, why_r) != 0)
 			return -1;
-		if (quiet)
+		if (quiet || (numbered && m->wanted == 0))
 			break;
 		unchanged = m->news == 0 ? unchanged + 1 : 0;
 	}

@@ -13,9 +13,11 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
+	FRESH_SECONDS = 2,  /* more than the grain of any file system's clock */
 	REOPEN_MAX = 5,  /* times that another program may put a new file in the place of the old while we open it */
 	OPEN_FLAGS = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
 };
@@ -110,6 +112,7 @@ static int scan(struct mbox *m, struct why *why_r)
 	/* Again, now that nobody else writes: mail may have come while we waited for the locks. */
 	if (fstat(m->fd, &m->scanned) != 0)
 		r = why_errno(why_r, errno, "stat %s", m->path);
+	m->fresh = time(NULL) - m->scanned.st_ctim.tv_sec < FRESH_SECONDS;
 	if (r == 0)
 		r = mbox_parse(m, (uint64_t)m->scanned.st_size, why_r);
 	host_lock_release(&m->locks);
@@ -186,7 +189,7 @@ static bool same_time(const struct timespec *a, const struct timespec *b)
 /* Was the file written to since the scan? Then only the digest tells whether this message was touched. */
 static int check_message(struct mbox *m, size_t idx, const struct stat *now, struct why *why_r)
 {
-	if (now->st_size == m->scanned.st_size && same_time(&now->st_mtim, &m->scanned.st_mtim) &&
+	if (!m->fresh && now->st_size == m->scanned.st_size && same_time(&now->st_mtim, &m->scanned.st_mtim) &&
 	    same_time(&now->st_ctim, &m->scanned.st_ctim))
 		return 0;
 	char *buffer = malloc(MBOX_BUFFER);

@@ -35,6 +35,7 @@ struct mbox {
 	int fd;                    /* -1: there is no such file, or it is empty */
 	int read_only;             /* 0, or the errno why it could not be opened for writing */
 	struct stat scanned;       /* the file as the scan saw it */
+	bool fresh;                /* it was written so shortly before that its times may hide another write */
 	struct host_locks locks;
 	struct mbox_message *messages;
 	size_t room;
