@@ -5,6 +5,7 @@
 #include "daemon/conn.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <openssl/err.h>
 #include <poll.h>
 #include <string.h>
@@ -152,8 +153,11 @@ enum conn_result conn_start_tls(struct conn *c, SSL_CTX *context)
 	}
 	for (;;) {
 		int n = SSL_accept(c->ssl);
-		if (n == 1)
+		if (n == 1) {
+			/* A handshake needs several times the memory that a connection does. */
+			(void)malloc_trim(0);
 			return CONN_OK;
+		}
 		enum conn_result r = tls_wait(c, n, POLLIN, c->deadline);
 		if (r != CONN_OK)
 			return r;

@@ -17,6 +17,8 @@
 #include "daemon/rpc.h"
 #include "daemon/session.h"
 
+enum { LOGIN_STACK = 56 * 1024 };  /* what a login by crypt(3) and PATH_MAX names touch */
+
 /* A verb's handler; the message has been checked against its row. */
 static void (*const handlers[RPC_VERBS])(struct session *, const union rpc_message *) = {
 	[RPC_KNOWN] = session_known,
@@ -105,7 +107,7 @@ void keeper_serve(const struct settings *settings, const char *pam_helper, int m
 	struct job job;
 	int connection = -1;
 	const int kept[] = { master, gate, log_descriptor() };
-	touch_pages();
+	touch_pages(LOGIN_STACK);
 	keep_only(kept, sizeof kept / sizeof kept[0]);
 	child_signals();
 	log_role("keeper");

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,7 +25,10 @@
 #include "daemon/rpc.h"
 #include "daemon/tls.h"
 
-enum { GATES_MAX = 65536 };
+enum {
+	GATES_MAX = 65536,
+	GATE_STACK = 8192,  /* what a session in clear touches */
+};
 
 /* Which worker a gate belongs to, for the report when it dies; grown as needed, never by a client. */
 static struct gate_entry { pid_t pid; uint64_t worker; } *gates;
@@ -133,6 +137,7 @@ static void fork_gate(const struct nursery_order *order, int keeper, int signals
 		remember(pid, order->worker);
 		return;
 	}
+	touch_pages(GATE_STACK);
 	(void)close(NURSERY_CHANNEL_FD);
 	(void)close(signals);
 	child_signals();
@@ -187,11 +192,9 @@ int main(int argc, char **argv)
 		fatal("signalfd");
 	if (tls_context_new(settings, &context, problem, sizeof problem) != 0)
 		give_up(problem);
-	if (context != NULL) {
-		/* A throw-away session touches what the first handshake would otherwise load in each gate. */
-		SSL *ssl = SSL_new(context);
-		SSL_free(ssl);
-	}
+	if (context != NULL)
+		tls_warm_up(context);
+	(void)malloc_trim(0);
 	give_up_rights(orders);
 	report(&(struct nursery_report){ .verb = NURSERY_READY });
 	serve_orders(signals, context, settings);

@@ -16,6 +16,11 @@
 
 #include "daemon/log.h"
 
+enum {
+	FORGET_STACK = 96 * 1024,  /* how deep calls have gone */
+	STACK_IN_USE = 8192,       /* below the caller: what madvise(2) itself needs, and a page to spare */
+};
+
 static void prove(uid_t uid, gid_t gid)
 {
 	uid_t r, e, s;
@@ -82,20 +87,25 @@ void child_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void touch(uintptr_t from, uintptr_t to)
+/* Advice about the pages from..to. A kernel that does not know it leaves things as they are. */
+static void advise(uintptr_t from, uintptr_t to, int advice)
 {
 	uintptr_t mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
-	/* A kernel that does not know it takes the faults one by one. */
-	(void)madvise((void *)(from & ~mask), (to - from + mask) & ~mask, MADV_POPULATE_WRITE);
+	(void)madvise((void *)(from & ~mask), (to & ~mask) - (from & ~mask), advice);
 }
 
-void touch_pages(void)
+void touch_pages(size_t stack)
 {
-	enum { STACK = 64 * 1024 };
-	extern char __data_start[], _end[];
+	extern char __data_start[], _edata[];
 	char here;
-	touch((uintptr_t)__data_start, (uintptr_t)_end);
-	touch((uintptr_t)&here - STACK, (uintptr_t)&here);
+	advise((uintptr_t)__data_start, (uintptr_t)_edata, MADV_POPULATE_WRITE);
+	advise((uintptr_t)&here - stack, (uintptr_t)&here, MADV_POPULATE_WRITE);
+}
+
+void forget_stack(void)
+{
+	char here;
+	advise((uintptr_t)&here - FORGET_STACK, (uintptr_t)&here - STACK_IN_USE, MADV_DONTNEED);
 }
 
 void leave(int status)

@@ -246,6 +246,7 @@ void session_auth(struct session *s, const union rpc_message *message)
 	answer(s, &a, RPC_AUTH, snapshot);
 	if (snapshot >= 0)
 		(void)close(snapshot);
+	forget_stack();
 }
 
 /* ---- the open maildrop ---- */

@@ -15,6 +15,12 @@
  */
 int tls_context_new(const struct settings *settings, SSL_CTX **context_r, char *problem, size_t size);
 
+/*
+ * One handshake and one message with ourselves, in memory: what OpenSSL fetches, caches and allocates on first use
+ * is then there before gates are forked, and shared by them. Its result does not matter.
+ */
+void tls_warm_up(SSL_CTX *context);
+
 /* The first thing in OpenSSL's error queue as text, which is emptied. Static storage. */
 const char *tls_error(void);
 
