@@ -33,18 +33,21 @@ void conn_keeper_speaks(struct conn *c)
 		c->keeper_lost = true;
 }
 
-/* Wait until the client's socket is ready for events. While reading, a stop ends the wait; while writing it does not. */
+/*
+ * Wait until the client's socket is ready for events. A stop, or the loss of the keeper, ends a wait for the
+ * client's next word; what is being written is finished first.
+ */
 static enum conn_result wait_for(struct conn *c, short events, long long deadline)
 {
 	for (;;) {
-		if (c->keeper_lost)
+		if (c->keeper_lost && !(events & POLLOUT))
 			return CONN_KEEPER_LOST;
-		if (c->stopping && (events & POLLIN))
+		if (c->stopping && !(events & POLLOUT))
 			return CONN_STOPPED;
 		long long left = deadline - now_ms();
 		if (left <= 0)
 			return events & POLLOUT ? CONN_STALLED : CONN_TIMEOUT;
-		struct pollfd fds[] = { { .fd = c->fd, .events = events }, { .fd = c->keeper, .events = POLLIN } };
+		struct pollfd fds[] = { { .fd = c->fd, .events = events }, { .fd = c->keeper_lost ? -1 : c->keeper, .events = POLLIN } };
 		int n = poll(fds, 2, left > 3600000 ? 3600000 : (int)left);
 		if (n < 0 && errno != EINTR)
 			fatal("poll");

@@ -254,52 +254,79 @@ static enum conn_result next_line(struct gate *g, enum pop3_next *next_r)
 	}
 }
 
+static enum conn_result send_message(struct gate *g)
+{
+	bool top = g->pop3.send.top;
+	enum conn_result r = message_send(&g->conn, &g->pop3.send, &g->bye.octets);
+	if (r == CONN_OK && !top)
+		g->bye.fetched++;
+	return r;
+}
+
+/* STLS was accepted: say so in clear, then go on in TLS. */
+static enum conn_result upgrade(struct gate *g)
+{
+	enum conn_result r = conn_flush(&g->conn);
+	if (r == CONN_OK)
+		r = start_tls(g);
+	if (r == CONN_OK)
+		pop3_tls_started(&g->pop3);
+	return r;
+}
+
+/* Do what the protocol asked for, and learn what it asks for next. */
+static enum conn_result turn(struct gate *g, enum pop3_next *next)
+{
+	struct conn *c = &g->conn;
+	enum conn_result r = CONN_OK;
+	if (c->out.cap - c->out.len < POP3_OUT_MIN && (r = conn_flush(c)) != CONN_OK)
+		return r;
+	switch (*next) {
+	case POP3_NEXT_LINE:
+		return next_line(g, next);
+	case POP3_NEXT_MORE:
+		*next = pop3_more(&g->pop3, &c->out);
+		return CONN_OK;
+	case POP3_NEXT_SEND:
+		*next = POP3_NEXT_LINE;
+		return send_message(g);
+	case POP3_NEXT_TLS:
+		*next = POP3_NEXT_LINE;
+		return upgrade(g);
+	case POP3_NEXT_CLOSE:
+		break;
+	}
+	return CONN_OK;
+}
+
 /* Lines until the session is over. *linger_r: our last words may still be on their way. */
 static enum session_end converse(struct gate *g, bool *linger_r)
 {
 	struct conn *c = &g->conn;
 	enum pop3_next next = POP3_NEXT_LINE;
-	enum conn_result r = CONN_OK;
 	for (;;) {
+		enum pop3_next doing = next;
 		bool logged_in = g->pop3.state == POP3_TRANSACTION;
-		bool between_answers = true;
 		c->deadline = logged_in ? now_ms() + 60000LL * (long long)g->settings->idle_minutes : g->login_deadline;
-		if (c->out.cap - c->out.len < POP3_OUT_MIN)
-			r = conn_flush(c);
-		if (r == CONN_OK && next == POP3_NEXT_MORE) {
-			next = pop3_more(&g->pop3, &c->out);
-			between_answers = next != POP3_NEXT_MORE;
-		} else if (r == CONN_OK) {
-			r = next_line(g, &next);
-		}
-		if (r == CONN_OK && next == POP3_NEXT_SEND) {
-			bool top = g->pop3.send.top;
-			r = message_send(c, &g->pop3.send, &g->bye.octets);
-			between_answers = r == CONN_OK;
-			if (r == CONN_OK && !top)
-				g->bye.fetched++;
-			next = POP3_NEXT_LINE;
-		} else if (r == CONN_OK && next == POP3_NEXT_TLS) {
-			r = conn_flush(c);
-			if (r == CONN_OK && (r = start_tls(g)) != CONN_OK)
-				return r == CONN_KEEPER_LOST || r == CONN_STOPPED ? end_of_connection(r, false) : END_TLS_FAILED;
-			pop3_tls_started(&g->pop3);
-			next = POP3_NEXT_LINE;
-		} else if (r == CONN_OK && next == POP3_NEXT_CLOSE) {
-			enum session_end end = end_of_protocol(g->pop3.end);
+		enum conn_result r = turn(g, &next);
+		/* Without its keeper a session ends; a command that met that has said so. */
+		if (r == CONN_OK && (next == POP3_NEXT_CLOSE || c->keeper_lost)) {
 			(void)conn_flush(c);
+			enum session_end end = c->keeper_lost ? END_KEEPER_LOST : end_of_protocol(g->pop3.end);
 			*linger_r = end != END_QUIT;
-			return c->keeper_lost ? END_KEEPER_LOST : end;
-		}
-		if (r == CONN_OK && c->keeper_lost)
-			r = CONN_KEEPER_LOST;
-		if (r != CONN_OK) {
-			enum session_end end = end_of_connection(r, logged_in);
-			if (between_answers)
-				say_why(g, end);
-			*linger_r = between_answers && end != END_PEER_CLOSED && end != END_PEER_ERROR;
 			return end;
 		}
+		if (r == CONN_OK)
+			continue;
+		if (doing == POP3_NEXT_TLS && r != CONN_STOPPED && r != CONN_KEEPER_LOST)
+			return END_TLS_FAILED;
+		enum session_end end = end_of_connection(r, logged_in);
+		/* In the middle of an answer there is no place for other words. */
+		if (doing == POP3_NEXT_LINE) {
+			say_why(g, end);
+			*linger_r = end != END_PEER_CLOSED && end != END_PEER_ERROR;
+		}
+		return end;
 	}
 }
 
