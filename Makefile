@@ -154,10 +154,18 @@ install: all
 	[ -e $(DESTDIR)$(SYSCONF)/postern/postern.conf ] || install -m 644 systemd/postern.conf $(DESTDIR)$(SYSCONF)/postern/postern.conf
 	[ -e $(DESTDIR)$(SYSCONF)/pam.d/postern ] || install -m 644 systemd/postern.pam $(DESTDIR)$(SYSCONF)/pam.d/postern
 	install -m 644 README.md docs/*.md $(DESTDIR)$(DOCDIR)/
+	install -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
+	install -m 644 docs/postern.1 $(DESTDIR)$(MANDIR)/man1/
+	install -m 644 docs/postern.conf.5 $(DESTDIR)$(MANDIR)/man5/
+	install -m 644 docs/posternd.8 $(DESTDIR)$(MANDIR)/man8/
+
+# The targets and what they are for.
+help:
+	@awk '/^# / {text = substr($$0, 3)} /^[a-z]+:/ && text {sub(":.*", ""); printf "%-10s %s\n", $$0, text} !/^# / {text = ""}' Makefile
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all unit layers check asan valgrind coverage lint bench run install clean
+.PHONY: help all unit layers check asan valgrind coverage lint bench run install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

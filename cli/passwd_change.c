@@ -101,7 +101,7 @@ static int copy_changed(const struct passwd_image *image, const char *user, cons
 		bool is_his = user != NULL && passwd_line_is_for(line, user);
 		if (is_his && hash == NULL)
 			continue;
-		result = is_his && !is_done ? append_with_hash(content, line, hash) : edit_append(content, line.p, line.len);
+		result = is_his && hash != NULL && !is_done ? append_with_hash(content, line, hash) : edit_append(content, line.p, line.len);
 		is_done = is_done || is_his;
 		if (result == CLI_OK)
 			result = edit_append(content, "\n", 1);
@@ -109,30 +109,25 @@ static int copy_changed(const struct passwd_image *image, const char *user, cons
 	return result;
 }
 
-int passwd_add(const struct passwd_options *o)
+/* The new record with that hash, and its line end. NULL, or what is wrong with it. */
+static const char *make_line(const struct passwd_options *o, const char *hash, char *line_r, size_t size)
 {
-	char line[PASSWD_LINE_MAX], hash[HASH_TEXT_MAX + 1] = "";
-	struct edit_text content = { .p = NULL };
 	struct passwd_record parsed;
-	struct edit edit;
 	const char *problem = NULL;
+	int n = snprintf(line_r, size, "%s:%s:%s:%s:%s:%s:\n", o->user, hash, o->uid, o->gid, o->comment, o->home);
+	if (n < 0 || (size_t)n >= size - HASH_TEXT_MAX || strchr(o->comment, ':') != NULL || strchr(o->home, ':') != NULL)
+		return "comment and home have to be shorter, and without colons";
+	if (passwd_record_parse((struct text){ line_r, (size_t)n - 1 }, &parsed, &problem) != RECORD_GOOD)
+		return problem;
+	return parsed.has_uid && parsed.uid == 0 ? "nobody can log in with uid 0" : NULL;
+}
 
-	int result = look_early(o, false);
-	if (result == CLI_OK)
-		result = make_hash(o, hash);
-	if (result != CLI_OK)
-		return result;
-	int n = snprintf(line, sizeof line, "%s:%s:%s:%s:%s:%s:\n", o->user, hash, o->uid, o->gid, o->comment, o->home);
-	if (n >= (int)sizeof line || strchr(o->comment, ':') != NULL || strchr(o->home, ':') != NULL
-	    || passwd_record_parse((struct text){ line, (size_t)n - 1 }, &parsed, &problem) != RECORD_GOOD) {
-		cli_complain("not added: %s", problem != NULL ? problem : "comment and home have to be shorter, and without colons");
-		return CLI_DATA;
-	}
-	if (parsed.has_uid && parsed.uid == 0) {
-		cli_complain("not added: nobody can log in with uid 0");
-		return CLI_DATA;
-	}
-	result = edit_begin(o->file, true, &edit);
+/* The record at the end of the file. */
+static int append_record(const struct passwd_options *o, const char *line)
+{
+	struct edit_text content = { .p = NULL };
+	struct edit edit;
+	int result = edit_begin(o->file, true, &edit);
 	if (result != CLI_OK)
 		return result;
 	if (is_there(&edit.image, o->user)) {
@@ -142,12 +137,28 @@ int passwd_add(const struct passwd_options *o)
 	if (result == CLI_OK)
 		result = copy_changed(&edit.image, NULL, NULL, &content);
 	if (result == CLI_OK)
-		result = edit_append(&content, line, (size_t)n);
+		result = edit_append(&content, line, strlen(line));
 	if (result == CLI_OK)
 		result = edit_commit(&edit, &content);
 	edit_text_free(&content);
 	edit_end(&edit);
 	return result;
+}
+
+int passwd_add(const struct passwd_options *o)
+{
+	char line[PASSWD_LINE_MAX + HASH_TEXT_MAX], hash[HASH_TEXT_MAX + 1] = "";
+	int result = look_early(o, false);
+	if (result != CLI_OK)
+		return result;
+	const char *problem = make_line(o, "*", line, PASSWD_LINE_MAX);
+	if (problem == NULL && (result = make_hash(o, hash)) == CLI_OK)
+		problem = make_line(o, hash, line, sizeof line);
+	if (problem != NULL) {
+		cli_complain("not added: %s", problem);
+		result = CLI_DATA;
+	}
+	return result == CLI_OK ? append_record(o, line) : result;
 }
 
 static int change(const struct passwd_options *o, const char *hash)

@@ -368,6 +368,7 @@ void gate_serve(int keeper, SSL_CTX *context, const struct settings *settings)
 	}
 	g->bye.end = end;
 	g->bye.marked = (uint32_t)g->pop3.marked;
+	g->bye.in_clear = g->pop3.in_clear;
 	if (g->conn.problem != NULL)
 		(void)strncpy(g->bye.detail, g->conn.problem, sizeof g->bye.detail - 1);
 	/* The last word to the keeper comes first: it lets go of the maildrop while the client reads on. */

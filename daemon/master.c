@@ -95,10 +95,24 @@ static void announce(struct master *m)
 	m->serving = true;
 	service_notify("READY=1");
 	log_line(LOG_NOTICE, "postern %s serves; %zu listening sockets", POSTERN_VERSION, m->listeners.count);
-	if (m->options->ready >= 0) {
-		(void)!write(m->options->ready, "", 1);
-		(void)close(m->options->ready);
-	}
+	if (m->options->ready < 0)
+		return;
+	/* Whoever waits has read on stderr what was wrong; from now on there is only the log. */
+	log_open(m->settings.log_target, m->settings.log_level, m->options->foreground);
+	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = STDIN_FILENO; nothing >= 0 && fd <= STDERR_FILENO; fd++)
+		(void)dup2(nothing, fd);
+	(void)!write(m->options->ready, "", 1);
+	(void)close(m->options->ready);
+}
+
+static void check_listeners(const struct master *m)
+{
+	if (m->listeners.count > 0 && m->listeners.list[0].inherited)
+		log_line(LOG_NOTICE, "the listening sockets come from the service manager; [listen] is not used");
+	for (size_t i = 0; i < m->listeners.count; i++)
+		if (m->listeners.list[i].tls && m->settings.certificate[0] == '\0')
+			log_line(LOG_ERR, "a socket for TLS was handed over, but [tls] has no certificate: its clients will fail");
 }
 
 /* The new nursery is ready: from now on workers are made with it, and with the settings it has. */
@@ -227,7 +241,7 @@ static void stop(struct master *m)
 		return;
 	m->stopping = true;
 	service_notify("STOPPING=1");
-	log_line(LOG_NOTICE, "stopping: %zu sessions are told; those that are deleting finish", m->pool.count - m->pool.idle);
+	log_line(LOG_NOTICE, "stopping; sessions to be told or finished: %zu", m->pool.count - m->pool.idle);
 	listeners_close(&m->listeners);
 	pool_retire_idle(&m->pool);
 	pool_stop(&m->pool);
@@ -388,6 +402,7 @@ int master_run(const struct master_options *options, const struct settings *sett
 	}
 	prepare_process(settings);
 	make_lock_directory(settings->lock_directory);
+	check_listeners(m);
 	m->watchdog_ms = service_watchdog_ms();
 	m->watchdog_due = m->watchdog_ms > 0 ? now_ms() + m->watchdog_ms : 0;
 	start_nursery(m);

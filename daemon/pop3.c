@@ -134,10 +134,12 @@ bool pop3_login_admitted(const struct pop3 *p)
 }
 
 /* A login command that is refused before it is looked at. */
-static enum outcome refuse_login(const struct pop3 *p, const struct command *row, bool argument, struct buf *out)
+static enum outcome refuse_login(struct pop3 *p, const struct command *row, bool argument, struct buf *out)
 {
 	if (!pop3_login_admitted(p)) {
-		enum reply reply = (row->flags & SECRET) && argument ? REPLY_TLS_FIRST_PASS : REPLY_TLS_FIRST;
+		bool exposed = (row->flags & SECRET) && argument;
+		enum reply reply = exposed ? REPLY_TLS_FIRST_PASS : REPLY_TLS_FIRST;
+		p->in_clear += exposed;
 		(void)reply_add(out, p->tls_offered ? reply : REPLY_TLS_NOT_OFFERED, NULL);
 		return DONE;
 	}

@@ -90,6 +90,7 @@ struct pop3 {
 	bool user_given;
 	char user[USER_NAME_MAX + 1];
 	unsigned bad, failed_logins;
+	unsigned in_clear;      /* passwords that came in clear where that is not admitted */
 	struct pop3_maildrop drop;
 	size_t marked;          /* marks set */
 	uint64_t total;         /* octets of all messages, marked or not */

@@ -69,7 +69,7 @@ static int go_to_background(void)
 		(void)close(ready[1]);
 		bool good = read(ready[0], &octet, 1) == 1;
 		if (!good)
-			(void)fputs("posternd: not started; the log says why\n", stderr);
+			(void)fputs("posternd: not started\n", stderr);
 		exit(good ? EXIT_GOOD : EXIT_ENVIRONMENT);
 	}
 	(void)close(ready[0]);
@@ -77,18 +77,12 @@ static int go_to_background(void)
 	return ready[1];
 }
 
-static void detach_output(void)
-{
-	if (freopen("/dev/null", "r", stdin) == NULL || freopen("/dev/null", "w", stdout) == NULL || freopen("/dev/null", "w", stderr) == NULL)
-		_exit(EXIT_ENVIRONMENT);
-}
-
 /* -t: what the text does not tell; the gate program tries certificate, key and its user itself. */
 static size_t check_host(const struct master_options *options, const struct settings *settings)
 {
 	char problem[NURSERY_TEXT_MAX];
 	size_t findings = settings_check_host(options->config, settings, options->pam_helper, print_finding, NULL);
-	if (findings == 0 && nursery_try(options->gate, settings, problem) != 0) {
+	if (nursery_try(options->gate, settings, problem) != 0) {
 		print_finding(NULL, options->config, 0, problem);
 		findings++;
 	}
@@ -121,8 +115,8 @@ int main(int argc, char **argv)
 	    find_helper("posternd-pam", pam_helper, sizeof pam_helper) != 0)
 		return EXIT_ENVIRONMENT;
 	size_t findings = settings_read(options.config, &settings, print_finding, NULL);
-	if (check && findings == 0)
-		findings = check_host(&options, &settings);
+	if (check)
+		findings += check_host(&options, &settings);
 	if (check)
 		(void)fprintf(stderr, findings == 0 ? "%s: no findings\n" : "%s: to be corrected before postern can use it\n", options.config);
 	if (findings > 0 || check)
@@ -130,8 +124,10 @@ int main(int argc, char **argv)
 	if (!options.foreground)
 		options.ready = go_to_background();
 	log_role("master");
-	log_open(settings.log_target, settings.log_level, options.foreground);
-	if (!options.foreground)
-		detach_output();
+	/* Until it serves, whoever started it reads what is wrong. */
+	if (options.foreground)
+		log_open(settings.log_target, settings.log_level, true);
+	else
+		log_open(LOG_TARGET_STDERR, settings.log_level, true);
 	return master_run(&options, &settings);
 }

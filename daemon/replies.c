@@ -95,7 +95,7 @@ static const struct reply_row rows[REPLY_COUNT] = {
 
 	ERR(LOCKED, "IN-USE", "unable to lock mailbox: another session has it open{t}", OTHER_PROGRAM,
 	    "Another device, or an earlier session that has not ended; it is free as soon as that one ends."),
-	ERR(BUSY, "IN-USE", "unable to lock mailbox: another program is using it{t}; try again in a moment", OTHER_PROGRAM,
+	ERR(BUSY, "IN-USE", "unable to lock mailbox: another program is using it; try again in a moment", OTHER_PROGRAM,
 	    "A delivery or a mail reader on the server holds the lock."),
 	ERR(DROP_DENIED, "SYS/PERM", "the mailbox cannot be opened (permissions); tell the administrator", SERVER, CHECK_LOG),
 	ERR(DROP_BROKEN, "SYS/PERM", "the mailbox is not in the expected form; tell the administrator", SERVER, CHECK_LOG),

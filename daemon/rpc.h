@@ -84,6 +84,8 @@ struct rpc_bye {
 	uint32_t end;               /* enum session_end */
 	uint32_t tls;               /* TLS protocol version, or 0 */
 	uint32_t marked;            /* marks at the end; dropped unless they were committed */
+	uint32_t in_clear;          /* logins refused because they came in clear, with a password on the wire */
+	uint32_t reserved;
 	uint64_t fetched;           /* messages sent whole by RETR */
 	uint64_t octets;            /* of message text, by RETR and TOP */
 	char detail[BYE_DETAIL_MAX]; /* OpenSSL's or the network's words, when they ended it */

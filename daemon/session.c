@@ -228,6 +228,7 @@ void session_auth(struct session *s, const union rpc_message *message)
 		violation("password without its end");
 	if (s->rights_gone || s->failed_logins >= s->settings->login_tries)
 		violation("another login after the last one that was allowed");
+	memcpy(s->user, request->user, sizeof s->user);
 	const struct auth_request ask = { .user = request->user, .password = &request->password, .remote_host = s->peer_text };
 	if (auth_verify(&s->auth, &ask, &who, &proven, &why) != 0) {
 		login_failed(s, request, asked, proven, &why);
@@ -238,10 +239,10 @@ void session_auth(struct session *s, const union rpc_message *message)
 	if (open_session(s, &who, &snapshot, &why) != 0) {
 		let_go(s);
 		maildrop_failed(s, request, &why);
-		s->user[0] = '\0';
 		return;
 	}
 	s->phase = RPC_SESSION;
+	s->logged_in = true;
 	struct rpc_answer a = { .reply = REPLY_LOGGED_IN, .count = (uint32_t)s->count };
 	answer(s, &a, RPC_AUTH, snapshot);
 	if (snapshot >= 0)

@@ -28,7 +28,8 @@ struct session {
 	long long begun;           /* now_ms() */
 	unsigned failed_logins;
 	bool rights_gone;          /* became the owner: no other login is possible */
-	char user[USER_NAME_MAX + 1];
+	char user[USER_NAME_MAX + 1]; /* who logged in, or tried last */
+	bool logged_in;
 	int lock;                  /* the session lock, -1 when not held */
 	int dotlock_helper;        /* -1 when there is none */
 	struct maildrop *drop;

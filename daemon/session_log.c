@@ -88,6 +88,7 @@ void session_log_end(const struct session *s)
 	const struct log_field fields[] = {
 		{ "POSTERN_EVENT", "session-end" },
 		{ "POSTERN_USER", s->user },
+		{ "POSTERN_LOGIN", s->logged_in ? "yes" : "no" },
 		{ "POSTERN_PEER", s->peer_text },
 		{ "POSTERN_TLS", tls_version_text(s->bye.tls) },
 		{ "POSTERN_FETCHED", number(fetched, s->bye.fetched) },
@@ -99,10 +100,13 @@ void session_log_end(const struct session *s)
 		{ "POSTERN_END", end },
 	};
 	log_event(LOG_INFO, fields, sizeof fields / sizeof fields[0],
-	          "session: user=%s peer=%s tls=%s fetched=%s octets=%s deleted=%s left=%s dropped-marks=%s seconds=%s end=\"%s\"%s%s",
-	          log_text(s->user, name, sizeof name), s->peer_text, tls_version_text(s->bye.tls), fetched, octets, deleted, left, dropped,
+	          "session: user=%s login=%s peer=%s tls=%s fetched=%s octets=%s deleted=%s left=%s dropped-marks=%s seconds=%s end=\"%s\"%s%s",
+	          log_text(s->user, name, sizeof name), s->logged_in ? "yes" : "no", s->peer_text, tls_version_text(s->bye.tls), fetched, octets, deleted, left, dropped,
 	          seconds, end, s->bye.detail[0] != '\0' ? " cause=" : "",
 	          s->bye.detail[0] != '\0' ? log_text(s->bye.detail, detail, sizeof detail) : "");
+	if (s->bye.in_clear > 0)
+		log_line(LOG_WARNING, "peer=%s sent a password in clear, which plaintext_login does not admit; it was refused, and should be changed",
+		         s->peer_text);
 }
 
 const char *session_cause_text(const struct why *why)

@@ -71,7 +71,7 @@ int tls_context_new(const struct settings *settings, SSL_CTX **context_r, char *
 		(void)snprintf(problem, size, "key %s cannot be used with certificate %s: %s; it must be the PEM key of that certificate, without a pass phrase",
 		               settings->key, settings->certificate, tls_error());
 	} else if (SSL_CTX_check_private_key(context) != 1) {
-		(void)snprintf(problem, size, "key %s does not belong to certificate %s: %s", settings->key, settings->certificate, tls_error());
+		(void)snprintf(problem, size, "key %s does not belong to certificate %s", settings->key, settings->certificate);
 	} else {
 		set_policy(context, settings);
 		*context_r = context;

@@ -159,22 +159,25 @@ fail:
 int mbox_verify(struct mbox *m, size_t idx, char *buffer, struct why *why_r)
 {
 	const struct mbox_message *message = &m->messages[idx];
-	crypto_generichash_state state;
+	crypto_generichash_state head, text;
 	unsigned char digest[MBOX_DIGEST];
-	(void)crypto_generichash_init(&state, NULL, 0, sizeof digest);
+	(void)crypto_generichash_init(&head, NULL, 0, sizeof digest);
+	(void)crypto_generichash_init(&text, NULL, 0, sizeof digest);
 	for (uint64_t at = message->start; at < message->end;) {
-		uint64_t left = message->end - at;
+		uint64_t left = (at < message->text ? message->text : message->end) - at;
 		ssize_t n = mbox_read_at(m->fd, buffer, left < MBOX_BUFFER ? (size_t)left : MBOX_BUFFER, at);
 		if (n < 0)
 			return why_errno(why_r, errno, "read %s", m->path);
 		if (n == 0)
 			break;
-		(void)crypto_generichash_update(&state, (const unsigned char *)buffer, (size_t)n);
+		(void)crypto_generichash_update(at < message->text ? &head : &text, (const unsigned char *)buffer, (size_t)n);
 		at += (uint64_t)n;
 		if (host_lock_refresh(&m->locks, why_r) != 0)
 			return -1;
 	}
-	(void)crypto_generichash_final(&state, digest, sizeof digest);
+	(void)crypto_generichash_final(&text, digest, sizeof digest);
+	(void)crypto_generichash_update(&head, digest, sizeof digest);
+	(void)crypto_generichash_final(&head, digest, sizeof digest);
 	if (memcmp(digest, message->digest, sizeof digest) == 0)
 		return 0;
 	return why_set(why_r, REASON_MESSAGE_CHANGED, 0, "another program changed %s at octet %ju", m->path,

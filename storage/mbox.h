@@ -5,7 +5,9 @@
  *   From_ line    header, blank line, body    blank line    From_ line ...
  *   ^start        ^body                       ^end          ^next
  *
- * The client gets body..end; removing the message removes start..next; the digest is over start..end.
+ *                      ^text
+ * The client gets body..end; removing the message removes start..next. The digest is over start..text and the
+ * digest of text..end, so that the unique-id can share the second.
  */
 #ifndef POSTERN_MBOX_H
 #define POSTERN_MBOX_H
@@ -22,7 +24,7 @@ enum {
 };
 
 struct mbox_message {
-	uint64_t start, body, end, next;
+	uint64_t start, body, text, end, next;
 	unsigned char digest[MBOX_DIGEST];
 	uint32_t copies;           /* of this unique-id so far, in the first message that has it */
 };

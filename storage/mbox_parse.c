@@ -40,7 +40,7 @@ struct parser {
 	uint64_t protected_to;    /* a Content-Length that proved right: no From_ line before this */
 	struct mbox_message now;
 	struct wire wire;
-	crypto_generichash_state digest, uidl;
+	crypto_generichash_state digest, uidl, text; /* of From_ line and header; of what in these stays; of the text behind */
 	/* its header */
 	bool skip_field;          /* in a field that the unique-id does not depend on */
 	bool has_length, bad_length;
@@ -86,9 +86,13 @@ static void feed(struct parser *p, uint64_t to)
 {
 	if (to <= p->fed)
 		return;
-	size_t n = (size_t)(to - p->fed);
-	wire_count(&p->wire, at(p, p->fed), n);
-	(void)crypto_generichash_update(&p->digest, (const unsigned char *)at(p, p->fed), n);
+	size_t n = (size_t)(to - p->fed), head = 0;
+	const char *from = at(p, p->fed);
+	wire_count(&p->wire, from, n);
+	if (p->fed < p->now.text)
+		head = p->now.text - p->fed < n ? (size_t)(p->now.text - p->fed) : n;
+	(void)crypto_generichash_update(&p->digest, (const unsigned char *)from, head);
+	(void)crypto_generichash_update(&p->text, (const unsigned char *)from + head, n - head);
 	p->fed = to;
 }
 
@@ -136,11 +140,13 @@ static int make_room(struct mbox *m, struct why *why_r)
 static int end_message(struct parser *p, struct why *why_r)
 {
 	struct mbox *m = p->m;
-	unsigned char uidl[MBOX_DIGEST];
+	unsigned char uidl[MBOX_DIGEST], text[MBOX_DIGEST];
 	if (!p->in_message)
 		return 0;
 	p->now.end = p->blank ? p->blank_at : p->pos;
 	p->now.next = p->pos;
+	if (p->now.text > p->now.end)
+		p->now.text = p->now.end;
 	feed(p, p->now.end);
 	p->in_message = false;
 	if (p->internal) {
@@ -149,6 +155,9 @@ static int end_message(struct parser *p, struct why *why_r)
 	}
 	if (make_room(m, why_r) != 0)
 		return -1;
+	(void)crypto_generichash_final(&p->text, text, sizeof text);
+	(void)crypto_generichash_update(&p->digest, text, sizeof text);
+	(void)crypto_generichash_update(&p->uidl, text, sizeof text);
 	(void)crypto_generichash_final(&p->digest, p->now.digest, sizeof p->now.digest);
 	(void)crypto_generichash_final(&p->uidl, uidl, sizeof uidl);
 	struct message_record *record = &m->drop.records[m->drop.count];
@@ -162,12 +171,13 @@ static int end_message(struct parser *p, struct why *why_r)
 static void begin_message(struct parser *p, size_t line)
 {
 	const unsigned char *from = (const unsigned char *)at(p, p->pos);
-	p->now = (struct mbox_message){ .start = p->pos, .body = p->pos + line };
+	p->now = (struct mbox_message){ .start = p->pos, .body = p->pos + line, .text = UINT64_MAX };
 	p->in_message = p->in_header = true;
 	p->blank = p->skip_field = p->has_length = p->bad_length = p->internal = false;
 	p->wire = WIRE_START;
 	(void)crypto_generichash_init(&p->digest, NULL, 0, MBOX_DIGEST);
 	(void)crypto_generichash_init(&p->uidl, NULL, 0, MBOX_DIGEST);
+	(void)crypto_generichash_init(&p->text, NULL, 0, MBOX_DIGEST);
 	(void)crypto_generichash_update(&p->digest, from, line);
 	(void)crypto_generichash_update(&p->uidl, from, line);
 	/* Mail programs put their own data into a first message that nobody sent. */
@@ -287,6 +297,7 @@ static int end_header(struct parser *p, struct why *why_r)
 {
 	bool right = false;
 	p->in_header = false;
+	p->now.text = p->pos;
 	if (!p->has_length || p->bad_length || p->content_length > p->size - p->pos)
 		return 0;
 	if (check_length(p, p->pos + p->content_length, &right, why_r) != 0)

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,13 @@ static inline void fixture_write_sized(const char *name, const char *octets, siz
 static inline void fixture_write(const char *name, const char *text, mode_t mode)
 {
 	fixture_write_sized(name, text, strlen(text), mode);
+}
+
+/* Valgrind makes vfork(2) a fork(2), and cannot live with a small RLIMIT_AS. */
+static inline bool is_under_valgrind(void)
+{
+	const char *preload = getenv("LD_PRELOAD");
+	return preload != NULL && strstr(preload, "vgpreload") != NULL;
 }
 
 static inline struct secret secret_of(const char *text)

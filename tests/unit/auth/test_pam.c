@@ -56,7 +56,7 @@ static void test_meanings(void)
 {
 	for (int code = 0; code < _PAM_RETURN_VALUES; code++) {
 		const struct pam_meaning *m = pam_meaning_of(code);
-		char label[16];
+		char label[32];
 		(void)snprintf(label, sizeof label, "code %d", code);
 		ROW_ASSERT(label, m->code == code && m->text[0] != '\0');
 		ROW_ASSERT(label, (m->at_authenticate == AUTH_ACCEPTED) == (code == PAM_SUCCESS));
@@ -122,7 +122,7 @@ static void test_verdicts(void)
 		{ "auth=exit:0", "nobody", "x", AUTH_FAILED, REASON_AUTH_TEMPORARY, 0, "exit status 0 and no answer", "" },
 		{ "acct=exit:0", "nobody", "x", AUTH_FAILED, REASON_AUTH_TEMPORARY, 0, "exit status 0 and no answer", "" },
 		{ "auth=exit:3", "nobody", "x", AUTH_FAILED, REASON_AUTH_TEMPORARY, 0, "exit status 3 and no answer", "" },
-		{ "auth=close", "nobody", "x", AUTH_FAILED, REASON_AUTH_TEMPORARY, 0, "no answer", "" },
+		{ "auth=close", "nobody", "x", AUTH_FAILED, REASON_AUTH_TEMPORARY, 0, "without an answer", "" },
 		{ "auth=close auth=sleep", "nobody", "x", AUTH_FAILED, REASON_AUTH_TEMPORARY, 0, "without an answer", "" },
 		{ "auth=forge:yes", "nobody", "x", AUTH_FAILED, REASON_AUTH_TEMPORARY, 0, "not in its format", "" },
 		{ "auth=fail_delay:900000000 auth=7", "nobody", "x", AUTH_REFUSED, REASON_PASSWORD_WRONG, 7, "AUTH_ERR", "" },
@@ -310,7 +310,9 @@ static void test_no_helper(void)
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct identity identity;
 		struct why why;
-		char label[8];
+		char label[32];
+		if (is_under_valgrind() && rows[i].reason == REASON_AUTH_SETUP)
+			continue; /* posix_spawn(3) cannot report there what exec said */
 		begin("");
 		(void)snprintf(label, sizeof label, "%zu", i);
 		CU_ASSERT(unlink(helper) == 0);

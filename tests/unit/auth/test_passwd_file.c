@@ -16,22 +16,16 @@
 #define SECRET "$6$rounds=1000$saltstring$2BkAo106CG84raQcWpAlhyy6TSSkAsL1nfvBCoezLYyerUzY2l8axTvq6NynEt7SQAx3/cdop9ds0po8uaeHq0"
 
 static struct auth_settings settings;
+static char file[PATH_MAX];
 
 static void begin(const char *text)
 {
 	fixture_make();
-	settings = (struct auth_settings){ .backends = { "passwd_file" }, .passwd_file = strdup(fixture_path("passwd")),
+	(void)snprintf(file, sizeof file, "%s", fixture_path("passwd"));
+	settings = (struct auth_settings){ .backends = { "passwd-file" }, .passwd_file = file,
 	                                   .virtual_user = "", .minimum_uid = 1000 };
 	if (text != NULL)
 		fixture_write("passwd", text, 0600);
-}
-
-static void finish(void)
-{
-	char *path;
-	memcpy(&path, &settings.passwd_file, sizeof path);
-	free(path);
-	fixture_remove();
 }
 
 static enum auth_verdict verify(const char *user, const char *password, struct identity *identity_r, struct why *why_r)
@@ -119,7 +113,7 @@ static void test_records(void)
 		ROW_ASSERT(rows[i].user, identity.uid == rows[i].uid && identity.gid == rows[i].gid);
 		ROW_TEXT(rows[i].user, identity.home, rows[i].home);
 	}
-	finish();
+	fixture_remove();
 }
 
 static void test_lookup(void)
@@ -132,7 +126,7 @@ static void test_lookup(void)
 	CU_ASSERT_STRING_EQUAL(identity.home, "/home/a");
 	CU_ASSERT(auth_passwd_file.lookup(&settings, "b", &identity, &why) == AUTH_NOT_HERE);
 	CU_ASSERT(auth_passwd_file.lookup(&settings, "bad", &identity, &why) == AUTH_FAILED);
-	finish();
+	fixture_remove();
 }
 
 /* Whose rights a session gets, for each way to leave it open. */
@@ -170,7 +164,7 @@ static void test_owner(void)
 		ROW_TEXT(label, identity.user, rows[i].user);
 		ROW_TEXT(label, identity.home, rows[i].takes_home && account != NULL ? account->pw_dir : "");
 	}
-	finish();
+	fixture_remove();
 }
 
 static void test_refused_files(void)
@@ -194,7 +188,7 @@ static void test_refused_files(void)
 		ROW_ASSERT(label, verify("a", "secret", &identity, &why) == rows[i].want);
 		ROW_ASSERT(label, why.reason == (rows[i].want == AUTH_FAILED ? REASON_AUTH_SETUP : REASON_NONE));
 		ROW_ASSERT(label, strstr(why.text, rows[i].says) != NULL);
-		finish();
+		fixture_remove();
 	}
 }
 
@@ -238,14 +232,9 @@ static void test_other_files(void)
 		CU_ASSERT(verify_here(&says) == AUTH_FAILED && strstr(says, "belongs neither") != NULL);
 	}
 
-	char path[PATH_MAX];
-	(void)snprintf(path, sizeof path, "%s", settings.passwd_file);
-	char *const before = strdup(settings.passwd_file);
-	settings.passwd_file = strcat(path, "/x"); /* beneath a file */
+	settings.passwd_file = strcat(file, "/x"); /* beneath a file */
 	CU_ASSERT(verify_here(&says) == AUTH_FAILED && strstr(says, "Not a directory") != NULL);
-	settings.passwd_file = before;
 	fixture_remove();
-	free(before);
 }
 
 /* Lines that no tool writes: the parser's own limits. */
@@ -350,7 +339,7 @@ static void test_replaced_by_rename(void)
 	stop(pid);
 	CU_ASSERT(seen[0] > 0 && seen[1] > 0);
 	CU_ASSERT(others == 0);
-	finish();
+	fixture_remove();
 }
 
 /* A file that never holds still is trouble of the host, and no wrong password. */
@@ -367,7 +356,7 @@ static void test_rewritten_in_place(void)
 	CU_ASSERT(why.reason == REASON_AUTH_TEMPORARY);
 	CU_ASSERT(strstr(why.text, "keeps changing") != NULL);
 	stop(pid);
-	finish();
+	fixture_remove();
 }
 
 /* A file that was just written is read, after it has settled. */
@@ -381,7 +370,7 @@ static void test_settles(void)
 	const struct timespec future[2] = { { .tv_sec = 4000000000 }, { .tv_sec = 4000000000 } };
 	CU_ASSERT(utimensat(AT_FDCWD, settings.passwd_file, future, 0) == 0);
 	CU_ASSERT(verify("a", "secret", &identity, &why) == AUTH_ACCEPTED);
-	finish();
+	fixture_remove();
 }
 
 static void test_check(void)
@@ -419,7 +408,7 @@ static void test_check(void)
 	CU_ASSERT(unlink(settings.passwd_file) == 0);
 	auth_passwd_file.check(&settings, findings_add, &findings);
 	CU_ASSERT(findings.count == 1 && findings_with(&findings, "is not there; create it") == 1);
-	finish();
+	fixture_remove();
 }
 
 static void test_check_is_bounded(void)
@@ -434,9 +423,9 @@ static void test_check_is_bounded(void)
 	auth_passwd_file.check(&settings, findings_add, &findings);
 	CU_ASSERT(findings.count == 21);
 	CU_ASSERT(findings_with(&findings, "80 more findings") == 1);
-	finish();
+	fixture_remove();
 }
 
 #define TESTS(X) X(test_records) X(test_lookup) X(test_owner) X(test_refused_files) X(test_other_files) X(test_parser) \
 	X(test_replaced_by_rename) X(test_rewritten_in_place) X(test_settles) X(test_check) X(test_check_is_bounded)
-SUITE("passwd_file")
+SUITE("passwd-file")

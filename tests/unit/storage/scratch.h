@@ -215,14 +215,22 @@ static inline enum reason fetch_reason(struct maildrop *drop, size_t idx)
 	return why.reason;
 }
 
-/* marks: "x.x" deletes the first and the third. The result of maildrop_update(). */
+/* marks: "x.x" deletes the first and the third; errors gets as many as it has letters. The result of maildrop_update(). */
 static inline int update(struct maildrop *drop, const char *marks, int *errors, struct why *why_r)
 {
-	bool marked[64] = { false };
+	size_t count = count_of(drop);
+	bool *marked = calloc(count + 1, sizeof *marked);
+	int *all = malloc((count + 1) * sizeof *all);
+	CU_ASSERT_FATAL(marked != NULL && all != NULL && strlen(marks) <= count);
+	memset(all, -1, (count + 1) * sizeof *all);
 	*why_r = (struct why){ .reason = REASON_NONE };
 	for (size_t i = 0; marks[i] != '\0'; i++)
 		marked[i] = marks[i] == 'x';
-	return maildrop_update(drop, marked, errors, why_r);
+	int r = maildrop_update(drop, marked, all, why_r);
+	memcpy(errors, all, strlen(marks) * sizeof *all);
+	free(marked);
+	free(all);
+	return r;
 }
 
 static inline void update_well(const char *label, struct maildrop *drop, const char *marks)

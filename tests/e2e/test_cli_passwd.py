@@ -1,0 +1,406 @@
+"""postern passwd: the file it writes, the prompt, the lock, and what it says when it refuses.
+
+Environment: POSTERN_BUILD (directory of the programs, default build).
+"""
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import stat
+import subprocess
+import tempfile
+import termios
+import threading
+import unittest
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent.parent
+POSTERN = (TOP / os.environ.get("POSTERN_BUILD", "build")).resolve() / "postern"
+USAGE, DATA, NO_USER, CANNOT_CREATE, CONFIG = 64, 65, 67, 73, 78
+CHEAP = ["--ops", "1", "--mem", "1"]
+SECONDS = 120  # for anything that is to happen
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="postern-cli-")
+        self.addCleanup(self.directory.cleanup)
+        self.file = Path(self.directory.name) / "passwd"
+
+    def run_cli(self, *arguments, stdin=b""):
+        return subprocess.run([POSTERN, *arguments], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              timeout=SECONDS, check=False)
+
+    def passwd(self, *arguments, password="", status=0, says=""):
+        done = self.run_cli("passwd", "-f", str(self.file), *arguments, stdin=password.encode())
+        err = done.stderr.decode()
+        self.assertEqual(done.returncode, status, err)
+        self.assertIn(says, err)
+        if len(password) > 5:
+            self.assertNotIn(password.strip(), err + done.stdout.decode())
+        return done.stdout.decode()
+
+    def add(self, name, password="correct horse\n", *options):
+        return self.passwd("add", *CHEAP, *options, name, password=password)
+
+    def lines(self):
+        return self.file.read_text().splitlines()
+
+    def only_the_file(self):
+        self.assertLessEqual({p.name for p in Path(self.directory.name).iterdir()}, {"passwd", "passwd.lock"})
+
+
+class Dispatch(Case):
+    def test_version(self):
+        version = re.search(r"VERSION\s*:?=\s*(\S+)", (TOP / "Makefile").read_text()).group(1)
+        self.assertEqual(self.run_cli("-V").stdout.decode(), "postern %s\n" % version)
+
+    def test_help(self):
+        for arguments in (["help"], ["--help"], ["-h"]):
+            done = self.run_cli(*arguments)
+            self.assertEqual(done.returncode, 0)
+            self.assertRegex(done.stdout.decode(), r"(?m)^  passwd ")
+        done = self.run_cli("passwd", "--help")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("never an argument", done.stdout.decode())
+
+    def test_wrong_usage(self):
+        for arguments, says in (([], "usage: postern"), (["pop"], 'no command "pop"'), (["passwd"], "wants an action"),
+                                (["passwd", "ad"], 'no action "ad"'), (["passwd", "add"], "wants a user name"),
+                                (["passwd", "--bogus"], "usage: postern passwd"), (["passwd", "list", "x"], "argument too many"),
+                                (["passwd", "add", "--ops", "0", "a"], "from 1 to 10"),
+                                (["passwd", "add", "--ops", "x", "a"], "from 1 to 10"),
+                                (["passwd", "add", "--mem", "257", "a"], "from 1 to 256"),
+                                (["passwd", "set", "--uid", "1", "a"], "does not take --uid"),
+                                (["passwd", "delete", "--mem", "1", "a"], "does not take --ops"),
+                                (["passwd", "add", "a:b"], "a user name has"), (["passwd", "add", "a/b"], "a user name has"),
+                                (["passwd", "add", ""], "a user name has"), (["passwd", "add", "#a"], "a user name has"),
+                                (["passwd", "add", "a\nb"], "a user name has"), (["passwd", "add", "u" * 129], "a user name has")):
+            with self.subTest(arguments):
+                done = self.run_cli(*arguments)
+                self.assertEqual(done.returncode, USAGE)
+                self.assertIn(says, done.stderr.decode())
+
+    def test_password_is_no_argument(self):
+        self.passwd("add", "anna", "correct horse", status=USAGE, says="never an argument")
+        self.assertFalse(self.file.exists())
+
+
+class Change(Case):
+    def test_new_file(self):
+        mask = os.umask(0)
+        self.addCleanup(os.umask, mask)
+        err = self.run_cli("passwd", "-f", str(self.file), "add", "--uid", "1001", "--gid", "1002", "--home", "/home/a",
+                           "--comment", "Anna A.", "anna", stdin=b"correct horse\n").stderr.decode()
+        self.assertRegex(err, r"takes \d+ ms and 19 MiB")
+        self.assertEqual(stat.S_IMODE(self.file.stat().st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(Path(str(self.file) + ".lock").stat().st_mode), 0o600)
+        self.assertRegex(self.file.read_text(), r"\Aanna:\{ARGON2ID\}\$argon2id\$v=19\$m=19456,t=2,p=1\$[^:]+:1001:1002:Anna A\.:/home/a:\n\Z")
+        self.passwd("verify", "anna", password="correct horse\n")
+
+    def test_everything_else_stays(self):
+        before = b"# first\n\nanna:*:1:2:c:/h:/bin/sh:extra\nnot a record\n  \nberta:x\nclara:!:::\nodd\r\nlast:*:1:1"
+        self.file.write_bytes(before)
+        self.file.chmod(0o440)
+        if os.geteuid() == 0:
+            os.chown(self.file, 0, 12345)
+        was = self.file.stat()
+        held = self.file.open("rb")  # so that its inode's number is not given away again
+        self.addCleanup(held.close)
+        self.passwd("set", *CHEAP, "anna", password="one\n")
+        self.passwd("set", *CHEAP, "berta", password="two\n")
+        self.add("new", "three\n", "--uid", "7", "--gid", "8")
+        got = self.file.read_bytes()
+        pattern = (re.escape(before + b"\n").replace(rb"anna:\*", rb"anna:\{ARGON2ID\}[^:\n]+").replace(
+            rb"berta:x", rb"berta:\{ARGON2ID\}[^:\n]+") + rb"new:\{ARGON2ID\}[^:\n]+:7:8:::\n")
+        self.assertRegex(got, rb"\A" + pattern + rb"\Z")
+        now = self.file.stat()
+        self.assertEqual((now.st_mode, now.st_uid, now.st_gid), (was.st_mode, was.st_uid, was.st_gid))
+        self.assertNotEqual(now.st_ino, was.st_ino)
+        for name, password in (("anna", "one\n"), ("berta", "two\n"), ("new", "three\n")):
+            self.passwd("verify", name, password=password)
+        self.only_the_file()
+
+    def test_delete_takes_all_of_them(self):
+        self.file.write_text("a:*\nb:1\n#b:\nb:2:3\nbb:*\n")
+        self.file.chmod(0o600)
+        self.passwd("delete", "b")
+        self.assertEqual(self.file.read_text(), "a:*\n#b:\nbb:*\n")
+
+    def test_set_changes_the_first(self):
+        self.file.write_text("a:*:1:1\na:*:2:2\n")
+        self.file.chmod(0o600)
+        self.passwd("set", *CHEAP, "a", password="pw\n")
+        self.assertRegex(self.file.read_text(), r"\Aa:\{ARGON2ID\}[^:]+:1:1\na:\*:2:2\n\Z")
+
+    def test_refusals_change_nothing(self):
+        self.add("anna")
+        before = self.file.read_bytes()
+        # with a bad record no password is asked for
+        rows = ((["add", "anna"], "x\n", DATA, "already"), (["set", "otto"], "x\n", NO_USER, "no user otto"),
+                (["delete", "otto"], "", NO_USER, "no user otto"), (["add", "b"], "", DATA, "empty"),
+                (["add", "b"], "\n", DATA, "empty"), (["add", "b"], "p" * 513 + "\n", DATA, "longer than 512"),
+                (["add", "b"], "p\0q\n", DATA, "NUL"), (["add", "--uid", "x", "b"], "p\n", DATA, "the uid is not a number"),
+                (["add", "--uid", "4294967295", "b"], "p\n", DATA, "the uid is not a number"),
+                (["add", "--uid", "0", "b"], "p\n", DATA, "uid 0"), (["add", "--gid", "5", "b"], "p\n", DATA, "a gid but no uid"),
+                (["add", "--home", "h", "b"], "p\n", DATA, "the home"), (["add", "--home", "/h:x", "b"], "p\n", DATA, "without colons"),
+                (["add", "--comment", "a:b", "b"], "p\n", DATA, "without colons"),
+                (["add", "--comment", "a\nb", "b"], "p\n", DATA, "control character"),
+                (["add", "--comment", "c" * 9000, "b"], "p\n", DATA, "have to be shorter"))
+        for arguments, password, status, says in rows:
+            with self.subTest(arguments):
+                self.passwd(*arguments, password=password, status=status, says=says)
+                self.assertEqual(self.file.read_bytes(), before)
+        self.only_the_file()
+
+    def test_longest_password(self):
+        self.add("anna", "p" * 512 + "\n")
+        self.passwd("verify", "anna", password="p" * 512)
+        self.passwd("verify", "anna", password="p" * 511 + "\n", status=1)
+
+    def test_distrusted_files(self):
+        for mode, says in ((0o644, "chmod o="), (0o660, "chmod g-w")):
+            self.file.write_text("anna:*\n")
+            self.file.chmod(mode)
+            for arguments in (["add", "b"], ["set", "anna"], ["delete", "anna"], ["list"]):
+                self.passwd(*arguments, password="x\n", status=CONFIG, says=says)
+            self.passwd("verify", "anna", password="x\n", status=2, says=says)
+            self.assertEqual(self.file.read_text(), "anna:*\n")
+        self.file.unlink()
+        self.file.symlink_to("elsewhere")
+        self.passwd("add", "b", password="x\n", status=CONFIG, says="symbolic link")
+        self.assertTrue(self.file.is_symlink())
+
+    def test_no_file(self):
+        for action in ("set", "delete"):
+            self.passwd(action, "anna", password="x\n", status=CONFIG, says="there is no passwd file")
+        self.passwd("list", status=CONFIG, says="there is no passwd file")
+        self.passwd("verify", "anna", password="x\n", status=2, says="there is no passwd file")
+        self.assertFalse(self.file.exists())
+        done = self.run_cli("passwd", "-f", self.directory.name + "/none/passwd", "add", *CHEAP, "a", stdin=b"x\n")
+        self.assertEqual(done.returncode, CANNOT_CREATE)
+
+    def test_many_at_once(self):
+        """Each of 40 concurrent changes is in the file afterwards, and every reader sees whole lines."""
+        self.add("first")
+        torn, stop = [], threading.Event()
+
+        def read():
+            while not stop.is_set():
+                text = self.file.read_text()
+                if not re.fullmatch(r"(?:\w+:\{ARGON2ID\}[^:\n]+:::::\n)+", text):
+                    torn.append(text)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        children = []
+        for i in range(40):
+            child = subprocess.Popen([POSTERN, "passwd", "-f", self.file, "add", *CHEAP, "user%d" % i], stdin=subprocess.PIPE,
+                                     stderr=subprocess.DEVNULL)
+            child.stdin.write(b"pw%d\n" % i)
+            child.stdin.close()
+            children.append(child)
+        self.assertEqual({child.wait(SECONDS) for child in children}, {0})
+        stop.set()
+        reader.join()
+        self.assertEqual(torn, [])
+        self.assertEqual({line.split(":")[0] for line in self.lines()}, {"first"} | {"user%d" % i for i in range(40)})
+        self.passwd("verify", "user17", password="pw17\n")
+        self.only_the_file()
+
+    def test_waits_for_the_lock(self):
+        self.add("anna")
+        with open(str(self.file) + ".lock", "r", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            child = subprocess.Popen([POSTERN, "passwd", "-f", self.file, "delete", "anna"], stderr=subprocess.PIPE)
+            self.assertIn(b"waiting", child.stderr.readline())
+            self.assertEqual(len(self.lines()), 1)
+            # somebody else's change, under the lock, while the child waits
+            self.file.write_text(self.file.read_text() + "berta:*\n")
+            fcntl.flock(lock, fcntl.LOCK_UN)
+        self.assertEqual(child.wait(SECONDS), 0)
+        child.stderr.close()
+        self.assertEqual(self.file.read_text(), "berta:*\n")
+
+    def test_changed_while_it_waited(self):
+        self.add("anna")
+        for arguments, content, status, says in ((["delete", "anna"], "berta:*\n", NO_USER, b"was removed"),
+                                                 (["add", "carl", *CHEAP], "carl:*\n", DATA, b"was added")):
+            with open(str(self.file) + ".lock", "r", encoding="ascii") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                child = subprocess.Popen([POSTERN, "passwd", "-f", self.file, *arguments], stderr=subprocess.PIPE,
+                                         stdin=subprocess.PIPE)
+                child.stdin.write(b"pw\n")
+                child.stdin.close()
+                err = b""
+                while b"waiting" not in err:
+                    err = child.stderr.readline()
+                self.file.write_text(content)
+            self.assertEqual(child.wait(SECONDS), status)
+            self.assertIn(says, child.stderr.read())
+            child.stderr.close()
+            self.assertEqual(self.file.read_text(), content)
+
+
+class Look(Case):
+    def test_verify(self):
+        self.add("anna")
+        with self.file.open("a") as f:
+            f.write("lock:!\nplain:{PLAIN}x\nbad:*:y\n")
+        self.passwd("verify", "anna", password="correct horse\n")
+        self.passwd("verify", "anna", password="correct horse")
+        self.passwd("verify", "anna", password="wr0ng\n", status=1, says="line 1: wrong password")
+        self.passwd("verify", "lock", password="wr0ng\n", status=1, says="no password opens")
+        self.passwd("verify", "plain", password="wr0ng\n", status=2, says="PLAIN")
+        self.passwd("verify", "bad", password="wr0ng\n", status=2, says="line 4: the uid is not a number")
+        self.passwd("verify", "otto", password="wr0ng\n", status=2, says="no user otto")
+        self.passwd("verify", "anna", password="\n", status=2, says="empty")
+        self.passwd("verify", "anna", "x", status=2, says="argument too many")
+
+    def test_list(self):
+        self.add("anna", "correct horse\n", "--uid", "1001", "--gid", "1002")
+        with self.file.open("a") as f:
+            f.write("# comment\nb:{SHA512-CRYPT}$6$salt$abc:1003\nlock:!\nplain:{PLAIN}hunter2\ndes:abNANd1rDfiNc\nm\u00fcller:*\n")
+        out = self.passwd("list")
+        rows = [line.split(None, 1) for line in out.splitlines()]
+        self.assertEqual([row[0] for row in rows], ["USER", "anna", "b", "lock", "plain", "des", "m\\xc3\\xbcller"])
+        self.assertRegex(rows[1][1], r"^ARGON2ID +1 MiB, 1 passes +1001:1002$")
+        self.assertRegex(rows[2][1], r"^SHA512-CRYPT +5000 rounds +1003$")
+        self.assertRegex(rows[3][1], r"^locked +- +-$")
+        self.assertRegex(rows[4][1], r"^PLAIN .*cannot be used")
+        self.assertRegex(rows[5][1], r"^DES-CRYPT .*weak")
+        for secret in ("hunter2", "$6$", "$argon2id$", "abNANd1rDfiNc"):
+            self.assertNotIn(secret, out)
+        with self.file.open("a") as f:
+            f.write("bad\n")
+        self.assertIn("anna", self.passwd("list", status=DATA, says="line 8: there is no colon"))
+
+
+def to_foreground():
+    """As a shell does for a job; a group without a parent in its session could not be stopped."""
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+
+
+class Terminal(Case):
+    """The prompt, on a terminal of its own."""
+
+    def start(self, *arguments):
+        self.screen = b""
+        pid, self.master = pty.fork()
+        if pid == 0:
+            os.execv(POSTERN, [str(POSTERN), "passwd", "-f", str(self.file), *arguments])
+        self.addCleanup(os.close, self.master)
+        return pid
+
+    def read_until(self, text):
+        while text not in self.screen:
+            ready, _, _ = select.select([self.master], [], [], SECONDS)
+            self.assertTrue(ready, "no %r in %r" % (text, self.screen))
+            try:
+                got = os.read(self.master, 4096)
+            except OSError:
+                got = b""
+            self.assertTrue(got, "it ended without %r: %r" % (text, self.screen))
+            self.screen += got
+        before, self.screen = self.screen.split(text, 1)
+        return before
+
+    def drain(self):
+        while True:
+            try:
+                got = os.read(self.master, 4096)
+            except OSError:
+                return self.screen
+            if not got:
+                return self.screen
+            self.screen += got
+
+    def echo(self):
+        return bool(termios.tcgetattr(self.master)[3] & termios.ECHO)
+
+    def test_asks_twice_without_echo(self):
+        pid = self.start("add", *CHEAP, "anna")
+        self.read_until(b"Password for anna: ")
+        self.assertFalse(self.echo())
+        os.write(self.master, b"correct horse\n")
+        shown = self.read_until(b"Once more for anna: ")
+        self.assertFalse(self.echo())
+        os.write(self.master, b"correct horse\n")
+        shown += self.drain()
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+        self.assertNotIn(b"correct", shown)
+        self.passwd("verify", "anna", password="correct horse\n")
+
+    def test_the_two_differ(self):
+        pid = self.start("add", *CHEAP, "anna")
+        self.read_until(b"Password for anna: ")
+        os.write(self.master, b"one\n")
+        self.read_until(b"Once more for anna: ")
+        os.write(self.master, b"two\n")
+        self.assertIn(b"do not match", self.drain())
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), DATA)
+        self.assertFalse(self.file.exists())
+
+    def test_verify_asks_once(self):
+        self.add("anna")
+        pid = self.start("verify", "anna")
+        self.read_until(b"Password for anna: ")
+        os.write(self.master, b"correct horse\n")
+        self.assertIn(b"the password is right", self.drain())
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+
+    def test_interrupted(self):
+        """A signal ends it as that signal does, with the echo back on."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(number):
+                # a second process keeps the terminal, so that its state can be looked at afterwards
+                pid = self.start_beside_a_keeper()
+                self.read_until(b"Password for anna: ")
+                self.assertFalse(self.echo())
+                os.kill(pid, number)
+                self.read_until(b"ended %d echo " % -number)
+                self.read_until(b"1\r\n")
+                os.waitpid(self.keeper, 0)
+                self.assertFalse(self.file.exists())
+
+    def start_beside_a_keeper(self):
+        """postern as the child of a process that says how it ended, and whether the terminal echoes then."""
+        self.screen = b""
+        self.keeper, self.master = pty.fork()
+        if self.keeper == 0:
+            child = subprocess.Popen([POSTERN, "passwd", "-f", self.file, "add", "anna"], preexec_fn=to_foreground)
+            os.write(1, b"pid %d.\n" % child.pid)
+            status = child.wait()
+            os.write(1, b"ended %d echo %d\n" % (status, bool(termios.tcgetattr(0)[3] & termios.ECHO)))
+            os._exit(0)
+        self.addCleanup(os.close, self.master)
+        while not re.search(rb"pid \d+\.", self.screen):
+            self.assertTrue(select.select([self.master], [], [], SECONDS)[0])
+            self.screen += os.read(self.master, 4096)
+        return int(re.search(rb"pid (\d+)\.", self.screen).group(1))
+
+    def test_stopped_and_continued(self):
+        """A stop gives the echo back; when continued it asks again, without echo."""
+        pid = self.start_beside_a_keeper()
+        self.read_until(b"Password for anna: ")
+        os.kill(pid, signal.SIGTSTP)
+        state = ""
+        while "T (stopped)" not in state:
+            state = Path("/proc/%d/status" % pid).read_text()
+            self.assertNotIn(b"Password for", self.screen)
+        self.assertTrue(self.echo())
+        os.kill(pid, signal.SIGCONT)
+        self.read_until(b"Password for anna: ")
+        self.assertFalse(self.echo())
+        os.kill(pid, signal.SIGTERM)
+        self.read_until(b"ended -15 echo 1")
+        os.waitpid(self.keeper, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

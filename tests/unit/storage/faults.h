@@ -1,0 +1,123 @@
+/*
+ * faults.h - system calls that fail when a test says so: they stand before libc's in the test program.
+ * Runs in: the tests. Trusts: nothing. Include it once in a program.
+ */
+#ifndef POSTERN_FAULTS_H
+#define POSTERN_FAULTS_H
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum fault_call { FAULT_FSYNC, FAULT_PWRITE, FAULT_PREAD, FAULT_FTRUNCATE, FAULT_UNLINKAT, FAULT_GETDENTS, FAULT_READ, FAULT_CALLS };
+
+static struct {
+	unsigned calls;    /* made so far */
+	unsigned fail_at;  /* this one fails, counted from 1, and all after it when lasting; 0: none */
+	int error;         /* its errno; 0: a short result */
+	int lasting;
+} faults[FAULT_CALLS];
+
+/*
+ * The clock: sleeping moves it on at once, and calls the hook if there is one. Waiting
+ * for thirty seconds then takes no time and always has the same number of tries.
+ */
+static long faults_clock_ms;
+static void (*faults_on_sleep)(void);
+
+static inline void faults_clear(void)
+{
+	memset(faults, 0, sizeof faults);
+}
+
+static inline void faults_set(enum fault_call call, unsigned fail_at, int error, int lasting)
+{
+	faults_clear();
+	faults[call].fail_at = fail_at;
+	faults[call].error = error;
+	faults[call].lasting = lasting;
+}
+
+/* True with errno set: fail. *len is cut for a short result. */
+int faults_strike(enum fault_call call, size_t *len);
+int faults_strike(enum fault_call call, size_t *len)
+{
+	unsigned n = ++faults[call].calls, at = faults[call].fail_at;
+	if (at == 0 || n < at || (n > at && !faults[call].lasting))
+		return 0;
+	if (faults[call].error == 0) {
+		if (*len > 1)
+			*len /= 2;
+		return 0;
+	}
+	errno = faults[call].error;
+	return 1;
+}
+
+int fsync(int fd)
+{
+	size_t none = 0;
+	return faults_strike(FAULT_FSYNC, &none) ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+int ftruncate(int fd, off_t length)
+{
+	size_t none = 0;
+	return faults_strike(FAULT_FTRUNCATE, &none) ? -1 : (int)syscall(SYS_ftruncate, fd, length);
+}
+
+int unlinkat(int fd, const char *name, int flag)
+{
+	size_t none = 0;
+	return faults_strike(FAULT_UNLINKAT, &none) ? -1 : (int)syscall(SYS_unlinkat, fd, name, flag);
+}
+
+ssize_t pwrite(int fd, const void *p, size_t len, off_t offset)
+{
+	return faults_strike(FAULT_PWRITE, &len) ? -1 : (ssize_t)syscall(SYS_pwrite64, fd, p, len, offset);
+}
+
+ssize_t pread(int fd, void *p, size_t len, off_t offset)
+{
+	return faults_strike(FAULT_PREAD, &len) ? -1 : (ssize_t)syscall(SYS_pread64, fd, p, len, offset);
+}
+
+ssize_t read(int fd, void *p, size_t len)
+{
+	return faults_strike(FAULT_READ, &len) ? -1 : (ssize_t)syscall(SYS_read, fd, p, len);
+}
+
+ssize_t getdents64(int fd, void *p, size_t len)
+{
+	size_t none = 0;
+	return faults_strike(FAULT_GETDENTS, &none) ? -1 : (ssize_t)syscall(SYS_getdents64, fd, p, len);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *t)
+{
+	long r = syscall(SYS_clock_gettime, clock, t);
+	t->tv_sec += faults_clock_ms / 1000;
+	t->tv_nsec += faults_clock_ms % 1000 * 1000000;
+	if (t->tv_nsec >= 1000000000) {
+		t->tv_nsec -= 1000000000;
+		t->tv_sec++;
+	}
+	return (int)r;
+}
+
+int nanosleep(const struct timespec *t, struct timespec *left)
+{
+	(void)left;
+	faults_clock_ms += (long)t->tv_sec * 1000 + t->tv_nsec / 1000000;
+	if (faults_on_sleep != NULL)
+		faults_on_sleep();
+	return 0;
+}
+
+#endif

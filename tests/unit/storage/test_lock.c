@@ -1,0 +1,192 @@
+/*
+ * test_lock.c - one session a maildrop.
+ * Runs in: the tests. Trusts: nothing.
+ */
+#include "storage/lock.h"
+
+#include <signal.h>
+
+#include "tests/unit/storage/spool.h"
+
+/* ---- the session's lock ---- */
+
+static int lock_session(const char *directory, enum maildrop_format format, const char *name, struct why *why_r)
+{
+	struct maildrop_place place = place_in_scratch(format, name);
+	int fd = -1;
+	*why_r = (struct why){ .reason = REASON_NONE };
+	int r = session_lock(directory, &place, "open since 10:02 from 203.0.113.7", &fd, why_r);
+	CU_ASSERT((r == 0) == (fd >= 0));
+	return fd;
+}
+
+static void test_session(void)
+{
+	static const struct {
+		const char *label;
+		enum maildrop_format format;
+		const char *name;
+		bool free;
+	} rows[] = {
+		{ "the same", MAILDROP_MBOX, "box/mbox", false },
+		{ "by another way", MAILDROP_MBOX, "link/mbox", false },
+		{ "by a longer way", MAILDROP_MBOX, "box/../box//./mbox", false },
+		{ "another file", MAILDROP_MBOX, "box/mbox2", true },
+		{ "another format", MAILDROP_MAILDIR, "box/mbox", true },
+		{ "in no directory", MAILDROP_MBOX, "none/mbox", true },
+	};
+	struct why why;
+	scratch_open();
+	make_dir("locks");
+	make_dir("box");
+	CU_ASSERT(symlink("box", in_scratch("link")) == 0);
+	int first = lock_session(in_scratch("locks"), MAILDROP_MBOX, "box/mbox", &why);
+	CU_ASSERT((fcntl(first, F_GETFD) & FD_CLOEXEC) != 0);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		long before = clock_ms();
+		int fd = lock_session(in_scratch("locks"), rows[i].format, rows[i].name, &why);
+		ROW_ASSERT(rows[i].label, (fd >= 0) == rows[i].free);
+		ROW_ASSERT(rows[i].label, why.reason == (rows[i].free ? REASON_NONE : REASON_MAILDROP_LOCKED));
+		ROW_TEXT(rows[i].label, why.told, rows[i].free ? "" : "open since 10:02 from 203.0.113.7");
+		ROW_ASSERT(rows[i].label, rows[i].free || clock_ms() - before >= SESSION_LOCK_WAIT_MS);
+		if (fd >= 0)
+			(void)close(fd);
+	}
+	(void)close(first);
+	first = lock_session(in_scratch("locks"), MAILDROP_MBOX, "box/mbox", &why);
+	CU_ASSERT(first >= 0);
+	(void)close(first);
+	scratch_close();
+}
+
+/* The holder's process dies without a word: its lock is free at once. */
+static void test_holder_killed(void)
+{
+	struct why why;
+	int ready[2];
+	char octet;
+	scratch_open();
+	make_dir("locks");
+	CU_ASSERT_FATAL(pipe(ready) == 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		int fd = lock_session(in_scratch("locks"), MAILDROP_MBOX, "mbox", &why);
+		if (fd < 0 || write(ready[1], "x", 1) != 1)
+			_exit(1);
+		for (;;)
+			(void)pause();
+	}
+	CU_ASSERT(read(ready[0], &octet, 1) == 1);
+	CU_ASSERT(lock_session(in_scratch("locks"), MAILDROP_MBOX, "mbox", &why) == -1);
+	CU_ASSERT(why.reason == REASON_MAILDROP_LOCKED);
+	CU_ASSERT(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+	int fd = lock_session(in_scratch("locks"), MAILDROP_MBOX, "mbox", &why);
+	CU_ASSERT(fd >= 0);
+	(void)close(fd);
+	(void)close(ready[0]);
+	(void)close(ready[1]);
+	scratch_close();
+}
+
+static int held_fd = -1;
+
+static void let_go(void)
+{
+	(void)close(held_fd);
+	faults_on_sleep = NULL;
+}
+
+/* A session that just ends is waited for. */
+static void test_session_waits(void)
+{
+	struct why why;
+	scratch_open();
+	make_dir("locks");
+	held_fd = lock_session(in_scratch("locks"), MAILDROP_MBOX, "mbox", &why);
+	faults_on_sleep = let_go;
+	int fd = lock_session(in_scratch("locks"), MAILDROP_MBOX, "mbox", &why);
+	CU_ASSERT(fd >= 0);
+	(void)close(fd);
+	scratch_close();
+}
+
+/* What stands in a lock file is for people, and cannot fool or flood them. */
+static void test_holder_text(void)
+{
+	static const struct {
+		const char *label, *text, *told;
+		size_t len;
+	} rows[] = {
+		{ "nothing yet", "", "", 0 },
+		{ "line end", "a\r\n+OK", "a\\x0d\\x0a+OK", 6 },
+		{ "NUL", "abc\0def", "abc", 7 },
+	};
+	struct why why;
+	for (size_t i = 0; i <= sizeof rows / sizeof rows[0]; i++) {
+		char text[4 * WHY_TOLD_MAX];
+		bool flood = i == sizeof rows / sizeof rows[0];
+		size_t len = flood ? sizeof text : rows[i].len;
+		memset(text, '\n', sizeof text);
+		if (!flood)
+			memcpy(text, rows[i].text, len);
+		scratch_open();
+		make_dir("locks");
+		int fd = lock_session(in_scratch("locks"), MAILDROP_MBOX, "mbox", &why);
+		CU_ASSERT(ftruncate(fd, 0) == 0 && pwrite(fd, text, len, 0) == (ssize_t)len);
+		CU_ASSERT(lock_session(in_scratch("locks"), MAILDROP_MBOX, "mbox", &why) == -1);
+		if (flood) {
+			CU_ASSERT(strlen(why.told) <= WHY_TOLD_MAX - 1 && strcmp(why.told + strlen(why.told) - 3, "...") == 0);
+		} else {
+			ROW_TEXT(rows[i].label, why.told, rows[i].told);
+		}
+		(void)close(fd);
+		scratch_close();
+	}
+}
+
+/* A shorter text replaces a longer one whole. */
+static void test_holder_replaced(void)
+{
+	struct maildrop_place place = { .format = MAILDROP_MBOX, .path = "/nowhere/mbox" };
+	struct why why;
+	int fd = -1;
+	scratch_open();
+	make_dir("locks");
+	CU_ASSERT(session_lock(in_scratch("locks"), &place, "a long text that was here", &fd, &why) == 0);
+	(void)close(fd);
+	CU_ASSERT(session_lock(in_scratch("locks"), &place, "short", &fd, &why) == 0);
+	int other = -1;
+	CU_ASSERT(session_lock(in_scratch("locks"), &place, "", &other, &why) == -1);
+	ROW_TEXT("holder", why.told, "short");
+	(void)close(fd);
+	scratch_close();
+}
+
+static void test_lock_directory(void)
+{
+	struct why why;
+	scratch_open();
+	CU_ASSERT(lock_session(in_scratch("none"), MAILDROP_MBOX, "mbox", &why) == -1);
+	CU_ASSERT(why.reason == REASON_MAILDROP_IO && why.err == ENOENT);
+	put("file", "");
+	CU_ASSERT(lock_session(in_scratch("file"), MAILDROP_MBOX, "mbox", &why) == -1);
+	CU_ASSERT(why.reason == REASON_MAILDROP_IO && why.err == ENOTDIR);
+	/* Find the lock file's name, and put something else in its place. */
+	make_dir("locks");
+	int fd = lock_session(in_scratch("locks"), MAILDROP_MBOX, "mbox", &why);
+	char path[PATH_MAX] = "", proc[64];
+	(void)snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
+	CU_ASSERT(readlink(proc, path, sizeof path - 1) > 0);
+	struct stat st;
+	CU_ASSERT(fstat(fd, &st) == 0 && (st.st_mode & 07777) == 0600);
+	(void)close(fd);
+	CU_ASSERT(unlink(path) == 0 && symlink("../file", path) == 0);
+	CU_ASSERT(lock_session(in_scratch("locks"), MAILDROP_MBOX, "mbox", &why) == -1 && why.err == ELOOP);
+	CU_ASSERT(unlink(path) == 0 && mkfifo(path, 0600) == 0);
+	CU_ASSERT(lock_session(in_scratch("locks"), MAILDROP_MBOX, "mbox", &why) == -1 && why.reason == REASON_MAILDROP_IO);
+	scratch_close();
+}
+
+#define TESTS(X) X(test_session) X(test_holder_killed) X(test_session_waits) X(test_holder_text) \
+	X(test_holder_replaced) X(test_lock_directory)
+SUITE("lock")

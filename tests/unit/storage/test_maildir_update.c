@@ -1,0 +1,192 @@
+/*
+ * test_maildir_update.c - fetching from a Maildir and removing, after other programs were there.
+ * Runs in: the tests. Trusts: nothing.
+ */
+#include "tests/unit/storage/faults.h"
+#include "tests/unit/storage/maildir_scratch.h"
+
+static void sets_flags(void) { move("M/cur/1.a:2,", "M/cur/1.a:2,FRS"); }
+static void sets_many_flags(void) { move("M/cur/1.a:2,", "M/cur/1.a:2,DFPRSTabcdefghijklmnopqrstuvwxyz"); }
+static void moves_to_new(void) { move("M/cur/1.a:2,", "M/new/1.a"); }
+static void removes(void) { CU_ASSERT(unlink(in_scratch("M/cur/1.a:2,")) == 0); }
+static void writes(void) { append("M/cur/1.a:2,", "more\n"); }
+static void writes_same_size(void)
+{
+	struct timespec times[2] = { { .tv_sec = 5 }, { .tv_sec = 5 } };
+	put("M/cur/1.a:2,", "y\n");
+	CU_ASSERT(utimensat(AT_FDCWD, in_scratch("M/cur/1.a:2,"), times, 0) == 0);
+}
+static void replaces(void)
+{
+	put("M/tmp/1.a", "z\n");
+	move("M/tmp/1.a", "M/cur/1.a:2,");
+}
+static void replaces_by_link(void)
+{
+	CU_ASSERT(symlink("2.b:2,", in_scratch("M/tmp/link")) == 0);
+	move("M/tmp/link", "M/cur/1.a:2,");
+}
+static void replaces_and_moves(void)
+{
+	sets_flags();
+	put("M/cur/1.a:2,", "z\n");
+}
+static void delivers(void) { put("M/new/0.c", "new mail\n"); }
+
+static const struct {
+	const char *label;
+	void (*happens)(void);
+	enum reason fetched;
+	const char *left;  /* of those in cur, after message 1 was removed; NULL: only 2.b */
+} events[] = {
+	{ "flags", sets_flags, REASON_NONE, NULL },
+	{ "many flags", sets_many_flags, REASON_NONE, NULL },
+	{ "move to new", moves_to_new, REASON_NONE, NULL },
+	{ "removal", removes, REASON_MESSAGE_GONE, NULL },
+	{ "write", writes, REASON_MESSAGE_CHANGED, NULL },
+	{ "write of the same size", writes_same_size, REASON_MESSAGE_CHANGED, NULL },
+	{ "another file of that name", replaces, REASON_MESSAGE_GONE, "M/cur/1.a:2," },
+	{ "a link of that name", replaces_by_link, REASON_MESSAGE_GONE, "M/cur/1.a:2," },
+	{ "another file, and ours elsewhere", replaces_and_moves, REASON_NONE, "M/cur/1.a:2," },
+	{ "delivery", delivers, REASON_NONE, "M/new/0.c" },
+};
+
+static void test_fetch_after(void)
+{
+	for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+		struct maildrop *drop = open_two(events[i].label);
+		events[i].happens();
+		ROW_ASSERT(events[i].label, fetch_reason(drop, 0) == events[i].fetched);
+		if (events[i].fetched == REASON_NONE)
+			expect_message(events[i].label, drop, 0, "x\r\n");
+		expect_message(events[i].label, drop, 1, "b\r\n");
+		ROW_ASSERT(events[i].label, count_of(drop) == 2);
+		maildrop_close(&drop);
+		scratch_close();
+	}
+}
+
+/* The marked message is gone, under whatever name; nothing else is. With and without a fetch before. */
+static void test_update_after(void)
+{
+	for (size_t i = 0; i < 2 * sizeof events / sizeof events[0]; i++) {
+		const char *label = events[i / 2].label, *left = events[i / 2].left;
+		struct maildrop *drop = open_two(label);
+		events[i / 2].happens();
+		if (i % 2 != 0)
+			(void)fetch_reason(drop, 0);
+		update_well(label, drop, "x.");
+		maildrop_close(&drop);
+		struct maildrop *after = open_maildir(label);
+		bool left_is_message = left != NULL && events[i / 2].happens != replaces_by_link;
+		ROW_ASSERT(label, count_of(after) == (left_is_message ? 2 : 1));
+		ROW_ASSERT(label, left == NULL || exists(left));
+		ROW_ASSERT(label, exists("M/cur/2.b:2,"));
+		maildrop_close(&after);
+		scratch_close();
+	}
+}
+
+/* The unmarked message is never removed, though its name was given to another. */
+static void test_names_swapped(void)
+{
+	struct maildrop *drop = open_two("swapped");
+	move("M/cur/1.a:2,", "M/tmp/x");
+	move("M/cur/2.b:2,", "M/cur/1.a:2,");
+	move("M/tmp/x", "M/cur/2.b:2,");
+	update_well("swapped", drop, "x.");
+	maildrop_close(&drop);
+	expect_content("swapped", "M/cur/1.a:2,", "b\n");
+	scratch_close();
+}
+
+/* ---- failures ---- */
+
+static void test_faults(void)
+{
+	static const struct {
+		const char *label;
+		enum fault_call call;
+		unsigned at;
+		int error;
+		enum reason reason;
+		int errors[2];
+	} rows[] = {
+		{ "sync", FAULT_FSYNC, 1, EIO, REASON_MAILDROP_IO, { EIO, EIO } },
+		{ "sync, no space", FAULT_FSYNC, 1, ENOSPC, REASON_DISK_FULL, { ENOSPC, ENOSPC } },
+		{ "first unlink", FAULT_UNLINKAT, 1, EROFS, REASON_MAILDROP_DENIED, { EROFS, 0 } },
+		{ "second unlink", FAULT_UNLINKAT, 2, EIO, REASON_MAILDROP_IO, { 0, EIO } },
+		{ "gone at the last moment", FAULT_UNLINKAT, 1, ENOENT, REASON_NONE, { 0, 0 } },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		int errors[2] = { -1, -1 };
+		struct why why;
+		struct maildrop *drop = open_two(rows[i].label);
+		faults_set(rows[i].call, rows[i].at, rows[i].error, 0);
+		int r = update(drop, "xx", errors, &why);
+		faults_clear();
+		ROW_ASSERT(rows[i].label, r == (rows[i].reason == REASON_NONE ? 0 : -1) && why.reason == rows[i].reason);
+		ROW_ASSERT(rows[i].label, errors[0] == rows[i].errors[0] && errors[1] == rows[i].errors[1]);
+		maildrop_close(&drop);
+		scratch_close();
+	}
+}
+
+/* Each directory that lost a message is synced, and no other. */
+static void test_durable(void)
+{
+	static const struct {
+		const char *marks;
+		unsigned syncs;
+	} rows[] = { { "x...", 1 }, { "xx..", 1 }, { "..x.", 1 }, { "x..x", 2 }, { "....", 0 }, { "xxxx", 2 } };
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		make_maildir();
+		put("M/cur/1.a:2,", "x\n");
+		put("M/cur/2.b:2,", "x\n");
+		put("M/new/3.c", "x\n");
+		put("M/new/4.d", "x\n");
+		struct maildrop *drop = open_maildir(rows[i].marks);
+		faults_clear();
+		update_well(rows[i].marks, drop, rows[i].marks);
+		ROW_ASSERT(rows[i].marks, faults[FAULT_FSYNC].calls == rows[i].syncs);
+		maildrop_close(&drop);
+		scratch_close();
+	}
+}
+
+static void test_scan_faults(void)
+{
+	int errors[2] = { -1, -1 };
+	struct why why;
+	struct maildrop *drop = open_two("scan faults");
+	for (unsigned at = 1; at <= 5; at++) {
+		faults_set(FAULT_GETDENTS, at, EIO, 0);
+		struct maildrop *other = try_open(MAILDROP_MAILDIR, "M", &why);
+		CU_ASSERT(other == NULL && why.reason == REASON_MAILDROP_IO && why.err == EIO);
+		maildrop_close(&other);
+	}
+	/* A message that cannot be read is skipped; the others are served. */
+	faults_set(FAULT_READ, 1, EIO, 0);
+	struct maildrop *other = open_maildir("read fault");
+	CU_ASSERT(count_of(other) == 1 && strstr(notices, "cannot be read") != NULL);
+	maildrop_close(&other);
+	faults_set(FAULT_READ, 1, EINTR, 0);
+	other = open_maildir("interrupted");
+	CU_ASSERT(count_of(other) == 2);
+	maildrop_close(&other);
+	/* Not to be found, and no way to look: not gone. */
+	sets_flags();
+	faults_set(FAULT_GETDENTS, 1, EIO, 0);
+	CU_ASSERT(update(drop, "x.", errors, &why) == -1);
+	CU_ASSERT(why.reason == REASON_MAILDROP_IO && errors[0] == EIO && errors[1] == 0);
+	faults_set(FAULT_GETDENTS, 1, EIO, 0);
+	CU_ASSERT(fetch_reason(drop, 0) == REASON_MAILDROP_IO);
+	faults_clear();
+	expect_message("found again", drop, 0, "x\r\n");
+	maildrop_close(&drop);
+	scratch_close();
+}
+
+#define TESTS(X) X(test_fetch_after) X(test_update_after) X(test_names_swapped) X(test_faults) X(test_durable) \
+	X(test_scan_faults)
+SUITE("maildir_update")
