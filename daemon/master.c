@@ -378,10 +378,10 @@ static void prepare_process(const struct settings *settings)
 			log_line(LOG_WARNING, "the limit of %llu open files is too small for max = %llu sessions",
 			         (unsigned long long)files.rlim_cur, (unsigned long long)settings->max);
 	}
-	(void)umask(077);
+	(void)umask(INSTRUMENTED ? 0 : 077);
 	/* Gates of a nursery that died, and helpers, come to us when they end: no zombie stays. */
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	(void)prctl(PR_SET_DUMPABLE, INSTRUMENTED, 0, 0, 0);
 	if (geteuid() != 0)
 		log_line(LOG_NOTICE, "not started as root: everything runs as uid %lu, gates are not separated from mail, and only "
 		         "that uid's mail can be served", (unsigned long)geteuid());

@@ -46,7 +46,7 @@ void become_owner(uid_t uid, gid_t gid)
 		errno = 0;
 		fatal("not started as root, so uid %lu cannot be served", (unsigned long)uid);
 	}
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, INSTRUMENTED, 0, 0, 0) != 0)
 		fatal("prctl");
 }
 
@@ -110,9 +110,7 @@ void forget_stack(void)
 
 void leave(int status)
 {
-#ifdef POSTERN_COVERAGE
-	exit(status); /* writes the counts */
-#else
+	if (INSTRUMENTED)
+		exit(status); /* writes the counts, looks for leaks */
 	_exit(status);
-#endif
 }

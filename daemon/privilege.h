@@ -9,6 +9,16 @@
 #include <sys/types.h>
 
 /*
+ * A build for coverage or sanitizers (make coverage, make asan): what writes counts, or looks for leaks by
+ * ptrace(2) and /proc, must not be locked out. Never installed.
+ */
+#ifdef POSTERN_COVERAGE
+#define INSTRUMENTED 1
+#else
+#define INSTRUMENTED 0
+#endif
+
+/*
  * Become that user for good: no supplementary groups, all four gids and uids, no way to gain rights by
  * exec, no core dump. Then proves it: reads the ids again and tries to get root back.
  * Without root it only checks that this already is the user. fatal() when anything is not as it must be.
