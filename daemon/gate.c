@@ -351,7 +351,9 @@ void gate_serve(int keeper, SSL_CTX *context, const struct settings *settings)
 	static const struct pop3_host host = { host_login, host_known, host_fetch, host_commit, &gate };
 	struct rpc_hello hello;
 	bool linger = false;
-	*g = (struct gate){ .settings = settings, .context = context, .bye = { .verb = RPC_BYE } };
+	g->settings = settings;
+	g->context = context;
+	g->bye.verb = RPC_BYE;
 	g->conn.keeper = keeper;
 	g->conn.out = BUF_OVER(g->conn.out_storage);
 	receive_hello(g, &hello);

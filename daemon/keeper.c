@@ -109,7 +109,6 @@ void keeper_serve(const struct settings *settings, const char *pam_helper, int m
 	const int kept[] = { master, gate, log_descriptor() };
 	touch_pages(LOGIN_STACK);
 	keep_only(kept, sizeof kept / sizeof kept[0]);
-	child_signals();
 	log_role("keeper");
 	session_init(s, settings, pam_helper, master, gate);
 	await_job(s, &job, &connection);

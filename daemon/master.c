@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -37,8 +38,9 @@ enum {
 
 struct master {
 	const struct master_options *options;
-	struct settings settings, next;  /* next: of a reload, until its nursery is ready */
-	bool reloading, stopping, serving;
+	struct settings *settings;       /* each fork copies what is here, so there is one */
+	struct settings *next;           /* of a reload, until its nursery is ready; else NULL */
+	bool stopping, serving;
 	struct listeners listeners;
 	struct pool pool;
 	struct nursery nursery, coming;
@@ -61,18 +63,25 @@ void master_log_finding(void *context, const char *file, unsigned line, const ch
 
 /* ---- the nursery ---- */
 
+/* The reload is over, for better or worse. */
+static void end_reload(struct master *m)
+{
+	free(m->next);
+	m->next = NULL;
+	service_notify("READY=1");
+}
+
 /* The new nursery will not come up. At the start that is the end; later what is there goes on. */
 static void lose_coming(struct master *m, const char *text)
 {
-	log_line(LOG_ERR, "%s%s", text, m->reloading ? "; the old configuration and certificate stay" : "");
+	log_line(LOG_ERR, "%s%s", text, m->next != NULL ? "; the old configuration and certificate stay" : "");
 	nursery_dismiss(&m->coming);
 	if (!m->serving)
 		m->stopping = true;
-	else if (!m->reloading)
+	else if (m->next == NULL)
 		m->nursery_due = now_ms() + NURSERY_PAUSE_MS;
 	else
-		service_notify("READY=1");
-	m->reloading = false;
+		end_reload(m);
 }
 
 static void start_nursery(struct master *m)
@@ -80,7 +89,7 @@ static void start_nursery(struct master *m)
 	char problem[NURSERY_TEXT_MAX];
 	m->nursery_due = 0;
 	m->nursery_started = now_ms();
-	if (nursery_start(&m->coming, m->options->gate, m->reloading ? &m->next : &m->settings, problem) != 0)
+	if (nursery_start(&m->coming, m->options->gate, m->next != NULL ? m->next : m->settings, problem) != 0)
 		lose_coming(m, problem);
 }
 
@@ -98,7 +107,7 @@ static void announce(struct master *m)
 	if (m->options->ready < 0)
 		return;
 	/* Whoever waits has read on stderr what was wrong; from now on there is only the log. */
-	log_open(m->settings.log_target, m->settings.log_level, m->options->foreground);
+	log_open(m->settings->log_target, m->settings->log_level, m->options->foreground);
 	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 	for (int fd = STDIN_FILENO; nothing >= 0 && fd <= STDERR_FILENO; fd++)
 		(void)dup2(nothing, fd);
@@ -111,7 +120,7 @@ static void check_listeners(const struct master *m)
 	if (m->listeners.count > 0 && m->listeners.list[0].inherited)
 		log_line(LOG_NOTICE, "the listening sockets come from the service manager; [listen] is not used");
 	for (size_t i = 0; i < m->listeners.count; i++)
-		if (m->listeners.list[i].tls && m->settings.certificate[0] == '\0')
+		if (m->listeners.list[i].tls && m->settings->certificate[0] == '\0')
 			log_line(LOG_ERR, "a socket for TLS was handed over, but [tls] has no certificate: its clients will fail");
 }
 
@@ -119,23 +128,19 @@ static void check_listeners(const struct master *m)
 static void take_nursery(struct master *m)
 {
 	char problem[NURSERY_TEXT_MAX];
-	if (m->reloading && listeners_apply(&m->listeners, &m->next, problem, sizeof problem) != 0) {
-		log_line(LOG_ERR, "reload: %s; the old configuration stays", problem);
-		nursery_dismiss(&m->coming);
-		m->reloading = false;
-		service_notify("READY=1");
+	if (m->next != NULL && listeners_apply(&m->listeners, m->next, problem, sizeof problem) != 0) {
+		lose_coming(m, problem);
 		return;
 	}
 	nursery_dismiss(&m->nursery);
 	m->nursery = m->coming;
 	m->coming = NO_NURSERY;
 	m->pool.nursery = m->nursery.channel;
-	if (m->reloading) {
-		m->settings = m->next;
-		m->reloading = false;
-		log_open(m->settings.log_target, m->settings.log_level, m->options->foreground);
+	if (m->next != NULL) {
+		*m->settings = *m->next;
+		end_reload(m);
+		log_open(m->settings->log_target, m->settings->log_level, m->options->foreground);
 		log_line(LOG_NOTICE, "configuration and certificate read again");
-		service_notify("READY=1");
 	}
 	pool_retire_idle(&m->pool);
 	if (!m->serving)
@@ -184,16 +189,16 @@ static void admit(struct master *m, const struct listener *l, int connection, co
 	char text[INET6_ADDRSTRLEN];
 	(void)address_text(peer, text, sizeof text);
 	size_t open = pool_source_count(&m->pool, pool_source(peer));
-	if (open >= m->settings.per_source) {
-		refuse(m, l, connection, text, REPLY_SOURCE_FULL, open, m->settings.per_source);
+	if (open >= m->settings->per_source) {
+		refuse(m, l, connection, text, REPLY_SOURCE_FULL, open, m->settings->per_source);
 		return;
 	}
 	if (pool_assign(&m->pool, connection, peer, l->tls) == 0) {
 		(void)close(connection);
 		return;
 	}
-	bool full = m->pool.count >= m->settings.max;
-	refuse(m, l, connection, text, full ? REPLY_SERVER_FULL : REPLY_THROTTLED, m->settings.max, 0);
+	bool full = m->pool.count >= m->settings->max;
+	refuse(m, l, connection, text, full ? REPLY_SERVER_FULL : REPLY_THROTTLED, m->settings->max, 0);
 }
 
 static void accept_some(struct master *m, const struct listener *l)
@@ -224,14 +229,15 @@ static void reload(struct master *m)
 	(void)snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu",
 	               (unsigned long long)t.tv_sec * 1000000ULL + (unsigned long long)t.tv_nsec / 1000ULL);
 	service_notify(text);
-	if (settings_read(m->options->config, &m->next, master_log_finding, NULL) > 0) {
-		log_line(LOG_ERR, "reload: the old configuration stays");
-		service_notify("READY=1");
-		return;
-	}
 	/* A nursery on its way has older settings. */
 	nursery_dismiss(&m->coming);
-	m->reloading = true;
+	if (m->next == NULL)
+		m->next = malloc(sizeof *m->next);
+	if (m->next == NULL || settings_read(m->options->config, m->next, master_log_finding, NULL) > 0) {
+		log_line(LOG_ERR, "reload: the old configuration stays");
+		end_reload(m);
+		return;
+	}
 	start_nursery(m);
 }
 
@@ -280,7 +286,7 @@ static int open_signals(void)
 	sigemptyset(&set);
 	for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
 		sigaddset(&set, taken[i]);
-	(void)signal(SIGPIPE, SIG_IGN);
+	worker_signals();
 	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
 		fatal("sigprocmask");
 	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -387,13 +393,13 @@ static void prepare_process(const struct settings *settings)
 		         "that uid's mail can be served", (unsigned long)geteuid());
 }
 
-int master_run(const struct master_options *options, const struct settings *settings)
+int master_run(const struct master_options *options, struct settings *settings)
 {
 	static struct master master;
 	struct master *m = &master;
 	char problem[NURSERY_TEXT_MAX];
-	*m = (struct master){ .options = options, .settings = *settings, .nursery = NO_NURSERY, .coming = NO_NURSERY };
-	m->pool = (struct pool){ .settings = &m->settings, .pam_helper = options->pam_helper, .nursery = -1 };
+	*m = (struct master){ .options = options, .settings = settings, .nursery = NO_NURSERY, .coming = NO_NURSERY };
+	m->pool = (struct pool){ .settings = settings, .pam_helper = options->pam_helper, .nursery = -1 };
 	m->signals = open_signals();
 	listeners_inherit(&m->listeners);
 	if (listeners_apply(&m->listeners, settings, problem, sizeof problem) != 0) {
@@ -406,6 +412,7 @@ int master_run(const struct master_options *options, const struct settings *sett
 	m->watchdog_ms = service_watchdog_ms();
 	m->watchdog_due = m->watchdog_ms > 0 ? now_ms() + m->watchdog_ms : 0;
 	start_nursery(m);
+	forget_stack();
 	while (!m->stopping)
 		turn(m);
 	bool served = m->serving;

@@ -141,7 +141,6 @@ static void fork_gate(const struct nursery_order *order, int keeper, int signals
 	touch_pages(GATE_STACK);
 	(void)close(NURSERY_CHANNEL_FD);
 	(void)close(signals);
-	child_signals();
 	log_role("gate");
 	gate_serve(keeper, context, settings);
 }
@@ -184,7 +183,7 @@ int main(int argc, char **argv)
 	const struct settings *settings = &orders->settings;
 	log_open(settings->log_target, settings->log_level, true);
 	log_role("gate nursery");
-	child_signals();
+	worker_signals();
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
 	(void)sigprocmask(SIG_BLOCK, &chld, NULL);

@@ -11,6 +11,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -65,13 +66,20 @@ _Noreturn static void run(const char *program, int channel, int orders)
 
 int nursery_start(struct nursery *n, const char *program, const struct settings *settings, char problem[NURSERY_TEXT_MAX])
 {
-	static struct nursery_orders orders;
 	int pair[2] = { -1, -1 }, file = -1;
 	*n = NO_NURSERY;
-	orders = (struct nursery_orders){ .settings = *settings };
-	if (find_gate_user(settings->gate_user, &orders, problem) != 0)
+	struct nursery_orders *orders = calloc(1, sizeof *orders);
+	if (orders == NULL) {
+		(void)snprintf(problem, NURSERY_TEXT_MAX, "cannot start %s: no memory", program);
 		return -1;
-	file = orders_descriptor(&orders);
+	}
+	orders->settings = *settings;
+	if (find_gate_user(settings->gate_user, orders, problem) != 0) {
+		free(orders);
+		return -1;
+	}
+	file = orders_descriptor(orders);
+	free(orders);
 	pid_t pid = file >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0 ? fork() : -1;
 	if (pid == 0)
 		run(program, pair[1], file);

@@ -18,6 +18,7 @@
 
 enum {
 	FORGET_STACK = 96 * 1024,  /* how deep calls have gone */
+	PAGE = 4096,               /* advice for part of a larger page is refused, and does no harm */
 	STACK_IN_USE = 8192,       /* below the caller: what madvise(2) itself needs, and a page to spare */
 };
 
@@ -50,11 +51,6 @@ void become_owner(uid_t uid, gid_t gid)
 		fatal("prctl");
 }
 
-static int by_value(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
 void keep_only(const int *fds, size_t count)
 {
 	enum { FEW = 8 };
@@ -62,9 +58,12 @@ void keep_only(const int *fds, size_t count)
 	unsigned from = STDERR_FILENO + 1;
 	if (count > FEW)
 		panic("keep_only: %zu descriptors", count);
-	for (size_t i = 0; i < count; i++)
-		sorted[i] = fds[i];
-	qsort(sorted, count, sizeof *sorted, by_value);
+	for (size_t i = 0; i < count; i++) {
+		size_t at = i;
+		for (; at > 0 && sorted[at - 1] > fds[i]; at--)
+			sorted[at] = sorted[at - 1];
+		sorted[at] = fds[i];
+	}
 	for (size_t i = 0; i < count; i++) {
 		if (sorted[i] < (int)from)
 			continue;
@@ -77,20 +76,22 @@ void keep_only(const int *fds, size_t count)
 		fatal("close_range");
 }
 
-void child_signals(void)
+void worker_signals(void)
 {
-	static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ };
-	sigset_t none;
-	for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
-		(void)signal(ignored[i], SIG_IGN);
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN);
+	(void)sigprocmask(SIG_SETMASK, &set, NULL);
 }
 
 /* Advice about the pages from..to. A kernel that does not know it leaves things as they are. */
 static void advise(uintptr_t from, uintptr_t to, int advice)
 {
-	uintptr_t mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+	uintptr_t mask = PAGE - 1;
 	(void)madvise((void *)(from & ~mask), (to & ~mask) - (from & ~mask), advice);
 }
 

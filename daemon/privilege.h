@@ -29,8 +29,11 @@ void become_owner(uid_t uid, gid_t gid);
 /* Close every descriptor from 3 up that is not in fds (count of them, -1 entries are passed over). */
 void keep_only(const int *fds, size_t count);
 
-/* The signals of a child: SIGINT, SIGTERM, SIGHUP, SIGPIPE and SIGXFSZ do nothing (ends come over the sockets), the rest is as usual. */
-void child_signals(void);
+/*
+ * SIGPIPE and SIGXFSZ become errors of the call; SIGINT, SIGTERM, SIGHUP (a terminal's Ctrl-C, systemd's stop) are
+ * blocked, here and in what is forked from here: ends come over the sockets.
+ */
+void worker_signals(void);
 
 /*
  * A forked child meets a page fault on each page that it writes first, and faults are dear (measured: three

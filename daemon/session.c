@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/number.h"
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "daemon/replies.h"
@@ -89,26 +90,36 @@ static void login_failed(struct session *s, const struct rpc_auth *request, long
 	answer(s, &a, RPC_AUTH, -1);
 }
 
+/* What an earlier session wrote, as a sentence goes on: " since 10:02 from 203.0.113.7". Empty when it is not of that form. */
+static void read_holder(const char *text, char *told, size_t size)
+{
+	char clock[16];
+	uint64_t seconds;
+	size_t digits = strcspn(text, " ");
+	told[0] = '\0';
+	if (parse_number(text, digits, 0, INT32_MAX, &seconds) != 0 || text[digits] == '\0')
+		return;
+	time_t since = (time_t)seconds;
+	struct tm tm;
+	if (localtime_r(&since, &tm) != NULL && strftime(clock, sizeof clock, "%H:%M", &tm) > 0)
+		(void)snprintf(told, size, " since %s from %.*s", clock, INET6_ADDRSTRLEN, text + digits + 1);
+}
+
 /* The password was right, the maildrop cannot be had: the truth, at once. */
 static void maildrop_failed(struct session *s, const struct rpc_auth *request, const struct why *why)
 {
 	struct rpc_answer a = { .reply = (uint32_t)reply_for_reason(why->reason, true), .final = s->rights_gone };
-	if (why->told[0] != '\0')
-		(void)snprintf(a.told, sizeof a.told, " %.*s", (int)sizeof a.told - 2, why->told);
+	if (why->reason == REASON_MAILDROP_LOCKED)
+		read_holder(why->told, a.told, sizeof a.told);
 	s->failed_logins++;
 	session_log_failure(s, request->user, why, request->tls);
 	answer(s, &a, RPC_AUTH, -1);
 }
 
-/* For people who meet the lock: since when, and from where. */
-static void describe_holder(const struct session *s, char *text, size_t size)
+/* For people who meet the lock: since when (seconds since 1970), and from where. */
+static void write_holder(const struct session *s, char *text, size_t size)
 {
-	char clock[16];
-	time_t now = time(NULL);
-	struct tm tm;
-	if (localtime_r(&now, &tm) == NULL || strftime(clock, sizeof clock, "%H:%M", &tm) == 0)
-		clock[0] = '\0';
-	(void)snprintf(text, size, "since %s from %s", clock, s->peer_text);
+	(void)snprintf(text, size, "%lld %s", (long long)time(NULL), s->peer_text);
 }
 
 /* A process beside the keeper for the one thing that needs the spool directory's group: the dotlock. */
@@ -151,7 +162,7 @@ static int enter_maildrop(struct session *s, const struct identity *who, struct 
 		               (unsigned long)geteuid(), (unsigned long)who->uid);
 	if (maildrop_place_expand(s->settings->location, who->user, who->home, &place, why_r) != 0)
 		return -1;
-	describe_holder(s, holder, sizeof holder);
+	write_holder(s, holder, sizeof holder);
 	if (session_lock(s->settings->lock_directory, &place, holder, &s->lock, why_r) != 0)
 		return -1;
 	gid_t group = geteuid() == 0 && place.format == MAILDROP_MBOX ? dotlock_helper_group(&place, who->uid, who->gid) : (gid_t)-1;

@@ -87,9 +87,9 @@ static int tell_holder(int fd, const char *path, struct why *why_r)
 /* For people; when it cannot be written (a full disk), the lock is as good. */
 static void write_holder(int fd, const char *holder)
 {
-	if (ftruncate(fd, 0) != 0)
-		return;
-	ssize_t ignored = pwrite(fd, holder, strnlen(holder, WHY_TOLD_MAX), 0);
+	char record[WHY_TOLD_MAX] = { 0 };  /* always of one length, so that nothing of the last one stays */
+	memcpy(record, holder, strnlen(holder, sizeof record - 1));
+	ssize_t ignored = pwrite(fd, record, sizeof record, 0);
 	(void)ignored;
 }
 

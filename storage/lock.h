@@ -19,7 +19,7 @@ enum {
  * removed), tried for at most SESSION_LOCK_WAIT_MS. The file is named after the place with its links
  * resolved, and its content says who holds it, for people; it is never trusted.
  * On success *fd_r is the lock (taken by the caller; close it to let go; never pass it on).
- * -1 with REASON_MAILDROP_LOCKED (why_r->told: "open since 10:02 from 203.0.113.7") or another reason.
+ * -1 with REASON_MAILDROP_LOCKED (why_r->told: what the other wrote as its holder, printable) or another reason.
  */
 int session_lock(const char *directory, const struct maildrop_place *place, const char *holder,
                  int *fd_r, struct why *why_r);
