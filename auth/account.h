@@ -1,6 +1,9 @@
 /*
- * account.h - the host's accounts, as NSS knows them.
- * Runs in: keeper, as root. Trusts: NSS.
+ * account.h - the host's accounts: /etc/passwd, then whatever else NSS knows (a directory service, say).
+ * Runs in: keeper and master, as root. Trusts: /etc/passwd, and NSS's answer.
+ *
+ * NSS itself runs in the PAM helper: its modules are foreign code and may hang, and the keeper then needs
+ * no dynamic loader.
  */
 #ifndef POSTERN_ACCOUNT_H
 #define POSTERN_ACCOUNT_H
@@ -8,9 +11,9 @@
 #include "auth/auth.h"
 
 /* Fill *identity_r from the account of that name. AUTH_ACCEPTED, AUTH_NOT_HERE or AUTH_FAILED. */
-enum auth_verdict account_by_name(const char *name, struct identity *identity_r, struct why *why_r);
+enum auth_verdict account_by_name(const struct auth_settings *settings, const char *name, struct identity *identity_r, struct why *why_r);
 
 /* The same for the first account with that uid. */
-enum auth_verdict account_by_uid(uid_t uid, struct identity *identity_r, struct why *why_r);
+enum auth_verdict account_by_uid(const struct auth_settings *settings, uid_t uid, struct identity *identity_r, struct why *why_r);
 
 #endif

@@ -25,22 +25,25 @@ const struct auth_backend *auth_backend_find(const char *name)
 	return NULL;
 }
 
-/* The i-th configured back end. 1, 0 behind the last, -1 for a name that there is not. */
-static int configured(const struct auth_settings *settings, size_t i, const struct auth_backend **backend_r, struct why *why_r)
+/* The i-th configured back end. NULL behind the last; also, with *is_wrong_r and *why_r, for a name that there is not. */
+static const struct auth_backend *configured(const struct auth_settings *settings, size_t i, bool *is_wrong_r, struct why *why_r)
 {
-	if (i >= AUTH_BACKENDS_MAX || settings->backends[i] == NULL)
-		return i > 0 ? 0 : why_set(why_r, REASON_AUTH_SETUP, 0, "backends is empty: nobody can log in");
-	*backend_r = auth_backend_find(settings->backends[i]);
-	if (*backend_r == NULL)
-		return why_set(why_r, REASON_AUTH_SETUP, 0, "there is no back end called %.32s", settings->backends[i]);
-	return 1;
+	const char *name = i < AUTH_BACKENDS_MAX ? settings->backends[i] : NULL;
+	const struct auth_backend *backend = name == NULL ? NULL : auth_backend_find(name);
+	*is_wrong_r = backend == NULL && (name != NULL || i == 0);
+	if (*is_wrong_r && name == NULL)
+		(void)why_set(why_r, REASON_AUTH_SETUP, 0, "backends is empty: nobody can log in");
+	else if (*is_wrong_r)
+		(void)why_set(why_r, REASON_AUTH_SETUP, 0, "there is no back end called %.32s", name);
+	return backend;
 }
 
 static void spend_all(const struct auth_settings *settings, const struct secret *password)
 {
 	const struct auth_backend *backend;
 	struct why unused;
-	for (size_t i = 0; configured(settings, i, &backend, &unused) > 0; i++)
+	bool is_wrong;
+	for (size_t i = 0; (backend = configured(settings, i, &is_wrong, &unused)) != NULL; i++)
 		if (backend->spend != NULL)
 			backend->spend(settings, password);
 }
@@ -49,16 +52,14 @@ static enum auth_verdict ask(const struct auth_settings *settings, const struct 
                              struct identity *identity_r, struct why *why_r)
 {
 	const struct auth_backend *backend;
-	bool askable = user_name_ok(request->user, strlen(request->user));
-	size_t i = 0;
-	int more;
+	bool askable = user_name_ok(request->user, strlen(request->user)), is_wrong;
 
-	while ((more = configured(settings, i++, &backend, why_r)) > 0) {
+	for (size_t i = 0; (backend = configured(settings, i, &is_wrong, why_r)) != NULL; i++) {
 		enum auth_verdict verdict = askable ? backend->verify(settings, request, identity_r, why_r) : AUTH_NOT_HERE;
 		if (verdict != AUTH_NOT_HERE)
 			return verdict;
 	}
-	if (more < 0)
+	if (is_wrong)
 		return AUTH_FAILED;
 	spend_all(settings, request->password);
 	(void)why_set(why_r, REASON_USER_UNKNOWN, 0, "no back end knows the user");
@@ -113,20 +114,19 @@ int auth_known(const struct auth_settings *settings, const char *user, struct wh
 	const struct auth_backend *backend;
 	struct identity identity;
 	struct why trouble = { .reason = REASON_NONE };
-	size_t i = 0;
-	int more;
+	bool askable = user_name_ok(user, strlen(user)), is_wrong;
 
-	while ((more = configured(settings, i++, &backend, why_r)) > 0) {
-		enum auth_verdict verdict = user_name_ok(user, strlen(user)) ? backend->lookup(settings, user, &identity, why_r)
-			: AUTH_NOT_HERE;
+	for (size_t i = 0; (backend = configured(settings, i, &is_wrong, why_r)) != NULL; i++) {
+		enum auth_verdict verdict = askable ? backend->lookup(settings, user, &identity, why_r) : AUTH_NOT_HERE;
 		if (verdict == AUTH_ACCEPTED)
 			return 1;
 		if (verdict == AUTH_FAILED)
 			trouble = *why_r;
 	}
-	if (more == 0 && trouble.reason != REASON_NONE) {
-		*why_r = trouble;
-		more = -1;
-	}
-	return more;
+	if (is_wrong)
+		return -1;
+	if (trouble.reason == REASON_NONE)
+		return 0;
+	*why_r = trouble;
+	return -1;
 }

@@ -96,8 +96,7 @@ static enum auth_verdict verify(const struct auth_settings *settings, const stru
 static enum auth_verdict lookup(const struct auth_settings *settings, const char *user, struct identity *identity_r,
                                 struct why *why_r)
 {
-	(void)settings;
-	return account_by_name(user, identity_r, why_r);
+	return account_by_name(settings, user, identity_r, why_r);
 }
 
 const struct auth_backend auth_pam = {

@@ -1,5 +1,5 @@
 /*
- * pam_helper.c - posternd-pam: asks PAM about one user, then ends.
+ * pam_helper.c - posternd-pam: asks PAM, or NSS, about one user, then ends.
  * Runs in: a program of its own, as root, started by the keeper for each attempt.
  * Trusts: the request; the modules only as far as a process can: they may hang, crash,
  * exit, leak and change ids here, and it costs this one login.
@@ -12,6 +12,7 @@
 #include <security/pam_appl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -51,39 +52,44 @@ static void drop_responses(struct pam_response *responses, int count)
 	free(responses);
 }
 
-/* One message of a module. PAM_SUCCESS, or why it cannot be answered. */
-static int respond(struct conversation *conversation, const struct pam_message *message, struct pam_response *response)
+/* What to answer to a message of a module: borrowed, or NULL for one that only tells something. */
+static int choose_answer(struct conversation *conversation, const struct pam_message *message, const char **answer_r)
 {
-	const char *answer = NULL;
+	*answer_r = NULL;
 	switch (message->msg_style) {
-	case PAM_PROMPT_ECHO_OFF: answer = conversation->request->password.text; break;
-	case PAM_PROMPT_ECHO_ON: answer = conversation->request->user; break;
+	case PAM_PROMPT_ECHO_OFF: *answer_r = conversation->request->password.text; return PAM_SUCCESS;
+	case PAM_PROMPT_ECHO_ON: *answer_r = conversation->request->user; return PAM_SUCCESS;
 	case PAM_ERROR_MSG:
 	case PAM_TEXT_INFO: note(conversation, message->msg); return PAM_SUCCESS;
 	default: return PAM_CONV_ERR;
 	}
-	response->resp = strdup(answer);  /* the module frees it */
-	return response->resp == NULL ? PAM_BUF_ERR : PAM_SUCCESS;
 }
 
 static int converse(int count, const struct pam_message **messages, struct pam_response **responses_r, void *context)
 {
 	struct conversation *conversation = context;
+	int code = PAM_SUCCESS;
 	if (count <= 0 || count > (int)(PAM_WIRE_MESSAGES_MAX - conversation->messages))
 		return PAM_CONV_ERR;
 	conversation->messages += (unsigned)count;
 	struct pam_response *responses = calloc((size_t)count, sizeof *responses);
 	if (responses == NULL)
 		return PAM_BUF_ERR;
-	for (int i = 0; i < count; i++) {
-		int code = respond(conversation, messages[i], &responses[i]);
-		if (code != PAM_SUCCESS) {
-			drop_responses(responses, count);
-			return code;
+	*responses_r = responses;  /* the module frees them and the answers in them */
+	for (int i = 0; i < count && code == PAM_SUCCESS; i++) {
+		const char *answer;
+		code = choose_answer(conversation, messages[i], &answer);
+		/* asprintf(3) and not strdup(3), whose copies gcc 12's analyzer loses sight of in a loop */
+		if (code == PAM_SUCCESS && answer != NULL && asprintf(&responses[i].resp, "%s", answer) < 0) {
+			responses[i].resp = NULL;
+			code = PAM_BUF_ERR;
 		}
 	}
-	*responses_r = responses;
-	return PAM_SUCCESS;
+	if (code != PAM_SUCCESS) {
+		drop_responses(responses, count);
+		*responses_r = NULL;
+	}
+	return code;
 }
 
 /* In place of PAM's sleep after a failure: the daemon delays its answer itself, without a process that waits. */
@@ -130,11 +136,11 @@ static void ask(pam_handle_t *handle, const struct pam_wire_request *request, st
 }
 
 /* Here and not in the keeper, since a directory service behind NSS can hang as well. */
-static void look_up(const char *user, struct pam_wire_result *result)
+static void look_up(const struct pam_wire_request *request, struct pam_wire_result *result)
 {
 	errno = 0;
-	const struct passwd *account = getpwnam(user);
-	if (account == NULL || strlen(account->pw_dir) >= sizeof result->home) {
+	const struct passwd *account = request->question == PAM_ASK_UID ? getpwuid(request->uid) : getpwnam(request->user);
+	if (account == NULL || strlen(account->pw_dir) >= sizeof result->home || strlen(account->pw_name) >= sizeof result->name) {
 		bool missing = account == NULL && (errno == 0 || errno == ENOENT || errno == ESRCH || errno == EBADF || errno == EPERM);
 		result->account = missing ? PAM_ACCOUNT_MISSING : PAM_ACCOUNT_UNREADABLE;
 		return;
@@ -143,6 +149,7 @@ static void look_up(const char *user, struct pam_wire_result *result)
 	result->uid = account->pw_uid;
 	result->gid = account->pw_gid;
 	memcpy(result->home, account->pw_dir, strlen(account->pw_dir) + 1);
+	memcpy(result->name, account->pw_name, strlen(account->pw_name) + 1);
 }
 
 /* Ends this process even when the keeper is gone and a module hangs or has changed ids, which clears PDEATHSIG. */
@@ -183,14 +190,16 @@ int main(void)
 	result.magic = PAM_WIRE_MAGIC;
 	result.nonce = request.nonce;
 	result.stage = PAM_STAGE_START;
-	result.code = pam_start(request.service, request.user, &conv, &handle);
+	result.code = PAM_ABORT;
+	if (request.question == PAM_ASK_LOGIN)
+		result.code = pam_start(request.service, request.user, &conv, &handle);
 	if (result.code == PAM_SUCCESS) {
 		ask(handle, &request, &result);
 		/* before the result: a module that fails while it tidies up has failed */
 		(void)pam_end(handle, result.code);
 	}
 	secret_wipe(&request.password);
-	look_up(request.user, &result);
+	look_up(&request, &result);
 	result.text[sizeof result.text - 1] = '\0';
 	return send(PAM_WIRE_FD, &result, sizeof result, MSG_NOSIGNAL) == (ssize_t)sizeof result ? EXIT_SUCCESS : EXIT_FAILURE;
 }

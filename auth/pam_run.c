@@ -10,8 +10,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -24,21 +24,35 @@
 enum {
 	MS_PER_S = 1000,
 	NS_PER_MS = 1000000,
-	EXIT_GRACE_MS = 1000,  /* for a helper that has answered, or closed its channel, to end by itself */
+	EXIT_GRACE_MS = 1000,  /* for a helper that has answered to end by itself */
+	LOOK_MS = 20,          /* how often to look whether it has ended */
 };
 
+/* It is a zombie by now, or somebody else has reaped it. */
+static bool has_ended(pid_t pid)
+{
+	siginfo_t info = { .si_pid = 0 };
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == pid;
+}
+
 /*
- * Wait until one of two descriptors can be read or is at its end; -1 stands for none.
- * Positive, 0 when the deadline has passed, -1 with errno.
+ * Wait until the channel can be read or is at its end, or the helper has ended. The channel
+ * alone does not tell: a child that a module has left behind holds it too. 1, 0 when the
+ * deadline has passed, -1 with errno.
  */
-static int wait_readable(int a, int b, long long deadline)
+static int wait_for(int channel, pid_t pid, long long deadline)
 {
 	for (;;) {
 		long long left = deadline - now_ms();
-		struct pollfd pfds[2] = { { .fd = a, .events = POLLIN }, { .fd = b, .events = POLLIN } };
-		int n = poll(pfds, 2, left > 0 ? (int)left : 0);
-		if (n >= 0 || errno != EINTR)
+		int slice = left < LOOK_MS ? (left > 0 ? (int)left : 0) : LOOK_MS;
+		struct pollfd pfd = { .fd = channel, .events = POLLIN };
+		int n = poll(&pfd, 1, slice);
+		if (n > 0 || (n < 0 && errno != EINTR))
 			return n;
+		if (has_ended(pid))
+			return 1;
+		if (left <= 0)
+			return 0;
 	}
 }
 
@@ -94,14 +108,10 @@ static int end(pid_t pid)
 	return status;
 }
 
-/*
- * The result as it came. 1 received; 0 the deadline has passed; -1 the helper ended without a
- * word; -2 nonsense. The end of the channel does not tell that the helper ended: a
- * child that a module has left behind has the channel too, so the process is watched as well.
- */
-static int receive(int channel, int pidfd, uint64_t nonce, long long deadline, struct pam_wire_result *result_r)
+/* The result as it came. 1 received; 0 the deadline has passed; -1 the helper ended without a word; -2 nonsense. */
+static int receive(int channel, pid_t pid, uint64_t nonce, long long deadline, struct pam_wire_result *result_r)
 {
-	int ready = wait_readable(channel, pidfd, deadline);
+	int ready = wait_for(channel, pid, deadline);
 	if (ready <= 0)
 		return ready;
 	ssize_t n = recv(channel, result_r, sizeof *result_r, MSG_DONTWAIT | MSG_TRUNC);
@@ -109,7 +119,8 @@ static int receive(int channel, int pidfd, uint64_t nonce, long long deadline, s
 		return -1;
 	if (n != (ssize_t)sizeof *result_r || result_r->magic != PAM_WIRE_MAGIC || result_r->nonce != nonce)
 		return -2;
-	if (result_r->stage >= PAM_STAGE_COUNT || memchr(result_r->home, '\0', sizeof result_r->home) == NULL)
+	if (result_r->stage >= PAM_STAGE_COUNT || memchr(result_r->home, '\0', sizeof result_r->home) == NULL
+	    || memchr(result_r->name, '\0', sizeof result_r->name) == NULL)
 		return -2;
 	result_r->text[sizeof result_r->text - 1] = '\0';
 	return 1;
@@ -150,12 +161,9 @@ int pam_helper_ask(const char *helper, unsigned seconds, struct pam_wire_request
 	pair[1] = -1;
 	/* a helper that is gone already shows in receive() */
 	(void)send(pair[0], request, sizeof *request, MSG_NOSIGNAL);
-	int pidfd = pidfd_open(pid, 0);
-	int got = receive(pair[0], pidfd, request->nonce, deadline, result_r);
-	if (got != 0 && pidfd >= 0)
-		(void)wait_readable(pidfd, -1, now_ms() + EXIT_GRACE_MS);
-	if (pidfd >= 0)
-		(void)close(pidfd);
+	int got = receive(pair[0], pid, request->nonce, deadline, result_r);
+	if (got > 0)
+		(void)wait_for(pair[0], pid, now_ms() + EXIT_GRACE_MS);
 	int status = end(pid);
 	if (got == 0)
 		(void)why_set(why_r, REASON_AUTH_TEMPORARY, 0, "PAM gave no answer in %u s: a module hangs, and was ended", seconds);

@@ -33,8 +33,13 @@ enum pam_stage {
 
 enum pam_account { PAM_ACCOUNT_THERE, PAM_ACCOUNT_MISSING, PAM_ACCOUNT_UNREADABLE };
 
+/* What is asked. */
+enum pam_question { PAM_ASK_LOGIN, PAM_ASK_NAME, PAM_ASK_UID };
+
 struct pam_wire_request {
 	uint32_t magic;
+	uint32_t question; /* enum pam_question; the last two are about the host's accounts (NSS) only */
+	uid_t uid;         /* PAM_ASK_UID */
 	uint32_t seconds;  /* the helper ends itself after these, should the keeper be gone */
 	uint64_t nonce;    /* comes back in the result */
 	int64_t keeper;    /* its process id */
@@ -51,7 +56,8 @@ struct pam_wire_result {
 	int32_t code;           /* PAM's */
 	uint32_t user_changed;  /* PAM_USER is not the user of the request */
 	uint32_t account;       /* enum pam_account: does the host know the user of the request? */
-	uid_t uid;              /* of that account */
+	char name[USER_NAME_MAX + 1]; /* of that account */
+	uid_t uid;
 	gid_t gid;
 	char home[PATH_MAX];
 	char text[PAM_WIRE_TEXT_MAX]; /* what modules told the user */

@@ -70,9 +70,9 @@ static void check_owner(struct check *check, unsigned line, const struct passwd_
 	if (record->has_uid && (record->uid == 0 || record->uid < check->settings->minimum_uid))
 		report(check, line, "uid %u is refused; minimum_uid is %u", (unsigned)record->uid,
 		       (unsigned)check->settings->minimum_uid);
-	if (record->has_uid && !record->has_gid && account_by_uid(record->uid, &identity, &why) == AUTH_NOT_HERE)
+	if (record->has_uid && !record->has_gid && account_by_uid(check->settings, record->uid, &identity, &why) == AUTH_NOT_HERE)
 		report(check, line, "there is a uid without a gid, and no account has that uid; give a gid");
-	if (!record->has_uid && !is_virtual && account_by_name(name, &identity, &why) == AUTH_NOT_HERE)
+	if (!record->has_uid && !is_virtual && account_by_name(check->settings, name, &identity, &why) == AUTH_NOT_HERE)
 		report(check, line, "no uid, and no account has that name; give a uid and gid, or set virtual_user");
 }
 
@@ -141,7 +141,7 @@ void passwd_check(const struct auth_settings *settings, void (*finding)(void *co
 	char text[FINDING_TEXT_MAX];
 
 	if (settings->virtual_user != NULL && settings->virtual_user[0] != '\0'
-	    && account_by_name(settings->virtual_user, &identity, &why) != AUTH_ACCEPTED) {
+	    && account_by_name(settings, settings->virtual_user, &identity, &why) != AUTH_ACCEPTED) {
 		(void)snprintf(text, sizeof text, "virtual_user %.64s: %.200s", settings->virtual_user, why.text);
 		finding(context, text);
 	}

@@ -82,12 +82,12 @@ static int take_owner(const struct auth_settings *settings, const char *user, co
 	identity_r->uid = record->uid;
 	identity_r->gid = record->gid;
 	if (record->has_uid && !record->has_gid)
-		result = take_account(account_by_uid(record->uid, identity_r, why_r), settings, found, "give a gid", why_r);
+		result = take_account(account_by_uid(settings, record->uid, identity_r, why_r), settings, found, "give a gid", why_r);
 	else if (!record->has_uid && is_virtual)
-		result = take_account(account_by_name(settings->virtual_user, identity_r, why_r), settings, found,
+		result = take_account(account_by_name(settings, settings->virtual_user, identity_r, why_r), settings, found,
 		                      "virtual_user has to exist", why_r);
 	else if (!record->has_uid)
-		result = take_account(account_by_name(user, identity_r, why_r), settings, found,
+		result = take_account(account_by_name(settings, user, identity_r, why_r), settings, found,
 		                      "give a uid and gid, or set virtual_user", why_r);
 	if (result == 0 && (record->has_uid || is_virtual))
 		identity_r->home[0] = '\0';

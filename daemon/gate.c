@@ -5,8 +5,6 @@
  */
 #include "daemon/gate.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -39,12 +37,7 @@ static int await_answer(struct gate *g, struct rpc_answer *answer_r, int *fd_r)
 {
 	union rpc_message message;
 	for (;;) {
-		struct pollfd p = { .fd = g->conn.keeper, .events = POLLIN };
-		if (poll(&p, 1, -1) < 0 && errno != EINTR)
-			fatal("poll");
 		ssize_t n = rpc_receive(g->conn.keeper, &message, sizeof message, fd_r);
-		if (n < 0 && errno == EAGAIN)
-			continue;
 		if (n == (ssize_t)sizeof *answer_r) {
 			*answer_r = message.answer;
 			answer_r->told[sizeof answer_r->told - 1] = '\0';
@@ -79,11 +72,18 @@ static void ask(struct gate *g, const void *request, size_t size, struct rpc_ans
 /* The snapshot as an array, and a mark for each message. */
 static void take_snapshot(int fd, size_t count, struct pop3_maildrop *drop_r)
 {
+	enum { SMALL = 64 };  /* read into place: a mapping costs more */
+	static struct message_record small[SMALL];
+	static bool small_marks[SMALL];
 	struct stat st;
 	size_t size = count * sizeof *drop_r->records;
-	*drop_r = (struct pop3_maildrop){ .count = count };
-	if (count == 0)
+	*drop_r = (struct pop3_maildrop){ .count = count, .records = small, .marks = small_marks };
+	if (count <= SMALL) {
+		if (count > 0 && pread(fd, small, size, 0) != (ssize_t)size)
+			panic("snapshot of %zu messages cannot be read", count);
 		return;
+	}
+	/* To map more than there is would be a bus error later. */
 	if (fstat(fd, &st) != 0 || (size_t)st.st_size < size)
 		panic("snapshot of %zu messages is too short", count);
 	drop_r->records = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);

@@ -89,7 +89,7 @@ static void start_nursery(struct master *m)
 	char problem[NURSERY_TEXT_MAX];
 	m->nursery_due = 0;
 	m->nursery_started = now_ms();
-	if (nursery_start(&m->coming, m->options->gate, m->next != NULL ? m->next : m->settings, problem) != 0)
+	if (nursery_start(&m->coming, &m->options->programs, m->next != NULL ? m->next : m->settings, problem) != 0)
 		lose_coming(m, problem);
 }
 
@@ -399,7 +399,7 @@ int master_run(const struct master_options *options, struct settings *settings)
 	struct master *m = &master;
 	char problem[NURSERY_TEXT_MAX];
 	*m = (struct master){ .options = options, .settings = settings, .nursery = NO_NURSERY, .coming = NO_NURSERY };
-	m->pool = (struct pool){ .settings = settings, .pam_helper = options->pam_helper, .nursery = -1 };
+	m->pool = (struct pool){ .settings = settings, .pam_helper = options->programs.pam_helper, .nursery = -1 };
 	m->signals = open_signals();
 	listeners_inherit(&m->listeners);
 	if (listeners_apply(&m->listeners, settings, problem, sizeof problem) != 0) {

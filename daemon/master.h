@@ -5,12 +5,12 @@
 #ifndef POSTERN_MASTER_H
 #define POSTERN_MASTER_H
 
+#include "daemon/nursery_link.h"
 #include "daemon/settings.h"
 
 struct master_options {
 	const char *config;      /* the file, for a reload */
-	const char *gate;        /* the program posternd-gate */
-	const char *pam_helper;  /* the program posternd-pam */
+	struct nursery_program programs;
 	bool foreground;
 	int ready;               /* a pipe to tell who waits that we serve (one octet), or -1; taken */
 };

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,24 +17,29 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "auth/account.h"
 #include "daemon/rpc.h"
 
 enum { TRY_MS = 10000 };
 
 /* The ids of gate_user. 0, or -1 and a sentence. */
-static int find_gate_user(const char *name, struct nursery_orders *orders, char problem[NURSERY_TEXT_MAX])
+static int find_gate_user(const struct nursery_program *program, struct nursery_orders *orders, char problem[NURSERY_TEXT_MAX])
 {
+	struct auth_settings auth;
+	struct identity account;
+	struct why why;
+	const char *name = orders->settings.gate_user;
 	if (geteuid() != 0)
 		return 0;
-	errno = 0;
-	const struct passwd *pw = getpwnam(name);
-	if (pw != NULL && pw->pw_uid != 0) {
-		orders->uid = pw->pw_uid;
-		orders->gid = pw->pw_gid;
+	settings_for_auth(&orders->settings, program->pam_helper, &auth);
+	enum auth_verdict verdict = account_by_name(&auth, name, &account, &why);
+	if (verdict == AUTH_ACCEPTED && account.uid != 0) {
+		orders->uid = account.uid;
+		orders->gid = account.gid;
 		return 0;
 	}
 	(void)snprintf(problem, NURSERY_TEXT_MAX, "gate_user = %s: %s; make one with: useradd --system --no-create-home --shell /usr/sbin/nologin postern",
-	               name, pw != NULL ? "it must not be root" : "there is no such user");
+	               name, verdict == AUTH_ACCEPTED ? "it must not be root" : why.text);
 	return -1;
 }
 
@@ -64,17 +68,17 @@ _Noreturn static void run(const char *program, int channel, int orders)
 	_exit(127);
 }
 
-int nursery_start(struct nursery *n, const char *program, const struct settings *settings, char problem[NURSERY_TEXT_MAX])
+int nursery_start(struct nursery *n, const struct nursery_program *program, const struct settings *settings, char problem[NURSERY_TEXT_MAX])
 {
 	int pair[2] = { -1, -1 }, file = -1;
 	*n = NO_NURSERY;
 	struct nursery_orders *orders = calloc(1, sizeof *orders);
 	if (orders == NULL) {
-		(void)snprintf(problem, NURSERY_TEXT_MAX, "cannot start %s: no memory", program);
+		(void)snprintf(problem, NURSERY_TEXT_MAX, "cannot start %s: no memory", program->gate);
 		return -1;
 	}
 	orders->settings = *settings;
-	if (find_gate_user(settings->gate_user, orders, problem) != 0) {
+	if (find_gate_user(program, orders, problem) != 0) {
 		free(orders);
 		return -1;
 	}
@@ -82,9 +86,9 @@ int nursery_start(struct nursery *n, const char *program, const struct settings 
 	free(orders);
 	pid_t pid = file >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0 ? fork() : -1;
 	if (pid == 0)
-		run(program, pair[1], file);
+		run(program->gate, pair[1], file);
 	if (pid < 0)
-		(void)snprintf(problem, NURSERY_TEXT_MAX, "cannot start %s: %s", program, strerror(errno));
+		(void)snprintf(problem, NURSERY_TEXT_MAX, "cannot start %s: %s", program->gate, strerror(errno));
 	if (file >= 0)
 		(void)close(file);
 	if (pair[1] >= 0)
@@ -121,7 +125,7 @@ void nursery_dismiss(struct nursery *n)
 	*n = NO_NURSERY;
 }
 
-int nursery_try(const char *program, const struct settings *settings, char problem[NURSERY_TEXT_MAX])
+int nursery_try(const struct nursery_program *program, const struct settings *settings, char problem[NURSERY_TEXT_MAX])
 {
 	struct nursery n;
 	struct nursery_report report = { .verb = 0 };

@@ -77,23 +77,30 @@ static int go_to_background(void)
 	return ready[1];
 }
 
-/* -t: what the text does not tell; the gate program tries certificate, key and its user itself. */
-static size_t check_host(const struct master_options *options, const struct settings *settings)
+/* -t, after the text was read with so many findings: what the host tells, and a verdict. The exit status. */
+static int report_check(const struct master_options *options, const struct settings *settings, size_t wrong)
 {
 	char problem[NURSERY_TEXT_MAX];
-	size_t findings = settings_check_host(options->config, settings, options->pam_helper, print_finding, NULL);
-	if (nursery_try(options->gate, settings, problem) != 0) {
+	size_t noted = settings_check_host(options->config, settings, options->programs.pam_helper, print_finding, NULL);
+	/* The gate program tries certificate, key and its user itself; without them there is no server. */
+	if (nursery_try(&options->programs, settings, problem) != 0) {
 		print_finding(NULL, options->config, 0, problem);
-		findings++;
+		wrong++;
 	}
-	return findings;
+	if (wrong > 0)
+		(void)fprintf(stderr, "%s: to be corrected before postern can use it\n", options->config);
+	else if (noted > 0)
+		(void)fprintf(stderr, "%s: postern can use it; see to what is said above\n", options->config);
+	else
+		(void)fprintf(stderr, "%s: no findings\n", options->config);
+	return wrong + noted > 0 ? 1 : EXIT_GOOD;
 }
 
 int main(int argc, char **argv)
 {
 	static struct settings settings;
 	static char gate[PATH_MAX], pam_helper[PATH_MAX];
-	struct master_options options = { .config = DEFAULT_CONFIG, .gate = gate, .pam_helper = pam_helper, .ready = -1 };
+	struct master_options options = { .config = DEFAULT_CONFIG, .programs = { gate, pam_helper }, .ready = -1 };
 	bool check = false;
 	int option;
 	while ((option = getopt(argc, argv, "c:FtDVh")) != -1) {
@@ -116,11 +123,9 @@ int main(int argc, char **argv)
 		return EXIT_ENVIRONMENT;
 	size_t findings = settings_read(options.config, &settings, print_finding, NULL);
 	if (check)
-		findings += check_host(&options, &settings);
-	if (check)
-		(void)fprintf(stderr, findings == 0 ? "%s: no findings\n" : "%s: to be corrected before postern can use it\n", options.config);
-	if (findings > 0 || check)
-		return findings > 0 ? 1 : EXIT_GOOD;
+		return report_check(&options, &settings, findings);
+	if (findings > 0)
+		return 1;
 	if (!options.foreground)
 		options.ready = go_to_background();
 	log_role("master");

@@ -7,12 +7,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "auth/account.h"
 #include "daemon/settings_table.h"
 
 struct check {
@@ -92,14 +92,17 @@ static void check_backends(struct check *c)
 /* The user of that name with a uid of at least minimum, which a message calls `least`. */
 static void check_user(struct check *c, const char *name, const char *user, uint64_t minimum, const char *least)
 {
-	errno = 0;
-	const struct passwd *pw = getpwnam(user);
-	if (pw == NULL && errno != 0 && errno != ENOENT)
-		report(c, name, "the user %s cannot be looked up: %s", user, strerror(errno));
-	else if (pw == NULL)
+	struct auth_settings auth;
+	struct identity account;
+	struct why why;
+	settings_for_auth(c->settings, c->pam_helper, &auth);
+	enum auth_verdict verdict = account_by_name(&auth, user, &account, &why);
+	if (verdict == AUTH_NOT_HERE)
 		report(c, name, "there is no user %s; run: useradd --system --shell /usr/sbin/nologin %s", user, user);
-	else if (pw->pw_uid < minimum)
-		report(c, name, "the user %s has uid %ju; choose one with %s", user, (uintmax_t)pw->pw_uid, least);
+	else if (verdict != AUTH_ACCEPTED)
+		report(c, name, "the user %s cannot be looked up: %s", user, why.text);
+	else if (account.uid < minimum)
+		report(c, name, "the user %s has uid %ju; choose one with %s", user, (uintmax_t)account.uid, least);
 }
 
 static void check_users(struct check *c)
