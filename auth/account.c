@@ -41,8 +41,7 @@ static enum auth_verdict ask_nss(const struct auth_settings *settings, struct pa
                                  struct identity *identity_r, struct why *why_r)
 {
 	struct pam_wire_result result;
-	unsigned seconds = settings->helper_seconds != 0 ? settings->helper_seconds : AUTH_HELPER_SECONDS;
-	if (pam_helper_ask(settings->pam_helper, seconds, request, &result, why_r) < 0)
+	if (pam_helper_ask(settings, request, &result, why_r) < 0)
 		return AUTH_FAILED;
 	switch (result.account) {
 	case PAM_ACCOUNT_THERE:

@@ -24,6 +24,7 @@ struct auth_settings {
 	const char *passwd_file;
 	const char *pam_service;
 	const char *pam_helper;    /* path of the program that talks to PAM */
+	const int *watch;          /* a descriptor: when it can be read, the attempt is given up (the server stops); NULL: none */
 	const char *virtual_user;  /* owner of records without uid and gid; "" is none */
 	uid_t minimum_uid;
 	unsigned helper_seconds;   /* 0 is AUTH_HELPER_SECONDS */

@@ -79,7 +79,6 @@ static enum auth_verdict verify(const struct auth_settings *settings, const stru
 	struct pam_wire_request wire;
 	struct pam_wire_result result;
 	const char *service = settings->pam_service;
-	unsigned seconds = settings->helper_seconds != 0 ? settings->helper_seconds : AUTH_HELPER_SECONDS;
 
 	if (!pam_service_ok(service))
 		return failed(why_r, REASON_AUTH_SETUP, service, "this cannot be the name of a service");
@@ -88,7 +87,7 @@ static enum auth_verdict verify(const struct auth_settings *settings, const stru
 	(void)snprintf(wire.user, sizeof wire.user, "%s", request->user);
 	(void)snprintf(wire.remote_host, sizeof wire.remote_host, "%s", request->remote_host);
 	wire.password = *request->password;
-	int asked = pam_helper_ask(settings->pam_helper, seconds, &wire, &result, why_r);
+	int asked = pam_helper_ask(settings, &wire, &result, why_r);
 	explicit_bzero(&wire, sizeof wire);
 	return asked < 0 ? AUTH_FAILED : judge(request, service, &result, identity_r, why_r);
 }

@@ -23,11 +23,11 @@ struct pam_meaning {
 const struct pam_meaning *pam_meaning_of(int code);
 
 /*
- * Start the helper, give it the request, take its result, see it and its children ended.
+ * Start settings->pam_helper, give it the request, take its result, see it and its children ended.
  * The request is complete but for magic, nonce, keeper and seconds. 0, or -1 with
  * REASON_AUTH_TEMPORARY or REASON_AUTH_SETUP.
  */
-int pam_helper_ask(const char *helper, unsigned seconds, struct pam_wire_request *request, struct pam_wire_result *result_r,
+int pam_helper_ask(const struct auth_settings *settings, struct pam_wire_request *request, struct pam_wire_result *result_r,
                    struct why *why_r);
 
 /* Is the name one that may stand for a file in /etc/pam.d, and that fits a request? */

@@ -26,6 +26,7 @@ enum {
 	NS_PER_MS = 1000000,
 	EXIT_GRACE_MS = 1000,  /* for a helper that has answered to end by itself */
 	LOOK_MS = 20,          /* how often to look whether it has ended */
+	GIVEN_UP = 2,
 };
 
 /* It is a zombie by now, or somebody else has reaped it. */
@@ -38,17 +39,19 @@ static bool has_ended(pid_t pid)
 /*
  * Wait until the channel can be read or is at its end, or the helper has ended. The channel
  * alone does not tell: a child that a module has left behind holds it too. 1, 0 when the
- * deadline has passed, -1 with errno.
+ * deadline has passed, GIVEN_UP, -1 with errno.
  */
-static int wait_for(int channel, pid_t pid, long long deadline)
+static int wait_for(int channel, pid_t pid, int watch, long long deadline)
 {
 	for (;;) {
 		long long left = deadline - now_ms();
 		int slice = left < LOOK_MS ? (left > 0 ? (int)left : 0) : LOOK_MS;
-		struct pollfd pfd = { .fd = channel, .events = POLLIN };
-		int n = poll(&pfd, 1, slice);
-		if (n > 0 || (n < 0 && errno != EINTR))
+		struct pollfd fds[] = { { .fd = channel, .events = POLLIN }, { .fd = watch, .events = POLLIN } };
+		int n = poll(fds, 2, slice);
+		if (n < 0 && errno != EINTR)
 			return n;
+		if (n > 0)
+			return fds[0].revents != 0 ? 1 : GIVEN_UP;
 		if (has_ended(pid))
 			return 1;
 		if (left <= 0)
@@ -108,11 +111,11 @@ static int end(pid_t pid)
 	return status;
 }
 
-/* The result as it came. 1 received; 0 the deadline has passed; -1 the helper ended without a word; -2 nonsense. */
-static int receive(int channel, pid_t pid, uint64_t nonce, long long deadline, struct pam_wire_result *result_r)
+/* The result as it came. 1 received; 0 the deadline has passed; GIVEN_UP; -1 the helper ended without a word; -2 nonsense. */
+static int receive(int channel, pid_t pid, int watch, uint64_t nonce, long long deadline, struct pam_wire_result *result_r)
 {
-	int ready = wait_for(channel, pid, deadline);
-	if (ready <= 0)
+	int ready = wait_for(channel, pid, watch, deadline);
+	if (ready != 1)
 		return ready;
 	ssize_t n = recv(channel, result_r, sizeof *result_r, MSG_DONTWAIT | MSG_TRUNC);
 	if (n <= 0)
@@ -137,10 +140,12 @@ static int died(int status, struct why *why_r)
 	return why_set(why_r, REASON_AUTH_TEMPORARY, 0, "the PAM helper ended without an answer");
 }
 
-int pam_helper_ask(const char *helper, unsigned seconds, struct pam_wire_request *request, struct pam_wire_result *result_r,
+int pam_helper_ask(const struct auth_settings *settings, struct pam_wire_request *request, struct pam_wire_result *result_r,
                    struct why *why_r)
 {
 	int pair[2] = { -1, -1 };
+	const char *helper = settings->pam_helper;
+	unsigned seconds = settings->helper_seconds != 0 ? settings->helper_seconds : AUTH_HELPER_SECONDS;
 	long long deadline = now_ms() + (long long)seconds * MS_PER_S;
 	int result = -1;
 	pid_t pid;
@@ -161,12 +166,14 @@ int pam_helper_ask(const char *helper, unsigned seconds, struct pam_wire_request
 	pair[1] = -1;
 	/* a helper that is gone already shows in receive() */
 	(void)send(pair[0], request, sizeof *request, MSG_NOSIGNAL);
-	int got = receive(pair[0], pid, request->nonce, deadline, result_r);
-	if (got > 0)
-		(void)wait_for(pair[0], pid, now_ms() + EXIT_GRACE_MS);
+	int got = receive(pair[0], pid, settings->watch != NULL ? *settings->watch : -1, request->nonce, deadline, result_r);
+	if (got == 1)
+		(void)wait_for(pair[0], pid, -1, now_ms() + EXIT_GRACE_MS);
 	int status = end(pid);
 	if (got == 0)
 		(void)why_set(why_r, REASON_AUTH_TEMPORARY, 0, "PAM gave no answer in %u s: a module hangs, and was ended", seconds);
+	else if (got == GIVEN_UP)
+		(void)why_set(why_r, REASON_AUTH_TEMPORARY, 0, "given up: the server stops");
 	else if (got == -1)
 		(void)died(status, why_r);
 	else if (got == -2)

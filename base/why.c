@@ -33,6 +33,7 @@ static enum reason reason_of(int err)
 	case EACCES: case EPERM: case ELOOP: case EROFS: case EXDEV: return REASON_MAILDROP_DENIED;
 	case ENOSPC: case EDQUOT: return REASON_DISK_FULL;
 	case ENOMEM: case EMFILE: case ENFILE: return REASON_NO_MEMORY;
+	case ESTALE: return REASON_MAILDROP_CHANGED;
 	case ENOTDIR: case EISDIR: case ENAMETOOLONG: return REASON_MAILDROP_BROKEN;
 	default: return REASON_MAILDROP_IO;
 	}

@@ -60,7 +60,7 @@ struct why {
 int why_set(struct why *why, enum reason reason, int err, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* The same for a failed system call on a maildrop: picks DENIED, DISK_FULL, NO_MEMORY or IO from err. */
+/* The same for a failed system call on a maildrop: picks DENIED, DISK_FULL, NO_MEMORY, CHANGED, BROKEN or IO from err. */
 int why_errno(struct why *why, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -115,7 +115,8 @@ static const char *make_line(const struct passwd_options *o, const char *hash, c
 	struct passwd_record parsed;
 	const char *problem = NULL;
 	int n = snprintf(line_r, size, "%s:%s:%s:%s:%s:%s:\n", o->user, hash, o->uid, o->gid, o->comment, o->home);
-	if (n < 0 || (size_t)n >= size - HASH_TEXT_MAX || strchr(o->comment, ':') != NULL || strchr(o->home, ':') != NULL)
+	if (n < 0 || (size_t)n >= size - HASH_TEXT_MAX
+	    || strchr(o->comment, ':') != NULL || strchr(o->home, ':') != NULL)
 		return "comment and home have to be shorter, and without colons";
 	if (passwd_record_parse((struct text){ line_r, (size_t)n - 1 }, &parsed, &problem) != RECORD_GOOD)
 		return problem;

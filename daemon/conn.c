@@ -31,6 +31,8 @@ void conn_keeper_speaks(struct conn *c)
 		return;
 	else
 		c->keeper_lost = true;
+	if (c->stop_deadline == 0)
+		c->stop_deadline = now_ms() + STOP_GRACE_MS;
 }
 
 /*
@@ -44,7 +46,7 @@ static enum conn_result wait_for(struct conn *c, short events, long long deadlin
 			return CONN_KEEPER_LOST;
 		if (c->stopping && !(events & POLLOUT))
 			return CONN_STOPPED;
-		long long left = deadline - now_ms();
+		long long left = (c->stop_deadline != 0 && c->stop_deadline < deadline ? c->stop_deadline : deadline) - now_ms();
 		if (left <= 0)
 			return events & POLLOUT ? CONN_STALLED : CONN_TIMEOUT;
 		struct pollfd fds[] = { { .fd = c->fd, .events = events }, { .fd = c->keeper_lost ? -1 : c->keeper, .events = POLLIN } };

@@ -14,6 +14,7 @@
 enum {
 	CONN_OUT = 16384,             /* answers are gathered up to this before they are sent */
 	WRITE_STALL_SECONDS = 120,    /* a client that takes nothing for so long is gone */
+	STOP_GRACE_MS = 5000,         /* so long may an answer still take once the server stops, or the keeper is gone */
 	LINGER_MS = 2000,             /* how long a client may take to read our last words */
 	LINGER_OCTETS = 4 * 1024 * 1024, /* and how much of what it sends meanwhile is thrown away */
 };
@@ -36,6 +37,7 @@ struct conn {
 	long long deadline;     /* for input, on now_ms()'s clock */
 	bool stopping;          /* RPC_STOP came */
 	bool keeper_lost;
+	long long stop_deadline; /* set with either */
 	const char *problem;    /* why CONN_BROKEN, for the log */
 	struct buf out;
 	char out_storage[CONN_OUT];

@@ -80,7 +80,7 @@ static void take_snapshot(int fd, size_t count, struct pop3_maildrop *drop_r)
 	*drop_r = (struct pop3_maildrop){ .count = count, .records = small, .marks = small_marks };
 	if (count <= SMALL) {
 		if (count > 0 && pread(fd, small, size, 0) != (ssize_t)size)
-			panic("snapshot of %zu messages cannot be read", count);
+			panic("snapshot of %zu messages is too short", count);
 		return;
 	}
 	/* To map more than there is would be a bus error later. */
@@ -164,6 +164,8 @@ static void host_commit(void *context, const struct pop3_maildrop *drop, size_t 
 	ask(g, &request, sizeof request, &rpc, &fd, answer_r);
 	if (fd >= 0)
 		(void)close(fd);
+	if (answer_r->reply == REPLY_KEEPER_LOST && marked > 0)
+		answer_r->reply = REPLY_UPDATE_LOST;
 }
 
 /* ---- the session ---- */

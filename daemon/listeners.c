@@ -5,6 +5,7 @@
 #include "daemon/listeners.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -65,6 +66,7 @@ void listeners_inherit(struct listeners *l)
 		}
 		bool named = strcmp(name, "pop3") == 0 || strcmp(name, "pop3s") == 0;
 		one->tls = named ? strcmp(name, "pop3s") == 0 : port_of(&one->address) == PORT_POP3S;
+		(void)fcntl(fd, F_SETFL, O_NONBLOCK);
 		set_options(fd);
 		l->count++;
 	}

@@ -116,6 +116,8 @@ static const struct reply_row rows[REPLY_COUNT] = {
 	ERR(IDLE, NULL, "idle for {1} minute{s1}, closing; nothing was deleted", NETWORK, "The mail program left the connection open without using it."),
 	ERR(STOPPING, "SYS/TEMP", "the server is stopping or restarting; nothing was deleted; try again soon", SERVER, "The administrator stopped it; it will be back."),
 	ERR(KEEPER_LOST, "SYS/TEMP", "this session broke on the server; nothing was deleted; connect again", SERVER, CHECK_LOG),
+	ERR(UPDATE_LOST, "SYS/TEMP", "this session broke on the server while it deleted: some of the marked messages may be gone; connect again",
+	    SERVER, CHECK_LOG),
 	ERR(SERVER_FULL, "SYS/TEMP", "the server has all {1} sessions in use; try again in a minute", SERVER, "The administrator may raise max in [workers]."),
 	ERR(SOURCE_FULL, "SYS/TEMP", "your address has {1} of {2} connections open; close one, or wait", NETWORK,
 	    "A mail program with too many connections, or many users behind one address: per_source in [limits]."),

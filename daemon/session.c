@@ -28,6 +28,7 @@ void session_init(struct session *s, const struct settings *settings, const char
 {
 	*s = (struct session){ .settings = settings, .master = master, .gate = gate, .phase = RPC_LOGIN, .lock = -1, .dotlock_helper = -1 };
 	settings_for_auth(settings, pam_helper, &s->auth);
+	s->auth.watch = &s->master;
 }
 
 void session_begin(struct session *s, const struct sockaddr_storage *peer)

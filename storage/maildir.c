@@ -299,12 +299,17 @@ static bool is_entry(const struct maildir_entry *e, const struct stat *st)
 	return st->st_ino == e->ino && st->st_dev == e->dev;
 }
 
+static bool is_unchanged(const struct maildir_entry *e, const struct stat *st)
+{
+	return (uint64_t)st->st_size == e->size && st->st_mtim.tv_sec == e->modified.tv_sec &&
+		st->st_mtim.tv_nsec == e->modified.tv_nsec;
+}
+
 static int check_unchanged(const struct maildir *m, const struct maildir_entry *e, const struct stat *st,
                            struct why *why_r)
 {
 	struct shown name;
-	if ((uint64_t)st->st_size == e->size && st->st_mtim.tv_sec == e->modified.tv_sec &&
-	    st->st_mtim.tv_nsec == e->modified.tv_nsec)
+	if (is_unchanged(e, st))
 		return 0;
 	return why_set(why_r, REASON_MESSAGE_CHANGED, 0, "another program wrote to %s",
 	               show(&name, m, e));
@@ -355,6 +360,9 @@ static int remove_entry(const struct maildir *m, struct maildir_entry *e)
 		return errno == ENOENT ? 0 : errno;
 	if (!is_entry(e, &st))
 		return 0;
+	/* The same inode with other content: a file system gives the number of a removed file to the next one. */
+	if (!is_unchanged(e, &st))
+		return ESTALE;
 	if (unlinkat(dir, maildir_name(m, e), 0) != 0)
 		return errno == ENOENT ? 0 : errno;
 	e->touched |= (uint8_t)(1u << e->dir);

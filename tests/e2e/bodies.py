@@ -13,7 +13,7 @@ def message(subject="hello", body=b"one\ntwo\nthree\n"):
 def wire(stored):
     """What RETR sends for these stored octets, without the doubling of dots."""
     sent = re.sub(rb"(?<!\r)\n", b"\r\n", stored)
-    return sent if sent.endswith(b"\n") or not sent else sent + (b"\n" if sent.endswith(b"\r") else b"\r\n")
+    return sent if sent.endswith(b"\n") or not sent else sent + b"\r\n"
 
 
 def top(stored, lines):

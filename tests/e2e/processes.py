@@ -21,7 +21,9 @@ def wait_until(condition, what, seconds=10.0):
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError("waited %g s in vain: %s" % (seconds * PATIENCE, what() if callable(what) else what))
+            text = what() if callable(what) else what
+            text = text if len(text) < 4000 else text[:1000] + " [...] " + text[-3000:]
+            raise AssertionError("waited %g s in vain: %s" % (seconds * PATIENCE, text))
         time.sleep(0.005)
 
 
@@ -43,8 +45,14 @@ def all_processes():
 
 
 def session_processes(session):
-    """All processes of that session, zombies too."""
-    return [p for p in all_processes() if p.session == session]
+    """All processes of that session and their descendants, zombies too; not those that are init's to reap."""
+    processes = all_processes()
+    known = {p.pid for p in processes if p.session == session}
+    while True:
+        more = {p.pid for p in processes if p.ppid in known and p.pid not in known}
+        if not more:
+            return [p for p in processes if p.pid in known and not (p.state == "Z" and p.ppid == 1)]
+        known |= more
 
 
 def descriptors(pid):

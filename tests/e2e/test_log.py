@@ -5,8 +5,18 @@ import unittest
 import bodies
 from postern import ServerCase
 
-LINE = re.compile(r'session: user=(?P<user>"(?:[^"\\]|\\.)*") peer=(?P<peer>\S+) tls=(?P<tls>\S+) fetched=(?P<fetched>\d+) '
-                  r'octets=(?P<octets>\d+) deleted=(?P<deleted>\d+) left=(?P<left>\d+) .*seconds=(?P<seconds>[\d.]+) end="(?P<end>[^"]*)"')
+NUMBERS = ("fetched", "octets", "deleted", "left")
+
+
+def session_lines(log):
+    """The fields of each line about a session's end; every line must have them all."""
+    lines = []
+    for text in re.findall(r"session: (user=.*)", log):
+        fields = {name: quoted or plain for name, quoted, plain in re.findall(r'([\w-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s"]+))', text)}
+        assert {"peer", "tls", "seconds", "end", *NUMBERS} <= set(fields), text
+        assert all(fields[name].isdigit() for name in NUMBERS) and float(fields["seconds"]) >= 0, text
+        lines.append({"user": "", **fields})
+    return lines
 
 
 class SessionLines(ServerCase):
@@ -32,7 +42,7 @@ class SessionLines(ServerCase):
     def line(self):
         """The fields of the line of that peer's session."""
         self.server.wait_for_log(r"session: .*peer=%s " % re.escape(self.peer))
-        return next(m.groupdict() for m in LINE.finditer(self.server.log()) if m.group("peer") == self.peer)
+        return next(fields for fields in session_lines(self.server.log()) if fields["peer"] == self.peer)
 
     def check(self, **want):
         fields = self.line()
@@ -49,7 +59,7 @@ class SessionLines(ServerCase):
         client.ok("DELE 2")
         client.ok("DELE 3")
         client.quit()
-        self.check(user='"anna"', peer=self.peer, tls="none", fetched="2", octets=str(size), deleted="3", left="2", end="quit")
+        self.check(user="anna", peer=self.peer, tls="none", fetched="2", octets=str(size), deleted="3", left="2", end="quit")
 
     def test_tls(self):
         for tls in (True, False):
@@ -115,8 +125,8 @@ class SessionLines(ServerCase):
         for _ in range(10):
             client = self.login("bert")
             client.quit()
-        self.server.wait_for_log(r'(?s)(session: user="bert" peer=%s .*){10}' % self.peer)
-        self.assertEqual([m.group("user") for m in LINE.finditer(self.server.log()) if m.group("peer") == self.peer], ['"bert"'] * 10)
+        self.server.wait_for_log(r'(?s)(session: user="bert" [^\n]*peer=%s .*){10}' % self.peer)
+        self.assertEqual([f["user"] for f in session_lines(self.server.log()) if f["peer"] == self.peer], ["bert"] * 10)
 
 
 if __name__ == "__main__":

@@ -75,10 +75,10 @@ class Limits(unittest.TestCase):
         """All workers taken by peers that say nothing: their time to log in ends, and others are served."""
         server = Server(settings={"workers": {"max": 3, "spare_max": 2}, "limits": {"login_seconds": 2}})
         self.addCleanup(server.stop)
-        idle = [Client(server, greeting=False) for _ in range(3)]
+        for _ in range(3):
+            self.greeted(server)
+        self.refused(server, rb"\[SYS/TEMP\] [^\r\n]*all 3 sessions")
         self.greeted(server).quit()
-        for client in idle:
-            client.close()
 
 
 @unittest.skipIf(PREFIX, BY_NAME)
@@ -105,6 +105,7 @@ class Pool(ServerCase):
             (client.quit if n % 2 else client.abort)()
         self.settled()
 
+    @unittest.skipUnless(ROOT, "needs root: what the processes have open is shown to nobody else")
     def test_descriptors_and_zombies(self):
         """After 300 sessions of all kinds the master has as many descriptors as before, and no child that is dead."""
         self.settled()
@@ -131,6 +132,7 @@ class Pool(ServerCase):
         self.assertLessEqual(after[0] - before[0], max(0, now - workers), "the master's")
         self.assertLessEqual(after[1], before[1] + 1, "the nursery's")
 
+    @unittest.skipUnless(ROOT, "needs root: what the processes have open is shown to nobody else")
     def test_dead_keeper(self):
         """Its gate says so and ends; the lock is free; another session does not notice."""
         self.server.expect_trouble = True
@@ -150,6 +152,7 @@ class Pool(ServerCase):
         self.server.wait_for_log(r"keeper %d .*killed by signal 9" % keeper)
         self.settled()
 
+    @unittest.skipUnless(ROOT, "needs root: what the processes have open is shown to nobody else")
     def test_dead_gate(self):
         self.server.expect_trouble = True
         self.settled()
@@ -175,11 +178,8 @@ class Pool(ServerCase):
         gate = next(p.pid for p in self.server.gates() if inode in self.sockets(p.pid))
         # The keeper of a session is the one that has become the mail's owner.
         keeper = next(p.pid for p in self.server.keepers()
-                      if user_of(p.pid) == self.anna.uid and (ROOT or self.anna_lock_held(p.pid)))
+                      if user_of(p.pid) == self.anna.uid)
         return keeper, gate, client
-
-    def anna_lock_held(self, pid):
-        return any(str(self.server.base / "locks") in self.link(pid, fd) for fd in os.listdir("/proc/%d/fd" % pid))
 
     def link(self, pid, fd):
         try:
@@ -215,10 +215,14 @@ class Pool(ServerCase):
             self.settled()
 
     def greeted_when_unthrottled(self):
+        """A connection that is served: those refused meanwhile, or given to a worker that was dead already, do not count."""
         def connect():
             client = Client(self.server, greeting=False)
-            if client.raw_line().startswith(b"+OK"):
-                return client
+            try:
+                if client.raw_line().startswith(b"+OK"):
+                    return client
+            except Closed:
+                pass
             client.close()
             return None
         return wait_until(connect, "served again", 20)
@@ -292,11 +296,11 @@ class Ending(unittest.TestCase):
                         self.assertRegex(client.status(), r"^\+OK")
                     client.send(b"QUIT\r\n")
                     if delay:
-                        wait_until(lambda: len(anna.stored()) < 3000, "the update begins")
+                        wait_until(lambda: anna.stored_count() < 3000, "the update begins")
                     server.terminate()
                     answer = client.status()
                     client.end()
-                    left = len(anna.stored())
+                    left = anna.stored_count()
                     self.assertEqual(left, 0 if answer.startswith("+OK") else 3000, answer)
                     self.assertTrue(answer.startswith("+OK") or not delay, "a session in UPDATE was not let finish: " + answer)
                 finally:
@@ -408,10 +412,11 @@ class WithoutRoot(unittest.TestCase):
         client.ok("USER bert")
         self.assertRegex(client.err("PASS secret"), r"\[SYS/(PERM|TEMP)\]")
         client.close()
-        self.assertEqual(len(re.findall(r"not started as root", server.log())), 1)
+        self.assertEqual(len(re.findall(r"master: not started as root", server.log())), 1)
 
 
 class Descriptors(unittest.TestCase):
+    @unittest.skipUnless(ROOT, "needs root: what the processes have open is shown to nobody else")
     def test_none_inherited(self):
         """Descriptors that the server was started with do not come through to the workers."""
         read, write = os.pipe()
@@ -424,14 +429,13 @@ class Descriptors(unittest.TestCase):
             client.quit()
         wanted = "pipe:[%d]" % os.fstat(read).st_ino
         for process in server.processes():
-            if process.pid != server.pid:
-                links = []
+            links = set()
+            try:
                 for fd in os.listdir("/proc/%d/fd" % process.pid):
-                    try:
-                        links.append(os.readlink("/proc/%d/fd/%s" % (process.pid, fd)))
-                    except OSError:
-                        pass
-                self.assertNotIn(wanted, links, process)
+                    links.add(os.readlink("/proc/%d/fd/%s" % (process.pid, fd)))
+            except OSError:
+                pass  # that descriptor or that process is gone meanwhile
+            self.assertTrue(process.pid == server.pid or wanted not in links, process)
         os.close(read)
 
 

@@ -252,7 +252,6 @@ class OpenedBeforeOk(ServerCase):
         with self.server.login() as again:
             again.quit()
 
-    @unittest.skipUnless(ROOT, "needs root: the directory must be another's")
     def test_quit_tells_the_truth(self):
         """Courier, Cyrus and WildDuck say +OK although nothing was removed; others do not say how many."""
         for octets in FIVE:

@@ -132,7 +132,8 @@ static int deed_leak(pam_handle_t *handle, const char *text)
 {
 	(void)handle;
 	(void)text;
-	char *leak = malloc(LEAK);
+	static char *leak;
+	leak = malloc(LEAK);
 	if (leak != NULL)
 		memset(leak, 1, LEAK);
 	return leak == NULL ? PAM_BUF_ERR : NOT_DECIDED;
@@ -180,10 +181,13 @@ static void tell(pam_handle_t *handle, const char *path)
 		variables++;
 	(void)fstat(0, &null_st);
 	mode_t mask = umask(077);
+	sigset_t blocked;
+	(void)sigprocmask(SIG_BLOCK, NULL, &blocked);
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int n = snprintf(text, sizeof text, "service=%s user=%s rhost=%s tty=%s umask=%03o leader=%d null=%d fd4=%d path=%s\n",
+	int n = snprintf(text, sizeof text, "service=%s user=%s rhost=%s tty=%s umask=%03o leader=%d null=%d fd4=%d blocked=%d path=%s\n",
 	                 item(handle, PAM_SERVICE), item(handle, PAM_USER), item(handle, PAM_RHOST), item(handle, PAM_TTY),
-	                 (unsigned)mask, getsid(0) == getpid(), S_ISCHR(null_st.st_mode), fd == 4, getenv("PATH"));
+	                 (unsigned)mask, getsid(0) == getpid(), S_ISCHR(null_st.st_mode), fd == 4,
+	                 sigismember(&blocked, SIGTERM), getenv("PATH"));
 	if (fd >= 0 && n > 0)
 		(void)!write(fd, text, (size_t)n);
 }

@@ -11,6 +11,7 @@
 
 #include <CUnit/Basic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* An assertion that says which row of a table it speaks of. */
@@ -31,6 +32,15 @@
 			fprintf(stderr, "%s:%d: row \"%s\": got \"%s\", want \"%s\"\n", __FILE__, __LINE__, (label), got_, want_); \
 		CU_ASSERT(ok_);                                                  \
 	} while (0)
+
+/* The path of a program of this build. Static storage for one. POSTERN_BUILD says where it lies ("build"). */
+static inline const char *built(const char *program)
+{
+	static char path[4096];
+	const char *build = getenv("POSTERN_BUILD");
+	(void)snprintf(path, sizeof path, "%s/%s", build != NULL ? build : "build", program);
+	return path;
+}
 
 #define SUITE_ROW_(function) { .pName = #function, .pTestFunc = function },
 #define SUITE(name)                                                              \

@@ -4,7 +4,7 @@
  */
 #include "auth/hash.h"
 
-#include <errno.h>
+#include <crypt.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -177,6 +177,20 @@ static void test_longest_password(void)
 		}
 }
 
+/* 512 octets are wrong where the hash is that of the first 511. */
+static void test_cut_password(void)
+{
+	static struct crypt_data data;
+	struct secret s = { .len = PASSWORD_MAX - 1 };
+	struct why why;
+	memset(s.text, 'p', PASSWORD_MAX - 1);
+	const char *hash = crypt_r(s.text, "$6$rounds=1000$saltstring$", &data);
+	CU_ASSERT_FATAL(hash != NULL);
+	CU_ASSERT(hash_verify(hash, strlen(hash), &s, &why) == HASH_RIGHT);
+	s.text[s.len++] = 'p';
+	CU_ASSERT(hash_verify(hash, strlen(hash), &s, &why) == HASH_WRONG);
+}
+
 static void test_new(void)
 {
 	static const struct {
@@ -264,6 +278,6 @@ static void test_spend(void)
 		ROW_ASSERT(rows[i] == NULL ? "NULL" : rows[i], cpu_of_spend(rows[i]) > 1000);
 }
 
-#define TESTS(X) X(test_schemes) X(test_unusable) X(test_length_and_nul) X(test_longest_password) X(test_new) \
+#define TESTS(X) X(test_schemes) X(test_unusable) X(test_length_and_nul) X(test_longest_password) X(test_cut_password) X(test_new) \
 	X(test_no_memory) X(test_spend)
 SUITE("hash")

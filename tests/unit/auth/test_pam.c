@@ -122,7 +122,7 @@ static void test_verdicts(void)
 		{ "auth=exit:0", "nobody", "x", AUTH_FAILED, REASON_AUTH_TEMPORARY, 0, "exit status 0 and no answer", "" },
 		{ "acct=exit:0", "nobody", "x", AUTH_FAILED, REASON_AUTH_TEMPORARY, 0, "exit status 0 and no answer", "" },
 		{ "auth=exit:3", "nobody", "x", AUTH_FAILED, REASON_AUTH_TEMPORARY, 0, "exit status 3 and no answer", "" },
-		{ "auth=close", "nobody", "x", AUTH_FAILED, REASON_AUTH_TEMPORARY, 0, "without an answer", "" },
+		{ "auth=close", "nobody", "x", AUTH_FAILED, REASON_AUTH_TEMPORARY, 0, " answer", "" },
 		{ "auth=close auth=sleep", "nobody", "x", AUTH_FAILED, REASON_AUTH_TEMPORARY, 0, "without an answer", "" },
 		{ "auth=forge:yes", "nobody", "x", AUTH_FAILED, REASON_AUTH_TEMPORARY, 0, "not in its format", "" },
 		{ "auth=fail_delay:900000000 auth=7", "nobody", "x", AUTH_REFUSED, REASON_PASSWORD_WRONG, 7, "AUTH_ERR", "" },
@@ -226,15 +226,15 @@ static void test_clean_start(void)
 	struct identity identity;
 	struct why why;
 	sigset_t blocked, before;
-	int fd, extra = open("/dev/null", O_RDONLY); /* without O_CLOEXEC */
-	begin_telling("auth=abort", &fd);
+	int fd, null = open("/dev/null", O_RDONLY), extra = fcntl(null, F_DUPFD, PAM_WIRE_FD + 1); /* without O_CLOEXEC */
+	begin_telling("", &fd);
 	(void)sigemptyset(&blocked);
-	(void)sigaddset(&blocked, SIGABRT);
+	(void)sigaddset(&blocked, SIGTERM);
 	(void)sigprocmask(SIG_BLOCK, &blocked, &before);
-	CU_ASSERT(verify("nobody", "x", &identity, &why) == AUTH_FAILED);
-	CU_ASSERT(strstr(why.text, "signal 6") != NULL);
+	CU_ASSERT(verify("nobody", "x", &identity, &why) == AUTH_ACCEPTED);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
-	CU_ASSERT(strstr(read_fifo(fd), "fd4=1") != NULL); /* the module's own file is the fifth */
+	CU_ASSERT(strstr(read_fifo(fd), "fd4=1 blocked=0") != NULL); /* the module's own file is the fifth */
+	(void)close(null);
 	(void)close(extra);
 	finish_telling(fd);
 }

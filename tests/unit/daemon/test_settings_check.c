@@ -105,7 +105,7 @@ static void test_host(void)
 		file_write(buf_text(&b), b.len);
 		found.count = 0;
 		ROW_ASSERT(hosts[i].label, settings_read(path, &s, keep, context) == 0);
-		size_t n = settings_check_host(path, &s, "/nonexistent/helper", keep, context), hits = 0;
+		size_t n = settings_check_host(path, &s, built("posternd-pam"), keep, context), hits = 0;
 		ROW_ASSERT(hosts[i].label, n == found.count);
 		for (size_t j = 0; j < n && j < FOUND_MAX; j++)
 			hits += strstr(found.text[j], hosts[i].fix) != NULL &&
@@ -125,7 +125,7 @@ static void test_host_file_mode(void)
 	CU_ASSERT(chmod(path, 0646) == 0);
 	found.count = 0;
 	CU_ASSERT(settings_read(path, &s, keep, context) == 0);
-	(void)settings_check_host(path, &s, "/nonexistent/helper", keep, context);
+	(void)settings_check_host(path, &s, built("posternd-pam"), keep, context);
 	ROW_ASSERT(found.text[0], strstr(found.text[0], "run: chmod go-w ") != NULL);
 	(void)unlink(path);
 }

@@ -1,0 +1,151 @@
+/*
+ * gate_peer.h - a real gate in a process of its own, between a client and a keeper that the test plays.
+ * Runs in: the tests.
+ */
+#ifndef POSTERN_TEST_GATE_PEER_H
+#define POSTERN_TEST_GATE_PEER_H
+
+#include <sys/mman.h>
+
+#include "daemon/conn.h"
+#include "daemon/gate.h"
+#include "daemon/pop3.h"
+#include "daemon/privilege.h"
+#include "daemon/replies.h"
+#include "daemon/tls.h"
+#include "tests/unit/daemon/worker.h"
+
+static struct settings *settings;
+static SSL_CTX *server_tls, *client_tls;   /* NULL unless gates_begin() was asked for them */
+static struct peer client;
+static int keeper = -1;
+static pid_t gate = -1;
+
+/* A gate whose connection comes from that address. server: NULL is no certificate. */
+static inline void begin(SSL_CTX *server, const char *address, bool tls)
+{
+	int rpc[2], connection[2];
+	socket_pair(SOCK_SEQPACKET, rpc);
+	socket_pair(SOCK_STREAM, connection);
+	CU_ASSERT_FATAL(fcntl(connection[0], F_SETFL, O_NONBLOCK) == 0);
+	gate = fork_child();
+	if (gate == 0) {
+		(void)close(rpc[0]);
+		(void)close(connection[0]);
+		(void)close(connection[1]);
+		worker_signals();
+		log_role("gate");
+		gate_serve(rpc[1], server, settings);
+	}
+	(void)close(rpc[1]);
+	keeper = rpc[0];
+	struct rpc_hello hello = { .verb = RPC_HELLO, .tls = tls, .peer = address_of(address) };
+	CU_ASSERT(rpc_send(keeper, &hello, sizeof hello, connection[0]) == 0);
+	(void)close(connection[0]);
+	peer_open(&client, connection[1]);
+}
+
+static inline void keeper_close(void)
+{
+	if (keeper >= 0)
+		(void)close(keeper);
+	keeper = -1;
+}
+
+/* The gate's last message, and its end. */
+static inline struct rpc_bye expect_bye(const char *label, enum session_end want)
+{
+	union rpc_message message = { .verb = 0 };
+	int fd;
+	ssize_t n = rpc_await(keeper, &message, sizeof message, &fd);
+	ROW_ASSERT(label, n == (ssize_t)sizeof message.bye && message.verb == RPC_BYE && fd == -1);
+	if (message.bye.end != (uint32_t)want)
+		fprintf(stderr, "row \"%s\": end %u, want %d\n", label, (unsigned)message.bye.end, (int)want);
+	ROW_ASSERT(label, message.bye.end == (uint32_t)want);
+	return message.bye;
+}
+
+/* With the client gone too, the gate ends well. */
+static inline void end(const char *label)
+{
+	peer_close(&client);
+	expect_end(label, gate, EXIT_GOOD, NULL);
+	keeper_close();
+}
+
+/* Wait for a request of that verb and return it. */
+static inline union rpc_message expect_request(const char *label, uint32_t verb)
+{
+	union rpc_message message = { .verb = 0 };
+	int fd;
+	ssize_t n = rpc_await(keeper, &message, sizeof message, &fd);
+	ROW_ASSERT(label, message.verb == verb && fd == -1);
+	ROW_ASSERT(label, rpc_row(verb) != NULL && n == (ssize_t)rpc_row(verb)->size);
+	return message;
+}
+
+static inline void reply(uint32_t verb, struct rpc_answer answer, int fd)
+{
+	answer.verb = verb;
+	CU_ASSERT(rpc_send(keeper, &answer, sizeof answer, fd) == 0);
+}
+
+/* A file without a name that holds these octets. */
+static inline int file_of(const void *octets, size_t len)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+	CU_ASSERT_FATAL(fd >= 0 && write(fd, octets, len) == (ssize_t)len);
+	return fd;
+}
+
+/* Log the client in to a mailbox of count messages of 19 octets. */
+static inline void log_in(const char *label, size_t count)
+{
+	struct message_record *records = calloc(count + 1, sizeof *records);
+	CU_ASSERT_FATAL(records != NULL);
+	for (size_t i = 0; i < count; i++) {
+		records[i].octets = 19;
+		(void)snprintf(records[i].uidl, sizeof records[i].uidl, "u%zu", i + 1);
+	}
+	int fd = count > 0 ? file_of(records, count * sizeof *records) : -1;
+	expect_line(label, &client, "USER ann", "+OK now send PASS");
+	peer_say(&client, "PASS secret");
+	union rpc_message asked = expect_request(label, RPC_AUTH);
+	ROW_TEXT(label, asked.auth.user, "ann");
+	ROW_TEXT(label, asked.auth.password.text, "secret");
+	ROW_ASSERT(label, asked.auth.password.len == 6);
+	reply(RPC_AUTH, (struct rpc_answer){ .reply = REPLY_LOGGED_IN, .count = (uint32_t)count }, fd);
+	expect_line(label, &client, NULL, "+OK logged in: ");
+	if (fd >= 0)
+		(void)close(fd);
+	free(records);
+}
+
+static inline void greet(const char *label)
+{
+	expect_line(label, &client, NULL, "+OK postern POP3 server ready");
+}
+
+static inline void gates_begin(bool tls)
+{
+	char problem[512];
+	host_make();
+	if (tls)
+		make_certificate("cert.pem", "key.pem");
+	settings = settings_of(tls ? tls_text("cert.pem", "key.pem") : "");
+	if (!tls)
+		return;
+	CU_ASSERT_FATAL(tls_context_new(settings, &server_tls, problem, sizeof problem) == 0 && server_tls != NULL);
+	client_tls = SSL_CTX_new(TLS_client_method());
+	CU_ASSERT_FATAL(client_tls != NULL);
+}
+
+static inline void gates_end(void)
+{
+	SSL_CTX_free(server_tls);
+	SSL_CTX_free(client_tls);
+	server_tls = client_tls = NULL;
+	host_remove();
+}
+
+#endif

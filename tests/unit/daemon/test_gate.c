@@ -1,0 +1,190 @@
+/*
+ * test_gate.c - daemon/gate.c and conn.c: a session in clear, and every end that a client or the clock brings about.
+ * Runs in: the tests.
+ */
+#include "tests/unit/daemon/gate_peer.h"
+
+static void test_session(void)
+{
+	gates_begin(false);
+	begin(NULL, "127.0.0.1", false);
+	greet("session");
+	log_in("session", 3);
+	expect_line("session", &client, "STAT", "+OK 3 57");
+	for (int top = 0; top < 2; top++) {
+		int body = file_of("xxA: 1\n\n.one\ntwo\nyy", 19);
+		peer_say(&client, top ? "TOP 2 1" : "RETR 2");
+		CU_ASSERT(expect_request("fetch", RPC_FETCH).fetch.idx == 1);
+		reply(RPC_FETCH, (struct rpc_answer){ .reply = REPLY_MESSAGE, .n = { 2 }, .offset = 2, .length = 15 }, body);
+		(void)close(body);
+		expect_line("status", &client, NULL, top ? "+OK top of message 2" : "+OK 19 octets");
+		static const char *const lines[] = { "A: 1", "", "..one", "two", "." };
+		for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+			if (!top || i != 3)
+				ROW_TEXT("message", peer_line(&client), lines[i]);
+	}
+	expect_line("mark", &client, "DELE 3", "+OK message 3 marked");
+	peer_say(&client, "QUIT");
+	union rpc_message mark = expect_request("mark", RPC_MARK);
+	CU_ASSERT(mark.mark.first == 0 && mark.mark.count == 3 && mark.mark.bits[0] == 4);
+	CU_ASSERT(expect_request("commit", RPC_COMMIT).commit.marked == 1);
+	reply(RPC_COMMIT, (struct rpc_answer){ .reply = REPLY_BYE_UPDATED, .n = { 1, 2 } }, -1);
+	expect_line("QUIT", &client, NULL, "+OK 1 message deleted, 2 left; bye");
+	struct rpc_bye bye = expect_bye("session", END_QUIT);
+	/* RETR's octets as LIST counts them, and TOP's. */
+	CU_ASSERT(bye.tls == 0 && bye.marked == 1 && bye.fetched == 1);
+	CU_ASSERT(bye.octets == 19 + 14 && bye.detail[0] == '\0');
+	expect_closed("session", &client);
+	end("session");
+	gates_end();
+}
+
+/* Marks cross in runs of RPC_MARKS, and runs without a mark do not cross. */
+static void test_marks(void)
+{
+	static const char *const marked[] = { "DELE 1", "DELE 2048", "DELE 4097", "DELE 4100" };
+	gates_begin(false);
+	begin(NULL, "127.0.0.1", false);
+	greet("marks");
+	log_in("marks", 4100);
+	for (size_t i = 0; i < sizeof marked / sizeof *marked; i++)
+		expect_line(marked[i], &client, marked[i], "+OK message");
+	expect_line("listing", &client, "LIST", "+OK 4096 messages");
+	size_t lines = 0;
+	while (strcmp(peer_line(&client), ".") != 0 && lines < 5000)
+		lines++;
+	CU_ASSERT(lines == 4096);
+	peer_say(&client, "QUIT");
+	union rpc_message one = expect_request("first run", RPC_MARK);
+	CU_ASSERT(one.mark.first == 0 && one.mark.count == RPC_MARKS && one.mark.bits[0] == 1 && one.mark.bits[255] == 128);
+	union rpc_message two = expect_request("last run", RPC_MARK);
+	CU_ASSERT(two.mark.first == 4096 && two.mark.count == 4 && two.mark.bits[0] == 9);
+	CU_ASSERT(expect_request("commit", RPC_COMMIT).commit.marked == 4);
+	reply(RPC_COMMIT, (struct rpc_answer){ .reply = REPLY_NOT_REMOVED_TEMP, .n = { 1, 4 }, .told = " (disk full)" }, -1);
+	expect_line("QUIT", &client, NULL, "-ERR [SYS/TEMP] some deleted messages not removed: 1 of 4 (disk full)");
+	CU_ASSERT(expect_bye("marks", END_QUIT).marked == 4);
+	end("marks");
+	gates_end();
+}
+
+/* Ends that the client brings about: what it says (in order, each answered), what it is told last, what the keeper hears. */
+static void test_client_ends(void)
+{
+	static const struct {
+		const char *label, *octets, *last;
+		enum session_end want;
+	} rows[] = {
+		{ "closes", "", NULL, END_PEER_CLOSED },
+		{ "QUIT", "QUIT\r\n", "+OK bye", END_QUIT },
+		{ "half a line", "QUI", NULL, END_PEER_CLOSED },
+		{ "no POP3", "A\r\nB\r\nC\r\nD\r\n", "-ERR too many commands that POP3 does not know", END_TOO_MANY_BAD },
+		{ "HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "-ERR this is a POP3 server", END_HTTP },
+		{ "STLS without a certificate", "STLS\r\nQUIT\r\n", "+OK bye", END_QUIT },
+		{ "tries", "AUTH PLAIN =\r\nPASS\r\nAUTH PLAIN !\r\nAUTH PLAIN x\r\nAUTH PLAIN y\r\nUSER ann\r\n",
+		  "-ERR [AUTH] too many failed logins", END_TOO_MANY_LOGINS },
+	};
+	gates_begin(false);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char last[512] = "";
+		begin(NULL, "127.0.0.1", false);
+		greet(rows[i].label);
+		peer_send(&client, rows[i].octets, strlen(rows[i].octets));
+		CU_ASSERT(shutdown(client.fd, SHUT_WR) == 0);
+		for (const char *line; strcmp(line = peer_line(&client), "(end)") != 0;)
+			(void)snprintf(last, sizeof last, "%s", line);
+		ROW_ASSERT(rows[i].label, rows[i].last == NULL ? last[0] == '\0' : strncmp(last, rows[i].last, strlen(rows[i].last)) == 0);
+		(void)expect_bye(rows[i].label, rows[i].want);
+		end(rows[i].label);
+	}
+	gates_end();
+}
+
+/* A line without an end is not read for ever. */
+static void test_endless_line(void)
+{
+	static char waste[4096];
+	size_t sent = 0;
+	gates_begin(false);
+	begin(NULL, "127.0.0.1", false);
+	greet("endless");
+	memset(waste, 'x', sizeof waste);
+	while (sent < 2 * LINE_SKIP_MAX && ready(client.fd, POLLOUT)) {
+		struct pollfd p = { .fd = client.fd, .events = POLLIN };
+		if (poll(&p, 1, 0) > 0)
+			break;
+		peer_send(&client, waste, sizeof waste);
+		sent += sizeof waste;
+	}
+	expect_line("endless", &client, NULL, "-ERR too many commands");
+	(void)expect_bye("endless", END_TOO_MANY_BAD);
+	end("endless");
+	gates_end();
+}
+
+/* login_seconds is a real bound, from the connection on, whatever the client says meanwhile. */
+static void test_login_deadline(void)
+{
+	gates_begin(false);
+	uint64_t before = settings->login_seconds;
+	settings->login_seconds = 1;
+	begin(NULL, "127.0.0.1", false);
+	greet("deadline");
+	expect_line("deadline", &client, "USER ann", "+OK");
+	expect_line("deadline", &client, NULL, "-ERR no login within 1 seconds; closing");
+	(void)expect_bye("deadline", END_LOGIN_TIMEOUT);
+	expect_closed("deadline", &client);
+	end("deadline");
+	settings->login_seconds = before;
+	gates_end();
+}
+
+static void test_idle(void)
+{
+	gates_begin(false);
+	uint64_t before = settings->idle_minutes;
+	settings->idle_minutes = 0;
+	begin(NULL, "127.0.0.1", false);
+	greet("idle");
+	log_in("idle", 1);
+	expect_line("idle", &client, NULL, "-ERR idle for 0 minutes, closing; nothing was deleted");
+	(void)expect_bye("idle", END_IDLE);
+	end("idle");
+	settings->idle_minutes = before;
+	gates_end();
+}
+
+static void test_stop(void)
+{
+	static const struct rpc_stop stop = { .verb = RPC_STOP };
+	gates_begin(false);
+	for (int logged_in = 0; logged_in < 2; logged_in++) {
+		const char *label = logged_in ? "after the login" : "before the login";
+		begin(NULL, "127.0.0.1", false);
+		greet(label);
+		if (logged_in) {
+			log_in(label, 2);
+			expect_line(label, &client, "DELE 1", "+OK");
+		}
+		CU_ASSERT(rpc_send(keeper, &stop, sizeof stop, -1) == 0);
+		expect_line(label, &client, NULL, "-ERR [SYS/TEMP] the server is stopping");
+		struct rpc_bye bye = expect_bye(label, END_STOPPED);
+		ROW_ASSERT(label, bye.marked == (uint32_t)logged_in);
+		end(label);
+	}
+	/* While an answer is awaited, the stop waits: what is being deleted is reported. */
+	begin(NULL, "127.0.0.1", false);
+	greet("commit");
+	log_in("commit", 2);
+	peer_say(&client, "QUIT");
+	(void)expect_request("commit", RPC_COMMIT);
+	CU_ASSERT(rpc_send(keeper, &stop, sizeof stop, -1) == 0);
+	reply(RPC_COMMIT, (struct rpc_answer){ .reply = REPLY_BYE_UPDATED, .n = { 0, 2 } }, -1);
+	expect_line("commit", &client, NULL, "+OK 0 messages deleted, 2 left; bye");
+	(void)expect_bye("commit", END_QUIT);
+	end("commit");
+	gates_end();
+}
+
+#define TESTS(X) X(test_session) X(test_marks) X(test_client_ends) X(test_endless_line) X(test_login_deadline) X(test_idle) \
+	X(test_stop)
+SUITE("gate")

@@ -1,0 +1,223 @@
+/*
+ * test_gate_keeper.c - daemon/gate.c and conn.c: a keeper that vanishes at each point, that breaks its word, that refuses.
+ * Runs in: the tests.
+ */
+#include "tests/unit/daemon/gate_peer.h"
+
+#define BROKE "-ERR [SYS/TEMP] this session broke on the server; nothing was deleted; connect again"
+
+enum point { AT_GREETING, AT_AUTH, AT_FETCH, AT_COMMIT, AT_IDLE };
+
+/* The keeper is gone: the client reads it, and the gate ends well. */
+static void test_keeper_vanishes(void)
+{
+	static const struct { const char *label; enum point point; const char *says; uint32_t verb; } rows[] = {
+		{ "before the login", AT_GREETING, NULL, 0 },
+		{ "while it checks a password", AT_AUTH, "AUTH PLAIN AGFubgBzZWNyZXQ=", RPC_AUTH },
+		{ "while it opens a message", AT_FETCH, "RETR 1", RPC_FETCH },
+		{ "while it deletes", AT_COMMIT, "QUIT", RPC_COMMIT },
+		{ "while the client thinks", AT_IDLE, NULL, 0 },
+	};
+	gates_begin(false);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		begin(NULL, "127.0.0.1", false);
+		greet(rows[i].label);
+		if (rows[i].point >= AT_FETCH)
+			log_in(rows[i].label, 2);
+		if (rows[i].says != NULL) {
+			peer_say(&client, rows[i].says);
+			(void)expect_request(rows[i].label, rows[i].verb);
+		}
+		keeper_close();
+		expect_line(rows[i].label, &client, NULL, BROKE);
+		end(rows[i].label);
+	}
+	/* Gone already when it is asked. */
+	begin(NULL, "127.0.0.1", false);
+	greet("asked too late");
+	log_in("asked too late", 2);
+	peer_say(&client, "DELE 1\r\nQUIT");
+	keeper_close();
+	for (const char *line = ""; strncmp(line, BROKE, strlen(BROKE)) != 0; line = peer_line(&client)) {
+		CU_ASSERT(strncmp(line, "+OK", strcmp(line, "") == 0 ? 0 : 3) == 0);
+		CU_ASSERT_FATAL(strcmp(line, "(end)") != 0 && strstr(line, "bye") == NULL);
+	}
+	end("asked too late");
+	gates_end();
+}
+
+static void test_not_needed(void)
+{
+	int rpc[2];
+	gates_begin(false);
+	socket_pair(SOCK_SEQPACKET, rpc);
+	pid_t pid = fork_child();
+	if (pid == 0) {
+		(void)close(rpc[0]);
+		gate_serve(rpc[1], NULL, settings);
+	}
+	(void)close(rpc[1]);
+	(void)close(rpc[0]);
+	expect_end("not needed", pid, EXIT_GOOD, NULL);
+	gates_end();
+}
+
+/* First messages that are no HELLO with a connection: our own bug, and said so. */
+static void test_no_hello(void)
+{
+	static const struct { const char *label; uint32_t verb; size_t size; bool descriptor; } rows[] = {
+		{ "no descriptor", RPC_HELLO, sizeof(struct rpc_hello), false },
+		{ "short", RPC_HELLO, 8, true },
+		{ "another verb", RPC_STOP, sizeof(struct rpc_hello), true },
+	};
+	gates_begin(false);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		int rpc[2];
+		socket_pair(SOCK_SEQPACKET, rpc);
+		pid_t pid = fork_child();
+		if (pid == 0) {
+			(void)close(rpc[0]);
+			gate_serve(rpc[1], NULL, settings);
+		}
+		(void)close(rpc[1]);
+		struct rpc_hello hello = { .verb = rows[i].verb, .peer = address_of("127.0.0.1") };
+		CU_ASSERT(rpc_send(rpc[0], &hello, rows[i].size, rows[i].descriptor ? STDIN_FILENO : -1) == 0);
+		expect_end(rows[i].label, pid, EXIT_BUG, "the keeper's first message is no HELLO");
+		(void)close(rpc[0]);
+	}
+	gates_end();
+}
+
+/* Answers that a keeper never gives; a message or a list that is not there must not be made up. */
+static void test_broken_word(void)
+{
+	gates_begin(false);
+	struct message_record record = { .octets = 1, .uidl = "u" };
+	begin(NULL, "127.0.0.1", false);
+	greet("short snapshot");
+	peer_say(&client, "AUTH PLAIN AGFubgBzZWNyZXQ=");
+	(void)expect_request("short snapshot", RPC_AUTH);
+	int fd = file_of(&record, sizeof record);
+	reply(RPC_AUTH, (struct rpc_answer){ .reply = REPLY_LOGGED_IN, .count = 2 }, fd);
+	(void)close(fd);
+	expect_end("short snapshot", gate, EXIT_BUG, "snapshot of 2 messages is too short");
+	peer_close(&client);
+	keeper_close();
+
+	begin(NULL, "127.0.0.1", false);
+	greet("no descriptor");
+	log_in("no descriptor", 1);
+	peer_say(&client, "RETR 1");
+	(void)expect_request("no descriptor", RPC_FETCH);
+	reply(RPC_FETCH, (struct rpc_answer){ .reply = REPLY_MESSAGE, .n = { 1 } }, -1);
+	expect_end("no descriptor", gate, EXIT_BUG, "a message without a descriptor");
+	peer_close(&client);
+	keeper_close();
+
+	/* A number that is no reply, and a message of another size. */
+	begin(NULL, "127.0.0.1", false);
+	greet("no reply");
+	peer_say(&client, "AUTH PLAIN AGFubgBzZWNyZXQ=");
+	(void)expect_request("no reply", RPC_AUTH);
+	reply(RPC_AUTH, (struct rpc_answer){ .reply = REPLY_COUNT }, -1);
+	expect_line("no reply", &client, NULL, BROKE);
+	peer_say(&client, "AUTH PLAIN AGFubgBzZWNyZXQ=");
+	(void)expect_request("another size", RPC_AUTH);
+	struct rpc_fetch other = { .verb = RPC_AUTH };
+	CU_ASSERT(rpc_send(keeper, &other, sizeof other, STDIN_FILENO) == 0);
+	expect_line("another size", &client, NULL, BROKE);
+	(void)expect_bye("another size", END_KEEPER_LOST);
+	end("another size");
+	/* So is anything but a stop while nothing was asked. */
+	begin(NULL, "127.0.0.1", false);
+	greet("unasked");
+	CU_ASSERT(rpc_send(keeper, &other, sizeof other, STDIN_FILENO) == 0);
+	expect_line("unasked", &client, NULL, BROKE);
+	(void)expect_bye("unasked", END_KEEPER_LOST);
+	end("unasked");
+	gates_end();
+}
+
+static void test_refusals(void)
+{
+	gates_begin(false);
+	begin(NULL, "127.0.0.1", false);
+	greet("refused");
+	expect_line("refused", &client, "USER ann", "+OK");
+	peer_say(&client, "PASS wrong");
+	CU_ASSERT(expect_request("refused", RPC_AUTH).auth.password.len == 5);
+	reply(RPC_AUTH, (struct rpc_answer){ .reply = REPLY_NOT_ACCEPTED }, -1);
+	expect_line("refused", &client, NULL, "-ERR [AUTH] user name or password not accepted");
+	expect_line("locked", &client, "USER ann", "+OK");
+	peer_say(&client, "PASS secret");
+	(void)expect_request("locked", RPC_AUTH);
+	/* The text's end is not taken for granted. */
+	struct rpc_answer answer = { .reply = REPLY_LOCKED, .final = 1 };
+	memset(answer.told, 'x', sizeof answer.told);
+	reply(RPC_AUTH, answer, -1);
+	expect_line("locked", &client, NULL, "-ERR [IN-USE] unable to lock mailbox: another session has it openxxxx");
+	expect_line("final", &client, "USER ann", "-ERR [SYS/TEMP] connect again");
+	(void)expect_bye("final", END_TOO_MANY_LOGINS);
+	end("final");
+	/* A message that another program removed, and one that is not what it was. */
+	begin(NULL, "127.0.0.1", false);
+	greet("gone");
+	log_in("gone", 2);
+	peer_say(&client, "RETR 2");
+	(void)expect_request("gone", RPC_FETCH);
+	reply(RPC_FETCH, (struct rpc_answer){ .reply = REPLY_MESSAGE_GONE, .n = { 2 } }, -1);
+	expect_line("gone", &client, NULL, "-ERR [SYS/TEMP] message 2 was removed");
+	peer_say(&client, "RETR 1");
+	(void)expect_request("changed", RPC_FETCH);
+	int fd = file_of("A: 1\n\nshorter\n", 14);
+	reply(RPC_FETCH, (struct rpc_answer){ .reply = REPLY_MESSAGE, .n = { 1 }, .length = 14 }, fd);
+	(void)close(fd);
+	for (const char *line; strcmp(line = peer_line(&client), "(end)") != 0;)
+		CU_ASSERT(strcmp(line, ".") != 0);
+	struct rpc_bye bye = expect_bye("changed", END_READ_ERROR);
+	ROW_TEXT("changed", bye.detail, "the message changed while it was sent");
+	CU_ASSERT(bye.fetched == 0);
+	end("changed");
+	gates_end();
+}
+
+/* explain_failures: who exists is asked for those whom it admits, and not for ever. */
+static void test_known(void)
+{
+	gates_begin(false);
+	settings->explain_failures = POLICY_LOOPBACK;
+	settings->login_tries = 2;
+	begin(NULL, "192.0.2.1", false);
+	greet("a stranger");
+	settings->plaintext_login = POLICY_ALWAYS;
+	expect_line("a stranger", &client, "USER ann", "-ERR TLS is not set up");
+	expect_line("a stranger", &client, "QUIT", "+OK");
+	(void)expect_bye("a stranger", END_QUIT);
+	end("a stranger");
+	begin(NULL, "192.0.2.1", false);
+	greet("admitted in clear");
+	expect_line("not asked", &client, "USER ann", "+OK now send PASS");
+	expect_line("not asked", &client, "QUIT", "+OK");
+	(void)expect_bye("not asked", END_QUIT);
+	end("not asked");
+	begin(NULL, "127.0.0.1", false);
+	greet("asked");
+	peer_say(&client, "USER bob");
+	ROW_TEXT("asked", expect_request("asked", RPC_KNOWN).known.user, "bob");
+	reply(RPC_KNOWN, (struct rpc_answer){ .reply = REPLY_MAILBOX_UNKNOWN }, -1);
+	expect_line("asked", &client, NULL, "-ERR [AUTH] mailbox unknown");
+	for (int i = 1; i < RPC_KNOWN_MOST; i++) {
+		peer_say(&client, "USER ann");
+		(void)expect_request("asked", RPC_KNOWN);
+		reply(RPC_KNOWN, (struct rpc_answer){ .reply = REPLY_SEND_PASS }, -1);
+		expect_line("asked", &client, NULL, "+OK now send PASS");
+	}
+	expect_line("asked enough", &client, "USER nobody", "+OK now send PASS");
+	expect_line("asked enough", &client, "QUIT", "+OK bye");
+	(void)expect_bye("asked enough", END_QUIT);
+	end("asked enough");
+	gates_end();
+}
+
+#define TESTS(X) X(test_keeper_vanishes) X(test_not_needed) X(test_no_hello) X(test_broken_word) X(test_refusals) X(test_known)
+SUITE("gate_keeper")

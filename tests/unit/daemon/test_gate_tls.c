@@ -1,0 +1,225 @@
+/*
+ * test_gate_tls.c - daemon/gate.c, conn.c and tls.c: STLS, TLS from the start, handshakes that fail, and bad certificates.
+ * Runs in: the tests.
+ */
+#include "tests/unit/daemon/gate_peer.h"
+
+enum { LARGE = 300000 };
+
+/* A session over TLS that fetches a message of many records. */
+static void tls_session(const char *label)
+{
+	char *text = malloc(LARGE);
+	size_t got = 0;
+	CU_ASSERT_FATAL(text != NULL);
+	for (size_t i = 0; i < LARGE; i++)
+		text[i] = i % 100 == 99 ? '\n' : 'x';
+	log_in(label, 2);
+	peer_say(&client, "TOP 2 1000000");
+	ROW_ASSERT(label, expect_request(label, RPC_FETCH).fetch.idx == 1);
+	int body = file_of(text, LARGE);
+	reply(RPC_FETCH, (struct rpc_answer){ .reply = REPLY_MESSAGE, .n = { 2 }, .length = LARGE }, body);
+	(void)close(body);
+	expect_line(label, &client, NULL, "+OK top");
+	for (const char *line; strcmp(line = peer_line(&client), ".") != 0 && strcmp(line, "(end)") != 0;)
+		got += strlen(line) + 1;
+	ROW_ASSERT(label, got == LARGE);
+	free(text);
+	peer_say(&client, "QUIT");
+	(void)expect_request(label, RPC_COMMIT);
+	reply(RPC_COMMIT, (struct rpc_answer){ .reply = REPLY_BYE_UPDATED, .n = { 0, 2 } }, -1);
+	expect_line(label, &client, NULL, "+OK 0 messages deleted, 2 left; bye");
+	struct rpc_bye bye = expect_bye(label, END_QUIT);
+	ROW_ASSERT(label, bye.tls == TLS1_3_VERSION && bye.octets == LARGE + LARGE / 100 && bye.fetched == 0);
+	end(label);
+}
+
+static void test_stls(void)
+{
+	gates_begin(true);
+	begin(server_tls, "192.0.2.1", false);
+	greet("STLS");
+	expect_line("in clear", &client, "USER ann", "-ERR encryption required first");
+	expect_line("STLS", &client, "STLS", "+OK begin TLS now");
+	CU_ASSERT_FATAL(peer_start_tls(&client, client_tls));
+	tls_session("STLS");
+	gates_end();
+}
+
+static void test_tls_from_the_start(void)
+{
+	gates_begin(true);
+	begin(server_tls, "192.0.2.1", true);
+	CU_ASSERT_FATAL(peer_start_tls(&client, client_tls));
+	greet("TLS");
+	expect_line("TLS", &client, "STLS", "-ERR TLS is active already");
+	tls_session("TLS");
+	gates_end();
+}
+
+/* What came in clear behind STLS ends the connection (CVE-2011-0411). */
+static void test_pipelined(void)
+{
+	gates_begin(true);
+	begin(server_tls, "127.0.0.1", false);
+	greet("pipelined");
+	peer_send(&client, "STLS\r\nUSER ann\r\n", 16);
+	expect_line("pipelined", &client, NULL, "-ERR commands were sent behind STLS");
+	(void)expect_bye("pipelined", END_TLS_PIPELINED);
+	end("pipelined");
+	gates_end();
+}
+
+/* A user name said in clear is forgotten inside; the end of TLS is the end of the session. */
+static void test_stls_forgets(void)
+{
+	gates_begin(true);
+	begin(server_tls, "127.0.0.1", false);
+	greet("forgets");
+	expect_line("forgets", &client, "USER ann", "+OK");
+	expect_line("forgets", &client, "STLS", "+OK");
+	CU_ASSERT_FATAL(peer_start_tls(&client, client_tls));
+	expect_line("forgets", &client, "PASS secret", "-ERR send USER");
+	(void)SSL_shutdown(client.ssl);
+	CU_ASSERT(expect_bye("forgets", END_PEER_CLOSED).tls == TLS1_3_VERSION);
+	end("forgets");
+	gates_end();
+}
+
+/* What the client says to a gate that waits for a handshake. */
+static void test_handshake_fails(void)
+{
+	static const struct { const char *label, *octets; } rows[] = {
+		{ "POP3 in clear", "USER ann\r\nPASS secret\r\n" },
+		{ "HTTP", "GET / HTTP/1.1\r\n\r\n" },
+		{ "nothing", "" },
+		{ "half a hello", "\x16\x03\x01" },
+	};
+	gates_begin(true);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		for (int stls = 0; stls < 2; stls++) {
+			begin(server_tls, "192.0.2.1", !stls);
+			if (stls) {
+				greet(rows[i].label);
+				expect_line(rows[i].label, &client, "STLS", "+OK");
+			}
+			peer_send(&client, rows[i].octets, strlen(rows[i].octets));
+			CU_ASSERT(shutdown(client.fd, SHUT_WR) == 0);
+			struct rpc_bye bye = expect_bye(rows[i].label, END_TLS_FAILED);
+			ROW_ASSERT(rows[i].label, bye.tls == 0 && memchr(bye.detail, '\0', sizeof bye.detail) != NULL);
+			ROW_ASSERT(rows[i].label, bye.detail[0] != '\0' || i >= 2);
+			end(rows[i].label);
+		}
+	gates_end();
+}
+
+/* What the two sides may agree on. */
+static void test_policy(void)
+{
+	static const struct {
+		const char *label;
+		enum tls_minimum minimum;
+		int version;
+		const char *protocol;
+		bool works;
+	} rows[] = {
+		{ "1.3", TLS_1_2, TLS1_3_VERSION, NULL, true },
+		{ "1.2", TLS_1_2, TLS1_2_VERSION, NULL, true },
+		{ "1.2 where 1.3 is the least", TLS_1_3, TLS1_2_VERSION, NULL, false },
+		{ "1.1", TLS_1_2, TLS1_1_VERSION, NULL, false },
+		{ "ALPN pop3", TLS_1_2, TLS1_3_VERSION, "\x04pop3", true },
+		{ "ALPN another and pop3", TLS_1_2, TLS1_3_VERSION, "\x08http/1.1\x04pop3", true },
+		{ "ALPN another", TLS_1_2, TLS1_3_VERSION, "\x08http/1.1", false },
+	};
+	gates_begin(true);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		SSL_CTX *server = NULL;
+		char problem[512];
+		settings->tls_minimum = rows[i].minimum;
+		CU_ASSERT_FATAL(tls_context_new(settings, &server, problem, sizeof problem) == 0);
+		SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+		CU_ASSERT_FATAL(context != NULL && SSL_CTX_set_max_proto_version(context, rows[i].version) == 1);
+		SSL_CTX_set_security_level(context, 0);
+		if (rows[i].protocol != NULL)
+			(void)SSL_CTX_set_alpn_protos(context, (const unsigned char *)rows[i].protocol, (unsigned)strlen(rows[i].protocol));
+		begin(server, "192.0.2.1", true);
+		bool works = peer_start_tls(&client, context);
+		works = works && strncmp(peer_line(&client), "+OK", 3) == 0;
+		ROW_ASSERT(rows[i].label, works == rows[i].works);
+		if (works)
+			expect_line(rows[i].label, &client, "QUIT", "+OK bye");
+		struct rpc_bye bye = expect_bye(rows[i].label, works ? END_QUIT : END_TLS_FAILED);
+		ROW_ASSERT(rows[i].label, bye.tls == (works ? (uint32_t)rows[i].version : 0));
+		end(rows[i].label);
+		SSL_CTX_free(context);
+		SSL_CTX_free(server);
+	}
+	gates_end();
+}
+
+static void test_deadlines(void)
+{
+	static const struct rpc_stop stop = { .verb = RPC_STOP };
+	gates_begin(true);
+	settings->login_seconds = 1;
+	begin(server_tls, "192.0.2.1", true);
+	(void)expect_bye("a handshake that does not begin", END_TLS_FAILED);
+	end("a handshake that does not begin");
+	settings->login_seconds = 120;
+	begin(server_tls, "192.0.2.1", false);
+	greet("stop in the handshake");
+	expect_line("stop in the handshake", &client, "STLS", "+OK");
+	CU_ASSERT(rpc_send(keeper, &stop, sizeof stop, -1) == 0);
+	(void)expect_bye("stop in the handshake", END_STOPPED);
+	end("stop in the handshake");
+	begin(server_tls, "192.0.2.1", true);
+	CU_ASSERT_FATAL(peer_start_tls(&client, client_tls));
+	greet("stop inside");
+	CU_ASSERT(rpc_send(keeper, &stop, sizeof stop, -1) == 0);
+	expect_line("stop inside", &client, NULL, "-ERR [SYS/TEMP] the server is stopping");
+	(void)expect_bye("stop inside", END_STOPPED);
+	end("stop inside");
+	/* The connection is cut without a word of TLS. */
+	begin(server_tls, "192.0.2.1", true);
+	CU_ASSERT_FATAL(peer_start_tls(&client, client_tls));
+	greet("cut");
+	CU_ASSERT(shutdown(client.fd, SHUT_WR) == 0);
+	(void)expect_bye("cut", END_PEER_CLOSED);
+	end("cut");
+	gates_end();
+}
+
+/* What is said about files that will not do. */
+static void test_certificates(void)
+{
+	static const struct { const char *label, *certificate, *key, *words; } rows[] = {
+		{ "no file", "none", "key.pem", "none cannot be used" },
+		{ "no key", "cert.pem", "none", "none cannot be used with certificate" },
+		{ "no PEM", "text", "key.pem", "it must hold the chain in PEM" },
+		{ "no PEM key", "cert.pem", "text", "it must be the PEM key of that certificate" },
+		{ "exchanged", "key.pem", "cert.pem", "key.pem cannot be used" },
+		{ "another's key", "cert.pem", "other.pem", "other.pem" },
+	};
+	char problem[512];
+	SSL_CTX *context;
+	gates_begin(true);
+	make_certificate("othercert.pem", "other.pem");
+	host_put("text", "some text\n", 0600);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		problem[0] = '\0';
+		(void)snprintf(settings->certificate, sizeof settings->certificate, "%s", in_host(rows[i].certificate));
+		(void)snprintf(settings->key, sizeof settings->key, "%s", in_host(rows[i].key));
+		ROW_ASSERT(rows[i].label, tls_context_new(settings, &context, problem, sizeof problem) == -1 && context == NULL);
+		if (strstr(problem, rows[i].words) == NULL)
+			ROW_TEXT(rows[i].label, problem, rows[i].words);
+		ROW_ASSERT(rows[i].label, strstr(problem, "no reason given") == NULL);
+	}
+	settings->certificate[0] = '\0';
+	CU_ASSERT(tls_context_new(settings, &context, problem, sizeof problem) == 0 && context == NULL);
+	ROW_TEXT("empty queue", tls_error(), "no reason given");
+	gates_end();
+}
+
+#define TESTS(X) X(test_stls) X(test_tls_from_the_start) X(test_pipelined) X(test_stls_forgets) X(test_handshake_fails) \
+	X(test_policy) X(test_deadlines) X(test_certificates)
+SUITE("gate_tls")

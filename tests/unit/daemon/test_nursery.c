@@ -1,0 +1,176 @@
+/*
+ * test_nursery.c - daemon/nursery_link.c with the real program posternd-gate: it comes up, says what is wrong, forks gates, ends.
+ * Runs in: the tests. POSTERN_BUILD is where the program lies ("build").
+ */
+#include "daemon/nursery_link.h"
+#include "daemon/privilege.h"
+#include "tests/unit/daemon/worker.h"
+
+static struct settings *settings;
+
+static const struct nursery_program *program(const char *gate)
+{
+	static char gate_path[PATH_MAX], pam_path[PATH_MAX];
+	static const struct nursery_program programs = { gate_path, pam_path };
+	(void)snprintf(gate_path, sizeof gate_path, "%s", gate != NULL ? gate : built("posternd-gate"));
+	(void)snprintf(pam_path, sizeof pam_path, "%s", built("posternd-pam"));
+	return &programs;
+}
+
+/* The next report. 1, 0 when none comes, -1 at the nursery's end. */
+static int hear(const struct nursery *n, struct nursery_report *report_r)
+{
+	*report_r = (struct nursery_report){ .verb = 0 };
+	return ready(n->channel, POLLIN) ? nursery_hear(n, report_r) : 0;
+}
+
+static void begin(void)
+{
+	host_make();
+	CU_ASSERT_FATAL(access(program(NULL)->gate, X_OK) == 0);
+	make_certificate("cert.pem", "key.pem");
+	settings = settings_of(tls_text("cert.pem", "key.pem"));
+}
+
+static void start(struct nursery *n)
+{
+	struct nursery_report report;
+	char problem[NURSERY_TEXT_MAX] = "";
+	CU_ASSERT_FATAL(nursery_start(n, program(NULL), settings, problem) == 0);
+	CU_ASSERT_FATAL(hear(n, &report) == 1);
+	CU_ASSERT_FATAL(report.verb == NURSERY_READY);
+	CU_ASSERT(nursery_hear(n, &report) == 0);
+}
+
+/* A worker's gate: our end of its socket. */
+static int order(const struct nursery *n, uint64_t worker)
+{
+	struct nursery_order o = { .worker = worker };
+	int ends[2];
+	socket_pair(SOCK_SEQPACKET, ends);
+	CU_ASSERT(rpc_send(n->channel, &o, sizeof o, ends[1]) == 0);
+	(void)close(ends[1]);
+	return ends[0];
+}
+
+static void test_gates(void)
+{
+	static struct peer client;
+	struct nursery n;
+	struct nursery_report report;
+	struct rpc_bye bye;
+	int connection[2], fd;
+	begin();
+	int kept = log_capture();
+	start(&n);
+	log_release(kept);
+	/* One that is not needed, one that serves, one whose keeper breaks its word. */
+	(void)close(order(&n, 1));
+	int keeper = order(&n, 2), liar = order(&n, 3);
+	socket_pair(SOCK_STREAM, connection);
+	CU_ASSERT(fcntl(connection[0], F_SETFL, O_NONBLOCK) == 0);
+	struct rpc_hello hello = { .verb = RPC_HELLO, .peer = address_of("127.0.0.1") };
+	CU_ASSERT(rpc_send(keeper, &hello, sizeof hello, connection[0]) == 0);
+	(void)close(connection[0]);
+	peer_open(&client, connection[1]);
+	expect_line("gate", &client, NULL, "+OK postern POP3 server ready");
+	expect_line("gate", &client, "CAPA", "+OK");
+	CU_ASSERT(rpc_send(liar, &hello, 4, -1) == 0);
+	CU_ASSERT(hear(&n, &report) == 1 && report.verb == NURSERY_GATE_DIED);
+	CU_ASSERT(report.worker == 3 && report.signal == 0 && report.status == EXIT_BUG);
+	/* Dismissed, it ends when its last gate has. */
+	pid_t pid = n.pid;
+	nursery_dismiss(&n);
+	CU_ASSERT(n.pid == 0 && n.channel == -1);
+	nursery_dismiss(&n);
+	peer_say(&client, "QUIT");
+	CU_ASSERT(rpc_await(keeper, &bye, sizeof bye, &fd) == (ssize_t)sizeof bye && bye.verb == RPC_BYE);
+	peer_close(&client);
+	expect_end("nursery", pid, EXIT_GOOD, "gate: bug: the keeper's first message is no HELLO");
+	(void)close(keeper);
+	(void)close(liar);
+	host_remove();
+}
+
+/* What the gates are: nobody's, nowhere, unable to gain anything. */
+static void test_rights(void)
+{
+	struct nursery n;
+	char path[64], line[256], root[PATH_MAX];
+	bool bound = false, user = geteuid() != 0;
+	begin();
+	start(&n);
+	(void)snprintf(path, sizeof path, "/proc/%d/status", (int)n.pid);
+	FILE *f = fopen(path, "re");
+	CU_ASSERT_FATAL(f != NULL);
+	while (fgets(line, sizeof line, f) != NULL) {
+		bound = bound || strcmp(line, "NoNewPrivs:\t1\n") == 0;
+		user = user || strncmp(line, "Uid:\t65534\t65534\t65534\t65534\n", 29) == 0;
+	}
+	(void)fclose(f);
+	CU_ASSERT(bound && user);
+	if (geteuid() == 0 && !INSTRUMENTED) {
+		(void)snprintf(path, sizeof path, "/proc/%d/root", (int)n.pid);
+		ssize_t len = readlink(path, root, sizeof root - 1);
+		root[len > 0 ? len : 0] = '\0';
+		CU_ASSERT(strncmp(root, "/tmp/postern-gate-", 18) == 0 && strstr(root, " (deleted)") != NULL);
+	}
+	pid_t pid = n.pid;
+	nursery_dismiss(&n);
+	CU_ASSERT(child_status(pid) == EXIT_GOOD);
+	host_remove();
+}
+
+/* What posternd -t says of a host. */
+static void test_try(void)
+{
+	static const struct { const char *label, *certificate, *key, *user, *program, *words; } rows[] = {
+		{ "good", "cert.pem", "key.pem", "nobody", NULL, NULL },
+		{ "no certificate", NULL, NULL, "nobody", NULL, NULL },
+		{ "missing", "none.pem", "key.pem", "nobody", NULL, "none.pem cannot be used" },
+		{ "another's key", "cert.pem", "other.pem", "nobody", NULL, "other.pem" },
+		{ "garbage", "passwd", "key.pem", "nobody", NULL, "it must hold the chain in PEM" },
+		{ "no program", "cert.pem", "key.pem", "nobody", "/nonexistent/gate", "is posternd-gate damaged?" },
+		{ "another program", "cert.pem", "key.pem", "nobody", "/bin/true", "is posternd-gate damaged?" },
+		{ "no such user", "cert.pem", "key.pem", "no-such-user", NULL, "gate_user = no-such-user: no account with the name no-such-user; make one with: useradd" },
+		{ "root", "cert.pem", "key.pem", "root", NULL, "it must not be root" },
+	};
+	begin();
+	make_certificate("othercert.pem", "other.pem");
+	host_put("passwd", "x\n", 0600);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char problem[NURSERY_TEXT_MAX] = "";
+		if (geteuid() != 0 && strcmp(rows[i].user, "nobody") != 0)
+			continue; /* it is not looked up then */
+		(void)snprintf(settings->certificate, sizeof settings->certificate, "%s", rows[i].certificate != NULL ? in_host(rows[i].certificate) : "");
+		(void)snprintf(settings->key, sizeof settings->key, "%s", rows[i].key != NULL ? in_host(rows[i].key) : "");
+		(void)snprintf(settings->gate_user, sizeof settings->gate_user, "%s", rows[i].user);
+		int r = nursery_try(program(rows[i].program), settings, problem);
+		ROW_ASSERT(rows[i].label, r == (rows[i].words == NULL ? 0 : -1));
+		if (rows[i].words != NULL && strstr(problem, rows[i].words) == NULL)
+			ROW_TEXT(rows[i].label, problem, rows[i].words);
+	}
+	CU_ASSERT(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+	host_remove();
+}
+
+/* Reports of another size are the end, like the end itself; a text ends. */
+static void test_hear(void)
+{
+	struct nursery_report report = { .verb = NURSERY_FAILED }, got;
+	int ends[2];
+	socket_pair(SOCK_SEQPACKET | SOCK_NONBLOCK, ends);
+	struct nursery n = { .pid = 1, .channel = ends[0] };
+	CU_ASSERT(nursery_hear(&n, &got) == 0);
+	memset(report.text, 'x', sizeof report.text);
+	CU_ASSERT(rpc_send(ends[1], &report, sizeof report, STDIN_FILENO) == 0);
+	CU_ASSERT(nursery_hear(&n, &got) == 1 && strlen(got.text) == sizeof got.text - 1);
+	CU_ASSERT(rpc_send(ends[1], &report, 8, -1) == 0);
+	CU_ASSERT(nursery_hear(&n, &got) == -1);
+	(void)close(ends[1]);
+	CU_ASSERT(nursery_hear(&n, &got) == -1);
+	nursery_dismiss(&n);
+}
+
+#define TESTS(X) X(test_gates) X(test_rights) X(test_try) X(test_hear)
+SUITE("nursery")

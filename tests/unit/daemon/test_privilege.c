@@ -1,0 +1,152 @@
+/*
+ * test_privilege.c - daemon/privilege.c: rights that are given up are gone, and descriptors that are not kept are closed.
+ * Runs in: the tests; as root it gives root up.
+ */
+#include <grp.h>
+#include <sys/prctl.h>
+
+#include "base/clock.h"
+#include "daemon/privilege.h"
+#include "tests/unit/daemon/host.h"
+
+enum { SOME_UID = 12345, SOME_GID = 23456 };
+
+/* Fork, run, and expect that ending and those words in the log. */
+static void expect_child(const char *label, void (*run)(void), int want, const char *words)
+{
+	host_log[0] = '\0';
+	pid_t pid = fork_child();
+	if (pid == 0) {
+		run();
+		leave(EXIT_GOOD);
+	}
+	expect_end(label, pid, want, words);
+}
+
+static void check(bool good)
+{
+	if (!good)
+		leave(1);
+}
+
+static void give_up_root(void)
+{
+	uid_t u[3];
+	gid_t g[3], groups[4] = { 0, 1, 2, 3 };
+	check(setgroups(4, groups) == 0);
+	become_owner(SOME_UID, SOME_GID);
+	check(getresuid(&u[0], &u[1], &u[2]) == 0 && u[0] == SOME_UID && u[1] == SOME_UID && u[2] == SOME_UID);
+	check(getresgid(&g[0], &g[1], &g[2]) == 0 && g[0] == SOME_GID && g[1] == SOME_GID && g[2] == SOME_GID);
+	check(getgroups(0, NULL) == 0);
+	check(setuid(0) != 0 && seteuid(0) != 0 && setgid(0) != 0 && setegid(0) != 0 && setgroups(0, NULL) != 0);
+	check(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == INSTRUMENTED);
+	check(open("/etc/shadow", O_RDONLY | O_CLOEXEC) == -1);
+}
+
+static void become_root(void)
+{
+	become_owner(0, 0);
+}
+
+static void stay_oneself(void)
+{
+	check(geteuid() != 0 || setresuid(SOME_UID, SOME_UID, SOME_UID) == 0);
+	become_owner(geteuid(), getegid());
+	check(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == INSTRUMENTED);
+}
+
+static void become_another(void)
+{
+	check(geteuid() != 0 || setresuid(SOME_UID, SOME_UID, SOME_UID) == 0);
+	become_owner(geteuid() + 1, getegid());
+}
+
+/* Root without the capability to change its groups: it must not go on with them. */
+static void become_owner_bound(void)
+{
+	enum { NO_SETUID_FIXUP = 1 << 2 };
+	check(prctl(PR_SET_SECUREBITS, NO_SETUID_FIXUP, 0, 0, 0) == 0);
+	/* The ids change, the capabilities stay: root can come back, and that is noticed. */
+	become_owner(SOME_UID, SOME_GID);
+}
+
+static void test_become_owner(void)
+{
+	host_make();
+	if (geteuid() == 0) {
+		expect_child("gives up root", give_up_root, EXIT_GOOD, NULL);
+		expect_child("asked for root", become_root, EXIT_BUG, "bug: asked to become root");
+		expect_child("root comes back", become_owner_bound, EXIT_ENVIRONMENT, "root came back after it was given up");
+	}
+	expect_child("without root", stay_oneself, EXIT_GOOD, NULL);
+	expect_child("another without root", become_another, EXIT_ENVIRONMENT, "not started as root, so uid ");
+	host_remove();
+}
+
+/* Descriptors 3 to 20 open; those of the row kept. */
+static void test_keep_only(void)
+{
+	static const struct { const char *label; int kept[8]; size_t count; } rows[] = {
+		{ "none", { 0 }, 0 },
+		{ "one", { 7 }, 1 },
+		{ "the first and the last", { 20, 3 }, 2 },
+		{ "neighbours", { 9, 8, 10 }, 3 },
+		{ "absent ones", { -1, 5, -1 }, 3 },
+		{ "stderr and below", { 2, 0, 12 }, 3 },
+		{ "twice the same", { 6, 6 }, 2 },
+		{ "eight", { 20, 18, 16, 14, 12, 10, 8, 6 }, 8 },
+	};
+	host_make();
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		pid_t pid = fork_child();
+		if (pid == 0) {
+			bool good = true;
+			for (int fd = 3; fd <= 20; fd++)
+				good = good && dup2(STDIN_FILENO, fd) == fd;
+			keep_only(rows[i].kept, rows[i].count);
+			for (int fd = 0; fd <= 64; fd++) {
+				bool want = fd <= STDERR_FILENO;
+				for (size_t k = 0; k < rows[i].count; k++)
+					want = want || rows[i].kept[k] == fd;
+				good = good && (fcntl(fd, F_GETFD) >= 0) == want;
+			}
+			leave(good ? EXIT_GOOD : 1);
+		}
+		expect_end(rows[i].label, pid, EXIT_GOOD, NULL);
+	}
+	host_remove();
+}
+
+static void keep_too_many(void)
+{
+	static const int nine[9];
+	keep_only(nine, 9);
+}
+
+static void take_signals(void)
+{
+	static const int blocked[] = { SIGINT, SIGTERM, SIGHUP }, ignored[] = { SIGPIPE, SIGXFSZ };
+	sigset_t none, now;
+	sigemptyset(&none);
+	check(sigprocmask(SIG_SETMASK, &none, NULL) == 0);
+	worker_signals();
+	check(sigprocmask(SIG_BLOCK, NULL, &now) == 0);
+	for (size_t i = 0; i < sizeof blocked / sizeof *blocked; i++)
+		check(sigismember(&now, blocked[i]) == 1 && raise(blocked[i]) == 0);
+	for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+		check(raise(ignored[i]) == 0);
+	check(sigismember(&now, SIGSEGV) == 0 && sigismember(&now, SIGCHLD) == 0 && sigismember(&now, SIGALRM) == 0);
+}
+
+static void test_small_ones(void)
+{
+	host_make();
+	expect_child("nine descriptors", keep_too_many, EXIT_BUG, "keep_only: 9 descriptors");
+	expect_child("signals", take_signals, EXIT_GOOD, NULL);
+	long long before = now_ms();
+	CU_ASSERT(before > 0 && now_ms() >= before);
+	host_remove();
+}
+
+#define TESTS(X) X(test_become_owner) X(test_keep_only) X(test_small_ones)
+SUITE("privilege")
