@@ -64,7 +64,7 @@ $(BUILD)/postern: LIBS = -lsodium -lcrypt
 
 $(PROGRAMS):
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) $(KIND) -o $@ $(filter %.o %.a,$^) $(LIBS)
+	$(Q)$(CC) $(if $(KIND),$(filter-out -pie,$(ALL_LDFLAGS)),$(ALL_LDFLAGS)) $(KIND) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
 $(BUILD)/libbase.a: $(call obj,$(BASE))
 $(BUILD)/libauth.a: $(call obj,$(AUTH))

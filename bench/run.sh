@@ -11,7 +11,14 @@ BUILD=${BUILD:-build} dir=${BENCH_DIR:-/var/tmp/postern-bench} rounds=${ROUNDS:-
 port=${PORT:-3110} tls=${TLS_PORT:-3995} limit=${LIMIT_PORT:-3111}
 [ "$(id -u)" -eq 0 ] || { echo "bench: needs root, for system users and the peers" >&2; exit 1; }
 pids=
-trap 'for p in $pids; do kill "$p" 2>/dev/null || :; done; bench/peers.sh stop "$dir"' EXIT
+end() {
+	local pid
+	for pid in $pids; do
+		kill "$pid" 2>/dev/null || :
+	done
+	bench/peers.sh stop "$dir"
+}
+trap end EXIT
 
 mkdir -p "$dir" "$BUILD/bench"
 for tool in popload poplimit; do

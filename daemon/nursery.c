@@ -100,6 +100,7 @@ static void remember(pid_t pid, uint64_t worker)
 		gates = more;
 		gates_room = room;
 	}
+	/* cppcheck-suppress nullPointer; gates_room > gates_count here, so gates is there */
 	gates[gates_count++] = (struct gate_entry){ .pid = pid, .worker = worker };
 }
 

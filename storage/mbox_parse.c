@@ -22,6 +22,8 @@ enum {
 	MESSAGES_FIRST = 64,
 };
 
+static const size_t UIDL_HEX = 2 * (size_t)MBOX_DIGEST;  /* digits of a unique-id, before "-2" and so on */
+
 static const char internal_from[] = "From MAILER-DAEMON";
 static const char internal_subject[] = "DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA";
 
@@ -397,7 +399,7 @@ static int tell_copies_apart(struct mbox *m, struct why *why_r)
 			m->messages[i].copies = 1;
 		} else {
 			uint32_t copy = ++m->messages[table[s] - 1].copies;
-			(void)snprintf(record->uidl + 2 * MBOX_DIGEST, sizeof record->uidl - 2 * MBOX_DIGEST, "-%u", copy);
+			(void)snprintf(record->uidl + UIDL_HEX, sizeof record->uidl - UIDL_HEX, "-%u", copy);
 		}
 	}
 	free(table);

@@ -17,8 +17,13 @@ count() {
 		failed=$((failed + 1))
 		return
 	fi
-	set -- $(printf '%s' "$line" | tr -dc '0-9 \n')
-	passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + ${3:-0}))
+	passed=$((passed + ${line%% passed*}))
+	rest=${line#*passed, }
+	failed=$((failed + ${rest%% failed*}))
+	case $rest in *skipped*)
+		rest=${rest#*failed, }
+		skipped=$((skipped + ${rest%% skipped*}))
+	esac
 }
 
 under=

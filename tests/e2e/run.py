@@ -6,6 +6,7 @@ A test that hangs is a failure, not a stall. The last line is "N passed, N faile
 when something passed and nothing failed. -v names each test as it ends.
 """
 import argparse
+import atexit
 import faulthandler
 import json
 import os
@@ -75,12 +76,16 @@ def run_child(name):
     """In a child: the tests of one file or name; findings go to stdout as JSON lines."""
     faulthandler.enable()
     signal.signal(signal.SIGALRM, on_alarm)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    with os.fdopen(os.dup(1), "w") as out:
-        os.dup2(2, 1)
-        result = Result(out)
-        unittest.defaultTestLoader.loadTestsFromName(name).run(result)
-        result.note("finished", name)
+    # Not SystemExit: unittest would note that as the test's own and go on with the next.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with os.fdopen(os.dup(1), "w") as out:
+            os.dup2(2, 1)
+            result = Result(out)
+            unittest.defaultTestLoader.loadTestsFromName(name).run(result)
+            result.note("finished", name)
+    except (KeyboardInterrupt, BrokenPipeError):
+        sys.exit(1)
 
 
 class Child:
@@ -127,6 +132,12 @@ def main():
         counts["failed"] += 1
         print("FAILED  %s\n%s" % (name, "".join("    %s\n" % line for line in text.rstrip().split("\n"))), flush=True)
 
+    def stop_children():
+        for child in running:
+            child.popen.terminate()
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    atexit.register(stop_children)
     while waiting or running:
         while waiting and len(running) < jobs:
             running.append(Child(waiting.pop(0)))

@@ -1,5 +1,5 @@
 """Kills at random moments under load: POSTERN_KILLS times (default 60) a keeper or a gate is killed with signal 9 while
-clients fetch and delete from Maildirs and mboxes.
+clients fetch and delete, half of the times from Maildirs, half from mboxes.
 
 Then: no session but the killed one's has noticed; nothing is gone that no QUIT committed, nothing is left that a QUIT
 reported as gone, no message is damaged, and no UIDL has changed; no lock is left; the pool is back to its size; no zombie.
