@@ -33,14 +33,13 @@ static void (*const handlers[RPC_VERBS])(struct session *, const union rpc_messa
 static void dispatch(struct session *s, const union rpc_message *message, size_t size, bool descriptor)
 {
 	const struct rpc_row *row = size >= sizeof message->verb ? rpc_row(message->verb) : NULL;
-	if (row == NULL)
-		violation("no verb in %zu octets", size);
-	if ((row->phases & s->phase) == 0)
-		violation("verb %lu in phase %d", (unsigned long)message->verb, (int)s->phase);
+	unsigned long verb = row != NULL ? message->verb : 0;
+	if (row == NULL || (row->phases & s->phase) == 0)
+		violation("verb %lu of %zu octets in phase %d", verb, size, (int)s->phase);
 	if (size != row->size || descriptor)
-		violation("verb %lu: %zu octets%s", (unsigned long)message->verb, size, descriptor ? " and a descriptor" : "");
+		violation("verb %lu: %zu octets%s", verb, size, descriptor ? " and a descriptor" : "");
 	if (++s->asked[message->verb] > row->most && row->most > 0)
-		violation("verb %lu came %u times", (unsigned long)message->verb, s->asked[message->verb]);
+		violation("verb %lu came %u times", verb, s->asked[message->verb]);
 	handlers[message->verb](s, message);
 }
 

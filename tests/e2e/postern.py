@@ -175,6 +175,7 @@ class Server:
     """One posternd. settings: {section: {name: value}} over the defaults below; a value of None leaves the line out."""
 
     def __init__(self, users=("anna",), settings=None, location="maildir:~/Maildir", start=True, setup="", **options):
+        self.programs = BUILD
         self.number = _run["count"] = _run.get("count", 0) + 1
         self.base = run_directory() / str(self.number)
         self.log_file = self.base / "log"
@@ -238,7 +239,7 @@ class Server:
     # -- life -----------------------------------------------------------------
 
     def command(self, *arguments):
-        return [*PREFIX, str(BUILD / "posternd"), *arguments]
+        return [*PREFIX, str(self.programs / "posternd"), *arguments]
 
     def start(self, launcher=(), **popen):
         # When this program dies, so does the server.
@@ -393,18 +394,8 @@ class ServerCase(unittest.TestCase):
 
 
 def elsewhere():
-    """An address of this host that is not loopback, or None. Connections to it come from it."""
-    if "elsewhere" not in _run:
-        out = subprocess.run(["ip", "-4", "-o", "addr", "show", "scope", "global"], stdout=subprocess.PIPE, check=False)
-        found = re.search(rb"inet (\d+\.\d+\.\d+\.\d+)", out.stdout)
-        _run["elsewhere"] = found and found.group(1).decode()
-        if not found and ROOT:
-            address = "198.51.100.%d" % (os.getpid() % 250 + 1)
-            add = ["ip", "addr", "add", address + "/32", "dev", "lo"]
-            if subprocess.run(add, stderr=subprocess.DEVNULL, check=False).returncode == 0:
-                atexit.register(subprocess.run, ["ip", "addr", "del", *add[3:]], check=False)
-                _run["elsewhere"] = address
-    return _run["elsewhere"]
+    """An address that is not loopback, in the network namespace that run.py made for these tests; None without one."""
+    return os.environ.get("POSTERN_ELSEWHERE")
 
 
 if not (BUILD / "posternd").exists():

@@ -5,6 +5,7 @@ import fcntl
 import os
 import pwd
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -13,7 +14,7 @@ import unittest
 
 import bodies
 from client import Client, Closed
-from postern import PREFIX, ROOT, Server, ServerCase
+from postern import BUILD, PREFIX, ROOT, Server, ServerCase
 from processes import descriptors, session_processes, user_of, wait_until
 
 BY_NAME = "processes are told apart by their names, which differ under " + " ".join(PREFIX)
@@ -403,6 +404,11 @@ class WithoutRoot(unittest.TestCase):
             os.chown(path, anna.uid, anna.gid)
         key.chmod(0o600)
         server.write_config(tls={"key": key})
+        # The checkout may lie where nobody else can go.
+        server.programs = programs = server.base / "programs"
+        programs.mkdir(mode=0o755)
+        for name in ("posternd", "posternd-gate", "posternd-pam"):
+            shutil.copy(BUILD / name, programs / name)
         server.start(["setpriv", "--reuid", str(anna.uid), "--regid", str(anna.gid), "--clear-groups"])
         for tls in (False, True):
             with server.login(tls=tls) as client:
