@@ -242,21 +242,33 @@ class Server:
         return [*PREFIX, str(self.programs / "posternd"), *arguments]
 
     def start(self, launcher=(), **popen):
-        # When this program dies, so does the server.
-        guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-        command = [*guard, *launcher, *self.command("-F", "-c", str(self.config_file))]
+        command = [*launcher, *self.command("-F", "-c", str(self.config_file))]
+        if shutil.which("setpriv"):  # when this program dies, so does the server
+            command = ["setpriv", "--pdeathsig", "KILL", *command]
         if self.setup:
             command = ["unshare", "-m", "--propagation", "private", "sh", "-ec", self.setup + '\nexec "$@"', "sh", *command]
-        with open(self.log_file, "ab") as log:
-            self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
-                                          start_new_session=True, env={**os.environ, **self.environment}, **popen)
         atexit.register(self.kill_all)
-        try:
-            self.wait_ready()
-        except BaseException:
-            self.kill_all()
-            raise
-        return self
+        for _ in range(3):
+            with open(self.log_file, "ab") as log:
+                self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                                              start_new_session=True, env={**os.environ, **self.environment}, **popen)
+            try:
+                self.wait_ready()
+                return self
+            except BaseException:
+                self.kill_all()
+                if "cannot listen" not in self.log():
+                    raise
+                self.take_other_ports()
+        raise AssertionError("no port is free: " + self.log())
+
+    def take_other_ports(self):
+        """Somebody was faster."""
+        for name in ("pop3", "pop3s"):
+            old, new = getattr(self, name + "_port"), free_port()
+            setattr(self, name + "_port", new)
+            self.settings["listen"][name] = (self.settings["listen"][name] or "").replace(":%d" % old, ":%d" % new) or None
+        self.write_config()
 
     def wait_ready(self):
         def greets():

@@ -281,7 +281,9 @@ class Huge(ServerCase):
 
     @unittest.skipIf(PREFIX, "too slow under " + " ".join(PREFIX))
     def test_more_than_4_gib(self):
-        client = self.login()
+        client = self.client()
+        client.sock.settimeout(90)  # four gigabytes are read to be counted
+        client.login("anna")
         head = bodies.message("huge")
         size = len(bodies.wire(head)) + 4300000000 - len(head) + 2
         small = len(bodies.wire(bodies.message("small")))

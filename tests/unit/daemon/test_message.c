@@ -13,7 +13,7 @@
 #include "daemon/message.h"
 #include "tests/unit/suite.h"
 
-enum { CHUNK = 65536, ROOM = 3 * CHUNK, WIRE = 3 * ROOM, AHEAD = 5 };
+enum { CHUNK = 131072, ROOM = 3 * CHUNK, WIRE = 3 * ROOM, AHEAD = 5 };
 
 static char message[ROOM], got[WIRE], want[WIRE];
 static size_t got_len;
