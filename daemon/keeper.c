@@ -17,10 +17,13 @@
 #include "daemon/rpc.h"
 #include "daemon/session.h"
 
-enum { LOGIN_STACK = 56 * 1024 };  /* what a login by crypt(3) and PATH_MAX names touch */
+enum {
+	LOGIN_STACK = 56 * 1024,  /* what a login by crypt(3) and PATH_MAX names touch */
+	STOP_LIMIT_MS = 30000,    /* a gate that is told to stop takes a few seconds; a hostile one would take for ever */
+};
 
 /* A verb's handler; the message has been checked against its row. */
-static void (*const handlers[RPC_VERBS])(struct session *, const union rpc_message *) = {
+static void (*const handlers[RPC_VERBS])(struct session *, union rpc_message *) = {
 	[RPC_KNOWN] = session_known,
 	[RPC_AUTH] = session_auth,
 	[RPC_FETCH] = session_fetch,
@@ -30,7 +33,7 @@ static void (*const handlers[RPC_VERBS])(struct session *, const union rpc_messa
 };
 
 /* The gate may be hostile: whatever is outside the table ends the worker. */
-static void dispatch(struct session *s, const union rpc_message *message, size_t size, bool descriptor)
+static void dispatch(struct session *s, union rpc_message *message, size_t size, bool descriptor)
 {
 	const struct rpc_row *row = size >= sizeof message->verb ? rpc_row(message->verb) : NULL;
 	unsigned long verb = row != NULL ? message->verb : 0;
@@ -76,10 +79,12 @@ static void master_speaks(struct session *s)
 static void serve(struct session *s)
 {
 	for (;;) {
-		/* After a stop the gate is on its own: it ends by itself, within the time a client may stall. */
 		struct pollfd fds[] = { { .fd = s->gate, .events = POLLIN }, { .fd = s->stopping ? -1 : s->master, .events = POLLIN } };
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		int n = poll(fds, 2, s->stopping ? STOP_LIMIT_MS : -1);
+		if (n < 0 && errno != EINTR)
 			fatal("poll");
+		if (n == 0)
+			return; /* whatever the gate is at, it is not an update */
 		if (fds[1].revents != 0)
 			master_speaks(s);
 		if (fds[0].revents != 0 && !gate_speaks(s))

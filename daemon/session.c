@@ -54,7 +54,7 @@ static void check_text(const char *text, size_t size, const char *what)
 
 /* ---- login ---- */
 
-void session_known(struct session *s, const union rpc_message *message)
+void session_known(struct session *s, union rpc_message *message)
 {
 	struct rpc_answer a = { .reply = REPLY_SEND_PASS };
 	struct why why = { .reason = REASON_NONE };
@@ -227,9 +227,9 @@ static void let_go(struct session *s)
 	s->dotlock_helper = s->lock = -1;
 }
 
-void session_auth(struct session *s, const union rpc_message *message)
+void session_auth(struct session *s, union rpc_message *message)
 {
-	const struct rpc_auth *request = &message->auth;
+	struct rpc_auth *request = &message->auth;
 	struct identity who;
 	struct why why = { .reason = REASON_NONE };
 	long long asked = now_ms();
@@ -242,7 +242,10 @@ void session_auth(struct session *s, const union rpc_message *message)
 		violation("another login after the last one that was allowed");
 	memcpy(s->user, request->user, sizeof s->user);
 	const struct auth_request ask = { .user = request->user, .password = &request->password, .remote_host = s->peer_text };
-	if (auth_verify(&s->auth, &ask, &who, &proven, &why) != 0) {
+	int verified = auth_verify(&s->auth, &ask, &who, &proven, &why);
+	/* Before anything is forked from here, or becomes the user's. */
+	secret_wipe(&request->password);
+	if (verified != 0) {
 		login_failed(s, request, asked, proven, &why);
 		return;
 	}
@@ -264,7 +267,7 @@ void session_auth(struct session *s, const union rpc_message *message)
 
 /* ---- the open maildrop ---- */
 
-void session_fetch(struct session *s, const union rpc_message *message)
+void session_fetch(struct session *s, union rpc_message *message)
 {
 	struct rpc_answer a = { .reply = REPLY_MESSAGE, .n = { (uint64_t)message->fetch.idx + 1 } };
 	struct message_body body = { .fd = -1 };
@@ -284,7 +287,7 @@ void session_fetch(struct session *s, const union rpc_message *message)
 		(void)close(body.fd);
 }
 
-void session_mark(struct session *s, const union rpc_message *message)
+void session_mark(struct session *s, union rpc_message *message)
 {
 	const struct rpc_mark *m = &message->mark;
 	if (m->count > RPC_MARKS || m->first > s->count || m->count > s->count - m->first)
@@ -335,7 +338,7 @@ static void update(struct session *s, struct rpc_answer *a)
 	(void)snprintf(a->told, sizeof a->told, " (%s)", session_cause_text(&why));
 }
 
-void session_commit(struct session *s, const union rpc_message *message)
+void session_commit(struct session *s, union rpc_message *message)
 {
 	struct rpc_answer a = { .reply = REPLY_BYE_UPDATED };
 	if (message->commit.marked != s->marked)
@@ -348,7 +351,7 @@ void session_commit(struct session *s, const union rpc_message *message)
 	answer(s, &a, RPC_COMMIT, -1);
 }
 
-void session_bye(struct session *s, const union rpc_message *message)
+void session_bye(struct session *s, union rpc_message *message)
 {
 	s->bye = message->bye;
 	if (s->bye.end >= END_COUNT)

@@ -47,12 +47,13 @@ void session_init(struct session *s, const struct settings *settings, const char
 /* There is a connection. */
 void session_begin(struct session *s, const struct sockaddr_storage *peer);
 
-void session_known(struct session *s, const union rpc_message *message);
-void session_auth(struct session *s, const union rpc_message *message);
-void session_fetch(struct session *s, const union rpc_message *message);
-void session_mark(struct session *s, const union rpc_message *message);
-void session_commit(struct session *s, const union rpc_message *message);
-void session_bye(struct session *s, const union rpc_message *message);
+/* The message is the handler's own: what is secret in it is wiped. */
+void session_known(struct session *s, union rpc_message *message);
+void session_auth(struct session *s, union rpc_message *message);
+void session_fetch(struct session *s, union rpc_message *message);
+void session_mark(struct session *s, union rpc_message *message);
+void session_commit(struct session *s, union rpc_message *message);
+void session_bye(struct session *s, union rpc_message *message);
 
 /* Let go of everything and write the session's line to the log. */
 void session_end(struct session *s);
