@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/io.h"
+
 enum { MS_PER_S = 1000, NS_PER_MS = 1000000 };
 
 /* Why the file cannot be believed, or NULL. */
@@ -62,23 +64,6 @@ static bool is_same_state(const struct stat *a, const struct stat *b)
 	return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-/* Up to size octets from the start. The count, or -1 with errno. */
-static ssize_t read_from_start(int fd, char *data, size_t size)
-{
-	size_t have = 0;
-	while (have < size) {
-		ssize_t n = pread(fd, data + have, size - have, (off_t)have);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		if (n == 0)
-			break;
-		have += (size_t)n;
-	}
-	return (ssize_t)have;
-}
-
 /* One attempt: 1 read, 0 it changed meanwhile, -1 with errno. */
 static int read_once(int fd, const struct stat *before, struct passwd_image *image)
 {
@@ -87,7 +72,7 @@ static int read_once(int fd, const struct stat *before, struct passwd_image *ima
 	if (data == NULL)
 		return -1;
 	image->data = data;
-	ssize_t have = read_from_start(fd, data, room);
+	ssize_t have = io_read_at(fd, data, room, 0);
 	if (have < 0 || fstat(fd, &image->st) < 0)
 		return -1;
 	image->len = (size_t)have;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/wire.h"
 
 enum { CHUNK = 131072 };  /* measured: 8% faster than half of it, 5% slower than twice */
@@ -37,25 +38,6 @@ size_t top_take(struct top *top, const char *octets, size_t len, bool *done_r)
 	return at;
 }
 
-/* pread(2) that comes back with all of len, or -1. */
-static int read_whole(int fd, char *to, size_t len, uint64_t offset)
-{
-	while (len > 0) {
-		ssize_t n = pread(fd, to, len, (off_t)offset);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			if (n == 0)
-				errno = ENODATA;
-			return -1;
-		}
-		to += n;
-		len -= (size_t)n;
-		offset += (uint64_t)n;
-	}
-	return 0;
-}
-
 enum conn_result message_send(struct conn *c, struct pop3_send *send, uint64_t *octets_r)
 {
 	static char raw[CHUNK];
@@ -71,8 +53,9 @@ enum conn_result message_send(struct conn *c, struct pop3_send *send, uint64_t *
 	c->out.len = 0;
 	while (r == CONN_OK && !done) {
 		size_t n = left < CHUNK ? (size_t)left : CHUNK;
-		if (read_whole(send->body.fd, raw, n, offset) != 0) {
-			c->problem = errno == ENODATA ? "the message became shorter while it was sent" : strerror(errno);
+		ssize_t got = io_read_at(send->body.fd, raw, n, offset);
+		if (got != (ssize_t)n) {
+			c->problem = got >= 0 ? "the message became shorter while it was sent" : strerror(errno);
 			r = CONN_UNREADABLE;
 			break;
 		}

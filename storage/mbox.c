@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/io.h"
+
 enum {
 	FRESH_SECONDS = 2,  /* more than the grain of any file system's clock */
 	REOPEN_MAX = 5,  /* times that another program may put a new file in the place of the old while we open it */
@@ -170,7 +172,7 @@ int mbox_verify(struct mbox *m, size_t idx, char *buffer, struct why *why_r)
 	(void)crypto_generichash_init(&text, NULL, 0, sizeof digest);
 	for (uint64_t at = message->start; at < message->end;) {
 		uint64_t left = (at < message->text ? message->text : message->end) - at;
-		ssize_t n = mbox_read_at(m->fd, buffer, left < MBOX_BUFFER ? (size_t)left : MBOX_BUFFER, at);
+		ssize_t n = io_read_at(m->fd, buffer, left < MBOX_BUFFER ? (size_t)left : MBOX_BUFFER, at);
 		if (n < 0)
 			return why_errno(why_r, errno, "read %s", m->path);
 		if (n == 0)

@@ -56,9 +56,6 @@ size_t mbox_line_end(const char *text, size_t len);
 /* Fill in messages, records and count from the first `size` octets of fd. The caller holds the locks. */
 int mbox_parse(struct mbox *m, uint64_t size, struct why *why_r);
 
-/* pread() until len octets are there, or the end of the file; the octets read, or -1. */
-ssize_t mbox_read_at(int fd, char *buffer, size_t len, uint64_t offset);
-
 /* Does the message still lie where the scan saw it? 0, or -1 with MESSAGE_CHANGED or another reason. */
 int mbox_verify(struct mbox *m, size_t idx, char *buffer, struct why *why_r);
 

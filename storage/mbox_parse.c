@@ -12,6 +12,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/number.h"
 #include "base/wire.h"
 #include "storage/mbox.h"
@@ -51,22 +52,6 @@ struct parser {
 };
 
 /* ---- the window ---- */
-
-ssize_t mbox_read_at(int fd, char *buffer, size_t len, uint64_t offset)
-{
-	size_t done = 0;
-	while (done < len) {
-		ssize_t n = pread(fd, buffer + done, len - done, (off_t)(offset + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
 
 static const char *at(const struct parser *p, uint64_t offset)
 {
@@ -110,7 +95,7 @@ static int look_ahead(struct parser *p, size_t want, struct why *why_r)
 	}
 	uint64_t left = p->size - from;
 	size_t n = left < MBOX_BUFFER ? (size_t)left : MBOX_BUFFER;
-	ssize_t got = mbox_read_at(p->m->fd, p->window, n, from);
+	ssize_t got = io_read_at(p->m->fd, p->window, n, from);
 	if (got < 0)
 		return why_errno(why_r, errno, "read %s", p->m->path);
 	if ((size_t)got < n)
@@ -278,7 +263,7 @@ static int check_length(struct parser *p, uint64_t end, bool *right_r, struct wh
 	/* Begin with the octets before it: a line end, and perhaps a blank line. A From_ line is longer, so they are there. */
 	uint64_t left = p->size - (end - BEFORE);
 	size_t n = left < sizeof text ? (size_t)left : sizeof text;
-	ssize_t got = mbox_read_at(p->m->fd, text, n, end - BEFORE);
+	ssize_t got = io_read_at(p->m->fd, text, n, end - BEFORE);
 	if (got < 0)
 		return why_errno(why_r, errno, "read %s", p->m->path);
 	if ((size_t)got < n)

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "storage/mbox.h"
 
 enum {
@@ -47,7 +48,7 @@ static int find_tail(struct rewrite *w, struct why *why_r)
 	struct mbox_message *last = &m->messages[m->drop.count - 1];
 	/* Another program's pseudo message is the first, if any, so the last one is ours. The octet before its end is seen too. */
 	uint64_t from = last->end - 1;
-	ssize_t n = mbox_read_at(m->fd, w->buffer, MBOX_BUFFER, from);
+	ssize_t n = io_read_at(m->fd, w->buffer, MBOX_BUFFER, from);
 	if (n < 0)
 		return why_errno(why_r, errno, "read %s", m->path);
 	if (n == 0)
@@ -85,21 +86,6 @@ static int verify_all(struct rewrite *w, struct why *why_r)
 
 /* ---- the rewrite ---- */
 
-static int write_at(int fd, const char *buffer, size_t len, uint64_t offset)
-{
-	while (len > 0) {
-		ssize_t n = pwrite(fd, buffer, len, (off_t)offset);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		buffer += n;
-		len -= (size_t)n;
-		offset += (uint64_t)n;
-	}
-	return 0;
-}
-
 /* Keep from..end: it goes behind what is kept already. */
 static int keep(struct rewrite *w, uint64_t from, uint64_t end, struct why *why_r)
 {
@@ -111,12 +97,12 @@ static int keep(struct rewrite *w, uint64_t from, uint64_t end, struct why *why_
 	}
 	while (from < end) {
 		uint64_t left = end - from;
-		ssize_t n = mbox_read_at(fd, w->buffer, left < MBOX_BUFFER ? (size_t)left : MBOX_BUFFER, from);
+		ssize_t n = io_read_at(fd, w->buffer, left < MBOX_BUFFER ? (size_t)left : MBOX_BUFFER, from);
 		if (n < 0)
 			return why_errno(why_r, errno, "read %s", w->m->path);
 		if (n == 0)
 			return changed(w->m, why_r);
-		if (write_at(fd, w->buffer, (size_t)n, w->to) != 0)
+		if (io_write_at(fd, w->buffer, (size_t)n, w->to) != 0)
 			return why_errno(why_r, errno, "write to %s", w->m->path);
 		from += (uint64_t)n;
 		w->to += (uint64_t)n;

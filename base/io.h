@@ -1,0 +1,18 @@
+/*
+ * io.h - reads and writes that come back whole.
+ * Runs in: every process. Trusts: its caller.
+ */
+#ifndef POSTERN_IO_H
+#define POSTERN_IO_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* pread(2) until len octets are there, or the end of the file: the octets read; or -1 and errno. */
+ssize_t io_read_at(int fd, char *octets, size_t len, uint64_t offset);
+
+/* pwrite(2) until all len octets are written: 0; or -1 and errno, and some may be written. */
+int io_write_at(int fd, const char *octets, size_t len, uint64_t offset);
+
+#endif
