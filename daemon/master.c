@@ -34,6 +34,8 @@ enum {
 	NURSERY_PAUSE_MS = 1000,     /* between two starts of the nursery */
 	ACCEPT_PAUSE_MS = 100,       /* after accept(2) found no descriptor or memory left */
 	DESCRIPTORS_SPARE = 64,      /* besides one a worker */
+	CHILDREN_MS = 2000,          /* for the last children, at the end */
+	CHILDREN_LOOK_MS = 100,
 };
 
 struct master {
@@ -360,6 +362,18 @@ static void turn(struct master *m)
 		(void)pool_spawn(&m->pool);
 }
 
+/* The last children (the nursery, a helper) end by themselves; whoever waits for us must not find them left behind. */
+static void await_children(const struct master *m)
+{
+	struct signalfd_siginfo info;
+	long long end = now_ms() + CHILDREN_MS;
+	while (waitpid(-1, NULL, WNOHANG) >= 0 && now_ms() < end) {
+		struct pollfd p = { .fd = m->signals, .events = POLLIN };
+		(void)poll(&p, 1, CHILDREN_LOOK_MS);
+		(void)!read(m->signals, &info, sizeof info);
+	}
+}
+
 /* A directory of our own for the session locks, where it is missing. */
 static void make_lock_directory(const char *path)
 {
@@ -418,6 +432,9 @@ int master_run(const struct master_options *options, struct settings *settings)
 	bool served = m->serving;
 	while (m->pool.count > 0)
 		turn(m);
+	nursery_dismiss(&m->coming);
+	nursery_dismiss(&m->nursery);
+	await_children(m);
 	if (served)
 		log_line(LOG_NOTICE, "stopped");
 	return served ? EXIT_GOOD : EXIT_ENVIRONMENT;

@@ -64,6 +64,7 @@ void session_known(struct session *s, union rpc_message *message)
 		violation("asked who exists, which explain_failures does not admit");
 	if (auth_known(&s->auth, user, &why) == 0) {
 		a.reply = REPLY_MAILBOX_UNKNOWN;
+		(void)why_set(&why, REASON_USER_UNKNOWN, 0, "no back end knows the name given with USER");
 		session_log_failure(s, user, &why, 0);
 	}
 	answer(s, &a, RPC_KNOWN, -1);
