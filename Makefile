@@ -121,7 +121,7 @@ ASAN := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 # The unit tests and the end-to-end tests under valgrind.
 valgrind:
 	tools/packages.sh check
-	$(MAKE) BUILD=$(BUILD)/shared LINK=shared all unit
+	$(MAKE) BUILD=$(BUILD)/shared LINK=shared CFLAGS='-g -DPOSTERN_COVERAGE' all unit
 	BUILD=$(BUILD)/shared VALGRIND=yes tests/run.sh
 
 # Lines that the tests reach, by folder.
