@@ -7,8 +7,8 @@ BUILD=${BUILD:-build/coverage}
 
 table() {
 	echo "== $1"
-	gcovr --root . --object-directory "$BUILD" --gcov-ignore-parse-errors --exclude-unreachable-branches \
-		--filter 'base/' --filter 'daemon/' --filter 'auth/' --filter 'storage/' --filter 'cli/' "$BUILD" >"$BUILD/$2.txt" 2>/dev/null
+	# Only the folders' own objects: gcovr 5.2 trips over what test programs define alike.
+	gcovr --root . --object-directory "$BUILD" "$BUILD/base" "$BUILD/daemon" "$BUILD/auth" "$BUILD/storage" "$BUILD/cli" >"$BUILD/$2.txt"
 	sed -n '6,$p' "$BUILD/$2.txt"
 	for folder in base daemon auth storage cli; do
 		awk -v folder="$folder/" 'index($1, folder) == 1 && $2 > 0 {lines += $2; run += $3}
