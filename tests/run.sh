@@ -28,7 +28,7 @@ count() {
 
 under=
 if [ "${VALGRIND-}" = yes ]; then
-	under='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=no'
+	under='valgrind -q --vgdb=no --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --child-silent-after-fork=no'
 	POSTERN_RUN_PREFIX="$under --trace-children=yes"
 	export POSTERN_RUN_PREFIX
 fi
