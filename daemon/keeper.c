@@ -36,8 +36,10 @@ static void (*const handlers[RPC_VERBS])(struct session *, union rpc_message *) 
 static void dispatch(struct session *s, union rpc_message *message, size_t size, bool descriptor)
 {
 	const struct rpc_row *row = size >= sizeof message->verb ? rpc_row(message->verb) : NULL;
-	unsigned long verb = row != NULL ? message->verb : 0;
-	if (row == NULL || (row->phases & s->phase) == 0)
+	if (row == NULL)
+		violation("verb 0 of %zu octets in phase %d", size, (int)s->phase);
+	unsigned long verb = message->verb;
+	if ((row->phases & s->phase) == 0)
 		violation("verb %lu of %zu octets in phase %d", verb, size, (int)s->phase);
 	if (size != row->size || descriptor)
 		violation("verb %lu: %zu octets%s", verb, size, descriptor ? " and a descriptor" : "");
