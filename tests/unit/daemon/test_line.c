@@ -29,6 +29,8 @@ static void feed(struct line_reader *reader, const char *octets, size_t len, siz
 			else if (buf_add_text(said, "[") == 0 && buf_add(said, line, line_len) == 0)
 				(void)buf_add_text(said, "]");
 		}
+		/* What is kept could still become a line that is not too long. */
+		CU_ASSERT(reader->end - reader->start < max);
 	}
 }
 
