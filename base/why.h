@@ -40,6 +40,7 @@ enum reason {
 	REASON_MAILDROP_CHANGED,  /* another program changed it under the session */
 	REASON_MESSAGE_GONE,      /* another program removed this message */
 	REASON_MESSAGE_CHANGED,   /* another program changed this message */
+	REASON_UPDATE_UNFINISHED, /* the rewrite of an mbox was interrupted; the journal has the rest */
 	REASON_DISK_FULL,         /* ENOSPC, EDQUOT */
 	REASON_NO_MEMORY,
 	REASON_COUNT

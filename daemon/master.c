@@ -26,6 +26,7 @@
 #include "daemon/nursery_link.h"
 #include "daemon/pool.h"
 #include "daemon/privilege.h"
+#include "daemon/recovery.h"
 #include "daemon/refusal.h"
 #include "daemon/service.h"
 
@@ -374,8 +375,8 @@ static void await_children(const struct master *m)
 	}
 }
 
-/* A directory of our own for the session locks, where it is missing. */
-static void make_lock_directory(const char *path)
+/* A directory of our own, where it is missing. */
+static void make_directory(const char *name, const char *path, const char *without)
 {
 	char parent[PATH_MAX];
 	(void)snprintf(parent, sizeof parent, "%s", path);
@@ -385,7 +386,7 @@ static void make_lock_directory(const char *path)
 		(void)mkdir(parent, 0755);
 	}
 	if (mkdir(path, 0700) != 0 && errno != EEXIST)
-		log_line(LOG_ERR, "lock_directory = %s: %s; nobody can log in until it is there", path, strerror(errno));
+		log_line(LOG_ERR, "%s = %s: %s; until it is there, %s", name, path, strerror(errno), without);
 }
 
 static void prepare_process(const struct settings *settings)
@@ -421,7 +422,9 @@ int master_run(const struct master_options *options, struct settings *settings)
 		return EXIT_ENVIRONMENT;
 	}
 	prepare_process(settings);
-	make_lock_directory(settings->lock_directory);
+	make_directory("lock_directory", settings->lock_directory, "nobody can log in");
+	make_directory("journal_directory", settings->journal_directory, "only the newest messages of an mbox can be deleted");
+	recover_maildrops(settings);
 	check_listeners(m);
 	m->watchdog_ms = service_watchdog_ms();
 	m->watchdog_due = m->watchdog_ms > 0 ? now_ms() + m->watchdog_ms : 0;

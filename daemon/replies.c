@@ -110,6 +110,7 @@ static const struct reply_row rows[REPLY_COUNT] = {
 	ERR(NOT_REMOVED_TEMP, "SYS/TEMP", "some deleted messages not removed: {1} of {2}{t}", SERVER, CHECK_LOG),
 	ERR(NOT_REMOVED_PERM, "SYS/PERM", "some deleted messages not removed: {1} of {2}{t}", SERVER, CHECK_LOG),
 	ERR(DISK_FULL, "SYS/TEMP", "the server's disk is full; tell the administrator", SERVER, CHECK_LOG),
+	ERR(UNFINISHED, "SYS/TEMP", "an interrupted update of the mailbox cannot be finished now; try later", SERVER, CHECK_LOG),
 	ERR(NO_MEMORY, "SYS/TEMP", "the server has no memory left for this; try later", SERVER, CHECK_LOG),
 
 	ERR(LOGIN_TIMEOUT, NULL, "no login within {1} seconds; closing", NETWORK, "The mail program waits for something, a password from you perhaps."),
@@ -147,6 +148,7 @@ static const struct { enum reply guarded, told; } for_reason[REASON_COUNT] = {
 	[REASON_MESSAGE_GONE] =     { REPLY_MESSAGE_GONE, REPLY_MESSAGE_GONE },
 	[REASON_MESSAGE_CHANGED] =  { REPLY_MESSAGE_CHANGED, REPLY_MESSAGE_CHANGED },
 	[REASON_DISK_FULL] =        { REPLY_DISK_FULL, REPLY_DISK_FULL },
+	[REASON_UPDATE_UNFINISHED] = { REPLY_UNFINISHED, REPLY_UNFINISHED },
 	[REASON_NO_MEMORY] =        { REPLY_NO_MEMORY, REPLY_NO_MEMORY },
 };
 

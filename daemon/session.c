@@ -1,6 +1,6 @@
 /*
  * session.c - what a gate may ask its keeper for: login, messages, update, and the line in the log.
- * Runs in: keeper, as root until enter_maildrop() becomes the mail's owner, then as that.
+ * Runs in: keeper, as root until enter() becomes the mail's owner, then as that.
  * Trusts: nothing in the messages beyond their size.
  */
 #include "daemon/session.h"
@@ -12,21 +12,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/number.h"
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "daemon/replies.h"
 #include "daemon/session_log.h"
-#include "storage/lock.h"
 
 void session_init(struct session *s, const struct settings *settings, const char *pam_helper, int master, int gate)
 {
-	*s = (struct session){ .settings = settings, .master = master, .gate = gate, .phase = RPC_LOGIN, .lock = -1, .dotlock_helper = -1 };
+	*s = (struct session){ .settings = settings, .master = master, .gate = gate, .phase = RPC_LOGIN, .in = NO_ENTRY };
 	settings_for_auth(settings, pam_helper, &s->auth);
 	s->auth.watch = &s->master;
 }
@@ -110,7 +109,7 @@ static void read_holder(const char *text, char *told, size_t size)
 /* The password was right, the maildrop cannot be had: the truth, at once. */
 static void maildrop_failed(struct session *s, const struct rpc_auth *request, const struct why *why)
 {
-	struct rpc_answer a = { .reply = (uint32_t)reply_for_reason(why->reason, true), .final = s->rights_gone };
+	struct rpc_answer a = { .reply = (uint32_t)reply_for_reason(why->reason, true), .final = s->in.rights_gone };
 	if (why->reason == REASON_MAILDROP_LOCKED)
 		read_holder(why->told, a.told, sizeof a.told);
 	s->failed_logins++;
@@ -124,77 +123,42 @@ static void write_holder(const struct session *s, char *text, size_t size)
 	(void)snprintf(text, size, "%lld %s", (long long)time(NULL), s->peer_text);
 }
 
-/* A process beside the keeper for the one thing that needs the spool directory's group: the dotlock. */
-static void start_dotlock_helper(struct session *s, const struct maildrop_place *place, uid_t uid, gid_t group)
-{
-	int pair[2];
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-		fatal("socketpair");
-	pid_t pid = fork();
-	if (pid < 0)
-		fatal("fork");
-	if (pid == 0) {
-		const int kept[] = { pair[1], log_descriptor() };
-		log_role("dotlock helper");
-		keep_only(kept, sizeof kept / sizeof kept[0]);
-		become_owner(uid, group);
-		dotlock_serve(pair[1], place);
-		leave(EXIT_GOOD);
-	}
-	(void)close(pair[1]);
-	s->dotlock_helper = pair[0];
-}
-
-static void notice(void *context, const char *text)
+static void notice(void *context, enum notice weight, const char *text)
 {
 	const struct session *s = context;
 	char user[4 * USER_NAME_MAX + 4];
-	log_line(LOG_WARNING, "maildrop of %s: %s", log_text(s->user, user, sizeof user), text);
+	log_line(notice_priority(weight), "maildrop of %s: %s", log_text(s->user, user, sizeof user), text);
 }
 
-/* Lock, become the owner, scan. 0, or -1 and *why_r; s->rights_gone tells how far it came. */
-static int enter_maildrop(struct session *s, const struct identity *who, struct why *why_r)
+/* 0, or -1 and *why_r; s->in.rights_gone tells how far it came. */
+static int enter(struct session *s, const struct identity *who, struct why *why_r)
 {
 	struct maildrop_place place;
-	struct maildrop_options options = { .owner = who->uid, .lock_count = s->settings->mbox_lock_count, .notice = notice, .context = s };
 	char holder[WHY_TOLD_MAX];
-	memcpy(options.locks, s->settings->mbox_locks, sizeof options.locks);
-	if (geteuid() != 0 && geteuid() != who->uid)
-		return why_set(why_r, REASON_AUTH_SETUP, 0, "posternd was not started as root and serves uid %lu only, not uid %lu",
-		               (unsigned long)geteuid(), (unsigned long)who->uid);
 	if (maildrop_place_expand(s->settings->location, who->user, who->home, &place, why_r) != 0)
 		return -1;
 	write_holder(s, holder, sizeof holder);
-	if (session_lock(s->settings->lock_directory, &place, holder, &s->lock, why_r) != 0)
-		return -1;
-	gid_t group = geteuid() == 0 && place.format == MAILDROP_MBOX ? dotlock_helper_group(&place, who->uid, who->gid) : (gid_t)-1;
-	if (group != (gid_t)-1)
-		start_dotlock_helper(s, &place, who->uid, group);
-	options.dotlock_helper = s->dotlock_helper;
-	become_owner(who->uid, who->gid);
-	s->rights_gone = true;
-	return maildrop_open(&place, &options, &s->drop, why_r);
+	return enter_maildrop(&s->in, s->settings, &place, who->uid, who->gid, holder, notice, s, why_r);
 }
 
 /* The list for the gate, in memory that nobody can change any more. A descriptor, or -1 and *why_r. */
-static int make_snapshot(const struct message_record *records, size_t count, struct why *why_r)
+static int make_snapshot(const struct maildrop *drop, struct why *why_r)
 {
-	const char *at = (const char *)records;
-	size_t left = count * sizeof *records;
+	enum { AT_ONCE = 64 };
+	struct message_record records[AT_ONCE];
+	const size_t count = maildrop_count(drop);
 	int fd = memfd_create("snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return why_errno(why_r, errno, "memfd_create");
-	while (left > 0) {
-		ssize_t n = write(fd, at, left);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
+	for (size_t first = 0, n; first < count; first += n) {
+		n = count - first < AT_ONCE ? count - first : AT_ONCE;
+		for (size_t i = 0; i < n; i++)
+			maildrop_record(drop, first + i, &records[i]);
+		if (io_write_at(fd, (const char *)records, n * sizeof *records, first * sizeof *records) != 0) {
 			(void)why_errno(why_r, errno, "writing the list of messages");
 			(void)close(fd);
 			return -1;
 		}
-		at += n;
-		left -= (size_t)n;
 	}
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
 		fatal("sealing the list of messages");
@@ -204,28 +168,18 @@ static int make_snapshot(const struct message_record *records, size_t count, str
 static int open_session(struct session *s, const struct identity *who, int *snapshot_r, struct why *why_r)
 {
 	*snapshot_r = -1;
-	if (enter_maildrop(s, who, why_r) != 0)
+	if (enter(s, who, why_r) != 0)
 		return -1;
-	const struct message_record *records = maildrop_records(s->drop, &s->count);
+	s->count = maildrop_count(s->in.drop);
 	if (s->count > UINT32_MAX)
 		return why_set(why_r, REASON_NO_MEMORY, 0, "%zu messages are more than POP3 can be served with", s->count);
 	s->marks = calloc(s->count + 1, sizeof *s->marks);
 	if (s->marks == NULL)
 		return why_errno(why_r, ENOMEM, "marks for %zu messages", s->count);
 	s->left = s->count;
-	if (s->count > 0 && (*snapshot_r = make_snapshot(records, s->count, why_r)) < 0)
+	if (s->count > 0 && (*snapshot_r = make_snapshot(s->in.drop, why_r)) < 0)
 		return -1;
 	return 0;
-}
-
-static void let_go(struct session *s)
-{
-	maildrop_close(&s->drop);
-	if (s->dotlock_helper >= 0)
-		(void)close(s->dotlock_helper);
-	if (s->lock >= 0)
-		(void)close(s->lock);
-	s->dotlock_helper = s->lock = -1;
 }
 
 void session_auth(struct session *s, union rpc_message *message)
@@ -239,7 +193,7 @@ void session_auth(struct session *s, union rpc_message *message)
 	check_text(request->user, sizeof request->user, "user name");
 	if (request->password.len > PASSWORD_MAX || request->password.text[request->password.len] != '\0')
 		violation("password without its end");
-	if (s->rights_gone || s->failed_logins >= s->settings->login_tries)
+	if (s->in.rights_gone || s->failed_logins >= s->settings->login_tries)
 		violation("another login after the last one that was allowed");
 	memcpy(s->user, request->user, sizeof s->user);
 	const struct auth_request ask = { .user = request->user, .password = &request->password, .remote_host = s->peer_text };
@@ -253,7 +207,7 @@ void session_auth(struct session *s, union rpc_message *message)
 	memcpy(s->user, who.user, sizeof s->user);
 	s->bye.tls = request->tls;
 	if (open_session(s, &who, &snapshot, &why) != 0) {
-		let_go(s);
+		leave_maildrop(&s->in);
 		maildrop_failed(s, request, &why);
 		return;
 	}
@@ -275,7 +229,7 @@ void session_fetch(struct session *s, union rpc_message *message)
 	struct why why;
 	if (message->fetch.idx >= s->count)
 		violation("message %lu of %zu", (unsigned long)message->fetch.idx, s->count);
-	if (maildrop_fetch(s->drop, message->fetch.idx, &body, &why) != 0) {
+	if (maildrop_fetch(s->in.drop, message->fetch.idx, &body, &why) != 0) {
 		char user[4 * USER_NAME_MAX + 4];
 		bool its_own = why.reason == REASON_MESSAGE_GONE || why.reason == REASON_MESSAGE_CHANGED || why.reason == REASON_MAILDROP_BUSY;
 		a.reply = (uint32_t)(its_own ? reply_for_reason(why.reason, true) : REPLY_MESSAGE_IO);
@@ -301,16 +255,18 @@ void session_mark(struct session *s, union rpc_message *message)
 }
 
 /* Each message that stayed although it was marked, by number and unique-id. */
-static size_t log_kept(const struct session *s, const int *errors, const struct message_record *records)
+static size_t log_kept(const struct session *s, const int *errors)
 {
+	struct message_record record;
 	size_t kept = 0;
 	char user[4 * USER_NAME_MAX + 4];
 	for (size_t i = 0; i < s->count; i++) {
 		if (!s->marks[i] || errors[i] == 0)
 			continue;
 		kept++;
+		maildrop_record(s->in.drop, i, &record);
 		log_line(LOG_ERR, "user=%s message %zu (uidl %s) not removed: %s", log_text(s->user, user, sizeof user), i + 1,
-		         records[i].uidl, strerror(errors[i]));
+		         record.uidl, strerror(errors[i]));
 	}
 	return kept;
 }
@@ -322,10 +278,10 @@ static void update(struct session *s, struct rpc_answer *a)
 	size_t kept = s->marked;
 	if (errors == NULL) {
 		(void)why_errno(&why, ENOMEM, "room for %zu results", s->count);
-	} else if (s->marked == 0 || maildrop_update(s->drop, s->marks, errors, &why) == 0) {
+	} else if (s->marked == 0 || maildrop_update(s->in.drop, s->marks, errors, &why) == 0) {
 		kept = 0;
 	} else {
-		kept = log_kept(s, errors, maildrop_records(s->drop, &s->count));
+		kept = log_kept(s, errors);
 		log_line(LOG_ERR, "update: %s", why.text);
 	}
 	free(errors);
@@ -348,7 +304,7 @@ void session_commit(struct session *s, union rpc_message *message)
 	s->committed = true;
 	s->phase = RPC_OVER;
 	/* The client may log in again the moment it reads the answer. */
-	let_go(s);
+	leave_maildrop(&s->in);
 	answer(s, &a, RPC_COMMIT, -1);
 }
 
@@ -364,6 +320,6 @@ void session_bye(struct session *s, union rpc_message *message)
 
 void session_end(struct session *s)
 {
-	let_go(s);
+	leave_maildrop(&s->in);
 	session_log_end(s);
 }

@@ -10,9 +10,9 @@
 #include <stdbool.h>
 
 #include "auth/auth.h"
+#include "daemon/enter.h"
 #include "daemon/rpc.h"
 #include "daemon/settings.h"
-#include "storage/maildrop.h"
 
 enum { FAILURE_SLOT_MS = 500 };  /* a failed login is answered on the next multiple of this after it was asked */
 
@@ -27,12 +27,9 @@ struct session {
 	char peer_text[INET6_ADDRSTRLEN];
 	long long begun;           /* now_ms() */
 	unsigned failed_logins;
-	bool rights_gone;          /* became the owner: no other login is possible */
 	char user[USER_NAME_MAX + 1]; /* who logged in, or tried last */
 	bool logged_in;
-	int lock;                  /* the session lock, -1 when not held */
-	int dotlock_helper;        /* -1 when there is none */
-	struct maildrop *drop;
+	struct entry in;
 	size_t count;
 	bool *marks;
 	size_t marked;

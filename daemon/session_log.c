@@ -37,6 +37,7 @@ static const char *const reason_names[REASON_COUNT] = {
 	[REASON_MESSAGE_GONE] = "message gone",
 	[REASON_MESSAGE_CHANGED] = "message changed",
 	[REASON_DISK_FULL] = "disk full",
+	[REASON_UPDATE_UNFINISHED] = "update interrupted",
 	[REASON_NO_MEMORY] = "no memory",
 };
 
@@ -119,6 +120,8 @@ const char *session_cause_text(const struct why *why)
 		return "another program changed the mailbox";
 	case REASON_MAILDROP_BUSY:
 		return "another program holds the mailbox's lock";
+	case REASON_UPDATE_UNFINISHED:
+		return "interrupted; the next login finishes it";
 	case REASON_MAILDROP_DENIED:
 		return "permissions";
 	default:

@@ -57,6 +57,8 @@ struct settings {
 	enum host_lock mbox_locks[HOST_LOCKS_MAX];
 	size_t mbox_lock_count;
 	char lock_directory[PATH_MAX];
+	char journal_directory[PATH_MAX];
+	int network_mbox;           /* 0 or 1 */
 	/* [workers] */
 	uint64_t spare_min, spare_max, max;
 	/* [limits] */

@@ -126,10 +126,8 @@ static void path_up(char *path)
 }
 
 /* It is there and safe, or can be made: the nearest directory above it that exists may be written. */
-static void check_lock_directory(struct check *c)
+static void check_own_directory(struct check *c, const char *name, const char *wanted, const char *danger)
 {
-	static const char name[] = "lock_directory";
-	const char *wanted = c->settings->lock_directory;
 	char path[PATH_MAX];
 	struct stat st;
 	(void)snprintf(path, sizeof path, "%s", wanted);
@@ -147,7 +145,7 @@ static void check_lock_directory(struct check *c)
 		report(c, name, "%s cannot be %s: %s; write a directory that posternd may write", wanted,
 		       there ? "written" : "made", strerror(errno));
 	else if (there && (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH))))
-		report(c, name, "others may write %s and so lock users out; run: chown %ju %s && chmod 0700 %s", wanted,
+		report(c, name, "others may write %s and so %s; run: chown %ju %s && chmod 0700 %s", wanted, danger,
 		       (uintmax_t)geteuid(), wanted, wanted);
 }
 
@@ -185,7 +183,8 @@ size_t settings_check_host(const char *file, const struct settings *settings, co
 	check_readable(&c, "key", settings->key, S_IRWXO);
 	check_backends(&c);
 	check_users(&c);
-	check_lock_directory(&c);
+	check_own_directory(&c, "lock_directory", settings->lock_directory, "lock users out");
+	check_own_directory(&c, "journal_directory", settings->journal_directory, "change users' mail");
 	check_location(&c);
 	return c.findings;
 }

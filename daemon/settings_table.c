@@ -17,6 +17,7 @@ static const struct choice tls_minimums[] = { { "1.2", TLS_1_2 }, { "1.3", TLS_1
 static const struct choice backends[] = { { "passwd-file", 0 }, { "pam", 0 }, { NULL, 0 } };
 static const struct choice locks[] = {
 	{ "fcntl", HOST_LOCK_FCNTL }, { "dotlock", HOST_LOCK_DOTLOCK }, { "flock", HOST_LOCK_FLOCK }, { NULL, 0 } };
+static const struct choice yes_no[] = { { "no", 0 }, { "yes", 1 }, { NULL, 0 } };
 static const struct choice targets[] = {
 	{ "auto", LOG_TARGET_AUTO }, { "stderr", LOG_TARGET_STDERR }, { "syslog", LOG_TARGET_SYSLOG },
 	{ "journal", LOG_TARGET_JOURNAL }, { NULL, 0 } };
@@ -78,6 +79,15 @@ const struct setting settings_table[] = {
 	{ .section = "maildrop", .name = "lock_directory", .set = setting_path, FIELD(lock_directory),
 	  .value = "/run/postern/lock",
 	  .help = "Where sessions are locked against each other: a directory on this host that only root may write." },
+
+	{ .section = "maildrop", .name = "journal_directory", .set = setting_path, FIELD(journal_directory),
+	  .value = "/var/lib/postern/journal",
+	  .help = "Where an mbox's rewrite is written down before it is done, so that a crash loses nothing: a directory on a "
+	          "local disk that only root may write, with room for the largest mailbox." },
+	{ .section = "maildrop", .name = "network_mbox", .set = setting_choice, FIELD(network_mbox), .choices = yes_no,
+	  .value = "no",
+	  .help = "Serve an mbox on NFS, SMB and the like, too. What is promised of an mbox is not promised there; Maildir is "
+	          "safe." },
 
 	{ .section = "workers", .name = "spare_min", .set = setting_number, FIELD(spare_min), .min = 1, .max = 10000,
 	  .value = "4",

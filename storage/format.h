@@ -7,10 +7,11 @@
 
 #include "storage/maildrop.h"
 
-/* One row for each format. open() fills in records and count; the rest is as in maildrop.h, with idx checked. */
+/* One row for each format. open() fills in count; record() gets a record of zeros; the rest is as in maildrop.h, with idx checked. */
 struct format {
 	int (*open)(const struct maildrop_place *place, const struct maildrop_options *options,
 	            struct maildrop **drop_r, struct why *why_r);
+	void (*record)(const struct maildrop *drop, size_t idx, struct message_record *record_r);
 	int (*fetch)(struct maildrop *drop, size_t idx, struct message_body *body_r, struct why *why_r);
 	int (*update)(struct maildrop *drop, const bool *marks, int *errors, struct why *why_r);
 	void (*close)(struct maildrop *drop);
@@ -22,7 +23,6 @@ extern const struct format maildir_format, mbox_format;
 struct maildrop {
 	const struct format *format;
 	struct maildrop_options options;
-	struct message_record *records;  /* owned */
 	size_t count;
 };
 

@@ -23,40 +23,10 @@
 #include "base/clock.h"
 
 enum {
-	LOCK_HASH = 16,       /* octets of BLAKE2b in a lock file's name */
 	LOCK_RETRY_MS = 10,
 };
 
-/*
- * The path with the links of its directory resolved, so that two ways to one maildrop
- * are one lock. When that fails, the text will do: then nothing is there to be opened either.
- */
-static void resolve(const char *path, char *out_r, size_t size)
-{
-	char parent[PATH_MAX], real[PATH_MAX];
-	(void)snprintf(parent, sizeof parent, "%s", path);
-	char *slash = strrchr(parent, '/');
-	(void)snprintf(out_r, size, "%s", path);
-	if (slash == NULL)
-		return;
-	*slash = '\0';
-	if (realpath(slash == parent ? "/" : parent, real) == NULL)
-		return;
-	(void)snprintf(out_r, size, "%s/%s", strcmp(real, "/") == 0 ? "" : real, slash + 1);
-}
-
-static void lock_name(const struct maildrop_place *place, char name_r[2 * LOCK_HASH + 1])
-{
-	unsigned char hash[LOCK_HASH];
-	char text[2 * PATH_MAX + 8];
-	resolve(place->path, text + 1, sizeof text - 1);
-	text[0] = place->format == MAILDROP_MBOX ? 'b' : 'd';
-	(void)crypto_generichash(hash, sizeof hash, (const unsigned char *)text, strlen(text), NULL, 0);
-	(void)sodium_bin2hex(name_r, 2 * LOCK_HASH + 1, hash, sizeof hash);
-}
-
-/* 0, or an errno: EWOULDBLOCK when it stayed busy. */
-static int lock_patiently(int fd)
+int flock_patiently(int fd)
 {
 	const struct timespec retry = { .tv_nsec = LOCK_RETRY_MS * 1000000L };
 	long long deadline = now_ms() + SESSION_LOCK_WAIT_MS;
@@ -96,7 +66,7 @@ static void write_holder(int fd, const char *holder)
 int session_lock(const char *directory, const struct maildrop_place *place, const char *holder,
                  int *fd_r, struct why *why_r)
 {
-	char name[2 * LOCK_HASH + 1];
+	char name[MAILDROP_KEY + 1];
 	struct stat st;
 	int err, fd = -1, r = -1;
 	int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -104,7 +74,7 @@ int session_lock(const char *directory, const struct maildrop_place *place, cons
 		(void)why_set(why_r, REASON_MAILDROP_IO, errno, "open the lock directory %s", directory);
 		goto out;
 	}
-	lock_name(place, name);
+	maildrop_key(place, name);
 	fd = openat(dir, name, O_CREAT | O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 	if (fd < 0 || fstat(fd, &st) != 0) {
 		(void)why_set(why_r, REASON_MAILDROP_IO, errno, "open the lock file %s/%s", directory, name);
@@ -114,7 +84,7 @@ int session_lock(const char *directory, const struct maildrop_place *place, cons
 		(void)why_set(why_r, REASON_MAILDROP_IO, 0, "%s/%s is not a regular file", directory, name);
 		goto out;
 	}
-	err = lock_patiently(fd);
+	err = flock_patiently(fd);
 	if (err == EWOULDBLOCK) {
 		(void)tell_holder(fd, place->path, why_r);
 		goto out;

@@ -24,6 +24,9 @@ enum {
 int session_lock(const char *directory, const struct maildrop_place *place, const char *holder,
                  int *fd_r, struct why *why_r);
 
+/* Lock a file of ours (flock(2)), tried for at most SESSION_LOCK_WAIT_MS. 0, or an errno: EWOULDBLOCK when it stayed busy. */
+int flock_patiently(int fd);
+
 /*
  * Must the dotlock beside this mbox be made by a helper, because its owner (uid, gid) may not write
  * the spool directory? Returns the group that may (to run the helper with), or (gid_t)-1 when no

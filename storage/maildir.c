@@ -205,10 +205,10 @@ static bool fits_uidl(const char *base, size_t len)
 	return true;
 }
 
-static void make_uidl(const struct maildir *m, const struct maildir_entry *e, bool twin, char *uidl_r)
+static void make_uidl(const struct maildir *m, const struct maildir_entry *e, char *uidl_r)
 {
 	const char *base = maildir_name(m, e);
-	if (!twin && fits_uidl(base, e->base_len)) {
+	if (!e->twin && fits_uidl(base, e->base_len)) {
 		memcpy(uidl_r, base, e->base_len);
 		return;
 	}
@@ -216,7 +216,7 @@ static void make_uidl(const struct maildir *m, const struct maildir_entry *e, bo
 	uint64_t ino = e->ino;
 	/* A key sets the hash of a twin apart from all hashes of names alone. */
 	(void)crypto_generichash(hash, sizeof hash, (const unsigned char *)base, e->base_len,
-	                         twin ? (const unsigned char *)&ino : NULL, twin ? sizeof ino : 0);
+	                         e->twin ? (const unsigned char *)&ino : NULL, e->twin ? sizeof ino : 0);
 	(void)sodium_bin2hex(uidl_r, UIDL_MAX + 1, hash, sizeof hash);
 }
 
@@ -224,8 +224,7 @@ static int number_messages(struct maildir *m, struct why *why_r)
 {
 	size_t n = 0;
 	m->order = calloc(m->entry_count + 1, sizeof *m->order);
-	m->drop.records = calloc(m->entry_count + 1, sizeof *m->drop.records);
-	if (m->order == NULL || m->drop.records == NULL)
+	if (m->order == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
 	for (size_t i = 0; i < m->entry_count; i++)
 		if (m->entries[i].state == ENTRY_READY)
@@ -233,22 +232,26 @@ static int number_messages(struct maildir *m, struct why *why_r)
 	qsort_r(m->order, n, sizeof *m->order, compare_entries, m);
 	for (size_t i = 0; i < n; i++) {
 		struct maildir_entry *e = &m->entries[m->order[i]];
-		bool twin = false;
 		if (m->drop.count > 0) {
 			const struct maildir_entry *last = &m->entries[m->order[m->drop.count - 1]];
-			twin = same_base(m, last, e);
+			e->twin = same_base(m, last, e);
 			/* Seen under two names: one message. */
-			if (twin && last->ino == e->ino && last->dev == e->dev) {
+			if (e->twin && last->ino == e->ino && last->dev == e->dev) {
 				e->state = ENTRY_DROPPED;
 				continue;
 			}
 		}
-		m->order[m->drop.count] = m->order[i];
-		struct message_record *record = &m->drop.records[m->drop.count++];
-		record->octets = e->octets;
-		make_uidl(m, e, twin, record->uidl);
+		m->order[m->drop.count++] = m->order[i];
 	}
 	return 0;
+}
+
+static void maildir_record(const struct maildrop *drop, size_t idx, struct message_record *record_r)
+{
+	const struct maildir *m = (const struct maildir *)drop;
+	const struct maildir_entry *e = &m->entries[m->order[idx]];
+	record_r->octets = e->octets;
+	make_uidl(m, e, record_r->uidl);
 }
 
 static void maildir_close(struct maildrop *drop)
@@ -257,7 +260,6 @@ static void maildir_close(struct maildrop *drop)
 	for (size_t i = 0; i < MAILDIR_DIRS; i++)
 		if (m->dir_fd[i] >= 0)
 			(void)close(m->dir_fd[i]);
-	free(m->drop.records);
 	free(m->order);
 	free(m->slots);
 	free(m->names);
@@ -444,6 +446,7 @@ static int maildir_update(struct maildrop *drop, const bool *marks, int *errors,
 
 const struct format maildir_format = {
 	.open = maildir_open,
+	.record = maildir_record,
 	.fetch = maildir_fetch,
 	.update = maildir_update,
 	.close = maildir_close,

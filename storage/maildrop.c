@@ -28,10 +28,15 @@ int maildrop_open(const struct maildrop_place *place, const struct maildrop_opti
 	return formats[place->format]->open(place, options, drop_r, why_r);
 }
 
-const struct message_record *maildrop_records(const struct maildrop *drop, size_t *count_r)
+size_t maildrop_count(const struct maildrop *drop)
 {
-	*count_r = drop->count;
-	return drop->records;
+	return drop->count;
+}
+
+void maildrop_record(const struct maildrop *drop, size_t idx, struct message_record *record_r)
+{
+	memset(record_r, 0, sizeof *record_r);
+	drop->format->record(drop, idx, record_r);
 }
 
 int maildrop_fetch(struct maildrop *drop, size_t idx, struct message_body *body_r, struct why *why_r)
@@ -71,5 +76,5 @@ void maildrop_notice_name(const struct maildrop *drop, const char *where, const 
 	buf_add_escaped(&shown, name, strlen(name));
 	b.len = shown.len;
 	(void)buf_printf(&b, ": %s", what);
-	drop->options.notice(drop->options.context, buf_text(&b));
+	drop->options.notice(drop->options.context, NOTICE_ODD, buf_text(&b));
 }

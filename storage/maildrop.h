@@ -19,6 +19,7 @@
 
 enum {
 	UIDL_MAX = 70,            /* RFC 1939 section 7: 1 to 70 octets of 0x21..0x7E */
+	MAILDROP_KEY = 32,        /* digits of maildrop_key() */
 	HOST_LOCKS_MAX = 3,
 	HOST_LOCK_SECONDS = 30,   /* how long to try for another program's lock; then MAILDROP_BUSY */
 };
@@ -41,16 +42,28 @@ struct maildrop_place {
 int maildrop_place_expand(const char *location, const char *user, const char *home,
                           struct maildrop_place *place_r, struct why *why_r);
 
+/*
+ * The place's name for lock and journal files: the BLAKE2b hash, in hex digits, of the format and the path with the
+ * links of its directory resolved, so that two ways to one maildrop have one name.
+ */
+void maildrop_key(const struct maildrop_place *place, char key_r[MAILDROP_KEY + 1]);
+
 /* The locks of the host's other mail programs, for mbox; in the order to take them. */
 enum host_lock { HOST_LOCK_FCNTL, HOST_LOCK_DOTLOCK, HOST_LOCK_FLOCK };
+
+/* How much a notice matters. */
+enum notice { NOTICE_DONE, NOTICE_ODD, NOTICE_CRITICAL };
 
 struct maildrop_options {
 	uid_t owner;
 	enum host_lock locks[HOST_LOCKS_MAX];
 	size_t lock_count;
 	int dotlock_helper;  /* socket to dotlock_serve(), or -1: make the dotlock ourselves; borrowed */
-	/* Called for what is skipped or odd (a link in cur/, say): one sentence for the log. May be NULL. */
-	void (*notice)(void *context, const char *text);
+	int journal;         /* mbox: from journal_open(), or -1: then only the end of the file can be removed; borrowed */
+	int journal_errno;   /* why there is none */
+	bool network_mbox;   /* an mbox on a network file system is served, too */
+	/* Called for what is skipped or odd (a link in cur/, say), and for repairs: one sentence for the log. May be NULL. */
+	void (*notice)(void *context, enum notice weight, const char *text);
 	void *context;
 };
 
@@ -76,8 +89,11 @@ struct maildrop;
 int maildrop_open(const struct maildrop_place *place, const struct maildrop_options *options,
                   struct maildrop **drop_r, struct why *why_r);
 
-/* The messages: count records, owned by the maildrop, in the order of their numbers. */
-const struct message_record *maildrop_records(const struct maildrop *drop, size_t *count_r);
+/* How many messages there are. */
+size_t maildrop_count(const struct maildrop *drop);
+
+/* Fill in the record of message idx, which is less than the count. */
+void maildrop_record(const struct maildrop *drop, size_t idx, struct message_record *record_r);
 
 /*
  * Open message idx for reading, after checking that it still is what the scan saw.

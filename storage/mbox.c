@@ -10,13 +10,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/io.h"
+#include "storage/mbox_rewrite.h"
 
 enum {
 	FRESH_SECONDS = 2,  /* more than the grain of any file system's clock */
@@ -55,12 +59,39 @@ static int open_file(struct mbox *m, struct why *why_r)
 	return why_errno(why_r, errno, "open %s", m->path);
 }
 
+/*
+ * On a network file system another host's programs may write without seeing our locks, and what is on the
+ * disk is the server's secret: nothing that is promised of an mbox would be true.
+ */
+static int check_file_system(const struct mbox *m, struct why *why_r)
+{
+	static const struct {
+		unsigned long type;
+		const char *name;
+	} network[] = {
+		{ NFS_SUPER_MAGIC, "NFS" }, { SMB_SUPER_MAGIC, "SMB" }, { SMB2_SUPER_MAGIC, "SMB" }, { CIFS_SUPER_MAGIC, "SMB" },
+		{ AFS_SUPER_MAGIC, "AFS" }, { CEPH_SUPER_MAGIC, "Ceph" }, { V9FS_MAGIC, "9P" },
+	};
+	struct statfs fs;
+	if (m->drop.options.network_mbox)
+		return 0;
+	if (fstatfs(m->fd, &fs) != 0)
+		return why_errno(why_r, errno, "statfs %s", m->path);
+	for (size_t i = 0; i < sizeof network / sizeof network[0]; i++)
+		if ((unsigned long)fs.f_type == network[i].type)
+			return why_set(why_r, REASON_MAILDROP_BROKEN, 0, "%s is on %s, where an mbox is not safe; use Maildir there, or set "
+			               "network_mbox = yes", m->path, network[i].name);
+	return 0;
+}
+
 static int check_file(struct mbox *m, struct why *why_r)
 {
 	if (fstat(m->fd, &m->scanned) != 0)
 		return why_errno(why_r, errno, "stat %s", m->path);
 	if (!S_ISREG(m->scanned.st_mode))
 		return why_set(why_r, REASON_MAILDROP_BROKEN, 0, "%s is not a regular file", m->path);
+	if (check_file_system(m, why_r) != 0)
+		return -1;
 	if (m->scanned.st_uid != m->drop.options.owner)
 		return why_set(why_r, REASON_MAILDROP_DENIED, 0, "%s belongs to uid %ju, not to uid %ju", m->path,
 		               (uintmax_t)m->scanned.st_uid, (uintmax_t)m->drop.options.owner);
@@ -81,6 +112,7 @@ static void close_file(struct mbox *m)
 /* Open and lock one and the same file. Afterwards fd is -1 when there is nothing to read. */
 static int open_locked(struct mbox *m, struct why *why_r)
 {
+	const bool write = m->journal.state == JOURNAL_WHOLE;
 	for (size_t round = 0; round < REOPEN_MAX; round++) {
 		if (open_file(m, why_r) != 0)
 			return -1;
@@ -88,11 +120,13 @@ static int open_locked(struct mbox *m, struct why *why_r)
 			return 0;
 		if (check_file(m, why_r) != 0)
 			return -1;
+		if (write && m->read_only != 0)
+			return why_errno(why_r, m->read_only, "open %s to finish an interrupted update", m->path);
 		if (m->scanned.st_size == 0) {
 			close_file(m);
 			return 0;
 		}
-		if (host_lock_take(&m->locks, m->fd, false, why_r) == 0)
+		if (host_lock_take(&m->locks, m->fd, write, why_r) == 0)
 			return 0;
 		close_file(m);
 		if (why_r->reason != REASON_MAILDROP_CHANGED)
@@ -101,18 +135,28 @@ static int open_locked(struct mbox *m, struct why *why_r)
 	return -1;
 }
 
+void mbox_notice(const struct mbox *m, enum notice weight, const char *what)
+{
+	char text[WHY_TEXT_MAX + PATH_MAX];
+	if (m->drop.options.notice == NULL)
+		return;
+	(void)snprintf(text, sizeof text, "%s: %s", m->path, what);
+	m->drop.options.notice(m->drop.options.context, weight, text);
+}
+
 static int scan(struct mbox *m, struct why *why_r)
 {
 	if (m->dir_fd < 0)
 		return 0;
-	if (host_lock_init(&m->locks, &m->drop.options, m->path, m->dir_fd, m->name, why_r) != 0 ||
+	if (journal_read(&m->journal, m->drop.options.journal, why_r) != 0 ||
+	    host_lock_init(&m->locks, &m->drop.options, m->path, m->dir_fd, m->name, why_r) != 0 ||
 	    open_locked(m, why_r) != 0)
 		return -1;
+	int r = mbox_recover(m, why_r);
 	if (m->fd < 0)
-		return 0;
-	int r = 0;
+		return r;
 	/* Again, now that nobody else writes: mail may have come while we waited for the locks. */
-	if (fstat(m->fd, &m->scanned) != 0)
+	if (r == 0 && fstat(m->fd, &m->scanned) != 0)
 		r = why_errno(why_r, errno, "stat %s", m->path);
 	m->fresh = time(NULL) - m->scanned.st_ctim.tv_sec < FRESH_SECONDS;
 	if (r == 0)
@@ -127,7 +171,6 @@ static void mbox_close(struct maildrop *drop)
 	close_file(m);
 	if (m->dir_fd >= 0)
 		(void)close(m->dir_fd);
-	free(m->drop.records);
 	free(m->messages);
 	free(m->path);
 	free(m);
@@ -163,21 +206,32 @@ fail:
 
 /* ---- one message ---- */
 
+static void mbox_record(const struct maildrop *drop, size_t idx, struct message_record *record_r)
+{
+	const struct mbox_message *message = &((const struct mbox *)drop)->messages[idx];
+	const size_t digits = 2 * (size_t)MBOX_UIDL;
+	record_r->octets = message->octets;
+	(void)sodium_bin2hex(record_r->uidl, sizeof record_r->uidl, message->uidl, sizeof message->uidl);
+	if (message->copy > 1)
+		(void)snprintf(record_r->uidl + digits, sizeof record_r->uidl - digits, "-%u", message->copy);
+}
+
 int mbox_verify(struct mbox *m, size_t idx, char *buffer, struct why *why_r)
 {
 	const struct mbox_message *message = &m->messages[idx];
+	const uint64_t end = mbox_end(m, idx), text_at = message->start + message->text;
 	crypto_generichash_state head, text;
 	unsigned char digest[MBOX_DIGEST];
 	(void)crypto_generichash_init(&head, NULL, 0, sizeof digest);
 	(void)crypto_generichash_init(&text, NULL, 0, sizeof digest);
-	for (uint64_t at = message->start; at < message->end;) {
-		uint64_t left = (at < message->text ? message->text : message->end) - at;
+	for (uint64_t at = message->start; at < end;) {
+		uint64_t left = (at < text_at ? text_at : end) - at;
 		ssize_t n = io_read_at(m->fd, buffer, left < MBOX_BUFFER ? (size_t)left : MBOX_BUFFER, at);
 		if (n < 0)
 			return why_errno(why_r, errno, "read %s", m->path);
 		if (n == 0)
 			break;
-		(void)crypto_generichash_update(at < message->text ? &head : &text, (const unsigned char *)buffer, (size_t)n);
+		(void)crypto_generichash_update(at < text_at ? &head : &text, (const unsigned char *)buffer, (size_t)n);
 		at += (uint64_t)n;
 		if (host_lock_refresh(&m->locks, why_r) != 0)
 			return -1;
@@ -236,7 +290,7 @@ static int mbox_fetch(struct maildrop *drop, size_t idx, struct message_body *bo
 	}
 	if (check_message(m, idx, &st, why_r) != 0)
 		goto out;
-	*body_r = (struct message_body){ .fd = fd, .offset = message->body, .length = message->end - message->body };
+	*body_r = (struct message_body){ .fd = fd, .offset = message->start + message->body, .length = mbox_end(m, idx) - message->start - message->body };
 	fd = -1;
 	r = 0;
 out:
@@ -247,6 +301,7 @@ out:
 
 const struct format mbox_format = {
 	.open = mbox_open,
+	.record = mbox_record,
 	.fetch = mbox_fetch,
 	.update = mbox_update,
 	.close = mbox_close,

@@ -16,18 +16,25 @@
 
 #include "storage/format.h"
 #include "storage/host_lock.h"
+#include "storage/journal.h"
 
 enum {
 	MBOX_BUFFER = 64 * 1024,
-	MBOX_DIGEST = 16,          /* octets of BLAKE2b */
+	MBOX_DIGEST = 12,          /* octets of BLAKE2b that tell whether a message was changed */
+	MBOX_UIDL = 16,            /* octets of BLAKE2b that unique-ids are made of */
 	MBOX_FROM_LINE_MAX = 1024, /* longer lines are no From_ lines; RFC 5321 allows addresses of 256 */
 };
 
 struct mbox_message {
-	uint64_t start, body, text, end, next;
-	unsigned char digest[MBOX_DIGEST];
-	uint32_t copies;           /* of this unique-id so far, in the first message that has it */
+	uint64_t start;
+	uint64_t octets;           /* on the wire */
+	uint32_t text;             /* counted from start; a header of 4 GiB ends there */
+	uint32_t copy;             /* 1 for the first message with this unique-id, then 2 ... */
+	unsigned char uidl[MBOX_UIDL], digest[MBOX_DIGEST];
+	uint16_t body;             /* counted from start */
+	uint8_t separator;         /* octets from end to next */
 };
+_Static_assert(sizeof(struct mbox_message) <= 56, "a million messages are to cost little memory");
 
 struct mbox {
 	struct maildrop drop;
@@ -39,10 +46,22 @@ struct mbox {
 	struct stat scanned;       /* the file as the scan saw it */
 	bool fresh;                /* it was written so shortly before that its times may hide another write */
 	struct host_locks locks;
+	struct journal journal;
 	struct mbox_message *messages;
 	size_t room;
+	uint64_t next;             /* of the last message */
 	bool internal;             /* begins with another program's pseudo message: stays, is not shown */
 };
+
+static inline uint64_t mbox_next(const struct mbox *m, size_t idx)
+{
+	return idx + 1 < m->drop.count ? m->messages[idx + 1].start : m->next;
+}
+
+static inline uint64_t mbox_end(const struct mbox *m, size_t idx)
+{
+	return mbox_next(m, idx) - m->messages[idx].separator;
+}
 
 /*
  * Does a valid From_ line begin at text? Its length with the line end, or 0. len octets can be
@@ -55,6 +74,9 @@ size_t mbox_line_end(const char *text, size_t len);
 
 /* Fill in messages, records and count from the first `size` octets of fd. The caller holds the locks. */
 int mbox_parse(struct mbox *m, uint64_t size, struct why *why_r);
+
+/* One sentence about this mbox for the log. */
+void mbox_notice(const struct mbox *m, enum notice weight, const char *what);
 
 /* Does the message still lie where the scan saw it? 0, or -1 with MESSAGE_CHANGED or another reason. */
 int mbox_verify(struct mbox *m, size_t idx, char *buffer, struct why *why_r);

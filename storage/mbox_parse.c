@@ -22,8 +22,6 @@ enum {
 	MESSAGES_FIRST = 64,
 };
 
-static const size_t UIDL_HEX = 2 * (size_t)MBOX_DIGEST;  /* digits of a unique-id, before "-2" and so on */
-
 static const char internal_from[] = "From MAILER-DAEMON";
 static const char internal_subject[] = "DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA";
 
@@ -39,6 +37,7 @@ struct parser {
 	bool blank;               /* the last line was blank: it may turn out to be the separator ... */
 	uint64_t blank_at;        /* ... and then the message ends here */
 	uint64_t fed;             /* octets of the message before this one are counted and in the digest */
+	uint64_t text_at;         /* where its text begins: behind the header */
 	uint64_t protected_to;    /* a Content-Length that proved right: no From_ line before this */
 	struct mbox_message now;
 	struct wire wire;
@@ -75,8 +74,8 @@ static void feed(struct parser *p, uint64_t to)
 	size_t n = (size_t)(to - p->fed), head = 0;
 	const char *from = at(p, p->fed);
 	wire_count(&p->wire, from, n);
-	if (p->fed < p->now.text)
-		head = p->now.text - p->fed < n ? (size_t)(p->now.text - p->fed) : n;
+	if (p->fed < p->text_at)
+		head = p->text_at - p->fed < n ? (size_t)(p->text_at - p->fed) : n;
 	(void)crypto_generichash_update(&p->digest, (const unsigned char *)from, head);
 	(void)crypto_generichash_update(&p->text, (const unsigned char *)from + head, n - head);
 	p->fed = to;
@@ -114,10 +113,7 @@ static int make_room(struct mbox *m, struct why *why_r)
 	struct mbox_message *messages = reallocarray(m->messages, room, sizeof *messages);
 	if (messages != NULL)
 		m->messages = messages;
-	struct message_record *records = reallocarray(m->drop.records, room, sizeof *records);
-	if (records != NULL)
-		m->drop.records = records;
-	if (messages == NULL || records == NULL || room > UINT32_MAX / 2)
+	if (messages == NULL || room > UINT32_MAX / 2)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
 	m->room = room;
 	return 0;
@@ -126,14 +122,15 @@ static int make_room(struct mbox *m, struct why *why_r)
 static int end_message(struct parser *p, struct why *why_r)
 {
 	struct mbox *m = p->m;
-	unsigned char uidl[MBOX_DIGEST], text[MBOX_DIGEST];
+	unsigned char text[MBOX_DIGEST];
 	if (!p->in_message)
 		return 0;
-	p->now.end = p->blank ? p->blank_at : p->pos;
-	p->now.next = p->pos;
-	if (p->now.text > p->now.end)
-		p->now.text = p->now.end;
-	feed(p, p->now.end);
+	uint64_t end = p->blank ? p->blank_at : p->pos;
+	p->now.separator = (uint8_t)(p->pos - end);
+	if (p->text_at > end)
+		p->text_at = end;
+	p->now.text = (uint32_t)(p->text_at - p->now.start);
+	feed(p, end);
 	p->in_message = false;
 	if (p->internal) {
 		m->internal = true;
@@ -145,24 +142,23 @@ static int end_message(struct parser *p, struct why *why_r)
 	(void)crypto_generichash_update(&p->digest, text, sizeof text);
 	(void)crypto_generichash_update(&p->uidl, text, sizeof text);
 	(void)crypto_generichash_final(&p->digest, p->now.digest, sizeof p->now.digest);
-	(void)crypto_generichash_final(&p->uidl, uidl, sizeof uidl);
-	struct message_record *record = &m->drop.records[m->drop.count];
-	memset(record, 0, sizeof *record);
-	record->octets = wire_count_end(&p->wire);
-	(void)sodium_bin2hex(record->uidl, sizeof record->uidl, uidl, sizeof uidl);
+	(void)crypto_generichash_final(&p->uidl, p->now.uidl, sizeof p->now.uidl);
+	p->now.octets = wire_count_end(&p->wire);
 	m->messages[m->drop.count++] = p->now;
+	m->next = p->pos;
 	return 0;
 }
 
 static void begin_message(struct parser *p, size_t line)
 {
 	const unsigned char *from = (const unsigned char *)at(p, p->pos);
-	p->now = (struct mbox_message){ .start = p->pos, .body = p->pos + line, .text = UINT64_MAX };
+	p->now = (struct mbox_message){ .start = p->pos, .body = (uint16_t)line };
+	p->text_at = p->pos + UINT32_MAX;
 	p->in_message = p->in_header = true;
 	p->blank = p->skip_field = p->has_length = p->bad_length = p->internal = false;
 	p->wire = WIRE_START;
 	(void)crypto_generichash_init(&p->digest, NULL, 0, MBOX_DIGEST);
-	(void)crypto_generichash_init(&p->uidl, NULL, 0, MBOX_DIGEST);
+	(void)crypto_generichash_init(&p->uidl, NULL, 0, MBOX_UIDL);
 	(void)crypto_generichash_init(&p->text, NULL, 0, MBOX_DIGEST);
 	(void)crypto_generichash_update(&p->digest, from, line);
 	(void)crypto_generichash_update(&p->uidl, from, line);
@@ -283,7 +279,8 @@ static int end_header(struct parser *p, struct why *why_r)
 {
 	bool right = false;
 	p->in_header = false;
-	p->now.text = p->pos;
+	if (p->text_at > p->pos)
+		p->text_at = p->pos;
 	if (!p->has_length || p->bad_length || p->content_length > p->size - p->pos)
 		return 0;
 	if (check_length(p, p->pos + p->content_length, &right, why_r) != 0)
@@ -354,37 +351,29 @@ static int parse_line(struct parser *p, struct why *why_r)
 
 /* ---- unique-ids ---- */
 
-static uint32_t uidl_slot(const char *uidl, size_t mask)
+static size_t uidl_slot(const unsigned char *uidl, size_t mask)
 {
-	uint32_t h;
+	uint64_t h;
 	memcpy(&h, uidl, sizeof h);
-	/* Hex digits: four of them carry 16 bits, so take eight. */
-	uint32_t more;
-	memcpy(&more, uidl + sizeof h, sizeof more);
-	return (uint32_t)((h * 2654435761u ^ more * 2246822519u) >> 3 & mask);
+	return (size_t)h & mask;
 }
 
 /* The second message with the same hash becomes HASH-2, and so on in the order of the file. */
 static int tell_copies_apart(struct mbox *m, struct why *why_r)
 {
 	size_t slots = 4;
-	while (slots < 2 * m->drop.count)
+	while (slots < m->drop.count + m->drop.count / 4)
 		slots *= 2;
-	uint32_t *table = calloc(slots, sizeof *table);
+	uint32_t *table = calloc(slots, sizeof *table); /* index of the last message with a hash, + 1 */
 	if (table == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
 	for (size_t i = 0; i < m->drop.count; i++) {
-		struct message_record *record = &m->drop.records[i];
-		size_t s = uidl_slot(record->uidl, slots - 1);
-		while (table[s] != 0 && memcmp(m->drop.records[table[s] - 1].uidl, record->uidl, 2 * MBOX_DIGEST + 1) != 0)
+		struct mbox_message *message = &m->messages[i];
+		size_t s = uidl_slot(message->uidl, slots - 1);
+		while (table[s] != 0 && memcmp(m->messages[table[s] - 1].uidl, message->uidl, MBOX_UIDL) != 0)
 			s = (s + 1) & (slots - 1);
-		if (table[s] == 0) {
-			table[s] = (uint32_t)i + 1;
-			m->messages[i].copies = 1;
-		} else {
-			uint32_t copy = ++m->messages[table[s] - 1].copies;
-			(void)snprintf(record->uidl + UIDL_HEX, sizeof record->uidl - UIDL_HEX, "-%u", copy);
-		}
+		message->copy = table[s] == 0 ? 1 : m->messages[table[s] - 1].copy + 1;
+		table[s] = (uint32_t)i + 1;
 	}
 	free(table);
 	return 0;

@@ -3,6 +3,9 @@
  * Runs in: keeper, as root; posternd's configuration check. Trusts: the pattern (the administrator's) and
  * home (the user database's); not the user name.
  */
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -126,4 +129,32 @@ int maildrop_place_expand(const char *location, const char *user, const char *ho
 	if (add_pattern(&e, location + strlen(s->prefix)) != 0)
 		return why_r->reason != REASON_NONE ? -1 : refuse(&e, "the path is too long");
 	return check_path(&e, place_r);
+}
+
+/*
+ * The path with the links of its directory resolved, so that two ways to one maildrop
+ * are one lock. When that fails, the text will do: then nothing is there to be opened either.
+ */
+static void resolve(const char *path, char *out_r, size_t size)
+{
+	char parent[PATH_MAX], real[PATH_MAX];
+	(void)snprintf(parent, sizeof parent, "%s", path);
+	char *slash = strrchr(parent, '/');
+	(void)snprintf(out_r, size, "%s", path);
+	if (slash == NULL)
+		return;
+	*slash = '\0';
+	if (realpath(slash == parent ? "/" : parent, real) == NULL)
+		return;
+	(void)snprintf(out_r, size, "%s/%s", strcmp(real, "/") == 0 ? "" : real, slash + 1);
+}
+
+void maildrop_key(const struct maildrop_place *place, char key_r[MAILDROP_KEY + 1])
+{
+	unsigned char hash[MAILDROP_KEY / 2];
+	char text[2 * PATH_MAX + 8];
+	resolve(place->path, text + 1, sizeof text - 1);
+	text[0] = place->format == MAILDROP_MBOX ? 'b' : 'd';
+	(void)crypto_generichash(hash, sizeof hash, (const unsigned char *)text, strlen(text), NULL, 0);
+	(void)sodium_bin2hex(key_r, MAILDROP_KEY + 1, hash, sizeof hash);
 }

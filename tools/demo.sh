@@ -174,6 +174,7 @@ make_configuration() {
 		[maildrop]
 		location = maildir:~/Maildir
 		lock_directory = $dir/lock
+		journal_directory = $dir/journal
 		[log]
 		target = stderr
 		[system]

@@ -201,7 +201,7 @@ class Server:
             "tls": {"certificate": self.certificate, "key": self.key},
             "auth": {"backends": "passwd-file", "passwd_file": self.passwd_file},
             "maildrop": {"location": location.replace("SPOOL", str(self.base / "spool")),
-                         "lock_directory": self.base / "locks"},
+                         "lock_directory": self.base / "locks", "journal_directory": self.base / "journals"},
             "workers": {"spare_min": 2, "spare_max": 6, "max": 40},
             "limits": {"per_source": 40},
             "log": {"target": "stderr"},

@@ -77,6 +77,7 @@ static void test_without_root(void)
 	host_put("passwd", text, 0600);
 	give_to_owner("passwd");
 	give_to_owner("lock");
+	give_to_owner("journal");
 	keeper_unprivileged = true;
 	struct worker_ends w = keeper_serving(settings_of(""), "192.0.2.1");
 	ROW_TEXT("another's", login(&w, "cat", "secret", &answer, &fd), "AUTH_SETUP");

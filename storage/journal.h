@@ -1,0 +1,101 @@
+/*
+ * journal.h - what an mbox's UPDATE is about to do, on the disk before it is done.
+ * Runs in: journal_open() and journal_name_*() as root; the rest in keeper, as the mail's owner. `postern recover`.
+ * Trusts: the directory (root's). Not a journal's content: the owner of the mail could have written it.
+ * A library: returns, never logs, never exits.
+ *
+ * A journal is a file of root's, which the owner's quota does not count, in a directory of root's; the keeper
+ * opens it before it becomes the owner. Empty: nothing is under way. Else it is a chain of records,
+ *
+ *   struct record   kept octets   struct record   octets that arrived since   ...
+ *
+ * of which the last whole one counts. A record that a crash tore has wrong hashes and is not there.
+ */
+#ifndef POSTERN_JOURNAL_H
+#define POSTERN_JOURNAL_H
+
+#include <sodium.h>
+
+#include "storage/maildrop.h"
+
+enum {
+	JOURNAL_HASH = 32,         /* octets of BLAKE2b */
+	JOURNAL_NAME_MAX = MAILDROP_KEY + 32,
+	JOURNAL_BUFFER = 256 * 1024,
+};
+
+#define JOURNAL_ASIDE ".aside-"  /* stands in the name of one that was set aside, before the time */
+
+/* In the file `ino` of `size` octets, `kept` octets take the place of what is behind the first `cut`; the file ends there. */
+struct journal_plan {
+	uint64_t dev, ino;
+	uint64_t size, cut, kept;
+	unsigned char head[JOURNAL_HASH];    /* of the first `cut` octets */
+	unsigned char doomed[JOURNAL_HASH];  /* of the octets that the new end cuts off: still there, or cut off already? */
+	unsigned char tail[JOURNAL_HASH];    /* of the `kept` octets */
+};
+
+enum journal_state {
+	JOURNAL_EMPTY,
+	JOURNAL_TORN,       /* written to, but no record is whole: nothing was done yet */
+	JOURNAL_WHOLE,
+	JOURNAL_SET_ASIDE,  /* what it says cannot be proven to be still to do */
+};
+
+struct journal {
+	int fd;                             /* borrowed */
+	enum journal_state state;
+	struct journal_plan plan;           /* of the last whole record */
+	char path[PATH_MAX];                /* of the mbox, as the record says */
+	uint64_t end;                       /* behind the last whole record and its octets */
+	uint64_t added;                     /* octets behind the record that is being written */
+	crypto_generichash_state tail;      /* of all octets so far */
+};
+
+/* ---- the file; as root ---- */
+
+/*
+ * Open the journal of a maildrop, which is made when it is missing, and lock it for as long as the descriptor is
+ * open. One that was set aside is renamed to NAME.aside-TIME first. *fd_r is taken by the caller.
+ * 0, or -1 with MAILDROP_LOCKED or another reason.
+ */
+int journal_open(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid, int *fd_r,
+                 struct why *why_r);
+
+/*
+ * Does a journal called `name` belong to the mbox at `path`? Then whose it is; path comes from a journal, so this is
+ * what makes it trusted. 0 or -1.
+ */
+int journal_owner(const char *name, const char *path, uid_t *uid_r, gid_t *gid_r);
+
+/* The path that its first record says. 0, or -1 when there is no such record. */
+int journal_path(int fd, char path_r[PATH_MAX]);
+
+/* Is the journal on fd marked as set aside? 1, 0, or -1 and errno. */
+int journal_is_aside(int fd);
+
+/* ---- its content ---- */
+
+/* Read the journal on fd, all of it; with fd -1 there is none, which counts as empty. 0; or -1 and *why_r: it cannot be read. */
+int journal_read(struct journal *j, int fd, struct why *why_r);
+
+/* Add octets to a record behind the last whole one. */
+int journal_add(struct journal *j, const char *octets, size_t len, struct why *why_r);
+
+/*
+ * End the record: plan (its tail is filled in) and path. 0: all is on the disk. -1: the record does not count; when it
+ * is the first, the caller empties the journal.
+ */
+int journal_seal(struct journal *j, struct journal_plan *plan, const char *path, struct why *why_r);
+
+/* Hand out the octets to keep, in pieces, in order. put() returns 0, or -1 and *why_r. buffer has JOURNAL_BUFFER octets. */
+typedef int journal_put(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r);
+int journal_kept(const struct journal *j, char *buffer, journal_put *put, void *context, struct why *why_r);
+
+/* Empty it, on the disk. */
+int journal_clear(struct journal *j, struct why *why_r);
+
+/* Mark it as set aside, on the disk; it stays as it is otherwise. */
+int journal_set_aside(struct journal *j, struct why *why_r);
+
+#endif

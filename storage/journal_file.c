@@ -1,0 +1,111 @@
+/*
+ * journal_file.c - where journals are, what they are called, and whose they are.
+ * Runs in: keeper, as root, before it becomes the mail's owner; recovery; `postern recover`.
+ * Trusts: the directory, which is root's. Not a path that comes out of a journal.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/number.h"
+#include "storage/journal.h"
+#include "storage/lock.h"
+
+enum { REOPEN_MAX = 3 };
+
+static void name_journal(const struct maildrop_place *place, uid_t uid, gid_t gid, char name_r[JOURNAL_NAME_MAX])
+{
+	char key[MAILDROP_KEY + 1];
+	maildrop_key(place, key);
+	(void)snprintf(name_r, JOURNAL_NAME_MAX, "%s-%ju-%ju", key, (uintmax_t)uid, (uintmax_t)gid);
+}
+
+int journal_owner(const char *name, const char *path, uid_t *uid_r, gid_t *gid_r)
+{
+	struct maildrop_place place = { .format = MAILDROP_MBOX };
+	uint64_t uid, gid;
+	const char *first = strchr(name, '-'), *second = first != NULL ? strchr(first + 1, '-') : NULL;
+	char again[JOURNAL_NAME_MAX];
+	if (second == NULL || parse_number(first + 1, (size_t)(second - first - 1), 0, UINT32_MAX - 1, &uid) != 0 ||
+	    parse_number(second + 1, strcspn(second + 1, "."), 0, UINT32_MAX - 1, &gid) != 0)
+		return -1;
+	(void)snprintf(place.path, sizeof place.path, "%s", path);
+	*uid_r = (uid_t)uid;
+	*gid_r = (gid_t)gid;
+	name_journal(&place, *uid_r, *gid_r, again);
+	size_t len = strlen(again);
+	return path[0] == '/' && strncmp(name, again, len) == 0 && (name[len] == '\0' || name[len] == '.') ? 0 : -1;
+}
+
+/* Open it, or make it so that it is there after a power failure, too. */
+static int open_or_make(int dir, const char *name)
+{
+	const int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	int fd = openat(dir, name, flags);
+	if (fd >= 0 || errno != ENOENT)
+		return fd;
+	fd = openat(dir, name, flags | O_CREAT, 0600);
+	if (fd >= 0 && fsync(dir) != 0) {
+		int err = errno;
+		(void)close(fd);
+		errno = err;
+		return -1;
+	}
+	return fd;
+}
+
+/* One that was set aside makes room for a new one: 1 when it did, 0 when there was no need, or -1 and errno. */
+static int move_aside(int dir, int fd, const char *name)
+{
+	char to[JOURNAL_NAME_MAX + 32];
+	int aside = journal_is_aside(fd);
+	if (aside <= 0)
+		return aside;
+	(void)snprintf(to, sizeof to, "%s" JOURNAL_ASIDE "%lld", name, (long long)time(NULL));
+	return renameat2(dir, name, dir, to, RENAME_NOREPLACE) != 0 || fsync(dir) != 0 ? -1 : 1;
+}
+
+static int open_locked(int dir, const char *directory, const char *name, int *fd_r, struct why *why_r)
+{
+	struct stat st;
+	int fd = open_or_make(dir, name), moved = 0;
+	int err = fd < 0 || fstat(fd, &st) != 0 ? errno : 0;
+	*fd_r = -1;
+	if (err != 0) {
+		(void)why_errno(why_r, err, "open the journal %s/%s", directory, name);
+	} else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1) {
+		(void)why_set(why_r, REASON_MAILDROP_IO, 0, "%s/%s is not a file of posternd's own", directory, name);
+	} else if ((err = flock_patiently(fd)) != 0) {
+		(void)why_set(why_r, err == EWOULDBLOCK ? REASON_MAILDROP_LOCKED : REASON_MAILDROP_IO, err, "lock the journal %s/%s",
+		              directory, name);
+	} else if ((moved = move_aside(dir, fd, name)) < 0) {
+		(void)why_errno(why_r, errno, "set the journal %s/%s aside", directory, name);
+	} else if (moved == 0) {
+		*fd_r = fd;
+		return 0;
+	}
+	if (fd >= 0)
+		(void)close(fd);
+	return moved > 0 ? 0 : -1;
+}
+
+int journal_open(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid, int *fd_r,
+                 struct why *why_r)
+{
+	char name[JOURNAL_NAME_MAX];
+	int r = 0, dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*fd_r = -1;
+	if (dir < 0)
+		return why_errno(why_r, errno, "open the journal directory %s", directory);
+	name_journal(place, uid, gid, name);
+	for (int round = 0; round < REOPEN_MAX && r == 0 && *fd_r < 0; round++)
+		r = open_locked(dir, directory, name, fd_r, why_r);
+	if (r == 0 && *fd_r < 0)
+		r = why_set(why_r, REASON_MAILDROP_IO, 0, "%s/%s is set aside again and again", directory, name);
+	(void)close(dir);
+	return r;
+}

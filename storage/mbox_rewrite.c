@@ -1,0 +1,235 @@
+/*
+ * mbox_rewrite.c - does what a journal says, and finishes what a crash interrupted.
+ * Runs in: keeper, as the mail's owner, with the host's locks held for writing.
+ * Trusts: nothing in the maildrop; the journal as far as its hashes prove it.
+ *
+ * The order is what makes it safe, whatever stops it and wherever:
+ *   1. the journal is on the disk, whole
+ *   2. its octets are written over the file from `cut` on, and are on the disk
+ *   3. the file is cut off behind them, on the disk
+ *   4. the journal is empty, on the disk; only then are the locks released
+ * In place, and never by renaming a copy: a delivery agent that waits for its lock would append to a file that is gone.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "storage/mbox_rewrite.h"
+
+int mbox_hash(struct mbox *m, uint64_t from, uint64_t to, char *buffer, unsigned char hash_r[JOURNAL_HASH], struct why *why_r)
+{
+	crypto_generichash_state hash;
+	(void)crypto_generichash_init(&hash, NULL, 0, JOURNAL_HASH);
+	while (from < to) {
+		ssize_t n = io_read_at(m->fd, buffer, to - from < JOURNAL_BUFFER ? (size_t)(to - from) : JOURNAL_BUFFER, from);
+		if (n < 0)
+			return why_errno(why_r, errno, "read %s", m->path);
+		if (n == 0)
+			return why_set(why_r, REASON_MAILDROP_CHANGED, ESTALE, "%s became shorter", m->path);
+		(void)crypto_generichash_update(&hash, (const unsigned char *)buffer, (size_t)n);
+		from += (uint64_t)n;
+		if (host_lock_refresh(&m->locks, why_r) != 0)
+			return -1;
+	}
+	(void)crypto_generichash_final(&hash, hash_r, JOURNAL_HASH);
+	return 0;
+}
+
+/* ---- steps 2 to 4 ---- */
+
+static int put_in_place(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r)
+{
+	struct mbox *m = context;
+	struct why ignored;
+	if (io_write_at(m->fd, octets, len, m->journal.plan.cut + at) != 0)
+		return why_errno(why_r, errno, "write to %s", m->path);
+	/* To stop half-way because the lock file is lost would be worse than to go on. */
+	(void)host_lock_refresh(&m->locks, &ignored);
+	return 0;
+}
+
+static int write_kept(struct mbox *m, char *buffer, struct why *why_r)
+{
+	if (journal_kept(&m->journal, buffer, put_in_place, m, why_r) != 0)
+		return -1;
+	return fsync(m->fd) != 0 ? why_errno(why_r, errno, "write to %s", m->path) : 0;
+}
+
+/* Other programs take "modified after it was read" for new mail: true only of what came meanwhile. */
+static void set_times(const struct mbox *m, bool arrived)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_NOW }, { .tv_nsec = UTIME_NOW } };
+	if (arrived)
+		times[0] = (struct timespec){ .tv_sec = time(NULL) - 1 };
+	(void)futimens(m->fd, times);
+}
+
+int mbox_cut_off(struct mbox *m, uint64_t size, bool arrived, struct why *why_r)
+{
+	if (ftruncate(m->fd, (off_t)size) != 0)
+		return why_errno(why_r, errno, "truncate %s", m->path);
+	set_times(m, arrived);
+	return fsync(m->fd) != 0 ? why_errno(why_r, errno, "write to %s", m->path) : 0;
+}
+
+static int unfinished(const struct mbox *m, struct why *why_r)
+{
+	struct why why = *why_r;
+	return why_set(why_r, REASON_UPDATE_UNFINISHED, why.err, "rewriting %.100s was interrupted, and the next login finishes it: "
+	               "%.100s", m->path, why.text);
+}
+
+int mbox_do_journal(struct mbox *m, char *buffer, bool arrived, struct why *why_r)
+{
+	const struct journal_plan *plan = &m->journal.plan;
+	struct why ignored;
+	/* A write that fails may have been a passing fault. After a failed fsync nothing of it is known, so all is written anew. */
+	if (write_kept(m, buffer, why_r) != 0 && write_kept(m, buffer, why_r) != 0)
+		return unfinished(m, why_r);
+	if (mbox_cut_off(m, plan->cut + plan->kept, arrived, why_r) != 0)
+		return unfinished(m, why_r);
+	/* The mail is as it should be, for good. A journal that stays is found to be done by the next who opens the maildrop. */
+	if (journal_clear(&m->journal, &ignored) != 0)
+		mbox_notice(m, NOTICE_ODD, ignored.text);
+	return 0;
+}
+
+/* ---- recovery ---- */
+
+/* What the file tells about the rewrite that the journal describes. */
+enum finding { NOT_CUT_OFF, FINISHED, UNPROVEN };
+
+static int look(struct mbox *m, uint64_t size, char *buffer, enum finding *finding_r, struct why *why_r)
+{
+	const struct journal_plan *plan = &m->journal.plan;
+	const uint64_t new_end = plan->cut + plan->kept;
+	unsigned char hash[JOURNAL_HASH];
+	*finding_r = UNPROVEN;
+	if (m->scanned.st_dev != plan->dev || m->scanned.st_ino != plan->ino || size < new_end)
+		return 0;
+	if (mbox_hash(m, 0, plan->cut, buffer, hash, why_r) != 0)
+		return -1;
+	if (memcmp(hash, plan->head, sizeof hash) != 0)
+		return 0;
+	/* The doomed octets tell "not cut off yet" from "cut off, and then mail arrived". */
+	if (size >= plan->size) {
+		if (mbox_hash(m, new_end, plan->size, buffer, hash, why_r) != 0)
+			return -1;
+		if (memcmp(hash, plan->doomed, sizeof hash) == 0) {
+			*finding_r = NOT_CUT_OFF;
+			return 0;
+		}
+	}
+	if (mbox_hash(m, plan->cut, new_end, buffer, hash, why_r) != 0)
+		return -1;
+	if (memcmp(hash, plan->tail, sizeof hash) == 0)
+		*finding_r = FINISHED;
+	return 0;
+}
+
+int mbox_add_to_journal(struct mbox *m, uint64_t from, uint64_t to, char *buffer, struct why *why_r)
+{
+	while (from < to) {
+		ssize_t n = io_read_at(m->fd, buffer, to - from < JOURNAL_BUFFER ? (size_t)(to - from) : JOURNAL_BUFFER, from);
+		if (n < 0)
+			return why_errno(why_r, errno, "read %s", m->path);
+		if (n == 0)
+			return why_set(why_r, REASON_MAILDROP_CHANGED, ESTALE, "%s became shorter", m->path);
+		if (journal_add(&m->journal, buffer, (size_t)n, why_r) != 0 || host_lock_refresh(&m->locks, why_r) != 0)
+			return -1;
+		from += (uint64_t)n;
+	}
+	return 0;
+}
+
+int mbox_seal_journal(struct mbox *m, struct journal_plan *plan, char *buffer, struct why *why_r)
+{
+	if (mbox_hash(m, plan->cut + plan->kept, plan->size, buffer, plan->doomed, why_r) != 0)
+		return -1;
+	return journal_seal(&m->journal, plan, m->path, why_r);
+}
+
+/* Mail came between the crash and now: it is kept, too, and has to be in the journal before the file is touched. */
+static int take_in_arrived(struct mbox *m, uint64_t size, char *buffer, struct why *why_r)
+{
+	struct journal_plan plan = m->journal.plan;
+	if (mbox_add_to_journal(m, plan.size, size, buffer, why_r) != 0)
+		return -1;
+	plan.kept += size - plan.size;
+	plan.size = size;
+	return mbox_seal_journal(m, &plan, buffer, why_r);
+}
+
+static int finish(struct mbox *m, uint64_t size, char *buffer, struct why *why_r)
+{
+	bool arrived = size > m->journal.plan.size;
+	if (arrived && take_in_arrived(m, size, buffer, why_r) != 0)
+		return -1;
+	if (mbox_do_journal(m, buffer, arrived, why_r) != 0)
+		return -1;
+	mbox_notice(m, NOTICE_DONE, "an interrupted update was finished");
+	return 0;
+}
+
+static int set_aside(struct mbox *m, const char *cause, struct why *why_r)
+{
+	char text[WHY_TEXT_MAX];
+	if (journal_set_aside(&m->journal, why_r) != 0)
+		return -1;
+	(void)snprintf(text, sizeof text, "an interrupted update cannot be finished, because %s; the kept mail is in a journal that is "
+	               "set aside: see postern recover", cause);
+	mbox_notice(m, NOTICE_CRITICAL, text);
+	return 0;
+}
+
+static int recover(struct mbox *m, char *buffer, struct why *why_r)
+{
+	struct stat st;
+	enum finding finding;
+	if (fstat(m->fd, &st) != 0)
+		return why_errno(why_r, errno, "stat %s", m->path);
+	const uint64_t size = (uint64_t)st.st_size;
+	if (look(m, size, buffer, &finding, why_r) != 0)
+		return -1;
+	switch (finding) {
+	case NOT_CUT_OFF:
+		return finish(m, size, buffer, why_r);
+	case FINISHED:
+		/* Perhaps in memory only. */
+		if (fsync(m->fd) != 0)
+			return why_errno(why_r, errno, "write to %s", m->path);
+		return journal_clear(&m->journal, why_r);
+	case UNPROVEN:
+		break;
+	}
+	return set_aside(m, "another program changed the mailbox since", why_r);
+}
+
+int mbox_recover(struct mbox *m, struct why *why_r)
+{
+	char *buffer;
+	int r;
+	switch (m->journal.state) {
+	case JOURNAL_EMPTY:
+	case JOURNAL_SET_ASIDE:
+		return 0;
+	case JOURNAL_TORN:
+		/* The crash came before anything was done to the mailbox. */
+		return journal_clear(&m->journal, why_r);
+	case JOURNAL_WHOLE:
+		break;
+	}
+	if (m->fd < 0)
+		return set_aside(m, "another program removed or emptied the mailbox", why_r);
+	buffer = malloc(JOURNAL_BUFFER);
+	if (buffer == NULL)
+		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "finish the update of %s", m->path);
+	r = recover(m, buffer, why_r);
+	free(buffer);
+	return r;
+}

@@ -1,0 +1,30 @@
+/*
+ * mbox_rewrite.h - the journalled rewrite of an mbox and its recovery; inside storage/ only.
+ * Runs in: keeper, as the mail's owner, with the host's locks held for writing. Trusts: nothing in the maildrop.
+ *
+ * All return 0, or -1 and *why_r. buffer has JOURNAL_BUFFER octets.
+ */
+#ifndef POSTERN_MBOX_REWRITE_H
+#define POSTERN_MBOX_REWRITE_H
+
+#include "storage/mbox.h"
+
+/* The hash of the file's octets from..to. */
+int mbox_hash(struct mbox *m, uint64_t from, uint64_t to, char *buffer, unsigned char hash_r[JOURNAL_HASH], struct why *why_r);
+
+/* Copy the file's octets from..to into the record that is being written. */
+int mbox_add_to_journal(struct mbox *m, uint64_t from, uint64_t to, char *buffer, struct why *why_r);
+
+/* End that record; plan lacks nothing but its hashes of the doomed and the kept octets. */
+int mbox_seal_journal(struct mbox *m, struct journal_plan *plan, char *buffer, struct why *why_r);
+
+/* Do what the whole journal says. -1 with UPDATE_UNFINISHED: the file is half rewritten, and the journal stays. */
+int mbox_do_journal(struct mbox *m, char *buffer, bool arrived, struct why *why_r);
+
+/* Cut the file off, on the disk. arrived: it holds mail that nobody has read. */
+int mbox_cut_off(struct mbox *m, uint64_t size, bool arrived, struct why *why_r);
+
+/* At open, with the journal read: finish what a crash interrupted, or set it aside, and say so in the log. */
+int mbox_recover(struct mbox *m, struct why *why_r);
+
+#endif
