@@ -50,7 +50,7 @@ PROGRAMS := $(addprefix $(BUILD)/,posternd posternd-gate posternd-pam postern)
 all: $(PROGRAMS)
 
 $(BUILD)/posternd: $(call obj,daemon/posternd.c) $(BUILD)/libdaemon.a $(BUILD)/libauth.a $(BUILD)/libstorage.a $(BUILD)/libbase.a
-$(BUILD)/posternd: LIBS = -lsodium -lcrypt -linih
+$(BUILD)/posternd: LIBS = -lsodium -lxxhash -lcrypt -linih
 # posternd is forked for every session, and what a fork costs grows with the libraries mapped (measured, docs/design.md).
 # It parses nothing that a client sent; what does, posternd-gate, uses the host's shared OpenSSL and so gets its updates.
 # LINK=shared makes posternd like the others.
@@ -90,7 +90,7 @@ $(call unit_of,daemon): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNITLIBS)
 $(UNIT):
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lcunit -lsodium -lcrypt -linih -lssl -lcrypto
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lcunit -lsodium -lxxhash -lcrypt -linih -lssl -lcrypto
 
 # What belongs to the tests only: PAM modules that misbehave.
 PAMTESTS := $(patsubst tests/pam/%.c,$(BUILD)/tests/pam/%.so,$(wildcard tests/pam/*.c))

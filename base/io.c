@@ -5,7 +5,10 @@
 #include "base/io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
+
+enum { WRITING_PIECE = 4 * 1024 * 1024 };  /* smaller orders cost more than they gain */
 
 ssize_t io_read_at(int fd, char *octets, size_t len, uint64_t offset)
 {
@@ -36,4 +39,11 @@ int io_write_at(int fd, const char *octets, size_t len, uint64_t offset)
 		offset += (uint64_t)n;
 	}
 	return 0;
+}
+
+void io_start_writing(int fd, size_t len, uint64_t offset)
+{
+	const uint64_t piece = WRITING_PIECE, end = (offset + len) / piece * piece;
+	if (end > offset)
+		(void)sync_file_range(fd, (off64_t)(end - piece), (off64_t)piece, SYNC_FILE_RANGE_WRITE);
 }

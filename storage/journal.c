@@ -21,13 +21,15 @@ struct record {
 	struct journal_plan plan;
 	uint64_t length;                       /* of the octets behind this */
 	char path[PATH_MAX];
-	unsigned char check[JOURNAL_HASH];     /* of all above but the magic */
+	struct digest check;                   /* of all above but the magic */
 };
 
-static void hash_record(const struct record *r, unsigned char hash_r[JOURNAL_HASH])
+static struct digest check_record(const struct record *r)
 {
-	const unsigned char *from = (const unsigned char *)&r->plan;
-	(void)crypto_generichash(hash_r, JOURNAL_HASH, from, offsetof(struct record, check) - offsetof(struct record, plan), NULL, 0);
+	struct digest_state s;
+	digest_begin(&s, 0);
+	digest_add(&s, &r->plan, offsetof(struct record, check) - offsetof(struct record, plan));
+	return digest_so_far(&s);
 }
 
 static int failed(const struct journal *j, const char *what, struct why *why_r)
@@ -39,14 +41,13 @@ static int failed(const struct journal *j, const char *what, struct why *why_r)
 
 static bool is_whole(const struct record *r)
 {
-	unsigned char check[JOURNAL_HASH];
-	hash_record(r, check);
-	return memcmp(check, r->check, sizeof check) == 0 && memchr(r->path, '\0', sizeof r->path) != NULL &&
+	bool marked = memcmp(r->magic, magic, sizeof magic) == 0 || memcmp(r->magic, aside, sizeof aside) == 0;
+	return marked && digest_same(check_record(r), r->check) && memchr(r->path, '\0', sizeof r->path) != NULL &&
 		r->plan.cut <= r->plan.size && r->plan.kept < r->plan.size - r->plan.cut;
 }
 
-/* The octets behind the record at j->end: 1 with the hash of all octets so far, 0 when they are not all there, or -1. */
-static int hash_octets(const struct journal *j, uint64_t length, char *buffer, crypto_generichash_state *hash, struct why *why_r)
+/* The octets behind the record at j->end: 1 with the digest of all octets so far, 0 when they are not all there, or -1. */
+static int digest_octets(struct journal *j, uint64_t length, char *buffer, struct why *why_r)
 {
 	for (uint64_t at = j->end + sizeof(struct record); length > 0;) {
 		ssize_t n = io_read_at(j->fd, buffer, length < JOURNAL_BUFFER ? (size_t)length : JOURNAL_BUFFER, at);
@@ -54,7 +55,7 @@ static int hash_octets(const struct journal *j, uint64_t length, char *buffer, c
 			return failed(j, "read", why_r);
 		if (n == 0)
 			return 0;
-		(void)crypto_generichash_update(hash, (const unsigned char *)buffer, (size_t)n);
+		digest_add(&j->tail, buffer, (size_t)n);
 		at += (uint64_t)n;
 		length -= (uint64_t)n;
 	}
@@ -70,23 +71,19 @@ static int read_record(struct journal *j, char *buffer, struct why *why_r)
 		return failed(j, "read", why_r);
 	if (n < (ssize_t)sizeof r || !is_whole(&r) || r.length > r.plan.kept)
 		return 0;
-	crypto_generichash_state so_far = j->tail, all;
-	unsigned char tail[JOURNAL_HASH];
-	int there = hash_octets(j, r.length, buffer, &so_far, why_r);
-	if (there <= 0)
-		return there;
-	all = so_far;
-	(void)crypto_generichash_final(&all, tail, sizeof tail);
-	if (memcmp(tail, r.plan.tail, sizeof tail) != 0)
-		return 0;
-	j->tail = so_far;
+	const struct digest_state before = j->tail;
+	if (j->end == 0)
+		digest_begin(&j->tail, r.plan.seed);
+	int there = digest_octets(j, r.length, buffer, why_r);
+	if (there <= 0 || !digest_same(digest_so_far(&j->tail), r.plan.tail)) {
+		j->tail = before;
+		return there < 0 ? -1 : 0;
+	}
+	if (j->end == 0)
+		j->state = memcmp(r.magic, aside, sizeof aside) == 0 ? JOURNAL_SET_ASIDE : JOURNAL_WHOLE;
 	j->plan = r.plan;
 	memcpy(j->path, r.path, sizeof j->path);
 	j->end += sizeof r + r.length;
-	if (memcmp(r.magic, magic, sizeof magic) == 0)
-		j->state = j->state == JOURNAL_SET_ASIDE ? JOURNAL_SET_ASIDE : JOURNAL_WHOLE;
-	else if (memcmp(r.magic, aside, sizeof aside) == 0)
-		j->state = JOURNAL_SET_ASIDE;
 	return 1;
 }
 
@@ -94,7 +91,6 @@ int journal_read(struct journal *j, int fd, struct why *why_r)
 {
 	struct stat st = { 0 };
 	*j = (struct journal){ .fd = fd, .state = JOURNAL_EMPTY };
-	(void)crypto_generichash_init(&j->tail, NULL, 0, JOURNAL_HASH);
 	if (fd >= 0 && fstat(fd, &st) != 0)
 		return failed(j, "read", why_r);
 	if (st.st_size == 0)
@@ -135,11 +131,19 @@ int journal_kept(const struct journal *j, char *buffer, journal_put *put, void *
 
 /* ---- writing ---- */
 
+void journal_begin(struct journal *j, uint64_t seed)
+{
+	digest_begin(&j->tail, seed);
+	j->added = 0;
+}
+
 int journal_add(struct journal *j, const char *octets, size_t len, struct why *why_r)
 {
-	if (io_write_at(j->fd, octets, len, j->end + sizeof(struct record) + j->added) != 0)
+	const uint64_t at = j->end + sizeof(struct record) + j->added;
+	if (io_write_at(j->fd, octets, len, at) != 0)
 		return failed(j, "write", why_r);
-	(void)crypto_generichash_update(&j->tail, (const unsigned char *)octets, len);
+	io_start_writing(j->fd, len, at);
+	digest_add(&j->tail, octets, len);
 	j->added += len;
 	return 0;
 }
@@ -147,14 +151,13 @@ int journal_add(struct journal *j, const char *octets, size_t len, struct why *w
 int journal_seal(struct journal *j, struct journal_plan *plan, const char *path, struct why *why_r)
 {
 	struct record r;
-	crypto_generichash_state all = j->tail;
 	memset(&r, 0, sizeof r);
-	(void)crypto_generichash_final(&all, plan->tail, sizeof plan->tail);
+	plan->tail = digest_so_far(&j->tail);
 	memcpy(r.magic, magic, sizeof r.magic);
 	r.plan = *plan;
 	r.length = j->added;
 	memcpy(r.path, path, strnlen(path, sizeof r.path - 1));
-	hash_record(&r, r.check);
+	r.check = check_record(&r);
 	memcpy(j->path, r.path, sizeof j->path);
 	if (io_write_at(j->fd, (const char *)&r, sizeof r, j->end) != 0 || fsync(j->fd) != 0)
 		return failed(j, "write", why_r);

@@ -9,19 +9,17 @@
  *
  *   struct record   kept octets   struct record   octets that arrived since   ...
  *
- * of which the last whole one counts. A record that a crash tore has wrong hashes and is not there.
+ * of which the last whole one counts. A record that a crash tore has wrong digests and is not there.
  */
 #ifndef POSTERN_JOURNAL_H
 #define POSTERN_JOURNAL_H
 
-#include <sodium.h>
-
+#include "storage/digest.h"
 #include "storage/maildrop.h"
 
 enum {
-	JOURNAL_HASH = 32,         /* octets of BLAKE2b */
 	JOURNAL_NAME_MAX = MAILDROP_KEY + 32,
-	JOURNAL_BUFFER = 256 * 1024,
+	JOURNAL_BUFFER = 128 * 1024,
 };
 
 #define JOURNAL_ASIDE ".aside-"  /* stands in the name of one that was set aside, before the time */
@@ -30,9 +28,10 @@ enum {
 struct journal_plan {
 	uint64_t dev, ino;
 	uint64_t size, cut, kept;
-	unsigned char head[JOURNAL_HASH];    /* of the first `cut` octets */
-	unsigned char doomed[JOURNAL_HASH];  /* of the octets that the new end cuts off: still there, or cut off already? */
-	unsigned char tail[JOURNAL_HASH];    /* of the `kept` octets */
+	uint64_t seed;         /* of the digests, at random: no sender of mail can know what they will be */
+	struct digest head;    /* of the first `cut` octets */
+	struct digest doomed;  /* of the octets that the new end cuts off: still there, or cut off already? */
+	struct digest tail;    /* of the `kept` octets */
 };
 
 enum journal_state {
@@ -49,7 +48,7 @@ struct journal {
 	char path[PATH_MAX];                /* of the mbox, as the record says */
 	uint64_t end;                       /* behind the last whole record and its octets */
 	uint64_t added;                     /* octets behind the record that is being written */
-	crypto_generichash_state tail;      /* of all octets so far */
+	struct digest_state tail;           /* of all octets so far */
 };
 
 /* ---- the file; as root ---- */
@@ -78,6 +77,9 @@ int journal_is_aside(int fd);
 
 /* Read the journal on fd, all of it; with fd -1 there is none, which counts as empty. 0; or -1 and *why_r: it cannot be read. */
 int journal_read(struct journal *j, int fd, struct why *why_r);
+
+/* Begin the first record, with the seed for all digests of the plan. */
+void journal_begin(struct journal *j, uint64_t seed);
 
 /* Add octets to a record behind the last whole one. */
 int journal_add(struct journal *j, const char *octets, size_t len, struct why *why_r);

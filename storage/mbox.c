@@ -179,9 +179,10 @@ static void mbox_close(struct maildrop *drop)
 static int mbox_open(const struct maildrop_place *place, const struct maildrop_options *options,
                      struct maildrop **drop_r, struct why *why_r)
 {
-	struct mbox *m = calloc(1, sizeof *m);
+	struct mbox *m = aligned_alloc(_Alignof(struct mbox), sizeof *m);
 	if (m == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "open %s", place->path);
+	memset(m, 0, sizeof *m);
 	m->drop.format = &mbox_format;
 	m->drop.options = *options;
 	m->dir_fd = m->fd = -1;
@@ -216,31 +217,48 @@ static void mbox_record(const struct maildrop *drop, size_t idx, struct message_
 		(void)snprintf(record_r->uidl + digits, sizeof record_r->uidl - digits, "-%u", message->copy);
 }
 
-int mbox_verify(struct mbox *m, size_t idx, char *buffer, struct why *why_r)
+int mbox_read(struct mbox *m, uint64_t from, uint64_t to, char *buffer, mbox_take *take, void *context, struct why *why_r)
 {
-	const struct mbox_message *message = &m->messages[idx];
-	const uint64_t end = mbox_end(m, idx), text_at = message->start + message->text;
-	crypto_generichash_state head, text;
-	unsigned char digest[MBOX_DIGEST];
-	(void)crypto_generichash_init(&head, NULL, 0, sizeof digest);
-	(void)crypto_generichash_init(&text, NULL, 0, sizeof digest);
-	for (uint64_t at = message->start; at < end;) {
-		uint64_t left = (at < text_at ? text_at : end) - at;
-		ssize_t n = io_read_at(m->fd, buffer, left < MBOX_BUFFER ? (size_t)left : MBOX_BUFFER, at);
+	while (from < to) {
+		ssize_t n = io_read_at(m->fd, buffer, to - from < MBOX_BUFFER ? (size_t)(to - from) : MBOX_BUFFER, from);
 		if (n < 0)
 			return why_errno(why_r, errno, "read %s", m->path);
 		if (n == 0)
-			break;
-		(void)crypto_generichash_update(at < text_at ? &head : &text, (const unsigned char *)buffer, (size_t)n);
-		at += (uint64_t)n;
-		if (host_lock_refresh(&m->locks, why_r) != 0)
+			return why_set(why_r, REASON_MAILDROP_CHANGED, ESTALE, "%s became shorter", m->path);
+		if (take(context, buffer, (size_t)n, from, why_r) != 0 || host_lock_refresh(&m->locks, why_r) != 0)
 			return -1;
+		from += (uint64_t)n;
 	}
-	(void)crypto_generichash_final(&text, digest, sizeof digest);
-	(void)crypto_generichash_update(&head, digest, sizeof digest);
-	(void)crypto_generichash_final(&head, digest, sizeof digest);
-	if (memcmp(digest, message->digest, sizeof digest) == 0)
+	return 0;
+}
+
+/* A message on its way through mbox_verify(). */
+struct verification {
+	struct digest_state digest;
+	uint64_t end;
+	mbox_take *take;
+	void *context;
+};
+
+static int verify_piece(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r)
+{
+	struct verification *v = context;
+	if (at < v->end)
+		digest_add(&v->digest, octets, v->end - at < len ? (size_t)(v->end - at) : len);
+	return v->take != NULL ? v->take(v->context, octets, len, at, why_r) : 0;
+}
+
+int mbox_verify(struct mbox *m, size_t idx, char *buffer, mbox_take *take, void *context, struct why *why_r)
+{
+	const struct mbox_message *message = &m->messages[idx];
+	struct verification v = { .end = mbox_end(m, idx), .take = take, .context = context };
+	digest_begin(&v.digest, 0);
+	if (mbox_read(m, message->start, take != NULL ? mbox_next(m, idx) : v.end, buffer, verify_piece, &v, why_r) != 0) {
+		if (why_r->reason != REASON_MAILDROP_CHANGED)
+			return -1;
+	} else if (digest_same(digest_so_far(&v.digest), message->digest)) {
 		return 0;
+	}
 	return why_set(why_r, REASON_MESSAGE_CHANGED, 0, "another program changed %s at octet %ju", m->path,
 	               (uintmax_t)message->start);
 }
@@ -261,7 +279,7 @@ static int check_message(struct mbox *m, size_t idx, const struct stat *now, str
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "read %s", m->path);
 	int r = host_lock_take(&m->locks, m->fd, false, why_r);
 	if (r == 0) {
-		r = mbox_verify(m, idx, buffer, why_r);
+		r = mbox_verify(m, idx, buffer, NULL, NULL, why_r);
 		host_lock_release(&m->locks);
 	}
 	free(buffer);

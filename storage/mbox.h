@@ -5,22 +5,20 @@
  *   From_ line    header, blank line, body    blank line    From_ line ...
  *   ^start        ^body                       ^end          ^next
  *
- *                      ^text
- * The client gets body..end; removing the message removes start..next. The digest is over start..text and the
- * digest of text..end, so that the unique-id can share the second.
+ * The client gets body..end; removing the message removes start..next.
  */
 #ifndef POSTERN_MBOX_H
 #define POSTERN_MBOX_H
 
 #include <sys/stat.h>
 
+#include "storage/digest.h"
 #include "storage/format.h"
 #include "storage/host_lock.h"
 #include "storage/journal.h"
 
 enum {
-	MBOX_BUFFER = 64 * 1024,
-	MBOX_DIGEST = 12,          /* octets of BLAKE2b that tell whether a message was changed */
+	MBOX_BUFFER = 128 * 1024,
 	MBOX_UIDL = 16,            /* octets of BLAKE2b that unique-ids are made of */
 	MBOX_FROM_LINE_MAX = 1024, /* longer lines are no From_ lines; RFC 5321 allows addresses of 256 */
 };
@@ -28,12 +26,13 @@ enum {
 struct mbox_message {
 	uint64_t start;
 	uint64_t octets;           /* on the wire */
-	uint32_t text;             /* counted from start; a header of 4 GiB ends there */
+	struct digest digest;      /* of start..end */
 	uint32_t copy;             /* 1 for the first message with this unique-id, then 2 ... */
-	unsigned char uidl[MBOX_UIDL], digest[MBOX_DIGEST];
+	unsigned char uidl[MBOX_UIDL];
 	uint16_t body;             /* counted from start */
 	uint8_t separator;         /* octets from end to next */
 };
+_Static_assert((int)MBOX_BUFFER == (int)JOURNAL_BUFFER, "one buffer does for both");
 _Static_assert(sizeof(struct mbox_message) <= 56, "a million messages are to cost little memory");
 
 struct mbox {
@@ -78,8 +77,17 @@ int mbox_parse(struct mbox *m, uint64_t size, struct why *why_r);
 /* One sentence about this mbox for the log. */
 void mbox_notice(const struct mbox *m, enum notice weight, const char *what);
 
-/* Does the message still lie where the scan saw it? 0, or -1 with MESSAGE_CHANGED or another reason. */
-int mbox_verify(struct mbox *m, size_t idx, char *buffer, struct why *why_r);
+/* Takes octets of the file, that lie at `at`. 0, or -1 and *why_r. */
+typedef int mbox_take(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r);
+
+/* Read the file's octets from..to in pieces. buffer has MBOX_BUFFER octets. 0, or -1 and *why_r. */
+int mbox_read(struct mbox *m, uint64_t from, uint64_t to, char *buffer, mbox_take *take, void *context, struct why *why_r);
+
+/*
+ * Does the message still lie where the scan saw it? 0, or -1 with MESSAGE_CHANGED or another reason. take, which may be
+ * NULL, gets all that removing the message removes. buffer has MBOX_BUFFER octets.
+ */
+int mbox_verify(struct mbox *m, size_t idx, char *buffer, mbox_take *take, void *context, struct why *why_r);
 
 /* RFC 1939's UPDATE; see maildrop.h. */
 int mbox_update(struct maildrop *drop, const bool *marks, int *errors, struct why *why_r);

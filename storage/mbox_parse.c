@@ -37,11 +37,11 @@ struct parser {
 	bool blank;               /* the last line was blank: it may turn out to be the separator ... */
 	uint64_t blank_at;        /* ... and then the message ends here */
 	uint64_t fed;             /* octets of the message before this one are counted and in the digest */
-	uint64_t text_at;         /* where its text begins: behind the header */
 	uint64_t protected_to;    /* a Content-Length that proved right: no From_ line before this */
 	struct mbox_message now;
 	struct wire wire;
-	crypto_generichash_state digest, uidl, text; /* of From_ line and header; of what in these stays; of the text behind */
+	struct digest_state digest;
+	crypto_generichash_state uidl, text; /* of the From_ line and what stays of the header; of the text behind */
 	/* its header */
 	bool skip_field;          /* in a field that the unique-id does not depend on */
 	bool has_length, bad_length;
@@ -71,13 +71,12 @@ static void feed(struct parser *p, uint64_t to)
 {
 	if (to <= p->fed)
 		return;
-	size_t n = (size_t)(to - p->fed), head = 0;
+	size_t n = (size_t)(to - p->fed);
 	const char *from = at(p, p->fed);
 	wire_count(&p->wire, from, n);
-	if (p->fed < p->text_at)
-		head = p->text_at - p->fed < n ? (size_t)(p->text_at - p->fed) : n;
-	(void)crypto_generichash_update(&p->digest, (const unsigned char *)from, head);
-	(void)crypto_generichash_update(&p->text, (const unsigned char *)from + head, n - head);
+	digest_add(&p->digest, from, n);
+	if (!p->in_header)
+		(void)crypto_generichash_update(&p->text, (const unsigned char *)from, n);
 	p->fed = to;
 }
 
@@ -122,14 +121,11 @@ static int make_room(struct mbox *m, struct why *why_r)
 static int end_message(struct parser *p, struct why *why_r)
 {
 	struct mbox *m = p->m;
-	unsigned char text[MBOX_DIGEST];
+	unsigned char text[MBOX_UIDL];
 	if (!p->in_message)
 		return 0;
 	uint64_t end = p->blank ? p->blank_at : p->pos;
 	p->now.separator = (uint8_t)(p->pos - end);
-	if (p->text_at > end)
-		p->text_at = end;
-	p->now.text = (uint32_t)(p->text_at - p->now.start);
 	feed(p, end);
 	p->in_message = false;
 	if (p->internal) {
@@ -139,9 +135,8 @@ static int end_message(struct parser *p, struct why *why_r)
 	if (make_room(m, why_r) != 0)
 		return -1;
 	(void)crypto_generichash_final(&p->text, text, sizeof text);
-	(void)crypto_generichash_update(&p->digest, text, sizeof text);
 	(void)crypto_generichash_update(&p->uidl, text, sizeof text);
-	(void)crypto_generichash_final(&p->digest, p->now.digest, sizeof p->now.digest);
+	p->now.digest = digest_so_far(&p->digest);
 	(void)crypto_generichash_final(&p->uidl, p->now.uidl, sizeof p->now.uidl);
 	p->now.octets = wire_count_end(&p->wire);
 	m->messages[m->drop.count++] = p->now;
@@ -151,17 +146,16 @@ static int end_message(struct parser *p, struct why *why_r)
 
 static void begin_message(struct parser *p, size_t line)
 {
-	const unsigned char *from = (const unsigned char *)at(p, p->pos);
+	const char *from = at(p, p->pos);
 	p->now = (struct mbox_message){ .start = p->pos, .body = (uint16_t)line };
-	p->text_at = p->pos + UINT32_MAX;
 	p->in_message = p->in_header = true;
 	p->blank = p->skip_field = p->has_length = p->bad_length = p->internal = false;
 	p->wire = WIRE_START;
-	(void)crypto_generichash_init(&p->digest, NULL, 0, MBOX_DIGEST);
+	digest_begin(&p->digest, 0);
 	(void)crypto_generichash_init(&p->uidl, NULL, 0, MBOX_UIDL);
-	(void)crypto_generichash_init(&p->text, NULL, 0, MBOX_DIGEST);
-	(void)crypto_generichash_update(&p->digest, from, line);
-	(void)crypto_generichash_update(&p->uidl, from, line);
+	(void)crypto_generichash_init(&p->text, NULL, 0, MBOX_UIDL);
+	digest_add(&p->digest, from, line);
+	(void)crypto_generichash_update(&p->uidl, (const unsigned char *)from, line);
 	/* Mail programs put their own data into a first message that nobody sent. */
 	p->from_internal = p->m->drop.count == 0 && !p->m->internal && line > sizeof internal_from - 1 &&
 		memcmp(from, internal_from, sizeof internal_from - 1) == 0;
@@ -278,9 +272,9 @@ static int check_length(struct parser *p, uint64_t end, bool *right_r, struct wh
 static int end_header(struct parser *p, struct why *why_r)
 {
 	bool right = false;
+	/* Not the blank line: in a message without a body it may turn out to be the separator. */
+	feed(p, p->blank_at);
 	p->in_header = false;
-	if (p->text_at > p->pos)
-		p->text_at = p->pos;
 	if (!p->has_length || p->bad_length || p->content_length > p->size - p->pos)
 		return 0;
 	if (check_length(p, p->pos + p->content_length, &right, why_r) != 0)

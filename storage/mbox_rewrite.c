@@ -1,7 +1,7 @@
 /*
  * mbox_rewrite.c - does what a journal says, and finishes what a crash interrupted.
  * Runs in: keeper, as the mail's owner, with the host's locks held for writing.
- * Trusts: nothing in the maildrop; the journal as far as its hashes prove it.
+ * Trusts: nothing in the maildrop; the journal as far as its digests prove it.
  *
  * The order is what makes it safe, whatever stops it and wherever:
  *   1. the journal is on the disk, whole
@@ -21,22 +21,22 @@
 #include "base/io.h"
 #include "storage/mbox_rewrite.h"
 
-int mbox_hash(struct mbox *m, uint64_t from, uint64_t to, char *buffer, unsigned char hash_r[JOURNAL_HASH], struct why *why_r)
+static int add_to_digest(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r)
 {
-	crypto_generichash_state hash;
-	(void)crypto_generichash_init(&hash, NULL, 0, JOURNAL_HASH);
-	while (from < to) {
-		ssize_t n = io_read_at(m->fd, buffer, to - from < JOURNAL_BUFFER ? (size_t)(to - from) : JOURNAL_BUFFER, from);
-		if (n < 0)
-			return why_errno(why_r, errno, "read %s", m->path);
-		if (n == 0)
-			return why_set(why_r, REASON_MAILDROP_CHANGED, ESTALE, "%s became shorter", m->path);
-		(void)crypto_generichash_update(&hash, (const unsigned char *)buffer, (size_t)n);
-		from += (uint64_t)n;
-		if (host_lock_refresh(&m->locks, why_r) != 0)
-			return -1;
-	}
-	(void)crypto_generichash_final(&hash, hash_r, JOURNAL_HASH);
+	(void)at, (void)why_r;
+	digest_add(context, octets, len);
+	return 0;
+}
+
+/* The digest of the file's octets from..to. */
+static int digest_range(struct mbox *m, uint64_t from, uint64_t to, char *buffer, uint64_t seed, struct digest *digest_r,
+                        struct why *why_r)
+{
+	struct digest_state digest;
+	digest_begin(&digest, seed);
+	if (mbox_read(m, from, to, buffer, add_to_digest, &digest, why_r) != 0)
+		return -1;
+	*digest_r = digest_so_far(&digest);
 	return 0;
 }
 
@@ -48,6 +48,7 @@ static int put_in_place(void *context, const char *octets, size_t len, uint64_t 
 	struct why ignored;
 	if (io_write_at(m->fd, octets, len, m->journal.plan.cut + at) != 0)
 		return why_errno(why_r, errno, "write to %s", m->path);
+	io_start_writing(m->fd, len, m->journal.plan.cut + at);
 	/* To stop half-way because the lock file is lost would be worse than to go on. */
 	(void)host_lock_refresh(&m->locks, &ignored);
 	return 0;
@@ -108,48 +109,40 @@ static int look(struct mbox *m, uint64_t size, char *buffer, enum finding *findi
 {
 	const struct journal_plan *plan = &m->journal.plan;
 	const uint64_t new_end = plan->cut + plan->kept;
-	unsigned char hash[JOURNAL_HASH];
+	struct digest digest;
 	*finding_r = UNPROVEN;
 	if (m->scanned.st_dev != plan->dev || m->scanned.st_ino != plan->ino || size < new_end)
 		return 0;
-	if (mbox_hash(m, 0, plan->cut, buffer, hash, why_r) != 0)
+	if (digest_range(m, 0, plan->cut, buffer, plan->seed, &digest, why_r) != 0)
 		return -1;
-	if (memcmp(hash, plan->head, sizeof hash) != 0)
+	if (!digest_same(digest, plan->head))
 		return 0;
 	/* The doomed octets tell "not cut off yet" from "cut off, and then mail arrived". */
 	if (size >= plan->size) {
-		if (mbox_hash(m, new_end, plan->size, buffer, hash, why_r) != 0)
+		if (digest_range(m, new_end, plan->size, buffer, plan->seed, &digest, why_r) != 0)
 			return -1;
-		if (memcmp(hash, plan->doomed, sizeof hash) == 0) {
+		if (digest_same(digest, plan->doomed)) {
 			*finding_r = NOT_CUT_OFF;
 			return 0;
 		}
 	}
-	if (mbox_hash(m, plan->cut, new_end, buffer, hash, why_r) != 0)
+	if (digest_range(m, plan->cut, new_end, buffer, plan->seed, &digest, why_r) != 0)
 		return -1;
-	if (memcmp(hash, plan->tail, sizeof hash) == 0)
+	if (digest_same(digest, plan->tail))
 		*finding_r = FINISHED;
 	return 0;
 }
 
-int mbox_add_to_journal(struct mbox *m, uint64_t from, uint64_t to, char *buffer, struct why *why_r)
+int mbox_take_to_journal(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r)
 {
-	while (from < to) {
-		ssize_t n = io_read_at(m->fd, buffer, to - from < JOURNAL_BUFFER ? (size_t)(to - from) : JOURNAL_BUFFER, from);
-		if (n < 0)
-			return why_errno(why_r, errno, "read %s", m->path);
-		if (n == 0)
-			return why_set(why_r, REASON_MAILDROP_CHANGED, ESTALE, "%s became shorter", m->path);
-		if (journal_add(&m->journal, buffer, (size_t)n, why_r) != 0 || host_lock_refresh(&m->locks, why_r) != 0)
-			return -1;
-		from += (uint64_t)n;
-	}
-	return 0;
+	struct mbox *m = context;
+	(void)at;
+	return journal_add(&m->journal, octets, len, why_r);
 }
 
 int mbox_seal_journal(struct mbox *m, struct journal_plan *plan, char *buffer, struct why *why_r)
 {
-	if (mbox_hash(m, plan->cut + plan->kept, plan->size, buffer, plan->doomed, why_r) != 0)
+	if (digest_range(m, plan->cut + plan->kept, plan->size, buffer, plan->seed, &plan->doomed, why_r) != 0)
 		return -1;
 	return journal_seal(&m->journal, plan, m->path, why_r);
 }
@@ -158,7 +151,7 @@ int mbox_seal_journal(struct mbox *m, struct journal_plan *plan, char *buffer, s
 static int take_in_arrived(struct mbox *m, uint64_t size, char *buffer, struct why *why_r)
 {
 	struct journal_plan plan = m->journal.plan;
-	if (mbox_add_to_journal(m, plan.size, size, buffer, why_r) != 0)
+	if (mbox_read(m, plan.size, size, buffer, mbox_take_to_journal, m, why_r) != 0)
 		return -1;
 	plan.kept += size - plan.size;
 	plan.size = size;
@@ -226,7 +219,7 @@ int mbox_recover(struct mbox *m, struct why *why_r)
 	}
 	if (m->fd < 0)
 		return set_aside(m, "another program removed or emptied the mailbox", why_r);
-	buffer = malloc(JOURNAL_BUFFER);
+	buffer = malloc(MBOX_BUFFER);
 	if (buffer == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "finish the update of %s", m->path);
 	r = recover(m, buffer, why_r);

@@ -2,20 +2,17 @@
  * mbox_rewrite.h - the journalled rewrite of an mbox and its recovery; inside storage/ only.
  * Runs in: keeper, as the mail's owner, with the host's locks held for writing. Trusts: nothing in the maildrop.
  *
- * All return 0, or -1 and *why_r. buffer has JOURNAL_BUFFER octets.
+ * All return 0, or -1 and *why_r. buffer has MBOX_BUFFER octets.
  */
 #ifndef POSTERN_MBOX_REWRITE_H
 #define POSTERN_MBOX_REWRITE_H
 
 #include "storage/mbox.h"
 
-/* The hash of the file's octets from..to. */
-int mbox_hash(struct mbox *m, uint64_t from, uint64_t to, char *buffer, unsigned char hash_r[JOURNAL_HASH], struct why *why_r);
+/* An mbox_take: the octets go into the journal's record that is being written. context is the struct mbox. */
+int mbox_take_to_journal(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r);
 
-/* Copy the file's octets from..to into the record that is being written. */
-int mbox_add_to_journal(struct mbox *m, uint64_t from, uint64_t to, char *buffer, struct why *why_r);
-
-/* End that record; plan lacks nothing but its hashes of the doomed and the kept octets. */
+/* End that record; plan lacks nothing but its digests of the doomed and the kept octets. */
 int mbox_seal_journal(struct mbox *m, struct journal_plan *plan, char *buffer, struct why *why_r);
 
 /* Do what the whole journal says. -1 with UPDATE_UNFINISHED: the file is half rewritten, and the journal stays. */

@@ -2,9 +2,10 @@
  * mbox_update.c - removes the marked messages of an mbox, under the host's locks.
  * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop.
  *
- * First proves that every message still is where and what the session saw; then plans which octets stay.
+ * Proves that every message still is where and what the session saw while it puts those that stay into the journal.
  */
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,9 +19,13 @@ enum {
 /* One UPDATE on its way. */
 struct update {
 	struct mbox *m;
-	char *buffer;       /* JOURNAL_BUFFER octets */
+	const bool *marks;
+	char *buffer;       /* MBOX_BUFFER octets */
 	uint64_t size;      /* of the file, now */
 	bool arrived;       /* mail came behind what the scan saw */
+	struct journal_plan plan;
+	struct digest_state head;
+	bool keeping;       /* the octets that are read stay */
 };
 
 /* ---- is everything where the scan saw it? ---- */
@@ -62,7 +67,7 @@ static int find_tail(struct update *u, struct why *why_r)
 	return 0;
 }
 
-static int verify_all(struct update *u, struct why *why_r)
+static int find_end(struct update *u, struct why *why_r)
 {
 	struct mbox *m = u->m;
 	struct stat st;
@@ -71,53 +76,27 @@ static int verify_all(struct update *u, struct why *why_r)
 	u->size = (uint64_t)st.st_size;
 	if (u->size < mbox_end(m, m->drop.count - 1))
 		return changed(m, why_r);
-	for (size_t i = 0; i < m->drop.count; i++)
-		if (mbox_verify(m, i, u->buffer, why_r) != 0)
-			return why_r->reason == REASON_MESSAGE_CHANGED ? changed(m, why_r) : -1;
 	return find_tail(u, why_r);
 }
 
 /* ---- the plan ---- */
 
-/* Octets from..to of the file stay. */
-struct range {
-	uint64_t from, to;
-};
-
-/* The next range that stays, from idx on, where marked messages are left out; idx is `count` for what arrived, then beyond. */
-static bool next_kept(const struct update *u, const bool *marks, size_t *idx, struct range *range_r)
+/* Where the file is cut, and how much of what is behind stays. */
+static void make_plan(struct update *u)
 {
 	const struct mbox *m = u->m;
-	const size_t count = m->drop.count;
-	while (*idx < count && marks[*idx])
-		++*idx;
-	if (*idx > count)
-		return false;
-	range_r->from = *idx < count ? m->messages[*idx].start : m->next;
-	while (*idx < count && !marks[*idx])
-		++*idx;
-	/* Up to the next marked message, or with all that arrived to the end. */
-	range_r->to = *idx < count ? m->messages[*idx].start : u->size;
-	*idx += *idx == count;
-	return range_r->from < range_r->to;
-}
-
-/* Where the file is cut, and how much of what is behind stays. Returns the first marked message. */
-static size_t make_plan(const struct update *u, const bool *marks, struct journal_plan *plan_r)
-{
-	const struct mbox *m = u->m;
-	struct range range;
-	size_t first = 0;
-	while (!marks[first])
-		first++;
-	*plan_r = (struct journal_plan){ .dev = m->scanned.st_dev, .ino = m->scanned.st_ino, .size = u->size,
-		.cut = m->messages[first].start };
-	for (size_t idx = first; next_kept(u, marks, &idx, &range);)
-		plan_r->kept += range.to - range.from;
+	size_t i = 0;
+	while (!u->marks[i])
+		i++;
+	u->plan = (struct journal_plan){ .dev = m->scanned.st_dev, .ino = m->scanned.st_ino, .size = u->size,
+		.cut = m->messages[i].start, .kept = u->size - m->next };
+	for (; i < m->drop.count; i++)
+		if (!u->marks[i])
+			u->plan.kept += mbox_next(m, i) - m->messages[i].start;
 	/* Blank lines before the first message need no keeping when nothing is left. */
-	if (first == 0 && plan_r->kept == 0 && !m->internal)
-		plan_r->cut = 0;
-	return first;
+	if (u->plan.cut == m->messages[0].start && u->plan.kept == 0 && !m->internal)
+		u->plan.cut = 0;
+	randombytes_buf(&u->plan.seed, sizeof u->plan.seed);
 }
 
 /* ---- the journal, and then the file ---- */
@@ -132,30 +111,53 @@ static int check_journal(const struct mbox *m, struct why *why_r)
 	return 0;
 }
 
-static int write_journal(struct update *u, const bool *marks, size_t first, struct journal_plan *plan, struct why *why_r)
+/* One reading of the file proves that nothing changed and puts what stays into the journal. */
+static int take_piece(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r)
 {
-	struct mbox *m = u->m;
-	struct range range;
-	if (mbox_hash(m, 0, plan->cut, u->buffer, plan->head, why_r) != 0)
-		return -1;
-	for (size_t idx = first; next_kept(u, marks, &idx, &range);)
-		if (mbox_add_to_journal(m, range.from, range.to, u->buffer, why_r) != 0)
-			return -1;
-	return mbox_seal_journal(m, plan, u->buffer, why_r);
+	struct update *u = context;
+	if (at < u->plan.cut)
+		digest_add(&u->head, octets, len);
+	else if (u->keeping)
+		return mbox_take_to_journal(u->m, octets, len, at, why_r);
+	return 0;
 }
 
-static int rewrite(struct update *u, const bool *marks, struct why *why_r)
+static int read_all(struct update *u, mbox_take *take, struct why *why_r)
 {
 	struct mbox *m = u->m;
-	struct journal_plan plan;
+	u->keeping = false;
+	if (take != NULL && mbox_read(m, 0, m->messages[0].start, u->buffer, take, u, why_r) != 0)
+		return -1;
+	for (size_t i = 0; i < m->drop.count; i++) {
+		u->keeping = !u->marks[i];
+		if (mbox_verify(m, i, u->buffer, take, u, why_r) != 0)
+			return why_r->reason == REASON_MESSAGE_CHANGED ? changed(m, why_r) : -1;
+	}
+	u->keeping = true;
+	return take != NULL ? mbox_read(m, m->next, u->size, u->buffer, take, u, why_r) : 0;
+}
+
+static int write_journal(struct update *u, struct why *why_r)
+{
+	journal_begin(&u->m->journal, u->plan.seed);
+	digest_begin(&u->head, u->plan.seed);
+	if (read_all(u, take_piece, why_r) != 0)
+		return -1;
+	u->plan.head = digest_so_far(&u->head);
+	return mbox_seal_journal(u->m, &u->plan, u->buffer, why_r);
+}
+
+static int rewrite(struct update *u, struct why *why_r)
+{
+	struct mbox *m = u->m;
 	struct why ignored;
-	size_t first = make_plan(u, marks, &plan);
+	make_plan(u);
 	/* Nothing has to move: the end of the file goes, at one stroke. */
-	if (plan.kept == 0)
-		return mbox_cut_off(m, plan.cut, false, why_r);
+	if (u->plan.kept == 0)
+		return read_all(u, NULL, why_r) != 0 ? -1 : mbox_cut_off(m, u->plan.cut, false, why_r);
 	if (check_journal(m, why_r) != 0)
 		return -1;
-	if (write_journal(u, marks, first, &plan, why_r) == 0)
+	if (write_journal(u, why_r) == 0)
 		return mbox_do_journal(m, u->buffer, u->arrived, why_r);
 	/* Nothing was done to the file. If this fails, too, the next login may do what we call not done; it cannot do harm. */
 	if (journal_clear(&m->journal, &ignored) != 0)
@@ -165,14 +167,14 @@ static int rewrite(struct update *u, const bool *marks, struct why *why_r)
 
 static int update_locked(struct mbox *m, const bool *marks, struct why *why_r)
 {
-	struct update u = { .m = m };
+	struct update u = { .m = m, .marks = marks };
 	int r = -1;
-	u.buffer = malloc(JOURNAL_BUFFER);
+	u.buffer = malloc(MBOX_BUFFER);
 	if (u.buffer == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "rewrite %s", m->path);
 	if (host_lock_take(&m->locks, m->fd, true, why_r) == 0) {
-		if (verify_all(&u, why_r) == 0)
-			r = rewrite(&u, marks, why_r);
+		if (find_end(&u, why_r) == 0)
+			r = rewrite(&u, why_r);
 		host_lock_release(&m->locks);
 	}
 	free(u.buffer);
