@@ -59,8 +59,8 @@ $(BUILD)/posternd-gate: $(call obj,daemon/nursery.c $(GATE)) $(BUILD)/libbase.a
 $(BUILD)/posternd-gate: LIBS = -lssl -lcrypto -lsodium
 $(BUILD)/posternd-pam: $(call obj,auth/pam_helper.c) $(BUILD)/libbase.a
 $(BUILD)/posternd-pam: LIBS = -lpam
-$(BUILD)/postern: $(call obj,$(CLI)) $(BUILD)/libauth.a $(BUILD)/libbase.a
-$(BUILD)/postern: LIBS = -lsodium -lcrypt
+$(BUILD)/postern: $(call obj,$(CLI)) $(BUILD)/libdaemon.a $(BUILD)/libauth.a $(BUILD)/libstorage.a $(BUILD)/libbase.a
+$(BUILD)/postern: LIBS = -lsodium -lxxhash -lcrypt -linih
 
 $(PROGRAMS):
 	$(call say,LD,$@)

@@ -16,6 +16,7 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{ "passwd", "add, change, check and list the users of a passwd file", cli_passwd },
+	{ "recover", "show and put back mail that an interrupted update left behind", cli_recover },
 	{ "help",   "print this list", help },
 };
 

@@ -61,6 +61,9 @@ struct journal {
 int journal_open(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid, int *fd_r,
                  struct why *why_r);
 
+/* Rename a journal that is marked as set aside: 1; 0 when it is not, or -1 and errno. The caller has it locked. */
+int journal_move_aside(int dir, int fd, const char *name);
+
 /*
  * Does a journal called `name` belong to the mbox at `path`? Then whose it is; path comes from a journal, so this is
  * what makes it trusted. 0 or -1.

@@ -58,8 +58,7 @@ static int open_or_make(int dir, const char *name)
 	return fd;
 }
 
-/* One that was set aside makes room for a new one: 1 when it did, 0 when there was no need, or -1 and errno. */
-static int move_aside(int dir, int fd, const char *name)
+int journal_move_aside(int dir, int fd, const char *name)
 {
 	char to[JOURNAL_NAME_MAX + 32];
 	int aside = journal_is_aside(fd);
@@ -82,7 +81,7 @@ static int open_locked(int dir, const char *directory, const char *name, int *fd
 	} else if ((err = flock_patiently(fd)) != 0) {
 		(void)why_set(why_r, err == EWOULDBLOCK ? REASON_MAILDROP_LOCKED : REASON_MAILDROP_IO, err, "lock the journal %s/%s",
 		              directory, name);
-	} else if ((moved = move_aside(dir, fd, name)) < 0) {
+	} else if ((moved = journal_move_aside(dir, fd, name)) < 0) {
 		(void)why_errno(why_r, errno, "set the journal %s/%s aside", directory, name);
 	} else if (moved == 0) {
 		*fd_r = fd;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # layers.sh - holds the folders to their order: base knows nobody, auth and storage know base only, the gate's program
-# neither of them, and the daemon everything below it.
+# neither of them, and the daemon and the commands everything below them.
 # Runs in: the build. Trusts: the sources' #include lines.
 set -u
 cd "$(dirname "$0")/.." || exit 2
@@ -21,7 +21,6 @@ forbid base auth storage daemon cli
 forbid auth storage daemon cli
 forbid storage auth daemon cli
 forbid daemon cli
-forbid cli storage daemon
 
 # What holds no rights must not be able to open mail or ask PAM: the gate's program has none of their code.
 build=${BUILD:-build}

@@ -1,0 +1,295 @@
+/*
+ * recover.c - postern recover: shows what interrupted updates of mboxes left behind, and puts it back.
+ * Runs in: postern, as root; what touches a mailbox, in a child that became the mail's owner.
+ * Trusts: the configuration and the journal directory, not the journals.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <dirent.h>
+
+#include "base/io.h"
+#include "cli/cli.h"
+#include "daemon/enter.h"
+#include "daemon/log.h"
+#include "storage/journal.h"
+#include "storage/restore.h"
+
+static const char USAGE[] =
+	"usage: postern recover [-c FILE]                list what interrupted updates left behind\n"
+	"       postern recover [-c FILE] show NAME      print the mail that NAME keeps, as an mbox\n"
+	"       postern recover [-c FILE] put-back NAME  append what the mailbox lacks of it, then remove NAME\n"
+	"       postern recover [-c FILE] discard NAME   remove NAME\n"
+	"\n"
+	"  -c FILE    the configuration of posternd; " DEFAULT_CONFIG " if not given\n";
+
+/* One journal, and where it is. */
+struct left {
+	const struct settings *settings;
+	int dir;
+	const char *name;
+	int fd;
+	struct journal journal;
+	uid_t uid;
+	gid_t gid;
+};
+
+static int complain(int code, const char *what, const char *name)
+{
+	cli_complain("cannot %s %s: %s", what, name, strerror(errno));
+	return code;
+}
+
+/* ---- one journal ---- */
+
+static int open_left(struct left *l)
+{
+	struct why why;
+	l->fd = openat(l->dir, l->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (l->fd < 0)
+		return complain(CLI_IO, "open", l->name);
+	if (flock(l->fd, LOCK_EX | LOCK_NB) != 0) {
+		cli_complain("%s is in use: a session is updating that mailbox; try later", l->name);
+		return CLI_TEMPORARY;
+	}
+	if (journal_read(&l->journal, l->fd, &why) != 0) {
+		cli_complain("%s", why.text);
+		return CLI_IO;
+	}
+	if (l->journal.state == JOURNAL_EMPTY || l->journal.state == JOURNAL_TORN)
+		return CLI_OK;
+	if (journal_owner(l->name, l->journal.path, &l->uid, &l->gid) != 0) {
+		cli_complain("%s is not the journal of %s, which it names; it may be forged", l->name, l->journal.path);
+		return CLI_DATA;
+	}
+	return CLI_OK;
+}
+
+static void close_left(struct left *l)
+{
+	if (l->fd >= 0)
+		(void)close(l->fd);
+	l->fd = -1;
+}
+
+static int put_out(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r)
+{
+	const int *fd = context;
+	(void)at;
+	while (len > 0) {
+		ssize_t n = write(*fd, octets, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return why_errno(why_r, errno, "write");
+		octets += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* The kept mail, as it is in the journal, to fd. */
+static int copy_kept(const struct left *l, int fd)
+{
+	static char buffer[JOURNAL_BUFFER];
+	struct why why;
+	if (journal_kept(&l->journal, buffer, put_out, &fd, &why) == 0)
+		return CLI_OK;
+	cli_complain("%s", why.text);
+	return CLI_IO;
+}
+
+static int remove_left(const struct left *l)
+{
+	if (unlinkat(l->dir, l->name, 0) != 0 || fsync(l->dir) != 0)
+		return complain(CLI_IO, "remove", l->name);
+	return CLI_OK;
+}
+
+/* ---- the actions ---- */
+
+static int show(struct left *l)
+{
+	return copy_kept(l, STDOUT_FILENO);
+}
+
+static void notice(void *context, enum notice weight, const char *text)
+{
+	(void)context, (void)weight;
+	cli_complain("%s", text);
+}
+
+/* In a child, which becomes the owner. */
+static int put_back_as_owner(const struct left *l, int kept)
+{
+	struct maildrop_place place = { .format = MAILDROP_MBOX };
+	struct entry e = NO_ENTRY;
+	struct why why;
+	size_t appended = 0;
+	memcpy(place.path, l->journal.path, sizeof place.path);
+	int r = enter_maildrop(&e, l->settings, &place, l->uid, l->gid, "postern recover", notice, NULL, &why);
+	if (r == 0)
+		r = mbox_put_back(e.drop, kept, &appended, &why);
+	leave_maildrop(&e);
+	if (r != 0) {
+		cli_complain("%s", why.text);
+		return why.reason == REASON_MAILDROP_LOCKED || why.reason == REASON_MAILDROP_BUSY ? CLI_TEMPORARY : CLI_IO;
+	}
+	(void)printf("%s: %zu message%s put back\n", place.path, appended, appended == 1 ? "" : "s");
+	return fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+}
+
+static int put_back(struct left *l)
+{
+	int status = 0;
+	int kept = open(l->settings->journal_directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (kept < 0)
+		return complain(CLI_CANNOT_CREATE, "make a file in", l->settings->journal_directory);
+	int result = copy_kept(l, kept);
+	if (result == CLI_OK) {
+		pid_t pid = fork();
+		if (pid == 0)
+			_exit(put_back_as_owner(l, kept));
+		if (pid < 0 || waitpid(pid, &status, 0) != pid)
+			result = complain(CLI_TEMPORARY, "fork for", l->name);
+		else
+			result = WIFEXITED(status) ? WEXITSTATUS(status) : CLI_IO;
+	}
+	(void)close(kept);
+	return result == CLI_OK ? remove_left(l) : result;
+}
+
+static int with_journal(struct left *l, const char *action)
+{
+	const bool discard = strcmp(action, "discard") == 0;
+	if (strchr(l->name, '/') != NULL) {
+		cli_complain("\"%s\" is no name of the list", l->name);
+		return CLI_USAGE;
+	}
+	int result = open_left(l);
+	if (discard && (result == CLI_OK || result == CLI_DATA))
+		return remove_left(l);
+	if (result != CLI_OK)
+		return result;
+	if (l->journal.state == JOURNAL_EMPTY || l->journal.state == JOURNAL_TORN) {
+		cli_complain("%s keeps nothing: the crash came before anything was done to the mailbox", l->name);
+		return CLI_NO;
+	}
+	if (l->journal.state == JOURNAL_WHOLE && strcmp(action, "put-back") == 0) {
+		cli_complain("%s is pending: the next login, or a start of posternd, finishes that update by itself", l->name);
+		return CLI_NO;
+	}
+	return strcmp(action, "show") == 0 ? show(l) : put_back(l);
+}
+
+static void print_left(struct left *l)
+{
+	static const char *const states[] = {
+		[JOURNAL_EMPTY] = "empty", [JOURNAL_TORN] = "torn, nothing was done", [JOURNAL_WHOLE] = "pending",
+		[JOURNAL_SET_ASIDE] = "set aside",
+	};
+	struct stat st;
+	char when[32] = "?";
+	struct tm tm;
+	if (open_left(l) == CLI_OK && fstat(l->fd, &st) == 0) {
+		if (localtime_r(&st.st_mtim.tv_sec, &tm) != NULL)
+			(void)strftime(when, sizeof when, "%Y-%m-%d %H:%M", &tm);
+		(void)printf("%s\n  %s since %s: %ju octets of mail for %s\n", l->name, states[l->journal.state], when,
+		             (uintmax_t)l->journal.plan.kept, l->journal.path[0] != '\0' ? l->journal.path : "an unknown mailbox");
+	}
+	close_left(l);
+}
+
+/* A session marks a journal, and only root can rename it: from now on it has the name that it keeps. */
+static void name_aside(struct left *l)
+{
+	l->fd = openat(l->dir, l->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (l->fd >= 0 && strstr(l->name, JOURNAL_ASIDE) == NULL && flock(l->fd, LOCK_EX | LOCK_NB) == 0 &&
+	    journal_move_aside(l->dir, l->fd, l->name) < 0)
+		(void)complain(CLI_IO, "rename", l->name);
+	close_left(l);
+}
+
+/* Each journal that is not empty. Returns how many, or -1. */
+static int each_left(struct left *l, void (*act)(struct left *))
+{
+	const struct dirent *entry;
+	struct stat st;
+	int count = 0, copy = dup(l->dir);
+	DIR *d = copy >= 0 ? fdopendir(copy) : NULL;
+	if (d == NULL) {
+		if (copy >= 0)
+			(void)close(copy);
+		return -complain(1, "read", l->settings->journal_directory);
+	}
+	rewinddir(d);
+	while ((entry = readdir(d)) != NULL) {
+		if (fstatat(l->dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
+			continue;
+		l->name = entry->d_name;
+		act(l);
+		count++;
+	}
+	(void)closedir(d);
+	return count;
+}
+
+static int list(struct left *l)
+{
+	int count = each_left(l, print_left);
+	if (count < 0)
+		return CLI_IO;
+	if (count == 0)
+		(void)puts("no update was interrupted");
+	return fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+}
+
+static void print_finding(void *context, const char *file, unsigned line, const char *text)
+{
+	(void)context;
+	cli_complain("%s:%u: %s", file, line, text);
+}
+
+static bool is_action(const char *text)
+{
+	return strcmp(text, "show") == 0 || strcmp(text, "put-back") == 0 || strcmp(text, "discard") == 0;
+}
+
+int cli_recover(int argc, char **argv)
+{
+	static struct settings settings;
+	static struct left l = { .settings = &settings, .fd = -1 };
+	const char *config = DEFAULT_CONFIG;
+	int option;
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+	while ((option = getopt(argc, argv, "+c:")) == 'c')
+		config = optarg;
+	const int left = argc - optind;
+	if (option != -1 || !(left == 0 || (left == 2 && is_action(argv[optind])))) {
+		(void)fputs(USAGE, stderr);
+		return CLI_USAGE;
+	}
+	if (settings_read(config, &settings, print_finding, NULL) > 0)
+		return CLI_CONFIG;
+	log_open(LOG_TARGET_STDERR, LOG_WARNING, true);
+	l.dir = open(settings.journal_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (l.dir < 0)
+		return complain(CLI_CONFIG, "open", settings.journal_directory);
+	int result = each_left(&l, name_aside) < 0 ? CLI_IO : CLI_OK;
+	l.name = left == 2 ? argv[optind + 1] : NULL;
+	if (result == CLI_OK)
+		result = left == 2 ? with_journal(&l, argv[optind]) : list(&l);
+	close_left(&l);
+	(void)close(l.dir);
+	return result;
+}

@@ -1,0 +1,148 @@
+"""An mbox UPDATE that was interrupted: finished by the next login, by the server's start, or set aside for `postern recover`.
+
+strace kills the keeper before it cuts the file off, so that kept messages are in the file twice.
+"""
+import os
+import subprocess
+import unittest
+
+from postern import BUILD, PREFIX, ServerCase
+from processes import wait_until
+from tracing import Trace, keeper_in_session
+
+
+def message(number):
+    return b"From a@example.org Mon Nov 23 03:00:0%d 2026\nSubject: %d\n\n%s\n\n" % (number, number, b"text %d " % number * 99)
+
+
+MESSAGES = [message(i) for i in range(5)]
+FINISHED = "an interrupted update was finished"
+
+
+@unittest.skipIf(PREFIX, "strace cannot trace what runs under valgrind")
+class Recovery(ServerCase):
+    location = "mbox:SPOOL/%u"
+
+    def setUp(self):
+        super().setUp()
+        self.server.expect_trouble = True
+        self.user = self.server.users["anna"]
+        for journal in self.journals():
+            journal.unlink()
+
+    def interrupt(self, where="ftruncate:signal=KILL:when=1", content=None):
+        """Kill the keeper in the UPDATE that removes the messages 1 and 3; the mailbox that is left."""
+        self.user.write_mbox(content or b"".join(MESSAGES))
+        client = self.login()
+        client.ok("DELE 1")
+        client.ok("DELE 3")
+        with Trace(keeper_in_session(self.server), where):
+            client.send(b"QUIT\r\n")
+            self.assertRegex(client.rest(), rb"^-ERR \[SYS/TEMP\] this session broke on the server")
+        self.assertGreater(sum(p.stat().st_size for p in self.journals()), 0)
+        return self.user.mbox.read_bytes()
+
+    def journals(self):
+        return list((self.server.base / "journals").iterdir())
+
+    def recover(self, *arguments, status=0):
+        done = subprocess.run([BUILD / "postern", "recover", "-c", self.server.config_file, *arguments],
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, status, done)
+        return done.stdout
+
+    def expect_mailbox(self, *numbers):
+        with self.login() as client:
+            self.assertEqual(client.stat()[0], len(numbers))
+            for at, number in enumerate(numbers):
+                self.assertEqual(client.retr(at + 1), MESSAGES[number].split(b"\n", 1)[1][:-1].replace(b"\n", b"\r\n"))
+        self.assertEqual(self.user.mbox.read_bytes(), b"".join(MESSAGES[n] for n in numbers))
+
+    def test_next_login_finishes_it(self):
+        left = self.interrupt()
+        self.assertNotEqual(left, b"".join(MESSAGES))
+        mark = self.server.mark()
+        self.expect_mailbox(1, 3, 4)
+        self.server.wait_for_log(FINISHED, since=mark)
+
+    def test_mail_that_came_meanwhile_stays(self):
+        self.interrupt(content=b"".join(MESSAGES[:4]))
+        self.user.append_mbox(MESSAGES[4])
+        self.expect_mailbox(1, 3, 4)
+
+    def test_not_begun_is_not_done(self):
+        """Killed while the journal is written: no message is gone, and the mailbox as it was."""
+        self.interrupt("fsync:signal=KILL:when=1")
+        with open(self.journals()[0], "r+b") as journal:  # as after a power failure: the journal's end never reached the disk
+            journal.truncate(journal.seek(0, os.SEEK_END) - 1)
+        self.expect_mailbox(0, 1, 2, 3, 4)
+
+    def test_start_finishes_it(self):
+        self.interrupt()
+        mark = self.server.mark()
+        self.server.kill9()
+        self.server.wait_gone()
+        self.server.start()
+        self.server.wait_for_log(FINISHED, since=mark)
+        wait_until(lambda: self.user.mbox.read_bytes() == b"".join(MESSAGES[n] for n in (1, 3, 4)), "the mailbox is whole")
+        self.expect_mailbox(1, 3, 4)
+
+    def test_what_cannot_be_proven_is_set_aside(self):
+        """Another program rewrote the mailbox before it was recovered: it is not touched, and what was kept can be had."""
+        self.interrupt()
+        foreign = MESSAGES[4] + MESSAGES[0]
+        self.user.write_mbox(foreign)
+        mark = self.server.mark()
+        self.expect_mailbox(4, 0)
+        self.server.wait_for_log("cannot be finished, because another program changed the mailbox", since=mark)
+        listing = self.recover().decode()
+        self.assertRegex(listing, r"^[0-9a-f]{32}-\d+-\d+\.aside-\d+\n  set aside since \S+ \S+: \d+ octets of mail for %s\n$" %
+                         self.user.mbox)
+        name = listing.split("\n")[0]
+        self.assertEqual(self.recover("show", name), b"".join(MESSAGES[n] for n in (1, 3, 4)))
+        self.assertIn(b"2 messages put back", self.recover("put-back", name))
+        self.expect_mailbox(4, 0, 1, 3)
+        self.assertEqual(self.recover(), b"no update was interrupted\n")
+
+    def test_the_session_goes_on_after_setting_aside(self):
+        """In the session that sets it aside the end can be removed; in the next everything."""
+        self.interrupt()
+        self.user.write_mbox(MESSAGES[4] + MESSAGES[0])
+        with self.login() as client:
+            client.ok("DELE 1")
+            client.err("QUIT", "some deleted messages not removed: 1 of 1")
+        with self.login() as client:
+            client.ok("DELE 1")
+            client.quit()
+        self.expect_mailbox(0)
+        name = self.recover().decode().split("\n")[0]
+        self.recover("discard", name)
+        self.assertEqual(self.recover(), b"no update was interrupted\n")
+
+    def test_emptied_meanwhile(self):
+        self.interrupt()
+        self.user.write_mbox(b"")
+        self.expect_mailbox()
+        name = self.recover().decode().split("\n")[0]
+        self.recover("put-back", name)
+        self.expect_mailbox(1, 3, 4)
+
+    def test_command_refuses(self):
+        self.interrupt()
+        name = self.recover().decode().split("\n")[0]
+        self.recover("put-back", name, status=1)  # pending: the next login does it
+        self.recover("show", "../" + name, status=64)
+        self.recover("erase", name, status=64)
+        self.recover("show", "none", status=74)
+        forged = self.journals()[0].with_name("0" * 32 + "-0-0")
+        forged.write_bytes(self.journals()[0].read_bytes())
+        self.recover("show", forged.name, status=65)
+        forged.unlink()
+        with self.login() as client:
+            client.stat()
+            self.recover("show", name, status=75)
+        self.expect_mailbox(1, 3, 4)
+
+
+if __name__ == "__main__":
+    unittest.main()

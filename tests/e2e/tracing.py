@@ -1,0 +1,54 @@
+"""Kills or disturbs one process of a server at a chosen system call: strace(1) attached to it."""
+import os
+import signal
+import subprocess
+
+from processes import wait_until
+
+
+def keeper_in_session(server):
+    """The pid of the keeper of the one session that is open: it holds a session lock."""
+    locks = str(server.base / "locks") + "/"
+
+    def holds_lock(process):
+        try:
+            fds = "/proc/%d/fd" % process.pid
+            return any(os.readlink("%s/%s" % (fds, fd)).startswith(locks) for fd in os.listdir(fds))
+        except OSError:
+            return False
+    found = [p.pid for p in server.keepers() if holds_lock(p)]
+    assert len(found) == 1, "keepers in a session: %r" % found
+    return found[0]
+
+
+class Trace:
+    """strace on a process: inject is its own syntax ("ftruncate:signal=KILL:when=1"); calls says which to write down."""
+
+    def __init__(self, pid, *inject, calls="all", output="/dev/null"):
+        command = ["strace", "-f", "-q", "-qq", "-p", str(pid), "-o", str(output), "-e", "trace=" + calls]
+        for one in inject:
+            command += ["-e", "inject=" + one]
+        self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+        def attached():
+            assert self.popen.poll() is None, "strace ended: %s" % self.popen.stderr.read()
+            with open("/proc/%d/status" % pid) as status:
+                return "TracerPid:\t%d\n" % self.popen.pid in status.read()
+        try:
+            wait_until(attached, "strace attaches to %d" % pid)
+        except BaseException:
+            self.stop()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        """Detach; ends by itself when the process does."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGINT)
+        self.popen.wait()
+        self.popen.stderr.close()
