@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,11 @@
 #include "storage/lock.h"
 
 static const char suffix[] = ".lock";
+
+enum {
+	BOOT_ID = 40,    /* a UUID in text */
+	LOCK_TEXT = 256,
+};
 
 int dotlock_init(struct dotlock *lock, int dir_fd, const char *mbox_name)
 {
@@ -61,13 +67,78 @@ static time_t file_system_time(const struct dotlock *lock)
 	return now;
 }
 
+/* Where a lock file was made: on which host, in which run of it, in which of its process id namespaces. */
+struct origin {
+	char host[HOST_NAME_MAX + 1];
+	char boot[BOOT_ID];
+	unsigned long long pids;
+};
+
+static struct origin here(void)
+{
+	struct origin o = { .boot = "-" };
+	struct stat st;
+	if (gethostname(o.host, sizeof o.host - 1) != 0 || o.host[0] == '\0' || strchr(o.host, ' ') != NULL)
+		(void)strcpy(o.host, "-");
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		ssize_t n = read(fd, o.boot, sizeof o.boot - 1);
+		o.boot[n > 0 ? n : 0] = '\0';
+		o.boot[strcspn(o.boot, "\n")] = '\0';
+		(void)close(fd);
+	}
+	if (stat("/proc/self/ns/pid", &st) == 0)
+		o.pids = st.st_ino;
+	return o;
+}
+
+/* The lock file's content: a process id on the first line, as other programs have it; then that it is ours, and the origin. */
+static int write_text(char *text, size_t size, long pid)
+{
+	const struct origin o = here();
+	return snprintf(text, size, "%ld\npostern %s %s %llu\n", pid, o.host, o.boot, o.pids);
+}
+
+/*
+ * Is it postern's own, from a process that is no more? A session of ours holds the session lock while it holds this
+ * one, so the maker of what is in our way died, and nobody has to wait until the file looks stale. Anything that
+ * cannot be told from here (another host, another container) is left to the clock.
+ */
+static bool is_own_leftover(const struct dotlock *lock)
+{
+	char text[LOCK_TEXT];
+	struct origin made = { .pids = 0 }, now = here();
+	struct stat st;
+	long pid = 0;
+	int fd = openat(lock->dir_fd, lock->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	ssize_t n = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() ?
+		read(fd, text, sizeof text - 1) : 0;
+	if (fd >= 0)
+		(void)close(fd);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	if (sscanf(text, "%ld\npostern %64s %39s %llu\n", &pid, made.host, made.boot, &made.pids) != 4 || pid <= 0)
+		return false;
+	if (strcmp(made.host, now.host) != 0)
+		return false;
+	if (strcmp(made.boot, now.boot) != 0)
+		return true;
+	return made.pids == now.pids && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
 /* Another program's lock file is in the way: removed when it is stale, so that the next try can succeed. */
 static int break_stale(struct dotlock *lock)
 {
-	struct dotlock_sight sight;
+	struct dotlock_sight sight, again;
 	int err = look(lock, &sight);
 	if (err != 0)
 		return err == ENOENT ? EEXIST : err;
+	if (is_own_leftover(lock)) {
+		if (look(lock, &again) == 0 && same_sight(&again, &sight))
+			(void)unlinkat(lock->dir_fd, lock->name, 0);
+		return EEXIST;
+	}
 	if (file_system_time(lock) - sight.modified.tv_sec <= DOTLOCK_STALE_SECONDS)
 		return EEXIST;
 	int64_t now = now_ms();
@@ -87,8 +158,8 @@ static int break_stale(struct dotlock *lock)
 /* Some programs look into the file for a process that is alive; without our pid they still see a lock. */
 static void write_pid(const struct dotlock *lock)
 {
-	char text[32];
-	int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+	char text[LOCK_TEXT];
+	int n = write_text(text, sizeof text, (long)getpid());
 	int fd = openat(lock->dir_fd, lock->name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return;

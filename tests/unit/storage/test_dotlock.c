@@ -41,6 +41,57 @@ static void test_dotlock(void)
 	scratch_close();
 }
 
+/* What a dead process of ours left goes at once; what may be a living one's, or is not ours, stays. */
+static void test_own_leftover(void)
+{
+	struct dotlock dead, ours;
+	char content[256], *end;
+	scratch_open();
+	int dir = open(scratch, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	CU_ASSERT(dotlock_init(&dead, dir, "mbox") == 0 && dotlock_init(&ours, dir, "mbox") == 0);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(dotlock_take(&dead) == 0 ? 0 : 1);
+	CU_ASSERT(waitpid(pid, NULL, 0) == pid);
+	char *text = get("mbox.lock", NULL);
+	CU_ASSERT_FATAL(text != NULL && atol(text) == (long)pid);
+	const char *origin = strchr(text, '\n');
+	const struct {
+		const char *label, *format;
+		long pid;
+		bool goes;
+	} rows[] = {
+		{ "dead", "%ld%s", pid, true },
+		{ "alive", "%ld%s", getpid(), false },
+		{ "another program's", "%ld\n", pid, false },
+		{ "no process id", "x%ld%s", pid, false },
+		{ "another host", "%ld\npostern elsewhere.%s", pid, false },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		(void)snprintf(content, sizeof content, rows[i].format, rows[i].pid, origin + (i == 4 ? strlen("\npostern ") : 0));
+#pragma GCC diagnostic pop
+		put("mbox.lock", content);
+		ROW_ASSERT(rows[i].label, dotlock_take(&ours) == EEXIST && exists("mbox.lock") == !rows[i].goes);
+	}
+	/* Of an earlier run of this host: whoever has that number now. */
+	(void)snprintf(content, sizeof content, "%ld%s", (long)getpid(), origin);
+	end = strrchr(content, ' ');
+	end[-1] = end[-1] == '0' ? '1' : '0';
+	put("mbox.lock", content);
+	CU_ASSERT(dotlock_take(&ours) == EEXIST && !exists("mbox.lock"));
+	/* In another container the number means another process. */
+	(void)snprintf(content, sizeof content, "%ld%s", (long)pid, origin);
+	end = strrchr(content, ' ');
+	end[1] = end[1] == '1' ? '2' : '1';
+	put("mbox.lock", content);
+	CU_ASSERT(dotlock_take(&ours) == EEXIST && exists("mbox.lock"));
+	free(text);
+	(void)close(dir);
+	scratch_close();
+}
+
 /* Looked at twice, a second apart, before it goes. */
 static void test_dotlock_is_watched(void)
 {
@@ -257,6 +308,6 @@ static void test_helper_group(void)
 	}
 }
 
-#define TESTS(X) X(test_dotlock) X(test_dotlock_is_watched) X(test_helper) X(test_helper_without_directory) \
+#define TESTS(X) X(test_dotlock) X(test_own_leftover) X(test_dotlock_is_watched) X(test_helper) X(test_helper_without_directory) \
 	X(test_spool_not_writable) X(test_bad_helper) X(test_helper_group)
 SUITE("dotlock")
