@@ -111,6 +111,12 @@ check:
 	$(MAKE) all unit layers
 	BUILD=$(BUILD) tests/run.sh
 
+# The fault tests in full: every call of every pattern, thousands of deliveries, images of disks. Takes hours.
+fault:
+	tools/packages.sh check
+	$(MAKE) all unit
+	BUILD=$(BUILD) POSTERN_FAULT=full tests/run.sh fault
+
 # The same under AddressSanitizer and UndefinedBehaviorSanitizer.
 asan:
 	tools/packages.sh check
@@ -171,6 +177,6 @@ help:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: help all unit layers check asan valgrind coverage lint bench run install clean
+.PHONY: help all unit layers check fault asan valgrind coverage lint bench run install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -2,7 +2,8 @@
 # run.sh - all tests of a build: the unit test programs, then the end-to-end tests. Ends with "N passed, N failed".
 # Runs in: the shell of who tests; as root it tests more. Trusts: the checkout.
 #
-# Environment: BUILD (build), VALGRIND=yes (unit programs and server under valgrind), ONLY=unit|e2e
+# Argument: fault, for the fault tests alone.
+# Environment: POSTERN_FAULT=full (the fault tests in full), BUILD (build), VALGRIND=yes (unit programs and server under valgrind), ONLY=unit|e2e
 set -u
 cd "$(dirname "$0")/.." || exit 2
 BUILD=${BUILD:-build} passed=0 failed=0 skipped=0
@@ -32,7 +33,7 @@ if [ "${VALGRIND-}" = yes ]; then
 	POSTERN_RUN_PREFIX="$under --trace-children=yes"
 	export POSTERN_RUN_PREFIX
 fi
-if [ "${ONLY:-unit}" = unit ]; then
+if [ "${ONLY:-unit}" = unit ] && [ "${1-}" != fault ]; then
 	for program in "$BUILD"/unit/*/test_*; do
 		[ -x "$program" ] || continue
 		case $program in *.d | *.o) continue ;; esac
@@ -49,7 +50,10 @@ if [ "${ONLY:-unit}" = unit ]; then
 	done
 fi
 if [ "${ONLY:-e2e}" = e2e ]; then
-	POSTERN_BUILD=$BUILD python3 tests/e2e/run.py 2>&1 | tee "$log"
+	# Without names it runs all; "fault" is all of that folder.
+	names=
+	[ "${1-}" = fault ] && names=$(cd tests/fault && ls test_*.py)
+	POSTERN_BUILD=$BUILD python3 tests/e2e/run.py $names 2>&1 | tee "$log"
 	count end-to-end
 fi
 if [ "$skipped" -gt 0 ]; then

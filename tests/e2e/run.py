@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Run the end-to-end tests: all test_*.py, or those named (test_tls, test_tls.Injection, test_tls.py ...).
+"""Run the end-to-end tests and the fault tests: all test_*.py of tests/e2e and tests/fault, or those named (test_tls, test_tls.Injection,
+test_tls.py ...). The fault tests take hours in full (POSTERN_FAULT=full), else a minute.
 
 Each file runs in a process of its own, so many at a time as POSTERN_JOBS says (default: the number of cores, at most 4).
 A test that hangs is a failure, not a stall. The last line is "N passed, N failed[, N skipped]"; the exit status is 0 only
@@ -18,11 +19,13 @@ import unittest
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+FOLDERS = [HERE, HERE.parent / "fault"]
+FULL = os.environ.get("POSTERN_FAULT") == "full"
+sys.path[:0] = map(str, FOLDERS)
 from processes import PATIENCE  # noqa: E402  (the path comes first)
 
-TEST_SECONDS = int(120 * PATIENCE)  # for one test
-FILE_SECONDS = int(900 * PATIENCE)  # for one file
+TEST_SECONDS = 4 * 3600 if FULL else int(120 * PATIENCE)  # for one test
+FILE_SECONDS = 8 * 3600 if FULL else int(900 * PATIENCE)  # for one file
 
 
 class Result(unittest.TestResult):
@@ -131,8 +134,8 @@ def main():
 
     names = [name[:-3] if name.endswith(".py") else name for name in (os.path.basename(n) for n in options.names)]
     # The files that take longest first.
-    waiting = names or sorted((p.stem for p in HERE.glob("test_*.py")),
-                              key=lambda n: (n not in ("test_kills", "test_pam", "test_mbox"), n))
+    waiting = names or sorted((p.stem for folder in FOLDERS for p in folder.glob("test_*.py")),
+                              key=lambda n: (n not in ("test_kill", "test_kills", "test_errors", "test_pam", "test_mbox"), n))
     jobs = int(os.environ.get("POSTERN_JOBS") or min(os.cpu_count() or 1, 4))
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     running, skips = [], []

@@ -16,16 +16,15 @@ def keeper_in_session(server):
             return any(os.readlink("%s/%s" % (fds, fd)).startswith(locks) for fd in os.listdir(fds))
         except OSError:
             return False
-    found = [p.pid for p in server.keepers() if holds_lock(p)]
-    assert len(found) == 1, "keepers in a session: %r" % found
-    return found[0]
+    return wait_until(lambda: [p.pid for p in server.keepers() if holds_lock(p)], "a keeper holds a session lock")[0]
 
 
 class Trace:
-    """strace on a process: inject is its own syntax ("ftruncate:signal=KILL:when=1"); calls says which to write down."""
+    """strace on a process, not on its children: inject is its own syntax ("ftruncate:signal=KILL:when=1"); calls says which
+    to write down."""
 
     def __init__(self, pid, *inject, calls="all", output="/dev/null"):
-        command = ["strace", "-f", "-q", "-qq", "-p", str(pid), "-o", str(output), "-e", "trace=" + calls]
+        command = ["strace", "-qq", "-p", str(pid), "-o", str(output), "-e", "trace=" + calls]
         for one in inject:
             command += ["-e", "inject=" + one]
         self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)

@@ -1,0 +1,93 @@
+"""Calls of an UPDATE fail, once or from then on: QUIT tells the truth, and nothing is lost, altered or doubled."""
+import unittest
+from contextlib import nullcontext
+
+from postern import PREFIX, ROOT
+from sweep import FULL, PATTERNS, Box
+from tracing import Trace
+
+UNFINISHED = "interrupted; the next login finishes it"
+# The calls that matter, and how they fail on real disks.
+FAULTS = [("pwrite64", "ENOSPC"), ("pwrite64", "EIO"), ("fsync", "EIO"), ("ftruncate", "EIO"), ("pread64", "EIO"),
+          ("fcntl", "ENOLCK"), ("unlinkat", "EIO"), ("unlinkat", "EACCES"), ("utimensat", "EIO"), ("sync_file_range", "EIO"),
+          ("pwrite64", "EINTR"), ("pread64", "EINTR")]
+FAULTS += [("pwrite64", "EDQUOT"), ("fsync", "ENOSPC"), ("fsync", "EDQUOT"), ("ftruncate", "EINTR"), ("fsync", "EINTR")] if FULL else []
+
+
+@unittest.skipIf(PREFIX, "strace cannot trace what runs under valgrind")
+class Errors(unittest.TestCase):
+    def setUp(self):
+        self.answers = {}
+
+    def box(self, **options):
+        box = Box(**options)
+        self.addCleanup(box.server.stop)
+        box.fill()
+        return box, box.contents()
+
+    def disturbed(self, box, marked, disturb):
+        """An UPDATE under the Trace that disturb(keeper) gives; the answer, and whether the mbox is as it was."""
+        box.fill()
+        client, keeper = box.mark(marked)
+        with disturb(keeper):
+            answer = box.quit(client).decode()
+        client.close()
+        self.answers[answer] = self.answers.get(answer, 0) + 1
+        return answer, not box.maildir and box.user.mbox.read_bytes() == b"".join(box.messages)
+
+    def expect(self, box, marked, before, answer, untouched):
+        self.assertRegex(answer, r"^(\+OK|-ERR \[SYS/(TEMP|PERM)\] some deleted messages not removed: \d+ of %d \()" % len(marked))
+        gone = box.check(marked, False, answer.encode(), before, box.maildir)
+        if answer.startswith("-ERR") and not box.maildir:
+            if UNFINISHED in answer:
+                self.assertTrue(gone, "the next login did not finish it")
+            elif not gone:
+                self.assertTrue(untouched, "the mailbox was changed")
+
+    def sweep(self, box, before):
+        for pattern in ("first", "alternate", "all", "suffix") if FULL else ("alternate", "suffix"):
+            marked = PATTERNS[pattern](len(box.messages))
+            counts = dict(box.calls(marked))
+            for call, error in FAULTS:
+                at = range(1, counts.get(call, 0) + 1)
+                if not FULL and call == "pread64":
+                    at = at[::7]
+                for number in at:
+                    for lasting in ("", "+"):
+                        if lasting and error == "EINTR":
+                            continue  # for ever interrupted: that never ends
+                        with self.subTest(pattern=pattern, call=call, error=error, when="%d%s" % (number, lasting)):
+                            fault = "%s:error=%s:when=%d%s" % (call, error, number, lasting)
+                            answer, untouched = self.disturbed(box, marked, lambda keeper: Trace(keeper, fault, calls=call))
+                            self.expect(box, marked, before, answer, untouched)
+        for answer in sorted(self.answers):
+            print("%5d  %s" % (self.answers[answer], answer.strip()))
+
+    def test_mbox(self):
+        self.sweep(*self.box(count=12))
+
+    def test_maildir(self):
+        self.sweep(*self.box(maildir=True, count=6))
+
+    @unittest.skipUnless(ROOT, "only root mounts a small file system")
+    def test_full_disk(self):
+        """The journal's file system has room for so much: a write that is short, then none, on a real file system."""
+        for octets in (4096, 8192, 16384):
+            box = Box(count=12, start=False)
+            self.addCleanup(box.server.stop)
+            journals = box.server.base / "journals"
+            box.server.setup = "mkdir -m 700 %s; mount -t tmpfs -o mode=700,size=%d none %s" % (journals, octets, journals)
+            box.server.start()
+            box.fill()
+            before = box.contents()
+            for pattern, expected in (("first", "-ERR"), ("alternate", "-ERR"), ("suffix", "+OK"), ("all", "+OK")):
+                marked = PATTERNS[pattern](12)
+                with self.subTest(octets=octets, pattern=pattern):
+                    answer, untouched = self.disturbed(box, marked, lambda _: nullcontext())
+                    self.expect(box, marked, before, answer, untouched)
+                    self.assertTrue(answer.startswith(expected), answer)
+                    self.assertTrue("disk full" in answer or expected == "+OK", answer)
+
+
+if __name__ == "__main__":
+    unittest.main()

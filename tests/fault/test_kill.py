@@ -1,0 +1,109 @@
+"""A keeper is killed at every call of its UPDATE, and of the recovery after that: nothing is lost, altered or doubled."""
+import random
+import unittest
+
+from postern import PREFIX
+from sweep import FULL, PATTERNS, STORAGE, Box
+from tracing import Trace
+
+READS = {"pread64", "fstat", "newfstatat", "poll", "recvmsg", "recvfrom", "sync_file_range"}  # change nothing: in full only
+
+
+def inject(call):
+    return "%s:signal=KILL:when=%d" % call
+
+
+@unittest.skipIf(PREFIX, "strace cannot trace what runs under valgrind")
+class Kill(unittest.TestCase):
+    def box(self, **options):
+        box = Box(**options)
+        self.addCleanup(box.server.stop)
+        return box
+
+    def kill_at(self, box, call, marked, arrives, before, partly=False):
+        """Kill at that call of an UPDATE, look at what is left. True when the marked messages are gone."""
+        box.fill()
+        client, keeper = box.mark(marked)
+        if arrives:
+            box.arrive()
+        with Trace(keeper, inject(call), calls=call[0]):
+            answer = box.quit(client)
+        client.close()
+        return box.check(marked, arrives, answer, before, partly)
+
+    def sweep(self, box, partly=False):
+        points = 0
+        box.fill()
+        before = box.contents()
+        for name, pattern in PATTERNS.items():
+            marked, arrives = pattern(len(box.messages)), "new mail" in name
+            calls = [c for c in box.calls(marked, arrives) if FULL or c[0] not in READS]
+            gone = []
+            for call in calls:
+                with self.subTest(pattern=name, call=call):
+                    gone.append(self.kill_at(box, call, marked, arrives, before, partly))
+            points += len(calls)
+            if marked and not partly:
+                self.assertIn(False, gone, "the sweep began too late")
+                self.assertIn(True, gone, "the sweep ended too early")
+        print("killed at %d calls" % points)
+
+    def test_mbox(self):
+        self.sweep(self.box())
+
+    def test_maildir(self):
+        self.sweep(self.box(maildir=True, count=10), partly=True)
+
+    def test_random_points(self):
+        """Many messages, so that the rewrite takes many calls."""
+        box = self.box(count=500)
+        box.fill()
+        before = box.contents()
+        seed = random.randrange(1 << 30)
+        rng = random.Random(seed)
+        for _ in range(1000 if FULL else 10):
+            marked = set(rng.sample(range(500), rng.randrange(1, 500)))
+            call = (rng.choice(("pread64", "pwrite64", "pwrite64", "fsync", "ftruncate", "sendmsg")), rng.choice((1, 2, 3, 4, rng.randrange(1, 500))))
+            with self.subTest(seed=seed, call=call):
+                self.kill_at(box, call, marked, False, before)
+
+    def test_recovery(self):
+        """Killed before the file is cut off; then killed again at every call of the next login, with and without new mail."""
+        box = self.box(count=12)
+        box.fill()
+        before = box.contents()
+        marked = PATTERNS["alternate"](12)
+        wanted = [c for c in STORAGE if FULL or c not in READS]
+        for first in (("pwrite64", 2), ("fsync", 2), ("ftruncate", 1), ("ftruncate", 2)):
+            for arrives in (False, True):
+                for call in wanted:
+                    for number in range(1, 200):
+                        with self.subTest(first=first, arrives=arrives, call=(call, number)):
+                            if not self.kill_twice(box, first, arrives, (call, number), marked, before):
+                                break
+                    else:
+                        self.fail("too many calls of %s" % call)
+
+    def kill_twice(self, box, first, arrives, call, marked, before):
+        """False when the login makes no such call."""
+        box.fill()
+        client, keeper = box.mark(marked)
+        with Trace(keeper, inject(first), calls=first[0]):
+            box.quit(client)
+        client.close()
+        if arrives:
+            box.arrive()
+        waiting = box.waiting_keeper()
+        client = box.server.client()
+        client.send(b"USER anna\r\n")
+        client.status()
+        with Trace(waiting, inject(call), calls=call[0]):
+            client.send(b"PASS secret\r\nQUIT\r\n")
+            came = client.rest()
+        client.close()
+        box.check(marked, arrives, b"", before)
+        return not came.startswith(b"+OK")
+
+
+if __name__ == "__main__":
+    unittest.main()
