@@ -10,7 +10,8 @@ set -eu
 build='build-essential libcrypt-dev libinih-dev libpam0g-dev libsodium-dev libxxhash-dev libssl-dev openssl pkg-config'
 # To run the tests: the unit tests' frame, then clients and tools that the end-to-end tests drive.
 check="$build libcunit1-dev
-	curl fetchmail iproute2 libpam-wrapper mpop netcat-openbsd procps python3 strace telnet util-linux valgrind"
+	curl dovecot-core fetchmail iproute2 libpam-wrapper maildrop mpop netcat-openbsd postfix procmail procps python3 strace telnet
+	util-linux valgrind"
 # To measure what the tests reach, and to analyse.
 coverage="$check gcovr"
 lint="$check clang clang-tidy cppcheck shellcheck"

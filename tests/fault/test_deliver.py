@@ -1,0 +1,262 @@
+"""Delivery agents and POP3 clients at the same maildrop: every message is fetched or still there, once, unchanged."""
+import fcntl
+import hashlib
+import itertools
+import os
+import random
+import re
+import shutil
+import subprocess
+import threading
+import time
+import unittest
+
+from postern import PREFIX, ROOT, Server
+from sweep import FULL
+
+COUNT = 10000 if FULL else 160
+LDA = "/usr/lib/dovecot/dovecot-lda"
+
+
+def text_of(number):
+    """A body that its number determines, with its own checksum; sizes on both sides of a page."""
+    rng = random.Random(number)
+    body = "".join("%s %d\n" % (hashlib.sha256(b"%d %d" % (number, i)).hexdigest(), i) for i in range(rng.randrange(1, 90)))
+    return body + ".\n..\n" + hashlib.sha256(body.encode()).hexdigest() + "\n"
+
+
+class Deliverer:
+    """Brings one message at a time to the maildrop of a user, as that user. A subclass for each agent."""
+
+    def __init__(self, user, maildir):
+        self.user, self.maildir = user, maildir
+        self.path = user.home / ("Maildir" if maildir else "mbox")
+        self.folder = user.home / ("agent-" + type(self).__name__)
+        self.folder.mkdir()
+        self.said = b""
+        self.prepare()
+        shutil.chown(self.folder, user.uid, user.gid)
+
+    def prepare(self):
+        pass
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(0o600)
+        shutil.chown(path, self.user.uid, self.user.gid)
+        return str(path)
+
+    def run(self, *command, message):
+        environment = {"HOME": str(self.user.home), "USER": self.user.name, "LOGNAME": self.user.name, "PATH": os.environ["PATH"]}
+        done = subprocess.run(command, input=message, env=environment, user=self.user.uid, group=self.user.gid, extra_groups=[],
+                              cwd=self.user.home, capture_output=True, timeout=120)
+        self.said = done.stderr
+        return done.returncode == 0
+
+
+class Procmail(Deliverer):
+    def prepare(self):
+        self.rc = self.write("rc", ":0%s\n%s%s\n" % ("" if self.maildir else ":", self.path, "/" if self.maildir else ""))
+
+    def deliver(self, message):
+        return self.run("procmail", self.rc, message=(b"" if self.maildir else from_line()) + message)
+
+
+def from_line():
+    return b"From a@example.org %s\n" % time.asctime().encode()
+
+
+class Maildrop(Deliverer):
+    """Wants its user in /etc/passwd."""
+
+    def prepare(self):
+        self.filter = self.write("filter", 'to "%s"\n' % self.path)
+        ids = self.user.uid, self.user.gid
+        passwd = self.write("passwd", "%s:x:%d:%d::%s:/bin/sh\n" % (self.user.name, *ids, self.user.home))
+        self.script = "mount --bind %s /etc/passwd; exec setpriv --reuid %d --regid %d --clear-groups maildrop %s" % (
+            passwd, *ids, self.filter)
+
+    def deliver(self, message):
+        environment = {"HOME": str(self.user.home), "USER": self.user.name, "LOGNAME": self.user.name, "PATH": os.environ["PATH"]}
+        return subprocess.run(["unshare", "-m", "sh", "-ec", self.script], input=message, env=environment, capture_output=True,
+                              timeout=120).returncode == 0
+
+
+class DovecotLda(Deliverer):
+    def prepare(self):
+        location = "maildir:%s" % self.path if self.maildir else "mbox:%s/mail:INBOX=%s" % (self.folder, self.path)
+        self.config = self.write("conf", "protocols =\nmail_location = %s\nmbox_write_locks = dotlock fcntl\nlog_path = /dev/stderr\nssl = no\n"
+                                 "postmaster_address = p@example.org\nmail_privileged_group =\n" % location)
+
+    def deliver(self, message):
+        return self.run(LDA, "-c", self.config, message=message)
+
+
+class Postlock(Deliverer):
+    """Postfix's locks around an append; for a Maildir the file is written to tmp/ and renamed."""
+    numbers, one_at_a_time = itertools.count(), threading.Lock()
+
+    def prepare(self):
+        self.write("main.cf", "mailbox_delivery_lock = fcntl, dotlock\ncompatibility_level = 3.6\n")
+
+    def deliver(self, message):
+        if self.maildir:
+            with Postlock.one_at_a_time:
+                self.user.deliver(message, name="%d.P%d.host" % (time.time(), next(Postlock.numbers)))
+            return True
+        return self.run("postlock", "-c", str(self.folder), str(self.path), "sh", "-c", 'cat >>"$0"; echo >>"$0"', str(self.path),
+                        message=from_line() + message)
+
+
+class WaitAndAppend(Deliverer):
+    """Opens the mailbox, and only then waits for the locks: what a rename would lose."""
+
+    def deliver(self, message):
+        if self.maildir:
+            return Postlock.deliver(self, message)  # the same rename
+        lock = self.path.with_name("mbox.lock")
+        with open(self.path, "ab") as mbox:
+            fcntl.lockf(mbox, fcntl.LOCK_EX)
+            try:
+                os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            except FileExistsError:
+                return False  # lets go of the first lock; the caller tries again
+            mbox.write(from_line() + message + b"\n")
+            mbox.flush()
+            lock.unlink()
+            return True
+
+
+AGENTS = [(Procmail, "procmail"), (Maildrop, "maildrop"), (DovecotLda, LDA), (Postlock, "postlock"), (WaitAndAppend, "sh")]
+
+
+class Reader(threading.Thread):
+    """A POP3 client: fetches all, deletes some, until told to stop. What it deleted for good is in `done`."""
+
+    def __init__(self, server, seed):
+        super().__init__()
+        self.server, self.rng = server, random.Random(seed)
+        self.done, self.sessions, self.stop, self.trouble = [], 0, False, None
+
+    def run(self):
+        try:
+            while not self.stop:
+                self.session()
+        except BaseException as error:  # noqa: B902  (told to the test)
+            self.trouble = error
+
+    def session(self):
+        client = self.server.client()
+        client.ok("USER anna")
+        answer = client.cmd("PASS secret")
+        if not answer.startswith("+OK"):
+            assert "[IN-USE]" in answer, answer
+            client.close()
+            return
+        self.sessions += 1
+        try:
+            found = [fetch(client, n) for n in client.uidl()]
+        except AssertionError as error:
+            if "was changed by another program" not in str(error):
+                raise
+            client.abort()  # dovecot-lda writes its own fields into the header of what is there
+            return
+        chosen = self.rng.choice((range(len(found)), range(0, len(found), 2), range(min(1, len(found))), range(len(found) // 2)))
+        for n in chosen:
+            client.ok("DELE %d" % (n + 1))
+        if self.rng.random() < 0.2:
+            client.abort()
+            return
+        answer = client.cmd("QUIT")
+        client.close()
+        if answer.startswith("+OK"):
+            self.done += [found[n] for n in chosen]
+        else:
+            assert "another program" in answer, answer
+
+
+def fetch(client, number):
+    """(the message's number, what is wrong with it)"""
+    text = client.retr(number).decode("latin-1").replace("\r\n", "\n")
+    head, body = text.split("\n\n", 1)
+    found = re.search(r"^Subject: number (\d+)$", head, re.M)
+    assert found, text
+    right = body.rstrip("\n") + "\n" == text_of(int(found[1]))
+    return int(found[1]), None if right else text
+
+
+@unittest.skipIf(PREFIX, "too slow under valgrind")
+@unittest.skipUnless(ROOT, "the agents are run as other users, which only root can do")
+class Deliver(unittest.TestCase):
+    def run_with(self, maildir):
+        server = Server(location="maildir:~/Maildir" if maildir else "mbox:~/mbox")
+        server.expect_trouble = True
+        self.addCleanup(server.stop)
+        user = server.users["anna"]
+        if not maildir:
+            (user.home / "mbox").touch()
+            user.own(user.home / "mbox", 0o600)
+        agents = [agent(user, maildir) for agent, program in AGENTS if shutil.which(program)]
+        missing = [program for _, program in AGENTS if not shutil.which(program)]
+        seed = random.randrange(1 << 30)
+        print("agents: %s%s; seed %d" % (", ".join(type(a).__name__ for a in agents), "; not installed: %s" % missing if missing else "", seed))
+        readers = [Reader(server, seed + i) for i in range(4)]
+        for reader in readers:
+            reader.start()
+        try:
+            self.deliver_all(agents)
+        finally:
+            for reader in readers:
+                reader.stop = True
+            for reader in readers:
+                reader.join()
+        for reader in readers:
+            if reader.trouble:
+                raise reader.trouble
+        with server.login() as client:
+            left = [fetch(client, n) for n in client.uidl()]
+            client.quit()
+        found = left + [message for reader in readers for message in reader.done]
+        self.assertFalse([(wrong, text_of(n)) for n, wrong in found if wrong], "altered")
+        numbers = sorted(n for n, _ in found)
+        self.assertEqual(numbers, list(range(COUNT)), "lost or doubled, seed %d" % seed)
+        print("%d delivered, %d sessions" % (COUNT, sum(r.sessions for r in readers)))
+        self.assertGreater(sum(len(r.done) for r in readers), 0)
+
+    def deliver_all(self, agents):
+        numbers, lock, trouble = iter(range(COUNT)), threading.Lock(), []
+
+        def deliver(agent):
+            try:
+                while True:
+                    with lock:
+                        number = next(numbers, None)
+                    if number is None:
+                        return
+                    message = ("Subject: number %d\n\n%s" % (number, text_of(number))).encode()
+                    for _ in range(200):
+                        if agent.deliver(message):
+                            break
+                        time.sleep(random.uniform(0.01, 0.1))
+                    else:
+                        raise AssertionError("%s cannot deliver: %r; the maildrop: %r" % (type(agent).__name__, agent.said, b"" if agent.maildir else agent.path.read_bytes()[:300]))
+            except BaseException as error:  # noqa: B902  (told to the test)
+                trouble.append(error)
+        threads = [threading.Thread(target=deliver, args=(agent,)) for agent in agents]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if trouble:
+            raise trouble[0]
+
+    def test_mbox(self):
+        self.run_with(maildir=False)
+
+    def test_maildir(self):
+        self.run_with(maildir=True)
+
+
+if __name__ == "__main__":
+    unittest.main()
