@@ -113,7 +113,7 @@ check:
 
 # The fault tests in full: every call of every pattern, thousands of deliveries, images of disks. Takes hours.
 fault:
-	tools/packages.sh check
+	tools/packages.sh fault
 	$(MAKE) all unit
 	BUILD=$(BUILD) POSTERN_FAULT=full tests/run.sh fault
 

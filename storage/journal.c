@@ -159,13 +159,20 @@ int journal_seal(struct journal *j, struct journal_plan *plan, const char *path,
 	memcpy(r.path, path, strnlen(path, sizeof r.path - 1));
 	r.check = check_record(&r);
 	memcpy(j->path, r.path, sizeof j->path);
-	if (io_write_at(j->fd, (const char *)&r, sizeof r, j->end) != 0 || fsync(j->fd) != 0)
+	if (io_write_at(j->fd, (const char *)&r, sizeof r, j->end) != 0)
 		return failed(j, "write", why_r);
+	if (journal_sync(j, why_r) != 0)
+		return -1;
 	j->end += sizeof r + r.length;
 	j->added = 0;
 	j->plan = *plan;
 	j->state = JOURNAL_WHOLE;
 	return 0;
+}
+
+int journal_sync(struct journal *j, struct why *why_r)
+{
+	return fsync(j->fd) != 0 ? failed(j, "write", why_r) : 0;
 }
 
 int journal_path(int fd, char path_r[PATH_MAX])

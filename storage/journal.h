@@ -93,6 +93,9 @@ int journal_add(struct journal *j, const char *octets, size_t len, struct why *w
  */
 int journal_seal(struct journal *j, struct journal_plan *plan, const char *path, struct why *why_r);
 
+/* A journal that was found whole may be so in memory only: its writer was killed before it could sync. */
+int journal_sync(struct journal *j, struct why *why_r);
+
 /* Hand out the octets to keep, in pieces, in order. put() returns 0, or -1 and *why_r. buffer has JOURNAL_BUFFER octets. */
 typedef int journal_put(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r);
 int journal_kept(const struct journal *j, char *buffer, journal_put *put, void *context, struct why *why_r);

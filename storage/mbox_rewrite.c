@@ -161,6 +161,8 @@ static int take_in_arrived(struct mbox *m, uint64_t size, char *buffer, struct w
 static int finish(struct mbox *m, uint64_t size, char *buffer, struct why *why_r)
 {
 	bool arrived = size > m->journal.plan.size;
+	if (journal_sync(&m->journal, why_r) != 0)
+		return -1;
 	if (arrived && take_in_arrived(m, size, buffer, why_r) != 0)
 		return -1;
 	if (mbox_do_journal(m, buffer, arrived, why_r) != 0)

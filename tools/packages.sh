@@ -2,7 +2,7 @@
 # packages.sh - the Debian packages that postern needs, and what installs those that are missing.
 # Runs in: the shell of who builds, with sudo for apt-get where needed. Trusts: the host's package sources.
 #
-# usage: tools/packages.sh build|check|coverage|lint    install what is missing
+# usage: tools/packages.sh build|check|fault|coverage|lint    install what is missing
 #        tools/packages.sh list build|check|...           print the names
 set -eu
 
@@ -10,8 +10,9 @@ set -eu
 build='build-essential libcrypt-dev libinih-dev libpam0g-dev libsodium-dev libxxhash-dev libssl-dev openssl pkg-config'
 # To run the tests: the unit tests' frame, then clients and tools that the end-to-end tests drive.
 check="$build libcunit1-dev
-	curl dovecot-core fetchmail iproute2 libpam-wrapper maildrop mpop netcat-openbsd postfix procmail procps python3 strace telnet
-	util-linux valgrind"
+	curl fetchmail iproute2 libpam-wrapper mpop netcat-openbsd procmail procps python3 strace telnet util-linux valgrind"
+# For the fault tests in full: agents that bring services along, and file systems.
+fault="$check btrfs-progs dovecot-core maildrop postfix xfsprogs"
 # To measure what the tests reach, and to analyse.
 coverage="$check gcovr"
 lint="$check clang clang-tidy cppcheck shellcheck"
@@ -24,6 +25,7 @@ fi
 case "${1-}" in
 build) wanted=$build ;;
 check) wanted=$check ;;
+fault) wanted=$fault ;;
 coverage) wanted=$coverage ;;
 lint) wanted=$lint ;;
 *) sed -n 's/^# usage: /usage: /p; s/^#        tools/       tools/p' "$0" >&2; exit 64 ;;
