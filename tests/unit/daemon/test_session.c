@@ -129,7 +129,6 @@ static void test_spool(void)
 	(void)close(fd);
 	pid_t helper = child_of(w.pid);
 	CU_ASSERT_FATAL(helper > 0);
-	int pidfd = (int)syscall(SYS_pidfd_open, helper, 0);
 	(void)snprintf(path, sizeof path, "/proc/%d/status", (int)helper);
 	FILE *f = fopen(path, "re");
 	CU_ASSERT_FATAL(f != NULL);
@@ -143,8 +142,7 @@ static void test_spool(void)
 	answer = ask(&w, &commit, sizeof commit, &fd);
 	CU_ASSERT(answer.reply == REPLY_BYE_UPDATED && answer.n[0] == 1 && answer.n[1] == 1);
 	/* The helper ends with its work, and leaves no lock behind. */
-	CU_ASSERT(ready(pidfd, POLLIN) && access(lock, F_OK) == -1);
-	(void)close(pidfd);
+	CU_ASSERT(await_end(helper) && access(lock, F_OK) == -1);
 	bye(&w, END_QUIT);
 	keeper_end("spool", &w, EXIT_GOOD, "deleted=1 left=1");
 	struct stat st;
