@@ -52,7 +52,7 @@ struct rpc_stop {
 
 struct rpc_user {               /* RPC_KNOWN */
 	uint32_t verb;
-	char user[USER_NAME_MAX + 1];
+	char user[USER_NAME_MAX + 4];   /* the name and no padding, whose octets would go over unset */
 };
 
 struct rpc_auth {

@@ -17,13 +17,15 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/number.h"
 #include "storage/lock.h"
 
 static const char suffix[] = ".lock";
 
 enum {
-	BOOT_ID = 40,    /* a UUID in text */
+	BOOT_ID = 40,     /* a UUID in text */
 	LOCK_TEXT = 256,
+	NUMBER_TEXT = 21, /* 64 bits in decimal, as sscanf() below has it */
 };
 
 int dotlock_init(struct dotlock *lock, int dir_fd, const char *mbox_name)
@@ -67,6 +69,8 @@ static time_t file_system_time(const struct dotlock *lock)
 	return now;
 }
 
+#define UNKNOWN "-"  /* in place of a host's name or its boot's */
+
 /* Where a lock file was made: on which host, in which run of it, in which of its process id namespaces. */
 struct origin {
 	char host[HOST_NAME_MAX + 1];
@@ -76,14 +80,15 @@ struct origin {
 
 static struct origin here(void)
 {
-	struct origin o = { .boot = "-" };
+	struct origin o = { .boot = UNKNOWN };
 	struct stat st;
 	if (gethostname(o.host, sizeof o.host - 1) != 0 || o.host[0] == '\0' || strchr(o.host, ' ') != NULL)
-		(void)strcpy(o.host, "-");
+		(void)strcpy(o.host, UNKNOWN);
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
 		ssize_t n = read(fd, o.boot, sizeof o.boot - 1);
-		o.boot[n > 0 ? n : 0] = '\0';
+		if (n > 0)
+			o.boot[n] = '\0';
 		o.boot[strcspn(o.boot, "\n")] = '\0';
 		(void)close(fd);
 	}
@@ -107,9 +112,10 @@ static int write_text(char *text, size_t size, long pid)
 static bool is_own_leftover(const struct dotlock *lock)
 {
 	char text[LOCK_TEXT];
+	char pid_text[NUMBER_TEXT], pids_text[NUMBER_TEXT];
 	struct origin made = { .pids = 0 }, now = here();
 	struct stat st;
-	long pid = 0;
+	uint64_t pid, pids;
 	int fd = openat(lock->dir_fd, lock->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	ssize_t n = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() ?
 		read(fd, text, sizeof text - 1) : 0;
@@ -118,13 +124,15 @@ static bool is_own_leftover(const struct dotlock *lock)
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
-	if (sscanf(text, "%ld\npostern %64s %39s %llu\n", &pid, made.host, made.boot, &made.pids) != 4 || pid <= 0)
+	if (sscanf(text, "%20[0-9]\npostern %64s %39s %20[0-9]\n", pid_text, made.host, made.boot, pids_text) != 4 ||
+	    parse_number(pid_text, strlen(pid_text), 1, INT32_MAX, &pid) != 0 ||
+	    parse_number(pids_text, strlen(pids_text), 0, UINT64_MAX, &pids) != 0)
 		return false;
-	if (strcmp(made.host, now.host) != 0)
+	if (strcmp(made.host, now.host) != 0 || strcmp(made.boot, UNKNOWN) == 0 || strcmp(now.boot, UNKNOWN) == 0)
 		return false;
 	if (strcmp(made.boot, now.boot) != 0)
 		return true;
-	return made.pids == now.pids && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+	return pids == now.pids && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
 }
 
 /* Another program's lock file is in the way: removed when it is stale, so that the next try can succeed. */

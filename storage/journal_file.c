@@ -72,10 +72,10 @@ static int open_locked(int dir, const char *directory, const char *name, int *fd
 {
 	struct stat st;
 	int fd = open_or_make(dir, name), moved = 0;
-	int err = fd < 0 || fstat(fd, &st) != 0 ? errno : 0;
+	int err;
 	*fd_r = -1;
-	if (err != 0) {
-		(void)why_errno(why_r, err, "open the journal %s/%s", directory, name);
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		(void)why_errno(why_r, errno, "open the journal %s/%s", directory, name);
 	} else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1) {
 		(void)why_set(why_r, REASON_MAILDROP_IO, 0, "%s/%s is not a file of posternd's own", directory, name);
 	} else if ((err = flock_patiently(fd)) != 0) {

@@ -19,19 +19,24 @@ struct restore {
 	uint64_t end;
 };
 
+/* One row of a list that is searched for messages. */
+struct row {
+	const struct mbox_message *message;
+};
+
 static int compare(const void *a, const void *b)
 {
-	const struct mbox_message *x = *(const struct mbox_message *const *)a, *y = *(const struct mbox_message *const *)b;
+	const struct mbox_message *x = ((const struct row *)a)->message, *y = ((const struct row *)b)->message;
 	int order = memcmp(x->uidl, y->uidl, sizeof x->uidl);
 	return order != 0 ? order : (x->copy > y->copy) - (x->copy < y->copy);
 }
 
 /* The messages of m in the order of compare(): to be freed. NULL: no memory. */
-static const struct mbox_message **make_index(const struct mbox *m)
+static struct row *make_index(const struct mbox *m)
 {
-	const struct mbox_message **index = calloc(m->drop.count + 1, sizeof *index);
+	struct row *index = calloc(m->drop.count + 1, sizeof *index);
 	for (size_t i = 0; index != NULL && i < m->drop.count; i++)
-		index[i] = &m->messages[i];
+		index[i].message = &m->messages[i];
 	if (index != NULL)
 		qsort(index, m->drop.count, sizeof *index, compare);
 	return index;
@@ -61,17 +66,17 @@ static int end_with_blank_line(struct restore *r, struct why *why_r)
 
 static int append_missing(struct restore *r, struct mbox *kept, char *buffer, size_t *appended_r, struct why *why_r)
 {
-	const struct mbox_message **index = make_index(r->m);
+	struct row *index = make_index(r->m);
 	int failed = 0;
 	if (index == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
 	for (size_t i = 0; failed == 0 && i < kept->drop.count; i++) {
-		const struct mbox_message *message = &kept->messages[i];
-		if (bsearch(&message, index, r->m->drop.count, sizeof *index, compare) != NULL)
+		const struct row row = { &kept->messages[i] };
+		if (bsearch(&row, index, r->m->drop.count, sizeof *index, compare) != NULL)
 			continue;
 		failed = end_with_blank_line(r, why_r);
 		if (failed == 0)
-			failed = mbox_read(kept, message->start, mbox_next(kept, i), buffer, put, r, why_r);
+			failed = mbox_read(kept, row.message->start, mbox_next(kept, i), buffer, put, r, why_r);
 		++*appended_r;
 	}
 	if (failed == 0 && *appended_r > 0)
