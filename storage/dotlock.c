@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/number.h"
+#include "storage/file_system.h"
 #include "storage/lock.h"
 
 static const char suffix[] = ".lock";
@@ -25,6 +26,7 @@ static const char suffix[] = ".lock";
 enum {
 	BOOT_ID = 40,     /* a UUID in text */
 	LOCK_TEXT = 256,
+	BOOT_MARGIN = 2,  /* seconds that two clocks may disagree when rounded */
 	NUMBER_TEXT = 21, /* 64 bits in decimal, as sscanf() below has it */
 };
 
@@ -135,6 +137,17 @@ static bool is_own_leftover(const struct dotlock *lock)
 	return pids == now.pids && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
 }
 
+/* Untouched for too long, or since before this host started: a power failure leaves lock files behind, often empty ones. */
+static bool is_stale(const struct dotlock *lock, const struct dotlock_sight *sight)
+{
+	struct timespec up;
+	const time_t age = file_system_time(lock) - sight->modified.tv_sec;
+	if (age > DOTLOCK_STALE_SECONDS)
+		return true;
+	return is_local_file_system(lock->dir_fd) && clock_gettime(CLOCK_BOOTTIME, &up) == 0 &&
+		age > up.tv_sec + BOOT_MARGIN;
+}
+
 /* Another program's lock file is in the way: removed when it is stale, so that the next try can succeed. */
 static int break_stale(struct dotlock *lock)
 {
@@ -147,7 +160,7 @@ static int break_stale(struct dotlock *lock)
 			(void)unlinkat(lock->dir_fd, lock->name, 0);
 		return EEXIST;
 	}
-	if (file_system_time(lock) - sight.modified.tv_sec <= DOTLOCK_STALE_SECONDS)
+	if (!is_stale(lock, &sight))
 		return EEXIST;
 	int64_t now = now_ms();
 	if (lock->watched_since_ms == 0 || !same_sight(&sight, &lock->watched)) {

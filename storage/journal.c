@@ -43,23 +43,44 @@ static bool is_whole(const struct record *r)
 {
 	bool marked = memcmp(r->magic, magic, sizeof magic) == 0 || memcmp(r->magic, aside, sizeof aside) == 0;
 	return marked && digest_same(check_record(r), r->check) && memchr(r->path, '\0', sizeof r->path) != NULL &&
-		r->plan.cut <= r->plan.size && r->plan.kept < r->plan.size - r->plan.cut;
+		r->plan.cut <= r->plan.size && r->plan.kept < r->plan.size - r->plan.cut && r->plan.edge <= JOURNAL_EDGE_MAX;
 }
 
-/* The octets behind the record at j->end: 1 with the digest of all octets so far, 0 when they are not all there, or -1. */
-static int digest_octets(struct journal *j, uint64_t length, char *buffer, struct why *why_r)
+/* Octets into a digest: 1, 0 when they are not all there, or -1. */
+static int digest_octets(struct journal *j, struct digest_state *s, uint64_t at, uint64_t length, char *buffer, struct why *why_r)
 {
-	for (uint64_t at = j->end + sizeof(struct record); length > 0;) {
+	while (length > 0) {
 		ssize_t n = io_read_at(j->fd, buffer, length < JOURNAL_BUFFER ? (size_t)length : JOURNAL_BUFFER, at);
 		if (n < 0)
 			return failed(j, "read", why_r);
 		if (n == 0)
 			return 0;
-		digest_add(&j->tail, buffer, (size_t)n);
+		digest_add(s, buffer, (size_t)n);
 		at += (uint64_t)n;
 		length -= (uint64_t)n;
 	}
 	return 1;
+}
+
+static struct digest digest_edge(const struct journal_plan *plan, const char *edge)
+{
+	struct digest_state s;
+	digest_begin(&s, plan->seed);
+	digest_add(&s, edge, (size_t)plan->edge);
+	return digest_so_far(&s);
+}
+
+/* Are the octets behind a record whole? 1 with those to keep added to j->tail, 0, or -1. */
+static int read_octets(struct journal *j, const struct record *r, char *buffer, struct why *why_r)
+{
+	const uint64_t at = j->end + sizeof *r;
+	int there = digest_octets(j, &j->tail, at, r->length, buffer, why_r);
+	if (there <= 0 || !digest_same(digest_so_far(&j->tail), r->plan.tail))
+		return there < 0 ? -1 : 0;
+	ssize_t n = io_read_at(j->fd, buffer, (size_t)r->plan.edge, at + r->length);
+	if (n < 0)
+		return failed(j, "read", why_r);
+	return (uint64_t)n == r->plan.edge && digest_same(digest_edge(&r->plan, buffer), r->plan.edges);
 }
 
 /* The record at j->end: 1 when it is whole, 0, or -1. */
@@ -74,16 +95,16 @@ static int read_record(struct journal *j, char *buffer, struct why *why_r)
 	const struct digest_state before = j->tail;
 	if (j->end == 0)
 		digest_begin(&j->tail, r.plan.seed);
-	int there = digest_octets(j, r.length, buffer, why_r);
-	if (there <= 0 || !digest_same(digest_so_far(&j->tail), r.plan.tail)) {
+	int whole = read_octets(j, &r, buffer, why_r);
+	if (whole <= 0) {
 		j->tail = before;
-		return there < 0 ? -1 : 0;
+		return whole;
 	}
 	if (j->end == 0)
 		j->state = memcmp(r.magic, aside, sizeof aside) == 0 ? JOURNAL_SET_ASIDE : JOURNAL_WHOLE;
 	j->plan = r.plan;
 	memcpy(j->path, r.path, sizeof j->path);
-	j->end += sizeof r + r.length;
+	j->end += sizeof r + r.length + r.plan.edge;
 	return 1;
 }
 
@@ -125,8 +146,15 @@ int journal_kept(const struct journal *j, char *buffer, journal_put *put, void *
 			done += (uint64_t)n;
 			left -= (uint64_t)n;
 		}
+		at += r.plan.edge;
 	}
 	return 0;
+}
+
+int journal_edge(const struct journal *j, char edge_r[JOURNAL_EDGE_MAX], struct why *why_r)
+{
+	const size_t len = (size_t)j->plan.edge;
+	return io_read_at(j->fd, edge_r, len, j->end - len) != (ssize_t)len ? failed(j, "read", why_r) : 0;
 }
 
 /* ---- writing ---- */
@@ -148,22 +176,24 @@ int journal_add(struct journal *j, const char *octets, size_t len, struct why *w
 	return 0;
 }
 
-int journal_seal(struct journal *j, struct journal_plan *plan, const char *path, struct why *why_r)
+int journal_seal(struct journal *j, struct journal_plan *plan, const char *edge, const char *path, struct why *why_r)
 {
 	struct record r;
 	memset(&r, 0, sizeof r);
 	plan->tail = digest_so_far(&j->tail);
+	plan->edges = digest_edge(plan, edge);
 	memcpy(r.magic, magic, sizeof r.magic);
 	r.plan = *plan;
 	r.length = j->added;
 	memcpy(r.path, path, strnlen(path, sizeof r.path - 1));
 	r.check = check_record(&r);
 	memcpy(j->path, r.path, sizeof j->path);
-	if (io_write_at(j->fd, (const char *)&r, sizeof r, j->end) != 0)
+	if (io_write_at(j->fd, edge, (size_t)plan->edge, j->end + sizeof r + j->added) != 0 ||
+	    io_write_at(j->fd, (const char *)&r, sizeof r, j->end) != 0)
 		return failed(j, "write", why_r);
 	if (journal_sync(j, why_r) != 0)
 		return -1;
-	j->end += sizeof r + r.length;
+	j->end += sizeof r + r.length + plan->edge;
 	j->added = 0;
 	j->plan = *plan;
 	j->state = JOURNAL_WHOLE;

@@ -7,9 +7,9 @@
  * A journal is a file of root's, which the owner's quota does not count, in a directory of root's; the keeper
  * opens it before it becomes the owner. Empty: nothing is under way. Else it is a chain of records,
  *
- *   struct record   kept octets   struct record   octets that arrived since   ...
+ *   struct record   kept octets   edge     struct record   octets that arrived since   edge     ...
  *
- * of which the last whole one counts. A record that a crash tore has wrong digests and is not there.
+ * of which the last whole one counts, with the kept octets of all. A record that a crash tore has wrong digests and is not there.
  */
 #ifndef POSTERN_JOURNAL_H
 #define POSTERN_JOURNAL_H
@@ -20,6 +20,7 @@
 enum {
 	JOURNAL_NAME_MAX = MAILDROP_KEY + 32,
 	JOURNAL_BUFFER = 128 * 1024,
+	JOURNAL_EDGE_MAX = 64 * 1024,  /* the largest block of a file system that writes in place */
 };
 
 #define JOURNAL_ASIDE ".aside-"  /* stands in the name of one that was set aside, before the time */
@@ -30,7 +31,9 @@ struct journal_plan {
 	uint64_t size, cut, kept;
 	uint64_t seed;         /* of the digests, at random: no sender of mail can know what they will be */
 	struct digest head;    /* of the first `cut` octets */
-	struct digest doomed;  /* of the octets that the new end cuts off: still there, or cut off already? */
+	uint64_t edge;         /* octets behind the new end that the file system may fill with zeros before it cuts them off */
+	struct digest edges;   /* of them */
+	struct digest doomed;  /* of those behind the edge: still there, or cut off already? */
 	struct digest tail;    /* of the `kept` octets */
 };
 
@@ -88,10 +91,13 @@ void journal_begin(struct journal *j, uint64_t seed);
 int journal_add(struct journal *j, const char *octets, size_t len, struct why *why_r);
 
 /*
- * End the record: plan (its tail is filled in) and path. 0: all is on the disk. -1: the record does not count; when it
- * is the first, the caller empties the journal.
+ * End the record: plan (its tail and edges are filled in), the plan->edge octets at edge, and path. 0: all is on the disk.
+ * -1: the record does not count; when it is the first, the caller empties the journal.
  */
-int journal_seal(struct journal *j, struct journal_plan *plan, const char *path, struct why *why_r);
+int journal_seal(struct journal *j, struct journal_plan *plan, const char *edge, const char *path, struct why *why_r);
+
+/* The plan.edge octets of the last whole record. */
+int journal_edge(const struct journal *j, char edge_r[JOURNAL_EDGE_MAX], struct why *why_r);
 
 /* A journal that was found whole may be so in memory only: its writer was killed before it could sync. */
 int journal_sync(struct journal *j, struct why *why_r);

@@ -10,16 +10,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/io.h"
+#include "storage/file_system.h"
 #include "storage/mbox_rewrite.h"
 
 enum {
@@ -65,22 +64,14 @@ static int open_file(struct mbox *m, struct why *why_r)
  */
 static int check_file_system(const struct mbox *m, struct why *why_r)
 {
-	static const struct {
-		unsigned long type;
-		const char *name;
-	} network[] = {
-		{ NFS_SUPER_MAGIC, "NFS" }, { SMB_SUPER_MAGIC, "SMB" }, { SMB2_SUPER_MAGIC, "SMB" }, { CIFS_SUPER_MAGIC, "SMB" },
-		{ AFS_SUPER_MAGIC, "AFS" }, { CEPH_SUPER_MAGIC, "Ceph" }, { V9FS_MAGIC, "9P" },
-	};
-	struct statfs fs;
+	const char *name;
 	if (m->drop.options.network_mbox)
 		return 0;
-	if (fstatfs(m->fd, &fs) != 0)
+	if (network_file_system(m->fd, &name) != 0)
 		return why_errno(why_r, errno, "statfs %s", m->path);
-	for (size_t i = 0; i < sizeof network / sizeof network[0]; i++)
-		if ((unsigned long)fs.f_type == network[i].type)
-			return why_set(why_r, REASON_MAILDROP_BROKEN, 0, "%s is on %s, where an mbox is not safe; use Maildir there, or set "
-			               "network_mbox = yes", m->path, network[i].name);
+	if (name != NULL)
+		return why_set(why_r, REASON_MAILDROP_BROKEN, 0, "%s is on %s, where an mbox is not safe; use Maildir there, or set "
+		               "network_mbox = yes", m->path, name);
 	return 0;
 }
 

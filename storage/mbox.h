@@ -32,7 +32,7 @@ struct mbox_message {
 	uint16_t body;             /* counted from start */
 	uint8_t separator;         /* octets from end to next */
 };
-_Static_assert((int)MBOX_BUFFER == (int)JOURNAL_BUFFER, "one buffer does for both");
+_Static_assert((int)MBOX_BUFFER == (int)JOURNAL_BUFFER && MBOX_BUFFER == 2 * JOURNAL_EDGE_MAX, "one buffer does for all");
 _Static_assert(sizeof(struct mbox_message) <= 56, "a million messages are to cost little memory");
 
 struct mbox {

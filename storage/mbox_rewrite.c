@@ -9,12 +9,16 @@
  *   3. the file is cut off behind them, on the disk
  *   4. the journal is empty, on the disk; only then are the locks released
  * In place, and never by renaming a copy: a delivery agent that waits for its lock would append to a file that is gone.
+ *
+ * Step 3 is not one step for a file system: it fills the rest of the last block with zeros first, and after a power failure
+ * these may be in a file that has its old size. So the journal has a copy of these octets, the edge.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -105,6 +109,26 @@ int mbox_do_journal(struct mbox *m, char *buffer, bool arrived, struct why *why_
 /* What the file tells about the rewrite that the journal describes. */
 enum finding { NOT_CUT_OFF, FINISHED, UNPROVEN };
 
+/* Are the doomed octets behind the new end as they were, but for zeros in the edge? 1, 0, or -1. */
+static int are_doomed_there(struct mbox *m, char *buffer, struct why *why_r)
+{
+	const struct journal_plan *plan = &m->journal.plan;
+	const uint64_t new_end = plan->cut + plan->kept;
+	const size_t edge = (size_t)plan->edge;
+	char *was = buffer, *is = buffer + JOURNAL_EDGE_MAX;
+	struct digest digest;
+	if (journal_edge(&m->journal, was, why_r) != 0)
+		return -1;
+	if (io_read_at(m->fd, is, edge, new_end) != (ssize_t)edge)
+		return why_errno(why_r, errno, "read %s", m->path);
+	for (size_t i = 0; i < edge; i++)
+		if (is[i] != was[i] && is[i] != '\0')
+			return 0;
+	if (digest_range(m, new_end + edge, plan->size, buffer, plan->seed, &digest, why_r) != 0)
+		return -1;
+	return digest_same(digest, plan->doomed);
+}
+
 static int look(struct mbox *m, uint64_t size, char *buffer, enum finding *finding_r, struct why *why_r)
 {
 	const struct journal_plan *plan = &m->journal.plan;
@@ -118,13 +142,10 @@ static int look(struct mbox *m, uint64_t size, char *buffer, enum finding *findi
 	if (!digest_same(digest, plan->head))
 		return 0;
 	/* The doomed octets tell "not cut off yet" from "cut off, and then mail arrived". */
-	if (size >= plan->size) {
-		if (digest_range(m, new_end, plan->size, buffer, plan->seed, &digest, why_r) != 0)
-			return -1;
-		if (digest_same(digest, plan->doomed)) {
-			*finding_r = NOT_CUT_OFF;
-			return 0;
-		}
+	int doomed = size >= plan->size ? are_doomed_there(m, buffer, why_r) : 0;
+	if (doomed != 0) {
+		*finding_r = NOT_CUT_OFF;
+		return doomed < 0 ? -1 : 0;
 	}
 	if (digest_range(m, plan->cut, new_end, buffer, plan->seed, &digest, why_r) != 0)
 		return -1;
@@ -142,9 +163,18 @@ int mbox_take_to_journal(void *context, const char *octets, size_t len, uint64_t
 
 int mbox_seal_journal(struct mbox *m, struct journal_plan *plan, char *buffer, struct why *why_r)
 {
-	if (digest_range(m, plan->cut + plan->kept, plan->size, buffer, plan->seed, &plan->doomed, why_r) != 0)
+	const uint64_t new_end = plan->cut + plan->kept, doomed = plan->size - new_end;
+	struct statvfs fs;
+	if (fstatvfs(m->fd, &fs) != 0)
+		return why_errno(why_r, errno, "statvfs %s", m->path);
+	plan->edge = fs.f_bsize < JOURNAL_EDGE_MAX ? fs.f_bsize : JOURNAL_EDGE_MAX;
+	if (plan->edge > doomed)
+		plan->edge = doomed;
+	if (digest_range(m, new_end + plan->edge, plan->size, buffer, plan->seed, &plan->doomed, why_r) != 0)
 		return -1;
-	return journal_seal(&m->journal, plan, m->path, why_r);
+	if (io_read_at(m->fd, buffer, (size_t)plan->edge, new_end) != (ssize_t)plan->edge)
+		return why_errno(why_r, errno, "read %s", m->path);
+	return journal_seal(&m->journal, plan, buffer, m->path, why_r);
 }
 
 /* Mail came between the crash and now: it is kept, too, and has to be in the journal before the file is touched. */

@@ -152,8 +152,8 @@ static int rewrite(struct update *u, struct why *why_r)
 	struct mbox *m = u->m;
 	struct why ignored;
 	make_plan(u);
-	/* Nothing has to move: the end of the file goes, at one stroke. */
-	if (u->plan.kept == 0)
+	/* All goes, at one stroke. */
+	if (u->plan.kept == 0 && u->plan.cut == 0)
 		return read_all(u, NULL, why_r) != 0 ? -1 : mbox_cut_off(m, u->plan.cut, false, why_r);
 	if (check_journal(m, why_r) != 0)
 		return -1;

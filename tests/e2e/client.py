@@ -4,6 +4,7 @@
 It sends exactly what it is told: whole, octet by octet, or cut at given places; over plain TCP, STLS or TLS.
 """
 import re
+import select
 import socket
 import ssl
 import time
@@ -81,6 +82,13 @@ class Client:
     def rest(self):
         """Everything up to the end of the connection."""
         while self.receive():
+            pass
+        data, self.buffer = self.buffer, b""
+        return data
+
+    def waiting(self):
+        """What has come by now, in clear."""
+        while select.select([self.sock], [], [], 0)[0] and self.receive():
             pass
         data, self.buffer = self.buffer, b""
         return data

@@ -27,6 +27,16 @@ def wait_until(condition, what, seconds=10.0):
         time.sleep(0.005)
 
 
+def under_valgrind(pid):
+    """The name of the program that valgrind runs there."""
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as f:
+            words = [os.path.basename(word.decode("utf-8", "replace")) for word in f.read().split(b"\0")]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return next((word for word in words if word.startswith("postern")), None)
+
+
 def read_process(pid):
     """The process, or None when there is none (any more)."""
     try:
@@ -35,6 +45,8 @@ def read_process(pid):
     except (FileNotFoundError, ProcessLookupError):
         return None
     name = text[text.index("(") + 1:text.rindex(")")]
+    if name.startswith("memcheck"):
+        name = under_valgrind(pid) or name
     fields = text[text.rindex(")") + 2:].split()
     return Process(pid, int(fields[1]), int(fields[3]), name, fields[0])
 

@@ -14,7 +14,7 @@ import unittest
 
 import bodies
 from client import Client, Closed
-from postern import PREFIX, ROOT, Server
+from postern import ROOT, Server
 from processes import PATIENCE, user_of, wait_until
 
 KILLS = int(os.environ.get("POSTERN_KILLS", "60"))
@@ -167,7 +167,6 @@ class Peer(threading.Thread):
                 raise RuntimeError("%s: the UIDL of %r has changed" % (self.user.name, subject))
 
 
-@unittest.skipIf(PREFIX, "processes are told apart by their names, which differ under " + " ".join(PREFIX))
 class Kills(unittest.TestCase):
     seconds = int((120 + KILLS) * PATIENCE)
 

@@ -14,10 +14,9 @@ import unittest
 
 import bodies
 from client import Client, Closed
-from postern import BUILD, PREFIX, ROOT, Server, ServerCase
+from postern import BUILD, ROOT, Server, ServerCase
 from processes import descriptors, session_processes, user_of, wait_until
 
-BY_NAME = "processes are told apart by their names, which differ under " + " ".join(PREFIX)
 
 
 class Limits(unittest.TestCase):
@@ -82,7 +81,6 @@ class Limits(unittest.TestCase):
         self.greeted(server).quit()
 
 
-@unittest.skipIf(PREFIX, BY_NAME)
 class Pool(ServerCase):
     users = ("anna", "bert")
     settings = {"workers": {"spare_min": 3, "spare_max": 6, "max": 40}}

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +31,8 @@ static struct {
  */
 static long faults_clock_ms;
 static void (*faults_on_sleep)(void);
+static long faults_up_seconds;     /* since the host started; 0: as it is */
+static long faults_file_system;    /* the type that fstatfs(2) tells; 0: as it is, -1: it fails */
 
 static inline void faults_clear(void)
 {
@@ -102,12 +105,26 @@ ssize_t getdents64(int fd, void *p, size_t len)
 int clock_gettime(clockid_t clock, struct timespec *t)
 {
 	long r = syscall(SYS_clock_gettime, clock, t);
+	if (clock == CLOCK_BOOTTIME && faults_up_seconds != 0)
+		t->tv_sec = faults_up_seconds;
 	t->tv_sec += faults_clock_ms / 1000;
 	t->tv_nsec += faults_clock_ms % 1000 * 1000000;
 	if (t->tv_nsec >= 1000000000) {
 		t->tv_nsec -= 1000000000;
 		t->tv_sec++;
 	}
+	return (int)r;
+}
+
+int fstatfs(int fd, struct statfs *fs)
+{
+	if (faults_file_system < 0) {
+		errno = EIO;
+		return -1;
+	}
+	long r = syscall(SYS_fstatfs, fd, fs);
+	if (faults_file_system > 0)
+		fs->f_type = faults_file_system;
 	return (int)r;
 }
 

@@ -4,6 +4,8 @@
  */
 #include "storage/dotlock.h"
 
+#include <linux/magic.h>
+
 #include "storage/lock.h"
 #include "tests/unit/storage/spool.h"
 
@@ -112,6 +114,43 @@ static void test_dotlock_is_watched(void)
 	CU_ASSERT(dotlock_release(&ours) == 0);
 	(void)close(dir);
 	scratch_close();
+}
+
+/* A lock file from before the host started is nobody's, however young; another host may have a longer life. */
+static void test_dotlock_from_before_the_start(void)
+{
+	static const struct {
+		const char *label;
+		long up, file_system;
+		bool goes;
+	} rows[] = {
+		{ "started after it", 50, EXT4_SUPER_MAGIC, true },
+		{ "started before it", 150, EXT4_SUPER_MAGIC, false },
+		{ "perhaps at that time", 100, EXT4_SUPER_MAGIC, false },
+		{ "another host's", 50, NFS_SUPER_MAGIC, false },
+		{ "perhaps another host's", 50, FUSE_SUPER_MAGIC, false },
+		{ "it cannot be told", 50, -1, false },
+	};
+	struct dotlock ours;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		scratch_open();
+		make_dir("box");
+		int dir = open(in_scratch("box"), O_PATH | O_DIRECTORY | O_CLOEXEC);
+		CU_ASSERT(dotlock_init(&ours, dir, "mbox") == 0);
+		put("box/mbox.lock", "");
+		const time_t then = time(NULL) - 100;
+		struct timespec old[2] = { { .tv_sec = then }, { .tv_sec = then } };
+		CU_ASSERT(utimensat(dir, "mbox.lock", old, 0) == 0);
+		faults_up_seconds = rows[i].up;
+		faults_file_system = rows[i].file_system;
+		CU_ASSERT(dotlock_take(&ours) == EEXIST && exists("box/mbox.lock"));
+		faults_clock_ms += DOTLOCK_WATCH_MS + 1;
+		CU_ASSERT(dotlock_take(&ours) == EEXIST);
+		ROW_ASSERT(rows[i].label, exists("box/mbox.lock") == !rows[i].goes);
+		faults_up_seconds = faults_file_system = 0;
+		(void)close(dir);
+		scratch_close();
+	}
 }
 
 /* ---- the helper ---- */
@@ -308,6 +347,7 @@ static void test_helper_group(void)
 	}
 }
 
-#define TESTS(X) X(test_dotlock) X(test_own_leftover) X(test_dotlock_is_watched) X(test_helper) X(test_helper_without_directory) \
-	X(test_spool_not_writable) X(test_bad_helper) X(test_helper_group)
+#define TESTS(X) X(test_dotlock) X(test_own_leftover) X(test_dotlock_is_watched) \
+	X(test_dotlock_from_before_the_start) X(test_helper) X(test_helper_without_directory) X(test_spool_not_writable) \
+	X(test_bad_helper) X(test_helper_group)
 SUITE("dotlock")

@@ -9,6 +9,7 @@
  */
 #include "tests/unit/storage/scratch.h"
 
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -17,6 +18,7 @@ enum {
 	HISTORIES_SLOW = 1000, /* under valgrind */
 	ROOM = 256 * 1024,
 	PIECE = 512,           /* what a disk writes whole */
+	BLOCK = 1024,          /* what a file system writes whole */
 	OPS_MAX = 8192,
 	MESSAGES_MAX = 8,
 	RECOVERIES_MAX = 3,
@@ -152,15 +154,37 @@ int fsync(int fd)
 	return -1;
 }
 
+/*
+ * Before a file system makes a file shorter it fills what remains of the last block with zeros, and writes these when it
+ * likes: ext4 has been seen to leave them in a file that still had its old size after a power failure.
+ */
+static void log_rest_of_block(struct disk *d, int fd, uint64_t length)
+{
+	static const char zeros[BLOCK];
+	struct stat st;
+	CU_ASSERT_FATAL(syscall(SYS_fstat, fd, &st) == 0);
+	const uint64_t size = (uint64_t)st.st_size, edge = (length + BLOCK - 1) / BLOCK * BLOCK;
+	if (length < size)
+		log_write(d, length, zeros, (size_t)((edge < size ? edge : size) - length));
+}
+
 int ftruncate(int fd, off_t length)
 {
 	struct disk *d = disk_of(fd);
 	if (d != NULL) {
 		if (strike())
 			return -1;
+		log_rest_of_block(d, fd, (uint64_t)length);
 		log_op(d, true, (uint64_t)length, NULL, 0);
 	}
 	return (int)syscall(SYS_ftruncate, fd, length);
+}
+
+int fstatvfs(int fd, struct statvfs *fs)
+{
+	(void)fd;
+	*fs = (struct statvfs){ .f_bsize = BLOCK };
+	return 0;
 }
 
 ssize_t pwrite(int fd, const void *p, size_t len, off_t offset)
@@ -304,15 +328,13 @@ static bool update_once(struct history *h)
 		trouble = DIES;
 		return true;
 	}
-	bool whole_end_goes = h->arrived_len == 0;
-	for (size_t i = 0, seen = 0; i < h->count; i++) {
-		seen |= h->marks[i];
-		whole_end_goes = whole_end_goes && (!seen || h->marks[i]);
-	}
+	bool all_go = h->arrived_len == 0;
+	for (size_t i = 0; i < h->count; i++)
+		all_go = all_go && h->marks[i];
 	if (r == 0)
 		return content_is(h, true);
 	/* Nothing was done, unless it says so; a cut that could not be synced may stay in memory. */
-	return why.reason == REASON_UPDATE_UNFINISHED || whole_end_goes || content_is(h, false);
+	return why.reason == REASON_UPDATE_UNFINISHED || all_go || content_is(h, false);
 }
 
 static bool run_history(struct history *h)

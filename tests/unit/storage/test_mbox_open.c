@@ -2,6 +2,9 @@
  * test_mbox_open.c - what is not opened as an mbox, and what others do to it after it was.
  * Runs in: the tests. Trusts: nothing.
  */
+#include <linux/magic.h>
+
+#include "tests/unit/storage/faults.h"
 #include "tests/unit/storage/scratch.h"
 
 #define F "From ann@example.org Thu Jan  1 00:00:00 1970\n"
@@ -38,6 +41,39 @@ static void test_refused(void)
 		struct maildrop *drop = try_open(MAILDROP_MBOX, "mbox", &why);
 		ROW_ASSERT(kinds[i].label, drop == NULL && why.reason == kinds[i].reason);
 		ROW_ASSERT(kinds[i].label, strstr(why.text, "mbox") != NULL);
+		maildrop_close(&drop);
+		scratch_close();
+	}
+}
+
+/* Not on a network file system, unless the administrator wants it. */
+static void test_network(void)
+{
+	static const struct {
+		const char *label;
+		long file_system;
+		bool wanted, opens;
+		const char *words;
+	} rows[] = {
+		{ "local", EXT4_SUPER_MAGIC, false, true, "" },
+		{ "NFS", NFS_SUPER_MAGIC, false, false, "is on NFS, where an mbox is not safe; use Maildir there, or set network_mbox = yes" },
+		{ "NFS, wanted", NFS_SUPER_MAGIC, true, true, "" },
+		{ "SMB", SMB2_SUPER_MAGIC, false, false, "is on SMB" },
+		{ "9P", V9FS_MAGIC, false, false, "is on 9P" },
+		{ "unknown", -1, false, false, "statfs" },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct why why = { .reason = REASON_NONE };
+		struct maildrop_options options = default_options();
+		struct maildrop *drop = NULL;
+		scratch_open();
+		put("mbox", F "S: a\n");
+		struct maildrop_place place = place_in_scratch(MAILDROP_MBOX, "mbox");
+		options.network_mbox = rows[i].wanted;
+		faults_file_system = rows[i].file_system;
+		ROW_ASSERT(rows[i].label, (maildrop_open(&place, &options, &drop, &why) == 0) == rows[i].opens);
+		ROW_ASSERT(rows[i].label, rows[i].opens || strstr(why.text, rows[i].words) != NULL);
+		faults_file_system = 0;
 		maildrop_close(&drop);
 		scratch_close();
 	}
@@ -186,5 +222,5 @@ static void test_fetch_after(void)
 	scratch_close();
 }
 
-#define TESTS(X) X(test_refused) X(test_owner) X(test_absent) X(test_permissions) X(test_fetch_after)
+#define TESTS(X) X(test_refused) X(test_network) X(test_owner) X(test_absent) X(test_permissions) X(test_fetch_after)
 SUITE("mbox_open")

@@ -1,0 +1,77 @@
+"""File systems in image files, mounted in a mount namespace of this process: for tests that cut the power or fill the disk."""
+import ctypes
+import os
+import shutil
+import subprocess
+
+_libc = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNS = 0x00020000
+MAKE = {  # size of the image, command
+    "ext4": (48 << 20, ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"]),
+    "xfs": (300 << 20, ["mkfs.xfs", "-q", "-f"]),
+    "btrfs": (120 << 20, ["mkfs.btrfs", "-q", "-f"]),
+}
+
+
+def missing(kind):
+    """Why that file system cannot be used here, or None."""
+    if os.geteuid() != 0:
+        return "only root mounts file systems"
+    if kind in MAKE and not shutil.which(MAKE[kind][1][0]):
+        return "%s is not installed" % MAKE[kind][1][0]
+    with open("/proc/filesystems") as known:
+        if kind not in known.read().split() and subprocess.run(["modprobe", "-q", kind]).returncode != 0:
+            return "this kernel has no " + kind
+    return None
+
+
+def own_mounts():
+    """What this process and its children mount from now on, nobody else sees, and it goes when they do."""
+    if _libc.unshare(CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+
+class Disk:
+    """A file system of that kind in an image under `base`, whose directories are mounted over others: {name: where}."""
+
+    def __init__(self, kind, base, places, options=""):
+        self.kind, self.image, self.places = kind, base / ("disk." + kind), places
+        self.top, self.options = base / "disk", options
+        self.top.mkdir()
+        size, command = MAKE[kind]
+        with open(self.image, "wb") as image:
+            image.truncate(size)
+        subprocess.run([*command, self.image], check=True, stdout=subprocess.DEVNULL)
+        self.mounted = []
+        for name, where in places.items():
+            where.mkdir(exist_ok=True)
+        self.mount(self.image, bind=False)
+        for name, where in places.items():
+            self.copy_of(where, self.top / name)
+        self.unmount()
+        self.mount(self.image)
+
+    @staticmethod
+    def copy_of(where, new):
+        new.mkdir()
+        status = where.stat()
+        os.chown(new, status.st_uid, status.st_gid)
+        new.chmod(status.st_mode & 0o7777)
+
+    def mount(self, image, bind=True):
+        # A copy of an XFS has the uuid of the original, which is not mounted at that time.
+        subprocess.run(["mount", "-t", self.kind, "-o", "loop" + self.options, image, self.top], check=True)
+        self.mounted.append(self.top)
+        for name, where in self.places.items() if bind else ():
+            subprocess.run(["mount", "--bind", self.top / name, where], check=True)
+            self.mounted.append(where)
+
+    def unmount(self):
+        while self.mounted:
+            subprocess.run(["umount", self.mounted[-1]], check=True)
+            self.mounted.pop()
+
+    def snapshot(self, copy):
+        """The image as it is now, with nothing written out for it: what a power failure would leave."""
+        subprocess.run(["cp", "--sparse=always", self.image, copy], check=True)
