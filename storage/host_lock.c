@@ -21,8 +21,8 @@
 #include "base/clock.h"
 
 enum {
-	PAUSE_MIN_MS = 50,
-	PAUSE_MAX_MS = 150,          /* at random between the two, so that two programs do not keep in step */
+	PAUSE_MIN_MS = 5,
+	PAUSE_MAX_MS = 25,          /* at random between the two, so that two programs do not keep in step */
 	DOTLOCK_REFRESH_MS = 30000,
 	HELPER_WAIT_MS = 5000,       /* the helper never waits for a lock: it answers at once or is lost */
 };

@@ -3,7 +3,6 @@ lock.
 """
 import os
 import re
-import threading
 import time
 import unittest
 
@@ -244,32 +243,6 @@ class MidSession(ServerCase):
         self.assertEqual(len(self.anna.stored()), 5, "deleted before QUIT")
         self.assertRegex(client.quit(), r"3 message")
         self.assertEqual([bodies.subjects(o)[0] for _, o in sorted(self.anna.stored().items())], [b"m2", b"m4"])
-
-    def test_no_message_is_missed_while_flags_change(self):
-        """Another program renames as fast as it can; every login sees all messages, once."""
-        bert = self.server.users["bert"]
-        names = [bert.deliver(bodies.message("b%d" % n), "cur") for n in range(300)]
-        stop = threading.Event()
-
-        def rename():
-            flags = [str(path) for path in names]
-            while not stop.is_set():
-                for n, path in enumerate(flags):
-                    flags[n] = str(names[n]) + ("S" if path.endswith(",") else "")
-                    os.rename(path, flags[n])
-        renamer = threading.Thread(target=rename)
-        renamer.start()
-        try:
-            uids = set()
-            for _ in range(15):
-                with self.server.login("bert") as client:
-                    self.assertEqual(client.stat()[0], 300)
-                    uids.add(tuple(sorted(client.uidl().values())))
-                    client.quit()
-            self.assertEqual(len(uids), 1)
-        finally:
-            stop.set()
-            renamer.join()
 
 
 class Lock(ServerCase):

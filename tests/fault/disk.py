@@ -6,7 +6,7 @@ import subprocess
 
 _libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS = 0x00020000
-MAKE = {  # size of the image, command
+MAKE = {  # size of the image, command; tmpfs needs neither
     "ext4": (48 << 20, ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"]),
     "xfs": (300 << 20, ["mkfs.xfs", "-q", "-f"]),
     "btrfs": (120 << 20, ["mkfs.btrfs", "-q", "-f"]),
@@ -17,7 +17,7 @@ def missing(kind):
     """Why that file system cannot be used here, or None."""
     if os.geteuid() != 0:
         return "only root mounts file systems"
-    if kind in MAKE and not shutil.which(MAKE[kind][1][0]):
+    if kind != "tmpfs" and not shutil.which(MAKE[kind][1][0]):
         return "%s is not installed" % MAKE[kind][1][0]
     with open("/proc/filesystems") as known:
         if kind not in known.read().split() and subprocess.run(["modprobe", "-q", kind]).returncode != 0:
@@ -35,22 +35,21 @@ def own_mounts():
 class Disk:
     """A file system of that kind in an image under `base`, whose directories are mounted over others: {name: where}."""
 
-    def __init__(self, kind, base, places, options=""):
+    def __init__(self, kind, base, places):
         self.kind, self.image, self.places = kind, base / ("disk." + kind), places
-        self.top, self.options = base / "disk", options
+        self.top = base / "disk"
         self.top.mkdir()
-        size, command = MAKE[kind]
-        with open(self.image, "wb") as image:
-            image.truncate(size)
-        subprocess.run([*command, self.image], check=True, stdout=subprocess.DEVNULL)
+        if kind != "tmpfs":
+            size, command = MAKE[kind]
+            with open(self.image, "wb") as image:
+                image.truncate(size)
+            subprocess.run([*command, self.image], check=True, stdout=subprocess.DEVNULL)
         self.mounted = []
+        self.mount_top(self.image)
         for name, where in places.items():
             where.mkdir(exist_ok=True)
-        self.mount(self.image, bind=False)
-        for name, where in places.items():
             self.copy_of(where, self.top / name)
-        self.unmount()
-        self.mount(self.image)
+        self.bind()
 
     @staticmethod
     def copy_of(where, new):
@@ -59,13 +58,20 @@ class Disk:
         os.chown(new, status.st_uid, status.st_gid)
         new.chmod(status.st_mode & 0o7777)
 
-    def mount(self, image, bind=True):
-        # A copy of an XFS has the uuid of the original, which is not mounted at that time.
-        subprocess.run(["mount", "-t", self.kind, "-o", "loop" + self.options, image, self.top], check=True)
+    def mount_top(self, image):
+        how = ["none"] if self.kind == "tmpfs" else ["-o", "loop", image]
+        subprocess.run(["mount", "-t", self.kind, *how, self.top], check=True)
         self.mounted.append(self.top)
-        for name, where in self.places.items() if bind else ():
+
+    def bind(self):
+        for name, where in self.places.items():
             subprocess.run(["mount", "--bind", self.top / name, where], check=True)
             self.mounted.append(where)
+
+    def mount(self, image):
+        """That image in place of the one that was unmounted. A copy of an XFS or btrfs has the uuid of the original."""
+        self.mount_top(image)
+        self.bind()
 
     def unmount(self):
         while self.mounted:
