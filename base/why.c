@@ -30,8 +30,9 @@ int why_set(struct why *why, enum reason reason, int err, const char *format, ..
 static enum reason reason_of(int err)
 {
 	switch (err) {
-	case EACCES: case EPERM: case ELOOP: case EROFS: case EXDEV: return REASON_MAILDROP_DENIED;
+	case EACCES: case EPERM: case ELOOP: case EXDEV: return REASON_MAILDROP_DENIED;
 	case ENOSPC: case EDQUOT: return REASON_DISK_FULL;
+	case EROFS: return REASON_READ_ONLY;
 	case ENOMEM: case EMFILE: case ENFILE: return REASON_NO_MEMORY;
 	case ESTALE: return REASON_MAILDROP_CHANGED;
 	case ENOTDIR: case EISDIR: case ENAMETOOLONG: return REASON_MAILDROP_BROKEN;

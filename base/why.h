@@ -42,6 +42,7 @@ enum reason {
 	REASON_MESSAGE_CHANGED,   /* another program changed this message */
 	REASON_UPDATE_UNFINISHED, /* the rewrite of an mbox was interrupted; the journal has the rest */
 	REASON_DISK_FULL,         /* ENOSPC, EDQUOT */
+	REASON_READ_ONLY,         /* EROFS */
 	REASON_NO_MEMORY,
 	REASON_COUNT
 };

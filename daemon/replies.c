@@ -110,6 +110,7 @@ static const struct reply_row rows[REPLY_COUNT] = {
 	ERR(NOT_REMOVED_TEMP, "SYS/TEMP", "some deleted messages not removed: {1} of {2}{t}", SERVER, CHECK_LOG),
 	ERR(NOT_REMOVED_PERM, "SYS/PERM", "some deleted messages not removed: {1} of {2}{t}", SERVER, CHECK_LOG),
 	ERR(DISK_FULL, "SYS/TEMP", "the server's disk is full; tell the administrator", SERVER, CHECK_LOG),
+	ERR(READ_ONLY, "SYS/PERM", "the server's disk is read-only now; tell the administrator", SERVER, CHECK_LOG),
 	ERR(UNFINISHED, "SYS/TEMP", "an interrupted update of the mailbox cannot be finished now; try later", SERVER, CHECK_LOG),
 	ERR(NO_MEMORY, "SYS/TEMP", "the server has no memory left for this; try later", SERVER, CHECK_LOG),
 
@@ -148,6 +149,7 @@ static const struct { enum reply guarded, told; } for_reason[REASON_COUNT] = {
 	[REASON_MESSAGE_GONE] =     { REPLY_MESSAGE_GONE, REPLY_MESSAGE_GONE },
 	[REASON_MESSAGE_CHANGED] =  { REPLY_MESSAGE_CHANGED, REPLY_MESSAGE_CHANGED },
 	[REASON_DISK_FULL] =        { REPLY_DISK_FULL, REPLY_DISK_FULL },
+	[REASON_READ_ONLY] =        { REPLY_READ_ONLY, REPLY_READ_ONLY },
 	[REASON_UPDATE_UNFINISHED] = { REPLY_UNFINISHED, REPLY_UNFINISHED },
 	[REASON_NO_MEMORY] =        { REPLY_NO_MEMORY, REPLY_NO_MEMORY },
 };
@@ -164,7 +166,8 @@ enum reply reply_for_reason(enum reason reason, bool told)
 
 enum reply reply_not_removed(enum reason reason)
 {
-	return reason == REASON_MAILDROP_DENIED || reason == REASON_MAILDROP_BROKEN ? REPLY_NOT_REMOVED_PERM : REPLY_NOT_REMOVED_TEMP;
+	const bool lasting = reason == REASON_MAILDROP_DENIED || reason == REASON_MAILDROP_BROKEN || reason == REASON_READ_ONLY;
+	return lasting ? REPLY_NOT_REMOVED_PERM : REPLY_NOT_REMOVED_TEMP;
 }
 
 /* Fill one {place}; returns what follows it in the row's text. */

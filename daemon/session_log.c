@@ -37,6 +37,7 @@ static const char *const reason_names[REASON_COUNT] = {
 	[REASON_MESSAGE_GONE] = "message gone",
 	[REASON_MESSAGE_CHANGED] = "message changed",
 	[REASON_DISK_FULL] = "disk full",
+	[REASON_READ_ONLY] = "read-only file system",
 	[REASON_UPDATE_UNFINISHED] = "update interrupted",
 	[REASON_NO_MEMORY] = "no memory",
 };
@@ -114,6 +115,7 @@ const char *session_cause_text(const struct why *why)
 {
 	switch ((int)why->reason) {
 	case REASON_DISK_FULL:
+	case REASON_READ_ONLY:
 	case REASON_NO_MEMORY:
 		return reason_names[why->reason];
 	case REASON_MAILDROP_CHANGED:

@@ -90,11 +90,15 @@ static int dotlock_call(struct host_locks *lock, enum dotlock_command command, i
 	return helper >= 0 ? ask_helper(helper, command) : self(&lock->dotlock);
 }
 
-/* Has no shared form: it excludes readers too. */
+/*
+ * Has no shared form: it excludes readers too. Where no lock file can be made now, on a read-only file system or a full
+ * one, nobody else can make it either, and mail is to be readable all the same.
+ */
 static int take_dotlock(struct host_locks *lock, bool write)
 {
-	(void)write;
 	int err = dotlock_call(lock, DOTLOCK_TAKE, dotlock_take);
+	if (!write && (err == EROFS || err == ENOSPC || err == EDQUOT))
+		return 0;
 	return err == EEXIST ? EAGAIN : err;
 }
 

@@ -190,7 +190,7 @@ static void test_not_removed(void)
 	for (int reason = 0; reason < REASON_COUNT; reason++) {
 		char label[32];
 		(void)snprintf(label, sizeof label, "reason %d", reason);
-		bool lasting = reason == REASON_MAILDROP_DENIED || reason == REASON_MAILDROP_BROKEN;
+		bool lasting = reason == REASON_MAILDROP_DENIED || reason == REASON_MAILDROP_BROKEN || reason == REASON_READ_ONLY;
 		ROW_ASSERT(label, reply_not_removed((enum reason)reason) == (lasting ? REPLY_NOT_REMOVED_PERM : REPLY_NOT_REMOVED_TEMP));
 	}
 }

@@ -154,7 +154,7 @@ static void test_spool(void)
 static void test_words(void)
 {
 	static const struct { enum reason reason; const char *want; } causes[] = {
-		{ REASON_DISK_FULL, "disk full" }, { REASON_NO_MEMORY, "no memory" }, { REASON_MAILDROP_DENIED, "permissions" },
+		{ REASON_DISK_FULL, "disk full" }, { REASON_READ_ONLY, "read-only file system" }, { REASON_NO_MEMORY, "no memory" }, { REASON_MAILDROP_DENIED, "permissions" },
 		{ REASON_MAILDROP_CHANGED, "another program changed the mailbox" }, { REASON_MAILDROP_IO, "input/output error" },
 		{ REASON_MAILDROP_BUSY, "another program holds the mailbox's lock" }, { REASON_NONE, "input/output error" },
 	};
