@@ -117,7 +117,12 @@ fault:
 	$(MAKE) all unit
 	BUILD=$(BUILD) POSTERN_FAULT=full tests/run.sh fault
 
-# The same under AddressSanitizer and UndefinedBehaviorSanitizer.
+# The same kills and full disks for Dovecot, beside us: a table.
+fault-peers: all
+	tools/packages.sh peers
+	POSTERN_BUILD=$(BUILD) unshare --net sh -c 'ip link set lo up && python3 tests/fault/peers.py'
+
+# The same tests as check under AddressSanitizer and UndefinedBehaviorSanitizer.
 asan:
 	tools/packages.sh check
 	$(MAKE) BUILD=$(BUILD)/asan SANITIZE='$(ASAN)' all unit
@@ -172,11 +177,11 @@ install: all
 
 # The targets and what they are for.
 help:
-	@awk '/^# / {text = substr($$0, 3)} /^[a-z]+:/ && text {sub(":.*", ""); printf "%-10s %s\n", $$0, text} !/^# / {text = ""}' Makefile
+	@awk '/^# / {text = substr($$0, 3)} /^[a-z-]+:/ && text {sub(":.*", ""); printf "%-11s %s\n", $$0, text} !/^# / {text = ""}' Makefile
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: help all unit layers check fault asan valgrind coverage lint bench run install clean
+.PHONY: help all unit layers check fault fault-peers asan valgrind coverage lint bench run install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -3,7 +3,7 @@
 # the machine's own limit. Prints ratios; absolute times mean nothing on a shared machine.
 # Runs in: the shell, as root (users p0..p63 are made; Dovecot is installed and started on loopback).
 #
-# usage: bench/run.sh [logins] [throughput] [memory]      all of them without an argument
+# usage: bench/run.sh [logins] [throughput] [memory] [mbox]     all of them without an argument
 # Environment: BUILD (build), BENCH_DIR (/var/tmp/postern-bench), ROUNDS (5), SECONDS_EACH (4)
 set -eu
 cd "$(dirname "$0")/.."
@@ -82,7 +82,7 @@ beside() {
 	section "$1"
 	bench/compare.sh "$2" "$3" -n "$rounds" -d "$seconds" "${@:4}"
 }
-what=${*:-logins throughput memory}
+what=${*:-logins throughput memory mbox}
 uname -srm
 grep -m 1 'model name' /proc/cpuinfo || :
 nproc
@@ -104,3 +104,7 @@ case " $what " in *' memory '*)
 	bench/memory-held.sh 2995 40 dovecot -t | tail -n 1
 esac
 kill "$server"
+case " $what " in *' mbox '*)
+	section "large mboxes: UPDATE beside cp and sync, memory for each message"
+	POSTERN_BUILD=$BUILD python3 bench/mbox.py
+esac

@@ -2,7 +2,7 @@
 # packages.sh - the Debian packages that postern needs, and what installs those that are missing.
 # Runs in: the shell of who builds, with sudo for apt-get where needed. Trusts: the host's package sources.
 #
-# usage: tools/packages.sh build|check|fault|coverage|lint    install what is missing
+# usage: tools/packages.sh build|check|fault|peers|coverage|lint    install what is missing
 #        tools/packages.sh list build|check|...           print the names
 set -eu
 
@@ -14,6 +14,7 @@ check="$build libcunit1-dev
 # For the fault tests in full: agents that bring services along, and file systems.
 fault="$check btrfs-progs dovecot-core maildrop postfix xfsprogs"
 # To measure what the tests reach, and to analyse.
+peers="$check dovecot-pop3d"
 coverage="$check gcovr"
 lint="$check clang clang-tidy cppcheck shellcheck"
 
@@ -26,6 +27,7 @@ case "${1-}" in
 build) wanted=$build ;;
 check) wanted=$check ;;
 fault) wanted=$fault ;;
+peers) wanted=$peers ;;
 coverage) wanted=$coverage ;;
 lint) wanted=$lint ;;
 *) sed -n 's/^# usage: /usage: /p; s/^#        tools/       tools/p' "$0" >&2; exit 64 ;;

@@ -192,7 +192,7 @@ class Kills(unittest.TestCase):
                         kills[kind] += 1
                     except ProcessLookupError:
                         pass  # it has ended by itself
-                stop.wait(dice.random() * 0.1)
+                stop.wait(dice.random() * 0.1 * PATIENCE)
         finally:
             stop.set()
             for peer in peers:

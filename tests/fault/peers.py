@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+"""peers.py - the same kills and full disks for postern and for Dovecot, in the UPDATE of an mbox and of a Maildir.
+
+usage: tests/fault/peers.py    (`make fault-peers`), as root; prints two columns
+
+A session deletes; the process that does it is killed, or its disk is full from then on, at its n-th call of each kind that
+changes a file. Then a new session reads what is left. Counted by message, of 40: those that were not marked and are not
+there, or altered, or there twice; and mboxes in which some of the marked messages went and some stayed.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "e2e")]
+from client import Client, Closed  # noqa: E402  (the path comes first)
+from postern import free_port  # noqa: E402
+from processes import all_processes, wait_until  # noqa: E402
+from sweep import PATTERNS, Box, in_file  # noqa: E402
+from tracing import Trace  # noqa: E402
+
+# "sent" is the answer to the client: what is done behind it is seen, too.
+CALLS = ("openat", "pwrite64", "write", "ftruncate", "fsync", "fdatasync", "rename", "renameat2", "unlink", "unlinkat", "link")
+FULL = ("pwrite64", "write", "openat")
+CHANGES = {"openat": "O_CREAT", "write": None}
+USED = ("first", "middle", "alternate", "suffix", "all", "all and new mail")
+
+
+class Dovecot:
+    """Beside a Box's server: Dovecot with the same user and the same maildrop."""
+
+    def __init__(self, box):
+        self.box, self.base = box, box.server.base
+        self.certificate, self.pop3_port = None, free_port()
+        folder = self.base / "dovecot"
+        folder.mkdir()
+        user = box.user
+        (folder / "users").write_text("anna:{PLAIN}secret:%d:%d::%s::\n" % (user.uid, user.gid, user.home))
+        location = "maildir:~/Maildir" if box.maildir else "mbox:~/mail:INBOX=%s" % user.mbox
+        (folder / "conf").write_text("""protocols = pop3
+listen = 127.0.0.1
+base_dir = %(f)s/run
+state_dir = %(f)s/state
+log_path = %(f)s/log
+mail_location = %(l)s
+mail_privileged_group = mail
+disable_plaintext_auth = no
+ssl = no
+first_valid_uid = 1000
+passdb {
+  driver = passwd-file
+  args = %(f)s/users
+}
+userdb {
+  driver = passwd-file
+  args = %(f)s/users
+}
+service pop3-login {
+  inet_listener pop3 {
+    port = %(p)d
+  }
+}
+""" % {"f": folder, "l": location, "p": self.pop3_port})
+        self.popen = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "dovecot", "-F", "-c", folder / "conf"])
+        wait_until(self.greets, "Dovecot greets")
+
+    def greets(self):
+        try:
+            Client(self).close()
+            return True
+        except (OSError, Closed):
+            return False
+
+    def client(self):
+        return Client(self)
+
+    def worker(self):
+        """The process of the one session."""
+        def found():
+            mine = {p.pid for p in all_processes() if p.ppid == self.popen.pid and p.name == "pop3"}
+            return len(mine) == 1 and mine.pop()
+        return wait_until(found, "one process pop3")
+
+    def rested(self):
+        return not any(p.ppid == self.popen.pid and p.name == "pop3" for p in all_processes())
+
+    def forget(self):
+        """Its indexes: each run begins with a maildrop that it has not seen."""
+        shutil.rmtree(self.box.user.home / "mail", True)
+        for path in self.box.user.maildir.glob("dovecot*") if self.box.maildir else ():
+            path.unlink()
+
+    def stop(self):
+        self.popen.terminate()
+        self.popen.wait()
+
+
+class Postern:
+    def __init__(self, box):
+        self.box, self.server = box, box.server
+
+    def client(self):
+        return self.server.client()
+
+    def worker(self):
+        from tracing import keeper_in_session
+        return keeper_in_session(self.server)
+
+    def rested(self):
+        return len(self.server.keepers()) == 1
+
+    def forget(self):
+        pass
+
+    def stop(self):
+        pass
+
+
+def log_in(peer):
+    client = peer.client()
+    client.send(b"USER anna\r\nPASS secret\r\n")
+    for _ in range(2):
+        assert client.status().startswith("+OK")
+    return client
+
+
+def session(peer, marked, arrives, how):
+    """A whole session, disturbed in its UPDATE; the answer to QUIT. how: strace's injections; None: only watched, into `how`."""
+    box = peer.box
+    wait_until(peer.rested, "the session before has ended")
+    peer.forget()
+    box.fill()
+    client = log_in(peer)
+    client.send(b"".join(b"DELE %d\r\n" % (i + 1) for i in sorted(marked)))
+    for _ in marked:
+        assert client.status().startswith("+OK")
+    if arrives:
+        box.arrive()
+    with how(peer.worker()):
+        client.send(b"QUIT\r\n")
+        answer = client.rest()
+        wait_until(peer.rested, "the session has ended")
+    client.close()
+    return answer
+
+
+def calls_of(peer, marked, arrives):
+    """(name, which) of the calls that change something, in an undisturbed UPDATE."""
+    output = peer.box.server.base / "trace"
+    session(peer, marked, arrives, lambda pid: Trace(pid, calls=",".join(CALLS), output=output))
+    counts, calls = {}, []
+    for line in output.read_text().splitlines():
+        name = re.match(r"(?:\d+ +)?(\w+)\(", line)
+        if name and name[1] in CALLS:
+            counts[name[1]] = counts.get(name[1], 0) + 1
+            if CHANGES.get(name[1]) is None or CHANGES[name[1]] in line:
+                calls.append((name[1], counts[name[1]]))
+    return calls
+
+
+def look(peer, marked, arrives):
+    """(lost or altered, doubled, half) after that."""
+    box = peer.box
+    (box.server.base / "spool" / "anna.lock").unlink(missing_ok=True)
+    wait_until(peer.rested, "the session before has ended")
+    found = []
+    for _ in range(20):
+        try:
+            client = log_in(peer)
+            break
+        except (AssertionError, Closed):
+            time.sleep(0.5)
+    else:
+        return len(box.messages) - len(marked), 0, False
+    try:
+        for n in range(int(client.cmd("STAT").split()[1])):
+            if client.cmd("RETR %d" % (n + 1)).startswith("-ERR"):
+                continue
+            head, _, body = client.body().partition(b"\r\n\r\n")
+            number = re.search(rb"^Subject: (\d+)\r?$", head, re.M)
+            found.append((int(number[1]) if number else None, body))
+        client.send(b"QUIT\r\n")
+        client.rest()
+    except Closed:
+        pass  # a server that gives up at a damaged mailbox: what did not come is lost to this client
+    client.close()
+    want = dict(enumerate([*box.messages, *([box.arrived] if arrives else [])]))
+    bodies = {i: re.sub(rb"\r?\n", b"\r\n", in_file(m).partition(b"\n\n")[2]) for i, m in want.items()}
+    kept = [i for i in want if i not in marked]
+    lost = sum((i, bodies[i]) not in found for i in kept)
+    doubled = sum(max(0, found.count((i, bodies[i])) - 1) for i in want)
+    there = sum((i, bodies[i]) in found for i in marked)
+    return lost, doubled, not box.maildir and 0 < there < len(marked)
+
+
+def sweep(peer, inject, names):
+    points = damaged = lost = doubled = half = lied = 0
+    for name in USED:
+        marked, arrives = PATTERNS[name](len(peer.box.messages)), "new mail" in name
+        for call in calls_of(peer, marked, arrives):
+            if call[0] not in names:
+                continue
+            points += 1
+            answer = session(peer, marked, arrives, lambda pid, c=call: Trace(pid, inject % c, calls=c[0]))
+            a, b, c = look(peer, marked, arrives)
+            damaged += a + b > 0
+            lost, doubled, half = lost + a, doubled + b, half + c
+            if answer.startswith(b"+OK"):
+                wait_until(peer.rested, "the session has ended")
+                client = log_in(peer)
+                left = int(client.cmd("STAT").split()[1])
+                client.send(b"QUIT\r\n")
+                client.rest()
+                client.close()
+                lied += left > len(peer.box.messages) - len(marked) + arrives
+    return points, damaged, lost, doubled, half, lied
+
+
+def main():
+    if os.geteuid() != 0 or not shutil.which("dovecot"):
+        sys.exit("peers.py: needs root and Dovecot")
+    print(subprocess.run(["dovecot", "--version"], capture_output=True, text=True, check=True).stdout.strip(), "is the Dovecot")
+    for maildir in (False, True):
+        for what, inject, names in (("killed", "%s:signal=KILL:when=%d", CALLS), ("disk full from then on", "%s:error=ENOSPC:when=%d+", FULL)):
+            for kind in (Postern, Dovecot):
+                box = Box(maildir=maildir)
+                peer = kind(box)
+                try:
+                    points, damaged, lost, doubled, half, lied = sweep(peer, inject, names)
+                finally:
+                    peer.stop()
+                    box.server.stop()
+                print("%-8s %-7s %-23s: %4d points, mail damaged at %d: %d messages lost or altered, %d doubled; %d half done; %d +OK untrue" % (
+                    kind.__name__, "Maildir" if maildir else "mbox", what, points, damaged, lost, doubled, half, lied), flush=True)
+
+
+if __name__ == "__main__":
+    main()
