@@ -42,7 +42,7 @@ AUTH    := $(filter-out auth/pam_helper.c,$(call src,auth))
 MAINS   := daemon/posternd.c daemon/nursery.c
 DAEMON  := $(filter-out $(MAINS),$(call src,daemon))
 # What the gate's program takes of daemon/: the protocol, TLS, the RPC; nothing that opens a file of mail or asks PAM.
-GATE    := $(addprefix daemon/,gate.c pop3.c commands.c message.c tls.c tls_version.c conn.c rpc.c replies.c log.c address.c privilege.c line.c)
+GATE    := $(addprefix daemon/,gate.c pop3.c commands.c message.c tls.c tls_version.c conn.c rpc.c replies.c log.c address.c privilege.c line.c replies_table.c doors.c)
 CLI     := $(call src,cli)
 
 PROGRAMS := $(addprefix $(BUILD)/,posternd posternd-gate posternd-pam postern)

@@ -109,15 +109,14 @@ int auth_verify(const struct auth_settings *settings, const struct auth_request 
 	return result;
 }
 
-int auth_known(const struct auth_settings *settings, const char *user, struct why *why_r)
+int auth_known(const struct auth_settings *settings, const char *user, struct identity *identity_r, struct why *why_r)
 {
 	const struct auth_backend *backend;
-	struct identity identity;
 	struct why trouble = { .reason = REASON_NONE };
 	bool askable = user_name_ok(user, strlen(user)), is_wrong;
 
 	for (size_t i = 0; (backend = configured(settings, i, &is_wrong, why_r)) != NULL; i++) {
-		enum auth_verdict verdict = askable ? backend->lookup(settings, user, &identity, why_r) : AUTH_NOT_HERE;
+		enum auth_verdict verdict = askable ? backend->lookup(settings, user, identity_r, why_r) : AUTH_NOT_HERE;
 		if (verdict == AUTH_ACCEPTED)
 			return 1;
 		if (verdict == AUTH_FAILED)

@@ -84,7 +84,7 @@ const struct auth_backend *auth_backend_find(const char *name);
 int auth_verify(const struct auth_settings *settings, const struct auth_request *request,
                 struct identity *identity_r, bool *proven_r, struct why *why_r);
 
-/* Does any back end know the user? 1, 0, or -1 with *why_r when that cannot be said now. */
-int auth_known(const struct auth_settings *settings, const char *user, struct why *why_r);
+/* Does any back end know the user? 1 and *identity_r as far as known, 0, or -1 with *why_r when that cannot be said now. */
+int auth_known(const struct auth_settings *settings, const char *user, struct identity *identity_r, struct why *why_r);
 
 #endif

@@ -46,7 +46,7 @@ static enum auth_verdict refuse(const char *service, const struct pam_wire_resul
 	buf_add_escaped(&said, result->text, strlen(result->text));
 	(void)why_set(why_r, reason, 0, "PAM service %s: %s: %s (%s)%s%s", service, stage_names[result->stage], meaning->name,
 	              meaning->text, said.len > 0 ? "; PAM says: " : "", buf_text(&said));
-	why_r->err = result->code;
+	why_r->pam = result->code;
 	if (verdict == AUTH_BARRED)
 		(void)snprintf(why_r->told, sizeof why_r->told, "%.*s", WHY_TOLD_MAX - 1, buf_text(&said));
 	return verdict;

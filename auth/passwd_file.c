@@ -164,8 +164,11 @@ static enum auth_verdict lookup(const struct auth_settings *settings, const char
 	struct passwd_image image = { .data = NULL };
 	struct found found;
 	enum auth_verdict verdict = load(settings, user, &image, &found, why_r);
-	memset(identity_r, 0, sizeof *identity_r);
-	(void)snprintf(identity_r->user, sizeof identity_r->user, "%s", user);
+	struct why unused;
+	if (verdict != AUTH_ACCEPTED || fill_identity(settings, user, &found, identity_r, &unused) != AUTH_ACCEPTED) {
+		*identity_r = (struct identity){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
+		(void)snprintf(identity_r->user, sizeof identity_r->user, "%s", user);
+	}
 	passwd_image_free(&image);
 	return verdict;
 }

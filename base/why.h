@@ -33,7 +33,8 @@ enum reason {
 	REASON_AUTH_SETUP,        /* a back end is set up wrongly (file refused, bad PAM service) */
 	/* what is in a maildrop */
 	REASON_MAILDROP_LOCKED,   /* another session holds it */
-	REASON_MAILDROP_BUSY,     /* another program (delivery, a mail reader) holds the host's locks */
+	REASON_MAILDROP_BUSY,     /* another program (a mail reader, say) holds the host's locks; told: which, where that is known */
+	REASON_MAILDROP_DELIVERY, /* the same, and it is one that delivers mail; told: which */
 	REASON_MAILDROP_DENIED,   /* permissions, wrong owner, a link where none is followed */
 	REASON_MAILDROP_BROKEN,   /* it is not what location says it is */
 	REASON_MAILDROP_IO,       /* an input/output error; see err */
@@ -49,7 +50,8 @@ enum reason {
 
 struct why {
 	enum reason reason;
-	int err;                  /* errno where a system call failed, PAM's code where PAM did, else 0 */
+	int err;                  /* errno where a system call failed, else 0 */
+	int pam;                  /* PAM's code where PAM refused, else 0 (PAM_SUCCESS) */
 	char text[WHY_TEXT_MAX];  /* for the log: what was tried, on what, with what result; no secret */
 	char told[WHY_TOLD_MAX];  /* may be shown to this user once the password is proven; usually empty */
 };

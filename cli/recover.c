@@ -136,7 +136,9 @@ static int put_back_as_owner(const struct left *l, int kept)
 	struct why why;
 	size_t appended = 0;
 	memcpy(place.path, l->journal.path, sizeof place.path);
-	int r = enter_maildrop(&e, l->settings, &place, l->uid, l->gid, "postern recover", notice, NULL, &why);
+	const struct entrant who = { .settings = l->settings, .place = &place, .uid = l->uid, .gid = l->gid, .peer = "postern recover",
+	                             .watch = -1, .notice = notice };
+	int r = enter_maildrop(&e, &who, &why);
 	if (r == 0)
 		r = mbox_put_back(e.drop, kept, &appended, &why);
 	leave_maildrop(&e);

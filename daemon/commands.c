@@ -8,16 +8,16 @@
 #include <string.h>
 #include <strings.h>
 
-static enum outcome say(struct buf *out, enum reply reply, uint64_t n1, uint64_t n2)
+static enum outcome say(struct pop3 *p, struct buf *out, enum reply reply, uint64_t n1, uint64_t n2)
 {
-	(void)reply_add(out, reply, &(struct reply_args){ .n = { n1, n2 } });
+	pop3_say(p, reply, &(struct reply_args){ .n = { n1, n2 } }, out);
 	return DONE;
 }
 
-static enum outcome pass_on(struct buf *out, struct pop3_answer *answer)
+static enum outcome pass_on(struct pop3 *p, struct buf *out, struct pop3_answer *answer)
 {
 	answer->args.text = answer->told;
-	(void)reply_add(out, answer->reply, &answer->args);
+	pop3_say(p, answer->reply, &answer->args, out);
 	return DONE;
 }
 
@@ -44,7 +44,7 @@ static enum outcome log_in(struct pop3 *p, const char *user, struct secret *pass
 	if (answer.reply != REPLY_LOGGED_IN) {
 		p->failed_logins++;
 		p->login_over = p->login_over || answer.final;
-		(void)pass_on(out, &answer);
+		(void)pass_on(p, out, &answer);
 		return LOGIN_FAILED;
 	}
 	p->drop = drop;
@@ -52,14 +52,14 @@ static enum outcome log_in(struct pop3 *p, const char *user, struct secret *pass
 	p->total = p->marked_octets = 0;
 	for (size_t i = 0; i < drop.count; i++)
 		p->total += drop.records[i].octets;
-	(void)say(out, REPLY_LOGGED_IN, drop.count, p->total);
+	(void)say(p, out, REPLY_LOGGED_IN, drop.count, p->total);
 	return LOGGED_IN;
 }
 
 static enum outcome cmd_user(struct pop3 *p, const struct arguments *a, struct buf *out)
 {
 	if (a->len > USER_NAME_MAX)
-		return say(out, REPLY_NAME_TOO_LONG, USER_NAME_MAX, 0);
+		return say(p, out, REPLY_NAME_TOO_LONG, USER_NAME_MAX, 0);
 	memcpy(p->user, a->text, a->len);
 	p->user[a->len] = '\0';
 	p->user_given = true;
@@ -70,20 +70,20 @@ static enum outcome cmd_user(struct pop3 *p, const struct arguments *a, struct b
 		p->user_given = false;
 		p->failed_logins++;
 	}
-	return pass_on(out, &answer);
+	return pass_on(p, out, &answer);
 }
 
 static enum outcome cmd_pass(struct pop3 *p, const struct arguments *a, struct buf *out)
 {
 	if (!p->user_given)
-		return say(out, REPLY_USER_FIRST, 0, 0);
+		return say(p, out, REPLY_USER_FIRST, 0, 0);
 	struct secret password;
 	int r = secret_set(&password, a->text, a->len);
 	explicit_bzero(a->text, a->len);
 	if (r != 0) {
 		p->user_given = false;
 		p->failed_logins++;
-		return say(out, REPLY_PASSWORD_TOO_LONG, PASSWORD_MAX, 0);
+		return say(p, out, REPLY_PASSWORD_TOO_LONG, PASSWORD_MAX, 0);
 	}
 	return log_in(p, p->user, &password, out);
 }
@@ -131,13 +131,13 @@ static enum outcome sasl_plain(struct pop3 *p, char *text, size_t len, struct bu
 	}
 	explicit_bzero(plain, sizeof plain);
 	p->failed_logins++;
-	return say(out, refusal, refusal == REPLY_NAME_TOO_LONG ? USER_NAME_MAX : PASSWORD_MAX, 0);
+	return say(p, out, refusal, refusal == REPLY_NAME_TOO_LONG ? USER_NAME_MAX : PASSWORD_MAX, 0);
 }
 
 enum outcome command_sasl_response(struct pop3 *p, char *line, size_t len, struct buf *out)
 {
 	if (len == 1 && line[0] == '*')
-		return say(out, REPLY_AUTH_CANCELLED, 0, 0);
+		return say(p, out, REPLY_AUTH_CANCELLED, 0, 0);
 	return sasl_plain(p, line, len, out);
 }
 
@@ -145,14 +145,14 @@ static enum outcome cmd_auth(struct pop3 *p, const struct arguments *a, struct b
 {
 	static const char plain[] = "PLAIN";
 	if (!a->given || a->len == 0) {
-		(void)reply_add(out, REPLY_MECHANISMS, NULL);
+		pop3_say(p, REPLY_MECHANISMS, NULL, out);
 		(void)buf_add_text(out, pop3_login_admitted(p) ? "PLAIN\r\n.\r\n" : ".\r\n");
 		return DONE;
 	}
 	char *space = memchr(a->text, ' ', a->len);
 	size_t word = space != NULL ? (size_t)(space - a->text) : a->len;
 	if (word != sizeof plain - 1 || strncasecmp(a->text, plain, word) != 0)
-		return say(out, REPLY_MECHANISM_UNKNOWN, 0, 0);
+		return say(p, out, REPLY_MECHANISM_UNKNOWN, 0, 0);
 	if (space == NULL) {
 		(void)buf_add_text(out, "+ \r\n");
 		return RESPONSE_FOLLOWS;
@@ -160,7 +160,7 @@ static enum outcome cmd_auth(struct pop3 *p, const struct arguments *a, struct b
 	/* RFC 5034 section 4: a lone = is an empty response, which PLAIN does not have. */
 	size_t len = a->len - word - 1;
 	if (len == 1 && space[1] == '=')
-		return say(out, REPLY_BAD_PLAIN, 0, 0);
+		return say(p, out, REPLY_BAD_PLAIN, 0, 0);
 	return sasl_plain(p, space + 1, len, out);
 }
 
@@ -168,15 +168,15 @@ static enum outcome cmd_stls(struct pop3 *p, const struct arguments *a, struct b
 {
 	(void)a;
 	if (p->tls)
-		return say(out, REPLY_TLS_ALREADY, 0, 0);
+		return say(p, out, REPLY_TLS_ALREADY, 0, 0);
 	if (!p->tls_offered)
-		return say(out, REPLY_TLS_NOT_OFFERED, 0, 0);
+		return say(p, out, REPLY_TLS_NOT_OFFERED, 0, 0);
 	/* RFC 2595 section 4: nothing that came in clear may count as said inside TLS (CVE-2011-0411). */
 	if (*p->input_pending) {
-		(void)reply_add(out, REPLY_TLS_PIPELINED, NULL);
+		pop3_say(p, REPLY_TLS_PIPELINED, NULL, out);
 		return TLS_PIPELINED;
 	}
-	(void)reply_add(out, REPLY_BEGIN_TLS, NULL);
+	pop3_say(p, REPLY_BEGIN_TLS, NULL, out);
 	return TLS_FOLLOWS;
 }
 
@@ -188,7 +188,7 @@ static enum outcome cmd_capa(struct pop3 *p, const struct arguments *a, struct b
 	static const char *const always[] = { "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER", "IMPLEMENTATION postern" };
 	(void)a;
 	unsigned when = p->state == POP3_TRANSACTION ? CAPA_AFTER : CAPA_BEFORE;
-	(void)reply_add(out, REPLY_CAPABILITIES, NULL);
+	pop3_say(p, REPLY_CAPABILITIES, NULL, out);
 	for (size_t i = 0; i < commands_count; i++) {
 		const struct command *row = &commands[i];
 		if (row->capability == NULL || (row->flags & when) == 0)
@@ -211,7 +211,7 @@ static enum outcome cmd_quit(struct pop3 *p, const struct arguments *a, struct b
 	struct pop3_answer answer = { .reply = REPLY_BYE };
 	if (p->state == POP3_TRANSACTION)
 		p->host->commit(p->host->context, &p->drop, p->marked, &answer);
-	(void)pass_on(out, &answer);
+	(void)pass_on(p, out, &answer);
 	return QUIT;
 }
 
@@ -220,14 +220,14 @@ static enum outcome cmd_quit(struct pop3 *p, const struct arguments *a, struct b
 static enum outcome cmd_stat(struct pop3 *p, const struct arguments *a, struct buf *out)
 {
 	(void)a;
-	return say(out, REPLY_STAT, left_count(p), left_octets(p));
+	return say(p, out, REPLY_STAT, left_count(p), left_octets(p));
 }
 
 static enum outcome cmd_list(struct pop3 *p, const struct arguments *a, struct buf *out)
 {
 	if (a->given)
-		return say(out, REPLY_LIST_ONE, a->idx + 1, p->drop.records[a->idx].octets);
-	(void)say(out, REPLY_LIST_ALL, left_count(p), left_octets(p));
+		return say(p, out, REPLY_LIST_ONE, a->idx + 1, p->drop.records[a->idx].octets);
+	(void)say(p, out, REPLY_LIST_ALL, left_count(p), left_octets(p));
 	p->listing_uidl = false;
 	return LIST_FOLLOWS;
 }
@@ -235,10 +235,10 @@ static enum outcome cmd_list(struct pop3 *p, const struct arguments *a, struct b
 static enum outcome cmd_uidl(struct pop3 *p, const struct arguments *a, struct buf *out)
 {
 	if (a->given) {
-		(void)reply_add(out, REPLY_UIDL_ONE, &(struct reply_args){ .n = { a->idx + 1 }, .text = p->drop.records[a->idx].uidl });
+		pop3_say(p, REPLY_UIDL_ONE, &(struct reply_args){ .n = { a->idx + 1 }, .text = p->drop.records[a->idx].uidl }, out);
 		return DONE;
 	}
-	(void)say(out, REPLY_UIDL_ALL, left_count(p), 0);
+	(void)say(p, out, REPLY_UIDL_ALL, left_count(p), 0);
 	p->listing_uidl = true;
 	return LIST_FOLLOWS;
 }
@@ -250,7 +250,7 @@ static enum outcome open_message(struct pop3 *p, size_t idx, struct buf *out)
 	p->send = (struct pop3_send){ .body = { .fd = -1 } };
 	p->host->fetch(p->host->context, idx, &p->send.body, &answer);
 	if (answer.reply != REPLY_MESSAGE)
-		return pass_on(out, &answer);
+		return pass_on(p, out, &answer);
 	p->send.octets = p->drop.records[idx].octets;
 	return MESSAGE_FOLLOWS;
 }
@@ -259,7 +259,7 @@ static enum outcome cmd_retr(struct pop3 *p, const struct arguments *a, struct b
 {
 	enum outcome outcome = open_message(p, a->idx, out);
 	if (outcome == MESSAGE_FOLLOWS)
-		(void)say(out, REPLY_MESSAGE, p->send.octets, 0);
+		(void)say(p, out, REPLY_MESSAGE, p->send.octets, 0);
 	return outcome;
 }
 
@@ -269,7 +269,7 @@ static enum outcome cmd_top(struct pop3 *p, const struct arguments *a, struct bu
 	if (outcome == MESSAGE_FOLLOWS) {
 		p->send.top = true;
 		p->send.lines = a->lines;
-		(void)say(out, REPLY_TOP, a->idx + 1, a->lines);
+		(void)say(p, out, REPLY_TOP, a->idx + 1, a->lines);
 	}
 	return outcome;
 }
@@ -279,7 +279,7 @@ static enum outcome cmd_dele(struct pop3 *p, const struct arguments *a, struct b
 	p->drop.marks[a->idx] = true;
 	p->marked++;
 	p->marked_octets += p->drop.records[a->idx].octets;
-	return say(out, REPLY_MARKED, a->idx + 1, 0);
+	return say(p, out, REPLY_MARKED, a->idx + 1, 0);
 }
 
 static enum outcome cmd_rset(struct pop3 *p, const struct arguments *a, struct buf *out)
@@ -288,21 +288,19 @@ static enum outcome cmd_rset(struct pop3 *p, const struct arguments *a, struct b
 	memset(p->drop.marks, 0, p->drop.count * sizeof *p->drop.marks);
 	p->marked = 0;
 	p->marked_octets = 0;
-	return say(out, REPLY_RESET, p->drop.count, p->total);
+	return say(p, out, REPLY_RESET, p->drop.count, p->total);
 }
 
 static enum outcome cmd_noop(struct pop3 *p, const struct arguments *a, struct buf *out)
 {
-	(void)p;
 	(void)a;
-	return say(out, REPLY_NOOP, 0, 0);
+	return say(p, out, REPLY_NOOP, 0, 0);
 }
 
 static enum outcome cmd_last(struct pop3 *p, const struct arguments *a, struct buf *out)
 {
-	(void)p;
 	(void)a;
-	return say(out, REPLY_OBSOLETE, 0, 0);
+	return say(p, out, REPLY_OBSOLETE, 0, 0);
 }
 
 const struct command commands[] = {

@@ -44,7 +44,7 @@ enum outcome {
 	BAD,                 /* answered, and it was no POP3: counted */
 	LIST_FOLLOWS, MESSAGE_FOLLOWS, TLS_FOLLOWS, LOGGED_IN, RESPONSE_FOLLOWS,
 	LOGIN_FAILED,
-	QUIT, TOO_MANY_LOGINS, HTTP, TLS_PIPELINED,
+	QUIT, TOO_MANY_LOGINS, TLS_PIPELINED,
 };
 
 struct command {

@@ -18,6 +18,24 @@
 #include "daemon/rpc.h"
 #include "daemon/tls.h"
 
+void conn_take_stop(struct conn *c, const struct rpc_stop *stop)
+{
+	c->stopping = true;
+	c->stop = *stop;
+	c->stop.told[sizeof c->stop.told - 1] = '\0';
+}
+
+/* The client is there. Whoever meets this session's lock is told how long it was not. */
+static void note_active(struct conn *c)
+{
+	const struct rpc_active active = { .verb = RPC_ACTIVE };
+	long long now;
+	if (!c->session || c->keeper_lost || (now = now_ms()) < c->active_due)
+		return;
+	c->active_due = now + ACTIVE_MS;
+	(void)rpc_send(c->keeper, &active, sizeof active, -1);
+}
+
 void conn_keeper_speaks(struct conn *c)
 {
 	union rpc_message message;
@@ -26,7 +44,7 @@ void conn_keeper_speaks(struct conn *c)
 	if (fd >= 0)
 		(void)close(fd);
 	if (n == (ssize_t)sizeof message.stop && message.verb == RPC_STOP)
-		c->stopping = true;
+		conn_take_stop(c, &message.stop);
 	else if (n < 0 && errno == EAGAIN)
 		return;
 	else
@@ -75,6 +93,7 @@ static enum conn_result tls_wait(struct conn *c, int result, short wanted, long 
 	case SSL_ERROR_ZERO_RETURN:
 		return CONN_CLOSED;
 	default:
+		c->door = error == SSL_ERROR_SSL ? tls_error_door() : DOOR_NONE;
 		c->problem = error == SSL_ERROR_SSL ? tls_error() : "connection closed within TLS";
 		ERR_clear_error();
 		return CONN_BROKEN;
@@ -91,6 +110,7 @@ enum conn_result conn_read(struct conn *c)
 			int n = SSL_read(c->ssl, to, (int)room);
 			if (n > 0) {
 				line_filled(&c->in, (size_t)n);
+				note_active(c);
 				return CONN_OK;
 			}
 			r = tls_wait(c, n, POLLIN, c->deadline);
@@ -99,6 +119,7 @@ enum conn_result conn_read(struct conn *c)
 			ssize_t n = r == CONN_OK ? read(c->fd, to, room) : -1;
 			if (n > 0) {
 				line_filled(&c->in, (size_t)n);
+				note_active(c);
 				return CONN_OK;
 			}
 			if (r == CONN_OK && n == 0)
@@ -124,6 +145,7 @@ enum conn_result conn_write(struct conn *c, const void *octets, size_t len)
 			at += n;
 			len -= (size_t)n;
 			deadline = 0;
+			note_active(c);
 			continue;
 		}
 		if (c->ssl == NULL && errno == EINTR)
@@ -146,6 +168,25 @@ enum conn_result conn_flush(struct conn *c)
 	enum conn_result r = conn_write(c, c->out.p, c->out.len);
 	c->out.len = 0;
 	return r;
+}
+
+enum conn_result conn_look_for_tls(struct conn *c)
+{
+	enum { HANDSHAKE = 0x16 }; /* the type of the record that every TLS client begins with (RFC 8446 section 5.1) */
+	const long long deadline = now_ms() + DOOR_WAIT_MS;
+	unsigned char octet;
+	enum conn_result r = wait_for(c, POLLIN, deadline < c->deadline ? deadline : c->deadline);
+	if (r == CONN_TIMEOUT) {
+		c->door = DOOR_PLAIN_ON_TLS;
+		return CONN_OK;
+	}
+	if (r != CONN_OK)
+		return r;
+	ssize_t n = recv(c->fd, &octet, sizeof octet, MSG_PEEK | MSG_DONTWAIT);
+	if (n == 0)
+		return CONN_CLOSED;
+	c->door = n > 0 && octet != HANDSHAKE ? DOOR_PLAIN_ON_TLS : DOOR_NONE;
+	return CONN_OK;
 }
 
 enum conn_result conn_start_tls(struct conn *c, SSL_CTX *context)

@@ -9,12 +9,15 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
+#include "daemon/doors.h"
 #include "daemon/line.h"
+#include "daemon/rpc.h"
 
 enum {
 	CONN_OUT = 16384,             /* answers are gathered up to this before they are sent */
 	WRITE_STALL_SECONDS = 120,    /* a client that takes nothing for so long is gone */
 	STOP_GRACE_MS = 5000,         /* so long may an answer still take once the server stops, or the keeper is gone */
+	DOOR_WAIT_MS = 15000,         /* a TLS client speaks first; who says nothing for so long waits for a greeting in clear */
 	LINGER_MS = 2000,             /* how long a client may take to read our last words */
 	LINGER_OCTETS = 4 * 1024 * 1024, /* and how much of what it sends meanwhile is thrown away */
 };
@@ -35,10 +38,14 @@ struct conn {
 	int keeper;             /* the RPC socket; borrowed */
 	SSL *ssl;               /* NULL in clear; owned */
 	long long deadline;     /* for input, on now_ms()'s clock */
-	bool stopping;          /* RPC_STOP came */
+	bool session;           /* somebody is logged in: the keeper wants to know when the client was last heard of */
+	long long active_due;   /* when RPC_ACTIVE may be sent again */
+	bool stopping;          /* RPC_STOP came: */
+	struct rpc_stop stop;   /* and this is it */
 	bool keeper_lost;
 	long long stop_deadline; /* set with either */
 	const char *problem;    /* why CONN_BROKEN, for the log */
+	enum door door;         /* and the wrong door that it shows, if any */
 	struct buf out;
 	char out_storage[CONN_OUT];
 	struct line_reader in;
@@ -53,11 +60,17 @@ enum conn_result conn_write(struct conn *c, const void *octets, size_t len);
 /* Send what is gathered in c->out. */
 enum conn_result conn_flush(struct conn *c);
 
+/* Is there TLS? Looks at the first octet without taking it. CONN_OK and c->door is DOOR_PLAIN_ON_TLS or DOOR_NONE. */
+enum conn_result conn_look_for_tls(struct conn *c);
+
 /* The server's side of a TLS handshake, within c->deadline. c->ssl is set even when it fails. */
 enum conn_result conn_start_tls(struct conn *c, SSL_CTX *context);
 
 /* A message from the keeper while none was asked for: sets .stopping or .keeper_lost. */
 void conn_keeper_speaks(struct conn *c);
+
+/* Take note of an RPC_STOP. */
+void conn_take_stop(struct conn *c, const struct rpc_stop *stop);
 
 /*
  * Say goodbye to TLS and close. linger: give the client time to read our last words even though it may still

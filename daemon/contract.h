@@ -26,6 +26,8 @@ enum job_verb { JOB_SERVE = 1, JOB_STOP };
 struct job {
 	uint32_t verb;
 	uint32_t tls;             /* JOB_SERVE: TLS from the start; the connection comes with it */
+	uint32_t lost_ref;        /* what the client is told should this keeper die: the master's record has it, too */
+	uint32_t reserved;
 	struct sockaddr_storage peer;
 };
 

@@ -6,10 +6,13 @@
 #include "daemon/enter.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/number.h"
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "storage/journal.h"
@@ -36,12 +39,66 @@ static int start_dotlock_helper(const struct maildrop_place *place, uid_t uid, g
 	return pair[0];
 }
 
+/* ---- the session lock ---- */
+
+/* What the holder wrote into the lock file: "1795424346 203.0.113.7". It may be anything. */
+static void read_holder(struct entry *e, int fd)
+{
+	char text[WHY_TOLD_MAX];
+	uint64_t since;
+	session_lock_read_holder(fd, text);
+	size_t digits = strcspn(text, " ");
+	e->holder_known = HOLDER_UNKNOWN;
+	if (parse_number(text, digits, 0, INT32_MAX, &since) != 0 || text[digits] == '\0')
+		return;
+	e->holder_known = HOLDER_SILENT;
+	e->holder = (struct bell_state){ .since = (int64_t)since };
+	(void)snprintf(e->holder.peer, sizeof e->holder.peer, "%.*s", (int)sizeof e->holder.peer - 1, text + digits + 1);
+}
+
+/* Somebody has it: who, and does that session yield? 0 with the lock, or an errno. */
+static int meet_holder(struct entry *e, const struct entrant *who, int fd)
+{
+	const bool take_over = who->on_locked == ON_LOCKED_TAKE_OVER;
+	struct bell_state state;
+	read_holder(e, fd);
+	if (bell_ring(fd, who->uid, take_over, who->peer, &state) != 0)
+		return flock_patiently(fd, 0, -1); /* it may have ended meanwhile */
+	e->holder_known = HOLDER_ANSWERED;
+	e->holder = state;
+	return state.yields != 0 ? flock_patiently(fd, SESSION_LOCK_WAIT_MS, who->watch) : EWOULDBLOCK;
+}
+
+static int lock_session(struct entry *e, const struct entrant *who, struct why *why_r)
+{
+	const long long wait_ms = who->on_locked == ON_LOCKED_WAIT ? 1000LL * who->settings->on_locked.wait_seconds : SESSION_LOCK_WAIT_MS;
+	char holder[WHY_TOLD_MAX];
+	int fd;
+	if (session_lock_open(who->settings->lock_directory, who->place, &fd, why_r) != 0)
+		return -1;
+	int err = flock_patiently(fd, wait_ms, who->watch);
+	if (err == EWOULDBLOCK)
+		err = meet_holder(e, who, fd);
+	if (err != 0) {
+		(void)close(fd);
+		if (err == EWOULDBLOCK)
+			return why_set(why_r, REASON_MAILDROP_LOCKED, 0, "another session holds %s", who->place->path);
+		return why_set(why_r, REASON_MAILDROP_IO, err, "lock the maildrop %s", who->place->path);
+	}
+	(void)snprintf(holder, sizeof holder, "%lld %s", (long long)time(NULL), who->peer);
+	session_lock_write_holder(fd, holder);
+	e->lock = fd;
+	e->bell = bell_hang(fd);
+	return 0;
+}
+
+/* ---- the maildrop ---- */
+
 /* What an mbox needs of root. Without a journal mail can be read, and removed from the end: why not more, UPDATE says. */
-static int prepare_mbox(struct entry *e, const struct settings *settings, const struct maildrop_place *place, uid_t uid, gid_t gid,
-                        struct maildrop_options *options, struct why *why_r)
+static int prepare_mbox(struct entry *e, const struct entrant *who, struct maildrop_options *options, struct why *why_r)
 {
 	struct why why;
-	if (journal_open(settings->journal_directory, place, uid, gid, &e->journal, &why) != 0) {
+	if (journal_open(who->settings->journal_directory, who->place, who->uid, who->gid, &e->journal, &why) != 0) {
 		if (why.reason == REASON_MAILDROP_LOCKED) {
 			*why_r = why;
 			return -1;
@@ -50,29 +107,29 @@ static int prepare_mbox(struct entry *e, const struct settings *settings, const 
 		log_line(LOG_ERR, "%s", why.text);
 	}
 	options->journal = e->journal;
-	gid_t group = geteuid() == 0 ? dotlock_helper_group(place, uid, gid) : (gid_t)-1;
+	gid_t group = geteuid() == 0 ? dotlock_helper_group(who->place, who->uid, who->gid) : (gid_t)-1;
 	if (group != (gid_t)-1)
-		e->dotlock_helper = start_dotlock_helper(place, uid, group);
+		e->dotlock_helper = start_dotlock_helper(who->place, who->uid, group);
 	options->dotlock_helper = e->dotlock_helper;
 	return 0;
 }
 
-int enter_maildrop(struct entry *e, const struct settings *settings, const struct maildrop_place *place, uid_t uid, gid_t gid,
-                   const char *holder, void (*notice)(void *, enum notice, const char *), void *context, struct why *why_r)
+int enter_maildrop(struct entry *e, const struct entrant *who, struct why *why_r)
 {
-	struct maildrop_options options = { .owner = uid, .lock_count = settings->mbox_lock_count, .journal = -1, .dotlock_helper = -1,
-		.network_mbox = settings->network_mbox != 0, .notice = notice, .context = context };
+	const struct settings *settings = who->settings;
+	struct maildrop_options options = { .owner = who->uid, .lock_count = settings->mbox_lock_count, .journal = -1, .dotlock_helper = -1,
+		.network_mbox = settings->network_mbox != 0, .notice = who->notice, .context = who->context };
 	memcpy(options.locks, settings->mbox_locks, sizeof options.locks);
-	if (geteuid() != 0 && geteuid() != uid)
+	if (geteuid() != 0 && geteuid() != who->uid)
 		return why_set(why_r, REASON_AUTH_SETUP, 0, "posternd was not started as root and serves uid %lu only, not uid %lu",
-		               (unsigned long)geteuid(), (unsigned long)uid);
-	if (session_lock(settings->lock_directory, place, holder, &e->lock, why_r) != 0)
+		               (unsigned long)geteuid(), (unsigned long)who->uid);
+	if (lock_session(e, who, why_r) != 0)
 		return -1;
-	if (place->format == MAILDROP_MBOX && prepare_mbox(e, settings, place, uid, gid, &options, why_r) != 0)
+	if (who->place->format == MAILDROP_MBOX && prepare_mbox(e, who, &options, why_r) != 0)
 		return -1;
-	become_owner(uid, gid);
+	become_owner(who->uid, who->gid);
 	e->rights_gone = true;
-	return maildrop_open(place, &options, &e->drop, why_r);
+	return maildrop_open(who->place, &options, &e->drop, why_r);
 }
 
 int notice_priority(enum notice weight)
@@ -83,7 +140,8 @@ int notice_priority(enum notice weight)
 
 void leave_maildrop(struct entry *e)
 {
-	int *const fds[] = { &e->dotlock_helper, &e->journal, &e->lock };
+	/* The bell before the lock: whoever gets the lock hangs his own. */
+	int *const fds[] = { &e->dotlock_helper, &e->journal, &e->bell, &e->lock };
 	maildrop_close(&e->drop);
 	for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
 		if (*fds[i] >= 0)

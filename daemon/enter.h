@@ -6,25 +6,42 @@
 #ifndef POSTERN_ENTER_H
 #define POSTERN_ENTER_H
 
+#include "daemon/bell.h"
 #include "daemon/settings.h"
 #include "storage/maildrop.h"
 
 struct entry {
 	int lock;             /* the session lock, -1 when not held */
+	int bell;             /* by which later logins reach us, -1 when there is none */
 	int journal;          /* mbox, -1 when there is none */
 	int dotlock_helper;   /* -1 when there is none */
 	struct maildrop *drop;
 	bool rights_gone;     /* became the owner: no other maildrop can be entered */
+	/* Who has it, when the reason is REASON_MAILDROP_LOCKED. */
+	enum { HOLDER_UNKNOWN, HOLDER_SILENT, HOLDER_ANSWERED } holder_known;
+	struct bell_state holder;
 };
 
-#define NO_ENTRY ((struct entry){ .lock = -1, .journal = -1, .dotlock_helper = -1 })
+#define NO_ENTRY ((struct entry){ .lock = -1, .bell = -1, .journal = -1, .dotlock_helper = -1 })
+
+/* Who wants in. */
+struct entrant {
+	const struct settings *settings;
+	const struct maildrop_place *place;
+	uid_t uid;
+	gid_t gid;
+	const char *peer;     /* from where; for whoever meets the lock */
+	enum on_locked on_locked;
+	int watch;            /* waiting ends when this can be read (the server stops); -1: nothing to watch */
+	void (*notice)(void *context, enum notice weight, const char *text);  /* as in maildrop.h */
+	void *context;
+};
 
 /*
- * Lock the maildrop at place, become uid and gid, open it. holder: for people who meet the lock. notice as in maildrop.h.
+ * Lock the maildrop, become uid and gid, open it.
  * 0; or -1 and *why_r, and e->rights_gone tells how far it came. In both cases leave_maildrop() is to be called.
  */
-int enter_maildrop(struct entry *e, const struct settings *settings, const struct maildrop_place *place, uid_t uid, gid_t gid,
-                   const char *holder, void (*notice)(void *, enum notice, const char *), void *context, struct why *why_r);
+int enter_maildrop(struct entry *e, const struct entrant *who, struct why *why_r);
 
 /* The log's priority for a notice (syslog(3)). */
 int notice_priority(enum notice weight);

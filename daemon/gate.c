@@ -25,9 +25,11 @@ struct gate {
 	struct conn conn;
 	struct pop3 pop3;
 	struct rpc_bye bye;
-	unsigned known_asked;
+	unsigned known_asked, refer_asked;
+	uint32_t lost_ref;
 	long long login_deadline;
 	bool input_pending;
+	bool begun;               /* a line came in: what follows is no first octet any more */
 };
 
 /* ---- asking the keeper ---- */
@@ -50,7 +52,7 @@ static int await_answer(struct gate *g, struct rpc_answer *answer_r, int *fd_r)
 			g->conn.keeper_lost = true;
 			return -1;
 		}
-		g->conn.stopping = true;
+		conn_take_stop(&g->conn, &message.stop);
 	}
 }
 
@@ -58,7 +60,7 @@ static int await_answer(struct gate *g, struct rpc_answer *answer_r, int *fd_r)
 static void ask(struct gate *g, const void *request, size_t size, struct rpc_answer *rpc_r, int *fd_r, struct pop3_answer *answer_r)
 {
 	*fd_r = -1;
-	*rpc_r = (struct rpc_answer){ .reply = REPLY_KEEPER_LOST };
+	*rpc_r = (struct rpc_answer){ .reply = REPLY_KEEPER_LOST, .ref = g->lost_ref };
 	if (rpc_send(g->conn.keeper, request, size, -1) != 0 || await_answer(g, rpc_r, fd_r) != 0) {
 		g->conn.keeper_lost = true;
 		rpc_r->final = 1;
@@ -66,6 +68,7 @@ static void ask(struct gate *g, const void *request, size_t size, struct rpc_ans
 	*answer_r = (struct pop3_answer){ .reply = rpc_r->reply < REPLY_COUNT ? (enum reply)rpc_r->reply : REPLY_KEEPER_LOST,
 	                                  .final = rpc_r->final != 0 };
 	memcpy(answer_r->args.n, rpc_r->n, sizeof answer_r->args.n);
+	answer_r->args.ref = rpc_r->ref;
 	memcpy(answer_r->told, rpc_r->told, sizeof answer_r->told);
 }
 
@@ -102,8 +105,11 @@ static void host_login(void *context, const char *user, const struct secret *pas
 	memcpy(request.user, user, strlen(user) + 1);
 	ask(g, &request, sizeof request, &rpc, &fd, answer_r);
 	explicit_bzero(&request, sizeof request);
-	if (answer_r->reply == REPLY_LOGGED_IN)
+	if (answer_r->reply == REPLY_LOGGED_IN) {
 		take_snapshot(fd, rpc.count, drop_r);
+		g->conn.session = true;
+		g->conn.active_due = now_ms() + ACTIVE_MS;
+	}
 	if (fd >= 0)
 		(void)close(fd);
 }
@@ -168,6 +174,22 @@ static void host_commit(void *context, const struct pop3_maildrop *drop, size_t 
 		answer_r->reply = REPLY_UPDATE_LOST;
 }
 
+static uint32_t host_refer(void *context, enum reply reply, const struct reply_args *args)
+{
+	struct gate *g = context;
+	struct rpc_answer rpc;
+	struct pop3_answer answer;
+	int fd;
+	struct rpc_refer request = { .verb = RPC_REFER, .reply = (uint32_t)reply };
+	if (g->conn.keeper_lost || g->refer_asked++ >= RPC_REFER_MOST)
+		return REF_NONE;
+	memcpy(request.n, args->n, sizeof request.n);
+	ask(g, &request, sizeof request, &rpc, &fd, &answer);
+	if (fd >= 0)
+		(void)close(fd);
+	return answer.args.ref;
+}
+
 /* ---- the session ---- */
 
 static enum session_end end_of_connection(enum conn_result r, bool logged_in)
@@ -191,7 +213,7 @@ static enum session_end end_of_protocol(enum pop3_end end)
 	case POP3_END_QUIT: return END_QUIT;
 	case POP3_END_TOO_MANY_BAD: return END_TOO_MANY_BAD;
 	case POP3_END_TOO_MANY_LOGINS: return END_TOO_MANY_LOGINS;
-	case POP3_END_HTTP: return END_HTTP;
+	case POP3_END_WRONG_DOOR: return END_WRONG_DOOR;
 	case POP3_END_TLS_PIPELINED: return END_TLS_PIPELINED;
 	}
 	return END_QUIT;
@@ -206,10 +228,11 @@ static void say_why(struct gate *g, enum session_end end)
 	case END_LOGIN_TIMEOUT: reply = REPLY_LOGIN_TIMEOUT; args.n[0] = g->settings->login_seconds; break;
 	case END_IDLE: reply = REPLY_IDLE; args.n[0] = g->settings->idle_minutes; break;
 	case END_STOPPED: reply = REPLY_STOPPING; break;
-	case END_KEEPER_LOST: reply = REPLY_KEEPER_LOST; break;
+	case END_TAKEN_OVER: reply = REPLY_TAKEN_OVER; args.text = g->conn.stop.told; args.ref = g->conn.stop.ref; break;
+	case END_KEEPER_LOST: reply = REPLY_KEEPER_LOST; args.ref = g->lost_ref; break;
 	default: return;
 	}
-	(void)reply_add(&g->conn.out, reply, &args);
+	pop3_say(&g->pop3, reply, &args, &g->conn.out);
 	(void)conn_flush(&g->conn);
 }
 
@@ -230,8 +253,14 @@ static enum conn_result next_line(struct gate *g, enum pop3_next *next_r)
 	char *line;
 	size_t len;
 	for (;;) {
+		enum door door = g->begun || g->pop3.tls ? DOOR_NONE : door_of_octets(c->in.octets + c->in.start, c->in.end - c->in.start);
+		if (door != DOOR_NONE) {
+			*next_r = pop3_wrong_door(&g->pop3, door, &c->out);
+			return CONN_OK;
+		}
 		switch (line_next(&c->in, pop3_line_max(&g->pop3), &line, &len)) {
 		case LINE_WHOLE:
+			g->begun = true;
 			g->input_pending = line_pending(&c->in);
 			*next_r = pop3_line(&g->pop3, line, len, &c->out);
 			return CONN_OK;
@@ -242,7 +271,7 @@ static enum conn_result next_line(struct gate *g, enum pop3_next *next_r)
 			break;
 		}
 		if (c->in.skipped > LINE_SKIP_MAX) {
-			(void)reply_add(&c->out, REPLY_TOO_MANY_BAD, NULL);
+			pop3_say(&g->pop3, REPLY_TOO_MANY_BAD, NULL, &c->out);
 			g->pop3.end = POP3_END_TOO_MANY_BAD;
 			*next_r = POP3_NEXT_CLOSE;
 			return CONN_OK;
@@ -323,6 +352,8 @@ static enum session_end converse(struct gate *g, bool *linger_r)
 		if (doing == POP3_NEXT_TLS && r != CONN_STOPPED && r != CONN_KEEPER_LOST)
 			return END_TLS_FAILED;
 		enum session_end end = end_of_connection(r, logged_in);
+		if (end == END_STOPPED && c->stop.reply == REPLY_TAKEN_OVER)
+			end = END_TAKEN_OVER;
 		/* In the middle of an answer there is no place for other words. */
 		if (doing == POP3_NEXT_LINE) {
 			say_why(g, end);
@@ -344,13 +375,33 @@ static void receive_hello(struct gate *g, struct rpc_hello *hello_r)
 		panic("the keeper's first message is no HELLO");
 	*hello_r = message.hello;
 	g->conn.fd = fd;
+	g->lost_ref = message.hello.lost_ref;
+}
+
+/* The talk, on a connection that may begin with TLS. */
+static enum session_end serve(struct gate *g, bool tls, bool *linger_r)
+{
+	struct conn *c = &g->conn;
+	enum conn_result r = tls ? conn_look_for_tls(c) : CONN_OK;
+	if (r == CONN_OK && c->door != DOOR_NONE) {
+		(void)pop3_wrong_door(&g->pop3, c->door, &c->out);
+		(void)conn_flush(c);
+		*linger_r = true;
+		return END_WRONG_DOOR;
+	}
+	if (r == CONN_OK && tls)
+		r = start_tls(g);
+	if (r != CONN_OK)
+		return tls && r == CONN_STOPPED ? END_STOPPED : END_TLS_FAILED;
+	pop3_greet(&g->pop3, &c->out);
+	return converse(g, linger_r);
 }
 
 void gate_serve(int keeper, SSL_CTX *context, const struct settings *settings)
 {
 	static struct gate gate;
 	struct gate *g = &gate;
-	static const struct pop3_host host = { host_login, host_known, host_fetch, host_commit, &gate };
+	static const struct pop3_host host = { host_login, host_known, host_fetch, host_commit, host_refer, &gate };
 	struct rpc_hello hello;
 	bool linger = false;
 	g->settings = settings;
@@ -364,13 +415,8 @@ void gate_serve(int keeper, SSL_CTX *context, const struct settings *settings)
 	                         .plaintext_admitted = policy_admits(settings->plaintext_login, &hello.peer),
 	                         .explain = policy_admits(settings->explain_failures, &hello.peer),
 	                         .input_pending = &g->input_pending, .login_tries = (unsigned)settings->login_tries };
-	enum session_end end = END_TLS_FAILED;
-	enum conn_result r = hello.tls != 0 ? start_tls(g) : CONN_OK;
-	if (r == CONN_OK) {
-		pop3_greet(&g->pop3, &g->conn.out);
-		end = converse(g, &linger);
-	}
-	g->bye.end = end;
+	g->bye.end = serve(g, hello.tls != 0, &linger);
+	g->bye.door = g->pop3.door != DOOR_NONE ? g->pop3.door : g->conn.door;
 	g->bye.marked = (uint32_t)g->pop3.marked;
 	g->bye.in_clear = g->pop3.in_clear;
 	if (g->conn.problem != NULL)

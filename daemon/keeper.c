@@ -15,6 +15,8 @@
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "daemon/rpc.h"
+#include "daemon/recorder_link.h"
+#include "daemon/replies.h"
 #include "daemon/session.h"
 
 enum {
@@ -29,6 +31,8 @@ static void (*const handlers[RPC_VERBS])(struct session *, union rpc_message *) 
 	[RPC_FETCH] = session_fetch,
 	[RPC_MARK] = session_mark,
 	[RPC_COMMIT] = session_commit,
+	[RPC_REFER] = session_refer,
+	[RPC_ACTIVE] = session_active,
 	[RPC_BYE] = session_bye,
 };
 
@@ -73,7 +77,7 @@ static void master_speaks(struct session *s)
 	(void)rpc_receive(s->master, &job, sizeof job, &fd);
 	if (fd >= 0)
 		(void)close(fd);
-	struct rpc_stop stop = { .verb = RPC_STOP };
+	struct rpc_stop stop = { .verb = RPC_STOP, .reply = REPLY_STOPPING };
 	(void)rpc_send(s->gate, &stop, sizeof stop, -1);
 	s->stopping = true;
 }
@@ -81,14 +85,17 @@ static void master_speaks(struct session *s)
 static void serve(struct session *s)
 {
 	for (;;) {
-		struct pollfd fds[] = { { .fd = s->gate, .events = POLLIN }, { .fd = s->stopping ? -1 : s->master, .events = POLLIN } };
-		int n = poll(fds, 2, s->stopping ? STOP_LIMIT_MS : -1);
+		struct pollfd fds[] = { { .fd = s->gate, .events = POLLIN }, { .fd = s->stopping ? -1 : s->master, .events = POLLIN },
+		                        { .fd = s->in.bell, .events = POLLIN } };
+		int n = poll(fds, sizeof fds / sizeof fds[0], s->stopping ? STOP_LIMIT_MS : -1);
 		if (n < 0 && errno != EINTR)
 			fatal("poll");
 		if (n == 0)
 			return; /* whatever the gate is at, it is not an update */
 		if (fds[1].revents != 0)
 			master_speaks(s);
+		if (fds[2].revents != 0)
+			session_bell(s);
 		if (fds[0].revents != 0 && !gate_speaks(s))
 			return;
 	}
@@ -114,14 +121,15 @@ void keeper_serve(const struct settings *settings, const char *pam_helper, int m
 	struct session *s = &session;
 	struct job job;
 	int connection = -1;
-	const int kept[] = { master, gate, log_descriptor() };
+	const struct recorder_link link = recorder_link();
+	const int kept[] = { master, gate, log_descriptor(), link.records, link.refs };
 	touch_pages(LOGIN_STACK);
 	keep_only(kept, sizeof kept / sizeof kept[0]);
 	log_role("keeper");
 	session_init(s, settings, pam_helper, master, gate);
 	await_job(s, &job, &connection);
 	session_begin(s, &job.peer);
-	struct rpc_hello hello = { .verb = RPC_HELLO, .tls = job.tls, .peer = job.peer };
+	struct rpc_hello hello = { .verb = RPC_HELLO, .tls = job.tls, .lost_ref = job.lost_ref, .peer = job.peer };
 	bool gate_there = rpc_send(gate, &hello, sizeof hello, connection) == 0;
 	(void)close(connection);
 	if (gate_there)

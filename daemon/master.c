@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -26,6 +27,7 @@
 #include "daemon/nursery_link.h"
 #include "daemon/pool.h"
 #include "daemon/privilege.h"
+#include "daemon/recorder.h"
 #include "daemon/recovery.h"
 #include "daemon/refusal.h"
 #include "daemon/service.h"
@@ -52,6 +54,7 @@ struct master {
 	long long accept_due;
 	long long watchdog_ms, watchdog_due;
 	struct refusals refusals;
+	struct recorder recorder;
 	int signals;
 };
 
@@ -264,7 +267,8 @@ static void reap(struct master *m)
 	int status;
 	pid_t pid;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		pool_reaped(&m->pool, pid, status);
+		if (!recorder_reaped(&m->recorder, pid, status))
+			pool_reaped(&m->pool, pid, status);
 }
 
 static void take_signals(struct master *m)
@@ -314,6 +318,7 @@ static int wait_ms(struct master *m)
 		return 0;
 	sooner(&due, m->nursery_due);
 	sooner(&due, m->accept_due);
+	sooner(&due, m->recorder.due);
 	sooner(&due, m->watchdog_due);
 	sooner(&due, refusals_due(&m->refusals));
 	if (m->pool.filling)
@@ -332,6 +337,8 @@ static void run_timers(struct master *m)
 		service_notify("WATCHDOG=1");
 		m->watchdog_due = now + m->watchdog_ms;
 	}
+	if (m->recorder.due > 0)
+		recorder_start(&m->recorder);
 	refusals_expire(&m->refusals, now);
 }
 
@@ -408,12 +415,24 @@ static void prepare_process(const struct settings *settings)
 		         "that uid's mail can be served", (unsigned long)geteuid());
 }
 
+/* With the gates' user; if there is none, the nursery says so, and that is the end. */
+static void open_recorder(struct master *m)
+{
+	char problem[NURSERY_TEXT_MAX];
+	uid_t uid;
+	gid_t gid;
+	if (gate_user_find(&m->options->programs, m->settings, &uid, &gid, problem) == 0)
+		recorder_open(&m->recorder, m->settings, uid, gid);
+	if (getrandom(&m->pool.ref_key, sizeof m->pool.ref_key, 0) != (ssize_t)sizeof m->pool.ref_key)
+		fatal("getrandom");
+}
+
 int master_run(const struct master_options *options, struct settings *settings)
 {
 	static struct master master;
 	struct master *m = &master;
 	char problem[NURSERY_TEXT_MAX];
-	*m = (struct master){ .options = options, .settings = settings, .nursery = NO_NURSERY, .coming = NO_NURSERY };
+	*m = (struct master){ .options = options, .settings = settings, .nursery = NO_NURSERY, .coming = NO_NURSERY, .recorder = NO_RECORDER_YET };
 	m->pool = (struct pool){ .settings = settings, .pam_helper = options->programs.pam_helper, .nursery = -1 };
 	m->signals = open_signals();
 	listeners_inherit(&m->listeners);
@@ -424,7 +443,9 @@ int master_run(const struct master_options *options, struct settings *settings)
 	prepare_process(settings);
 	make_directory("lock_directory", settings->lock_directory, "nobody can log in");
 	make_directory("journal_directory", settings->journal_directory, "only the newest messages of an mbox can be deleted");
+	make_directory("history_directory", settings->history_directory, "postern explain and postern log know nothing");
 	recover_maildrops(settings);
+	open_recorder(m);
 	check_listeners(m);
 	m->watchdog_ms = service_watchdog_ms();
 	m->watchdog_due = m->watchdog_ms > 0 ? now_ms() + m->watchdog_ms : 0;
@@ -437,6 +458,7 @@ int master_run(const struct master_options *options, struct settings *settings)
 		turn(m);
 	nursery_dismiss(&m->coming);
 	nursery_dismiss(&m->nursery);
+	recorder_dismiss(&m->recorder);
 	await_children(m);
 	if (served)
 		log_line(LOG_NOTICE, "stopped");

@@ -22,20 +22,22 @@
 
 enum { TRY_MS = 10000 };
 
-/* The ids of gate_user. 0, or -1 and a sentence. */
-static int find_gate_user(const struct nursery_program *program, struct nursery_orders *orders, char problem[NURSERY_TEXT_MAX])
+int gate_user_find(const struct nursery_program *program, const struct settings *settings, uid_t *uid_r, gid_t *gid_r,
+                   char problem[NURSERY_TEXT_MAX])
 {
 	struct auth_settings auth;
 	struct identity account;
 	struct why why;
-	const char *name = orders->settings.gate_user;
+	const char *name = settings->gate_user;
+	*uid_r = geteuid();
+	*gid_r = getegid();
 	if (geteuid() != 0)
 		return 0;
-	settings_for_auth(&orders->settings, program->pam_helper, &auth);
+	settings_for_auth(settings, program->pam_helper, &auth);
 	enum auth_verdict verdict = account_by_name(&auth, name, &account, &why);
 	if (verdict == AUTH_ACCEPTED && account.uid != 0) {
-		orders->uid = account.uid;
-		orders->gid = account.gid;
+		*uid_r = account.uid;
+		*gid_r = account.gid;
 		return 0;
 	}
 	(void)snprintf(problem, NURSERY_TEXT_MAX, "gate_user = %s: %s; make one with: useradd --system --no-create-home --shell /usr/sbin/nologin postern",
@@ -78,7 +80,7 @@ int nursery_start(struct nursery *n, const struct nursery_program *program, cons
 		return -1;
 	}
 	orders->settings = *settings;
-	if (find_gate_user(program, orders, problem) != 0) {
+	if (gate_user_find(program, settings, &orders->uid, &orders->gid, problem) != 0) {
 		free(orders);
 		return -1;
 	}

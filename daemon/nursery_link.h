@@ -21,6 +21,10 @@ struct nursery_program {
 
 #define NO_NURSERY ((struct nursery){ .pid = 0, .channel = -1 })
 
+/* The ids of gate_user; without root our own. 0, or -1 and a sentence. */
+int gate_user_find(const struct nursery_program *program, const struct settings *settings, uid_t *uid_r, gid_t *gid_r,
+                   char problem[NURSERY_TEXT_MAX]);
+
 /*
  * Start program->gate by fork and exec (a fresh address layout) with these settings and the ids of their gate_user.
  * 0, and it will report READY or FAILED; or -1 and a sentence in problem.

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -16,6 +17,8 @@
 #include "daemon/keeper.h"
 #include "daemon/log.h"
 #include "daemon/privilege.h"
+#include "daemon/recorder_link.h"
+#include "daemon/replies.h"
 #include "daemon/rpc.h"
 
 uint64_t pool_source(const struct sockaddr_storage *address)
@@ -145,6 +148,7 @@ int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage
 				return -1;
 			w = &pool->workers[pool->count - 1];
 		}
+		job.lost_ref = ref_of_worker(w->number, pool->ref_key);
 		if (rpc_send(w->channel, &job, sizeof job, connection) == 0)
 			break;
 		/* It died while it waited; the next one, please. */
@@ -157,8 +161,27 @@ int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage
 	return 0;
 }
 
+/* What its client was told with this reference, if it was there to be told. */
+static void report_lost(const struct pool *pool, const struct worker *w, const char *what)
+{
+	struct history_record record;
+	char ref[REF_TEXT_MAX];
+	recorder_begin(&record, HISTORY_FAILURE, "master");
+	record.ref = ref_of_worker(w->number, pool->ref_key);
+	(void)snprintf(record.peer, sizeof record.peer, "%s", w->peer);
+	(void)snprintf(record.reply, sizeof record.reply, "%s", reply_row(REPLY_KEEPER_LOST)->name);
+	(void)snprintf(record.reason, sizeof record.reason, "keeper died");
+	(void)snprintf(record.text, sizeof record.text, "%s", what);
+	recorder_send(&record);
+	const struct log_field fields[] = {
+		{ "POSTERN_EVENT", "keeper-died" }, { "POSTERN_REF", ref_text(record.ref, ref) }, { "POSTERN_PEER", w->peer },
+	};
+	log_event(LOG_CRIT, fields, sizeof fields / sizeof fields[0], "%s ref=%s", what, ref);
+}
+
 static void note_end(struct pool *pool, const struct worker *w, int status)
 {
+	char what[WHY_TEXT_MAX];
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	if (code == EXIT_GOOD) {
 		if (w->busy)
@@ -169,10 +192,14 @@ static void note_end(struct pool *pool, const struct worker *w, int status)
 	if (code == EXIT_GATE_GONE)
 		return; /* the nursery's report has the cause */
 	if (WIFSIGNALED(status))
-		log_line(LOG_CRIT, "keeper %ld (%s) was killed by signal %d (%s)", (long)w->pid, w->busy ? w->peer : "idle",
-		         WTERMSIG(status), strsignal(WTERMSIG(status)));
+		(void)snprintf(what, sizeof what, "keeper %ld (%s) was killed by signal %d (%s)", (long)w->pid, w->busy ? w->peer : "idle",
+		               WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else
-		log_line(LOG_CRIT, "keeper %ld (%s) ended with status %d", (long)w->pid, w->busy ? w->peer : "idle", code);
+		(void)snprintf(what, sizeof what, "keeper %ld (%s) ended with status %d", (long)w->pid, w->busy ? w->peer : "idle", code);
+	if (w->busy)
+		report_lost(pool, w, what);
+	else
+		log_line(LOG_CRIT, "%s", what);
 }
 
 void pool_reaped(struct pool *pool, pid_t pid, int status)

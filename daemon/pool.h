@@ -23,12 +23,13 @@ struct worker {
 	bool busy;
 	uint64_t number;
 	uint64_t source;    /* of its connection */
-	char peer[64];      /* as text, for the log */
+	char peer[INET6_ADDRSTRLEN]; /* as text, for the log */
 };
 
 struct pool {
 	const struct settings *settings;
 	const char *pam_helper;
+	uint32_t ref_key;        /* of the references to workers that broke */
 	int nursery;             /* the channel to the nursery, -1 while there is none; borrowed */
 	struct worker *workers;
 	size_t count, room, idle;

@@ -11,9 +11,6 @@
 #include "base/number.h"
 #include "daemon/commands.h"
 
-/* Words that begin a request to a web server: whoever sends them means no POP3, and may not mean well (ALPACA). */
-static const char *const http_words[] = { "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PATCH", "PRI" };
-
 static bool is_word(const char *text, size_t len, const char *word)
 {
 	return strlen(word) == len && strncasecmp(text, word, len) == 0;
@@ -27,12 +24,12 @@ static const struct command *find_command(const char *text, size_t len)
 	return NULL;
 }
 
-static bool is_http(const char *text, size_t len)
+void pop3_say(struct pop3 *p, enum reply reply, const struct reply_args *args, struct buf *out)
 {
-	for (size_t i = 0; i < sizeof http_words / sizeof http_words[0]; i++)
-		if (is_word(text, len, http_words[i]))
-			return true;
-	return false;
+	struct reply_args whole = args != NULL ? *args : (struct reply_args){ .ref = REF_NONE };
+	if (reply_row(reply)->referenced && whole.ref == REF_NONE)
+		whole.ref = p->host->refer(p->host->context, reply, &whole);
+	(void)reply_add(out, reply, &whole);
 }
 
 static enum pop3_next close_because(struct pop3 *p, enum pop3_end end)
@@ -47,7 +44,7 @@ static enum pop3_next bad_line(struct pop3 *p, enum reply reply, const struct re
 {
 	unsigned most = p->state == POP3_TRANSACTION ? BAD_AFTER_LOGIN : BAD_BEFORE_LOGIN;
 	bool last = ++p->bad >= most;
-	(void)reply_add(out, last ? REPLY_TOO_MANY_BAD : reply, last ? NULL : args);
+	pop3_say(p, last ? REPLY_TOO_MANY_BAD : reply, last ? NULL : args, out);
 	return last ? close_because(p, POP3_END_TOO_MANY_BAD) : POP3_NEXT_LINE;
 }
 
@@ -78,8 +75,6 @@ static enum pop3_next act(struct pop3 *p, enum outcome outcome)
 		return close_because(p, POP3_END_QUIT);
 	case TOO_MANY_LOGINS:
 		return close_because(p, POP3_END_TOO_MANY_LOGINS);
-	case HTTP:
-		return close_because(p, POP3_END_HTTP);
 	case TLS_PIPELINED:
 		return close_because(p, POP3_END_TLS_PIPELINED);
 	}
@@ -140,11 +135,11 @@ static enum outcome refuse_login(struct pop3 *p, const struct command *row, bool
 		bool exposed = (row->flags & SECRET) && argument;
 		enum reply reply = exposed ? REPLY_TLS_FIRST_PASS : REPLY_TLS_FIRST;
 		p->in_clear += exposed;
-		(void)reply_add(out, p->tls_offered ? reply : REPLY_TLS_NOT_OFFERED, NULL);
+		pop3_say(p, p->tls_offered ? reply : REPLY_TLS_NOT_OFFERED, NULL, out);
 		return DONE;
 	}
 	if (p->login_over || p->failed_logins >= p->login_tries) {
-		(void)reply_add(out, p->login_over ? REPLY_RECONNECT : REPLY_TOO_MANY_LOGINS, NULL);
+		pop3_say(p, p->login_over ? REPLY_RECONNECT : REPLY_TOO_MANY_LOGINS, NULL, out);
 		return TOO_MANY_LOGINS;
 	}
 	return LOGIN_FAILED; /* not refused here */
@@ -154,7 +149,7 @@ static enum outcome run_command(struct pop3 *p, const struct command *row, char 
 {
 	unsigned here = p->state == POP3_TRANSACTION ? IN_TRANSACTION : IN_AUTHORIZATION;
 	if ((row->states & here) == 0) {
-		(void)reply_add(out, here == IN_TRANSACTION ? REPLY_LOGGED_IN_ALREADY : REPLY_LOG_IN_FIRST, NULL);
+		pop3_say(p, here == IN_TRANSACTION ? REPLY_LOGGED_IN_ALREADY : REPLY_LOG_IN_FIRST, NULL, out);
 		return DONE;
 	}
 	if (row->flags & LOGIN) {
@@ -167,7 +162,7 @@ static enum outcome run_command(struct pop3 *p, const struct command *row, char 
 	struct reply_args args = { .text = NULL };
 	enum reply refusal = check_arguments(p, row, rest, len, &a, &args);
 	if (refusal != REPLY_NONE) {
-		(void)reply_add(out, refusal, &args);
+		pop3_say(p, refusal, &args, out);
 		return DONE;
 	}
 	return row->handler(p, &a, out);
@@ -176,7 +171,14 @@ static enum outcome run_command(struct pop3 *p, const struct command *row, char 
 void pop3_greet(struct pop3 *p, struct buf *out)
 {
 	p->state = POP3_AUTHORIZATION;
-	(void)reply_add(out, REPLY_GREETING, NULL);
+	pop3_say(p, REPLY_GREETING, NULL, out);
+}
+
+enum pop3_next pop3_wrong_door(struct pop3 *p, enum door door, struct buf *out)
+{
+	p->door = door;
+	pop3_say(p, door_row(door)->reply, NULL, out);
+	return close_because(p, POP3_END_WRONG_DOOR);
 }
 
 size_t pop3_line_max(const struct pop3 *p)
@@ -205,10 +207,9 @@ enum pop3_next pop3_line(struct pop3 *p, char *line, size_t len, struct buf *out
 	char *space = memchr(line, ' ', len);
 	size_t word = space != NULL ? (size_t)(space - line) : len;
 	const struct command *row = find_command(line, word);
-	if (row == NULL && is_http(line, word)) {
-		(void)reply_add(out, REPLY_HTTP, NULL);
-		return act(p, HTTP);
-	}
+	enum door door = row == NULL ? door_of_line(line, len) : DOOR_NONE;
+	if (door != DOOR_NONE)
+		return pop3_wrong_door(p, door, out);
 	if (row == NULL)
 		return bad_line(p, REPLY_UNKNOWN_COMMAND, NULL, out);
 	char *rest = space != NULL ? space + 1 : NULL;

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/secret.h"
+#include "daemon/doors.h"
 #include "daemon/line.h"
 #include "daemon/replies.h"
 #include "storage/maildrop.h"
@@ -35,7 +36,7 @@ enum pop3_next {
 };
 
 /* Why pop3 closes; the caller has its own reasons besides. */
-enum pop3_end { POP3_END_QUIT, POP3_END_TOO_MANY_BAD, POP3_END_TOO_MANY_LOGINS, POP3_END_HTTP, POP3_END_TLS_PIPELINED };
+enum pop3_end { POP3_END_QUIT, POP3_END_TOO_MANY_BAD, POP3_END_TOO_MANY_LOGINS, POP3_END_WRONG_DOOR, POP3_END_TLS_PIPELINED };
 
 /* An answer from the other half. */
 struct pop3_answer {
@@ -71,6 +72,8 @@ struct pop3_host {
 	void (*fetch)(void *context, size_t idx, struct message_body *body_r, struct pop3_answer *answer_r);
 	/* RPC_COMMIT: the answer to QUIT. The maildrop is released by it, whatever the answer. */
 	void (*commit)(void *context, const struct pop3_maildrop *drop, size_t marked, struct pop3_answer *answer_r);
+	/* RPC_REFER: a reference for an answer that nobody else was asked for, or REF_NONE. */
+	uint32_t (*refer)(void *context, enum reply reply, const struct reply_args *args);
 	void *context;
 };
 
@@ -86,6 +89,7 @@ struct pop3 {
 	/* The session. */
 	enum pop3_state state;
 	enum pop3_end end;
+	enum door door;         /* POP3_END_WRONG_DOOR */
 	bool login_over;        /* a refusal was final */
 	bool user_given;
 	char user[USER_NAME_MAX + 1];
@@ -112,6 +116,12 @@ enum pop3_next pop3_line(struct pop3 *p, char *line, size_t len, struct buf *out
 
 /* A line longer than pop3_line_max(). */
 enum pop3_next pop3_long_line(struct pop3 *p, struct buf *out);
+
+/* The first octets of the connection show a wrong door: say so. */
+enum pop3_next pop3_wrong_door(struct pop3 *p, enum door door, struct buf *out);
+
+/* Append an answer, with a reference when its row takes one and args has none. args: NULL for none. */
+void pop3_say(struct pop3 *p, enum reply reply, const struct reply_args *args, struct buf *out);
 
 /* Go on with a listing. */
 enum pop3_next pop3_more(struct pop3 *p, struct buf *out);

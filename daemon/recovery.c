@@ -53,7 +53,9 @@ static void recover_one(const struct settings *settings, int dir, const char *na
 		log_line(LOG_CRIT, "%s/%s is not the journal of what it says; it is left alone", settings->journal_directory, name);
 		leave(EXIT_GOOD);
 	}
-	if (enter_maildrop(&e, settings, &place, uid, gid, "recovery", notice, NULL, &why) != 0 && why.reason != REASON_MAILDROP_LOCKED)
+	const struct entrant who = { .settings = settings, .place = &place, .uid = uid, .gid = gid, .peer = "this server's recovery",
+	                             .watch = -1, .notice = notice };
+	if (enter_maildrop(&e, &who, &why) != 0 && why.reason != REASON_MAILDROP_LOCKED)
 		log_line(LOG_ERR, "the interrupted update of %s is not finished yet: %s", place.path, why.text);
 	leave_maildrop(&e);
 	leave(EXIT_GOOD);

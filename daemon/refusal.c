@@ -4,12 +4,14 @@
  */
 #include "daemon/refusal.h"
 
+#include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "daemon/log.h"
-#include "daemon/privilege.h"
+#include "daemon/recorder_link.h"
 
 static void close_first(struct refusals *r)
 {
@@ -18,15 +20,36 @@ static void close_first(struct refusals *r)
 	r->count--;
 }
 
-static void note(struct refusals *r, const char *peer, enum reply reply, long long now)
+/* Logs it now and then. Returns the reference that the client is told. */
+static uint32_t note(struct refusals *r, const char *peer, enum reply reply, const struct reply_args *args, long long now)
 {
-	if (r->logged != 0 && now - r->logged < REFUSAL_LOG_MS) {
-		r->silent++;
-		return;
+	const struct reply_row *row = reply_row(reply);
+	unsigned kind = (unsigned)(reply - REPLY_SERVER_FULL);
+	struct history_record record;
+	char ref[REF_TEXT_MAX], more[24];
+	if (r->kinds[kind].logged != 0 && now - r->kinds[kind].logged < REFUSAL_LOG_MS) {
+		r->kinds[kind].silent++;
+		return r->kinds[kind].ref;
 	}
-	log_line(LOG_WARNING, "refused: peer=%s reason=%s (%lu more since the last such line)", peer, reply_row(reply)->name, r->silent);
-	r->logged = now;
-	r->silent = 0;
+	recorder_begin(&record, HISTORY_GUESS, "master");
+	record.ref = recorder_take_ref();
+	memcpy(record.n, args->n, sizeof record.n);
+	(void)snprintf(record.peer, sizeof record.peer, "%s", peer);
+	(void)snprintf(record.reply, sizeof record.reply, "%s", row->name);
+	(void)snprintf(record.reason, sizeof record.reason, "refused");
+	(void)snprintf(record.text, sizeof record.text, "%lu refused for this reason since the last such line", r->kinds[kind].silent);
+	recorder_send(&record);
+	(void)snprintf(more, sizeof more, "%lu", r->kinds[kind].silent);
+	const struct log_field fields[] = {
+		{ "POSTERN_EVENT", "refused" }, { "POSTERN_REF", ref_text(record.ref, ref) }, { "POSTERN_REPLY", row->name },
+		{ "POSTERN_PEER", peer }, { "POSTERN_TIMES", more },
+	};
+	log_event(row->severity, fields, sizeof fields / sizeof fields[0], "refused: peer=%s reason=%s ref=%s (%s more since the last such line)",
+	          peer, row->name, ref, more);
+	r->kinds[kind].logged = now;
+	r->kinds[kind].silent = 0;
+	r->kinds[kind].ref = record.ref;
+	return record.ref;
 }
 
 void refusals_add(struct refusals *r, int connection, bool tls, const char *peer, enum reply reply, const struct reply_args *args)
@@ -34,12 +57,13 @@ void refusals_add(struct refusals *r, int connection, bool tls, const char *peer
 	char storage[REPLY_LINE_MAX];
 	struct buf line = BUF_OVER(storage);
 	long long now = now_ms();
-	note(r, peer, reply, now);
+	struct reply_args whole = *args;
+	whole.ref = note(r, peer, reply, args, now);
 	if (tls) {
 		(void)close(connection);
 		return;
 	}
-	(void)reply_add(&line, reply, args);
+	(void)reply_add(&line, reply, &whole);
 	/* A fresh connection's buffer takes a line; one that does not is not worth waiting for. */
 	(void)!send(connection, line.p, line.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void)shutdown(connection, SHUT_WR);

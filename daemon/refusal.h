@@ -12,17 +12,18 @@
 enum {
 	REFUSALS_MAX = 64,       /* open at a time; a further one closes the oldest at once */
 	REFUSAL_MS = 1000,       /* a close throws away what the client has not read if it was sending; so it comes later */
-	REFUSAL_LOG_MS = 1000,   /* one line in the log in such a time, with how many it stands for */
+	REFUSAL_LOG_MS = 1000,   /* one line in the log, and one reference, in such a time for each kind */
+	REFUSAL_KINDS = REPLY_THROTTLED - REPLY_SERVER_FULL + 1,
 };
 
 struct refusals {
 	struct { int fd; long long due; } open[REFUSALS_MAX];
 	unsigned first, count;
-	long long logged;        /* when the last line was written */
-	unsigned long silent;    /* refusals since then */
+	/* For each kind of refusal: when the last line was written, the reference in it, refusals since then. */
+	struct { long long logged; uint32_t ref; unsigned long silent; } kinds[REFUSAL_KINDS];
 };
 
-/* Tell the client why (not on a TLS port, where a sentence in clear would be taken for a broken handshake). connection: taken. */
+/* Tell the client why: SERVER_FULL, SOURCE_FULL or THROTTLED (not on a TLS port, where a sentence in clear would be taken for a broken handshake). connection: taken. */
 void refusals_add(struct refusals *r, int connection, bool tls, const char *peer, enum reply reply, const struct reply_args *args);
 
 /* Close those whose time is over. */

@@ -16,6 +16,8 @@ static const struct rpc_row rows[RPC_VERBS] = {
 	[RPC_FETCH] =  { sizeof(struct rpc_fetch),  RPC_SESSION, 0 },
 	[RPC_MARK] =   { sizeof(struct rpc_mark),   RPC_SESSION, 0 },
 	[RPC_COMMIT] = { sizeof(struct rpc_commit), RPC_SESSION, 1 },
+	[RPC_REFER] =  { sizeof(struct rpc_refer),  RPC_LOGIN | RPC_SESSION | RPC_OVER, RPC_REFER_MOST },
+	[RPC_ACTIVE] = { sizeof(struct rpc_active), RPC_SESSION | RPC_OVER, 0 },
 	[RPC_BYE] =    { sizeof(struct rpc_bye),    RPC_LOGIN | RPC_SESSION | RPC_OVER, 1 },
 };
 

@@ -14,15 +14,18 @@
 
 #include "base/secret.h"
 #include "base/why.h"
+#include "base/ref.h"
 
 enum rpc_verb {
 	RPC_HELLO = 1,  /* keeper -> gate, once, with the connection */
-	RPC_STOP,       /* keeper -> gate: the server stops; end the session when nothing is being committed */
+	RPC_STOP,       /* keeper -> gate: end the session when nothing is being committed, and say why */
 	RPC_KNOWN,      /* gate -> keeper: does the user exist? (only where explain_failures admits the peer) */
 	RPC_AUTH,       /* gate -> keeper: answer, with the snapshot when it is +OK */
 	RPC_FETCH,      /* gate -> keeper: answer, with a descriptor when it is +OK */
 	RPC_MARK,       /* gate -> keeper: a run of deletion marks; no answer */
 	RPC_COMMIT,     /* gate -> keeper, once, at QUIT; answer */
+	RPC_REFER,      /* gate -> keeper: a reference for an answer that the gate itself gives; answer */
+	RPC_ACTIVE,     /* gate -> keeper: the client gives a sign of life; at most one in ACTIVE_MS; no answer */
 	RPC_BYE,        /* gate -> keeper, last: what the session did, for the log; no answer */
 	RPC_VERBS
 };
@@ -30,23 +33,41 @@ enum rpc_verb {
 enum {
 	RPC_MARKS = 2048,     /* marks in one RPC_MARK */
 	RPC_KNOWN_MOST = 64,  /* RPC_KNOWN in a session */
+	RPC_REFER_MOST = 64,  /* RPC_REFER in a session */
+	ACTIVE_MS = 5000,     /* so exactly is known when a client was last heard of */
 	BYE_DETAIL_MAX = 96,
 };
 
 /* How a session ended, as the gate saw it. */
 enum session_end {
 	END_QUIT, END_PEER_CLOSED, END_PEER_ERROR, END_LOGIN_TIMEOUT, END_IDLE, END_STALLED, END_STOPPED, END_TLS_FAILED,
-	END_TOO_MANY_BAD, END_TOO_MANY_LOGINS, END_HTTP, END_TLS_PIPELINED, END_READ_ERROR, END_KEEPER_LOST,
+	END_TOO_MANY_BAD, END_TOO_MANY_LOGINS, END_WRONG_DOOR, END_TLS_PIPELINED, END_READ_ERROR, END_KEEPER_LOST, END_TAKEN_OVER,
 	END_COUNT
 };
 
 struct rpc_hello {
 	uint32_t verb;
 	uint32_t tls;               /* TLS from the start */
+	uint32_t lost_ref;          /* base/ref.h; for the one thing that the keeper cannot refer to: that it is gone */
+	uint32_t reserved;
 	struct sockaddr_storage peer;
 };
 
 struct rpc_stop {
+	uint32_t verb;
+	uint32_t reply;             /* enum reply: REPLY_STOPPING or REPLY_TAKEN_OVER */
+	uint32_t ref;
+	uint32_t reserved;
+	char told[WHY_TOLD_MAX];    /* the row's text */
+};
+
+struct rpc_refer {
+	uint32_t verb;
+	uint32_t reply;             /* enum reply: the answer that is to be given */
+	uint64_t n[3];              /* its numbers */
+};
+
+struct rpc_active {
 	uint32_t verb;
 };
 
@@ -85,13 +106,13 @@ struct rpc_bye {
 	uint32_t tls;               /* TLS protocol version, or 0 */
 	uint32_t marked;            /* marks at the end; dropped unless they were committed */
 	uint32_t in_clear;          /* logins refused because they came in clear, with a password on the wire */
-	uint32_t reserved;
+	uint32_t door;              /* enum door, with END_WRONG_DOOR and END_TLS_FAILED */
 	uint64_t fetched;           /* messages sent whole by RETR */
 	uint64_t octets;            /* of message text, by RETR and TOP */
 	char detail[BYE_DETAIL_MAX]; /* OpenSSL's or the network's words, when they ended it */
 };
 
-/* The answer to RPC_KNOWN, RPC_AUTH, RPC_FETCH and RPC_COMMIT. */
+/* The answer to RPC_KNOWN, RPC_AUTH, RPC_FETCH, RPC_COMMIT and RPC_REFER. */
 struct rpc_answer {
 	uint32_t verb;
 	uint32_t reply;             /* enum reply: what to tell the client; a +OK row is success */
@@ -99,6 +120,8 @@ struct rpc_answer {
 	uint64_t offset, length;    /* RPC_FETCH: where in the descriptor the message lies */
 	uint32_t count;             /* RPC_AUTH: messages in the snapshot */
 	uint32_t final;             /* no further login is possible in this session */
+	uint32_t ref;               /* base/ref.h */
+	uint32_t reserved;
 	char told[WHY_TOLD_MAX];    /* the row's text */
 };
 
@@ -111,6 +134,8 @@ union rpc_message {
 	struct rpc_fetch fetch;
 	struct rpc_mark mark;
 	struct rpc_commit commit;
+	struct rpc_refer refer;
+	struct rpc_active active;
 	struct rpc_bye bye;
 	struct rpc_answer answer;
 };

@@ -1,5 +1,5 @@
 /*
- * session.h - what a gate may ask its keeper for: a handler for each verb of rpc.h.
+ * session.h - what a gate may ask its keeper for: a handler for each verb of rpc.h. Those up to the login are in login.c.
  * Runs in: keeper, as root until session_auth() becomes the mail's owner. Trusts: nothing in the messages
  * beyond their size, which keeper.c has checked.
  */
@@ -8,9 +8,11 @@
 
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <time.h>
 
 #include "auth/auth.h"
 #include "daemon/enter.h"
+#include "daemon/history.h"
 #include "daemon/rpc.h"
 #include "daemon/settings.h"
 
@@ -37,6 +39,14 @@ struct session {
 	bool committed;
 	struct rpc_bye bye;
 	bool said_bye;
+	/* For the history, and for whoever meets our lock. */
+	uid_t owner;               /* HISTORY_NOBODY before the login */
+	char place[HISTORY_PATH];
+	time_t since, heard;       /* login, and the client's last sign of life */
+	bool evicted;              /* a newer login took the maildrop over */
+	char successor[INET6_ADDRSTRLEN + 2];
+	uint64_t octets;           /* in the maildrop at the login */
+	uint8_t list[HISTORY_DIGEST];
 };
 
 void session_init(struct session *s, const struct settings *settings, const char *pam_helper, int master, int gate);
@@ -50,7 +60,18 @@ void session_auth(struct session *s, union rpc_message *message);
 void session_fetch(struct session *s, union rpc_message *message);
 void session_mark(struct session *s, union rpc_message *message);
 void session_commit(struct session *s, union rpc_message *message);
+void session_refer(struct session *s, union rpc_message *message);
+void session_active(struct session *s, union rpc_message *message);
 void session_bye(struct session *s, union rpc_message *message);
+
+/* A newer login of the same user rang the bell: answer, and let go of the maildrop if that is due. */
+void session_bell(struct session *s);
+
+/* Send the answer; a gate that is gone shows at the next receive. fd: borrowed, -1 for none. */
+void session_answer(const struct session *s, struct rpc_answer *a, uint32_t verb, int fd);
+
+/* A string from the gate ends within its storage, or the gate is hostile. */
+void session_check_text(const char *text, size_t size, const char *what);
 
 /* Let go of everything and write the session's line to the log. */
 void session_end(struct session *s);

@@ -1,5 +1,5 @@
 /*
- * session_log.c - the log's lines about a session.
+ * session_log.c - what the log and the history are told about a session.
  * Runs in: keeper. Trusts: nothing in a user name.
  */
 #include "daemon/session_log.h"
@@ -8,8 +8,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "daemon/doors.h"
 #include "daemon/log.h"
-#include "daemon/privilege.h"
+#include "daemon/recorder_link.h"
 #include "daemon/tls_version.h"
 
 enum { USER_TEXT = 4 * USER_NAME_MAX + 4, NUMBER_TEXT = 24 };
@@ -30,6 +31,7 @@ static const char *const reason_names[REASON_COUNT] = {
 	[REASON_AUTH_SETUP] = "back end set up wrongly",
 	[REASON_MAILDROP_LOCKED] = "maildrop locked by another session",
 	[REASON_MAILDROP_BUSY] = "maildrop locked by another program",
+	[REASON_MAILDROP_DELIVERY] = "maildrop locked by a delivery",
 	[REASON_MAILDROP_DENIED] = "maildrop not accessible",
 	[REASON_MAILDROP_BROKEN] = "maildrop not in form",
 	[REASON_MAILDROP_IO] = "maildrop input/output error",
@@ -53,26 +55,59 @@ static const char *const end_names[END_COUNT] = {
 	[END_TLS_FAILED] = "TLS failed",
 	[END_TOO_MANY_BAD] = "too many unknown commands",
 	[END_TOO_MANY_LOGINS] = "too many failed logins",
-	[END_HTTP] = "HTTP request",
+	[END_WRONG_DOOR] = "wrong door",
 	[END_TLS_PIPELINED] = "commands behind STLS",
 	[END_READ_ERROR] = "message unreadable",
 	[END_KEEPER_LOST] = "keeper lost",
+	[END_TAKEN_OVER] = "taken over by a newer login",
 };
 
-void session_log_failure(const struct session *s, const char *user, const struct why *why, unsigned tls)
+static void keep_report(const struct session *s, const struct report *report, const struct rpc_answer *answer)
 {
-	char name[USER_TEXT];
+	struct history_record record;
+	recorder_begin(&record, report->guess ? HISTORY_GUESS : HISTORY_FAILURE, "keeper");
+	record.ref = answer->ref;
+	record.uid = report->owner;
+	record.err = report->why->err;
+	record.pam = report->why->pam;
+	record.tls = report->tls;
+	(void)snprintf(record.user, sizeof record.user, "%s", report->user);
+	(void)snprintf(record.peer, sizeof record.peer, "%s", s->peer_text);
+	(void)snprintf(record.reply, sizeof record.reply, "%s", reply_row((enum reply)answer->reply)->name);
+	(void)snprintf(record.reason, sizeof record.reason, "%s", reason_names[report->why->reason]);
+	memcpy(record.place, s->place, sizeof record.place);
+	memcpy(record.text, report->why->text, sizeof record.text);
+	memcpy(record.told, answer->told, sizeof record.told);
+	memcpy(record.n, answer->n, sizeof record.n);
+	recorder_send(&record);
+}
+
+void session_report(const struct session *s, const struct report *report, struct rpc_answer *answer)
+{
+	const struct reply_row *row = reply_row((enum reply)answer->reply);
+	const struct why *why = report->why;
+	char name[USER_TEXT], ref[REF_TEXT_MAX];
+	answer->ref = row->referenced ? recorder_take_ref() : REF_NONE;
 	const struct log_field fields[] = {
-		{ "POSTERN_EVENT", "login-failed" },
-		{ "POSTERN_USER", user },
+		{ "POSTERN_EVENT", report->event },
+		{ "POSTERN_REF", ref_text(answer->ref, ref) },
+		{ "POSTERN_REPLY", row->name },
+		{ "POSTERN_USER", report->user },
 		{ "POSTERN_PEER", s->peer_text },
-		{ "POSTERN_TLS", tls_version_text(tls) },
+		{ "POSTERN_TLS", tls_version_text(report->tls) },
 		{ "POSTERN_REASON", reason_names[why->reason] },
 	};
-	log_event(why->reason == REASON_AUTH_TEMPORARY || why->reason == REASON_AUTH_SETUP ? LOG_ERR : LOG_NOTICE,
-	          fields, sizeof fields / sizeof fields[0], "login failed: user=%s peer=%s tls=%s reason=\"%s\" (%s)",
-	          log_text(user, name, sizeof name), s->peer_text, tls_version_text(tls), reason_names[why->reason], why->text);
+	/* A back end in trouble is not the guesser's. */
+	const bool failing = why->reason == REASON_AUTH_TEMPORARY || why->reason == REASON_AUTH_SETUP;
+	log_event(failing ? LOG_ERR : row->severity, fields, sizeof fields / sizeof fields[0],
+	          "%s: user=%s peer=%s tls=%s reason=\"%s\" reply=%s ref=%s%s%s%s", report->event, log_text(report->user, name, sizeof name), s->peer_text,
+	          tls_version_text(report->tls), reason_names[why->reason], row->name, ref,
+	          why->text[0] != '\0' ? " (" : "", why->text, why->text[0] != '\0' ? ")" : "");
+	if (answer->ref != REF_NONE)
+		keep_report(s, report, answer);
 }
+
+/* ---- the end ---- */
 
 static const char *number(char *text, uint64_t n)
 {
@@ -80,12 +115,50 @@ static const char *number(char *text, uint64_t n)
 	return text;
 }
 
+static uint64_t marks_dropped(const struct session *s)
+{
+	return s->committed ? 0 : s->bye.marked;
+}
+
+static const char *end_text(const struct session *s)
+{
+	return s->said_bye ? end_names[s->bye.end] : "gate died";
+}
+
+/* For `postern log`; sessions without a login are nobody's. */
+static void keep_session(const struct session *s)
+{
+	struct history_record record;
+	recorder_begin(&record, HISTORY_SESSION, "keeper");
+	record.uid = s->owner;
+	record.tls = s->bye.tls;
+	(void)snprintf(record.user, sizeof record.user, "%s", s->user);
+	(void)snprintf(record.peer, sizeof record.peer, "%s", s->peer_text);
+	(void)snprintf(record.reason, sizeof record.reason, "%s", end_text(s));
+	memcpy(record.place, s->place, sizeof record.place);
+	record.figures = (struct history_figures){
+		.count = s->count, .octets = s->octets, .fetched = s->bye.fetched, .sent = s->bye.octets, .deleted = s->deleted,
+		.left = s->left, .dropped = marks_dropped(s), .duration_ms = (uint64_t)(now_ms() - s->begun) };
+	memcpy(record.figures.list, s->list, sizeof record.figures.list);
+	recorder_send(&record);
+}
+
+/* Counted by the recorder: one line a minute for each kind and source. */
+static void count_door(const struct session *s)
+{
+	struct history_record record;
+	recorder_begin(&record, HISTORY_DOOR, "gate");
+	(void)snprintf(record.peer, sizeof record.peer, "%s", s->peer_text);
+	(void)snprintf(record.reason, sizeof record.reason, "%s", door_row((enum door)s->bye.door)->name);
+	recorder_send(&record);
+}
+
 void session_log_end(const struct session *s)
 {
 	char name[USER_TEXT], detail[4 * BYE_DETAIL_MAX + 4], seconds[NUMBER_TEXT];
 	char fetched[NUMBER_TEXT], octets[NUMBER_TEXT], deleted[NUMBER_TEXT], left[NUMBER_TEXT], dropped[NUMBER_TEXT];
 	long long ms = now_ms() - s->begun;
-	const char *end = s->said_bye ? end_names[s->bye.end] : "gate died";
+	const char *end = end_text(s);
 	(void)snprintf(seconds, sizeof seconds, "%lld.%03lld", ms / 1000, ms % 1000);
 	const struct log_field fields[] = {
 		{ "POSTERN_EVENT", "session-end" },
@@ -97,11 +170,16 @@ void session_log_end(const struct session *s)
 		{ "POSTERN_OCTETS", number(octets, s->bye.octets) },
 		{ "POSTERN_DELETED", number(deleted, s->deleted) },
 		{ "POSTERN_LEFT", number(left, s->left) },
-		{ "POSTERN_MARKS_DROPPED", number(dropped, s->committed ? 0 : s->bye.marked) },
+		{ "POSTERN_MARKS_DROPPED", number(dropped, marks_dropped(s)) },
 		{ "POSTERN_SECONDS", seconds },
 		{ "POSTERN_END", end },
 	};
-	log_event(LOG_INFO, fields, sizeof fields / sizeof fields[0],
+	const bool lost = s->bye.door != DOOR_NONE && !s->logged_in;
+	if (lost)
+		count_door(s);
+	if (s->logged_in)
+		keep_session(s);
+	log_event(lost ? LOG_DEBUG : LOG_INFO, fields, sizeof fields / sizeof fields[0],
 	          "session: user=%s login=%s peer=%s tls=%s fetched=%s octets=%s deleted=%s left=%s dropped-marks=%s seconds=%s end=\"%s\"%s%s",
 	          log_text(s->user, name, sizeof name), s->logged_in ? "yes" : "no", s->peer_text, tls_version_text(s->bye.tls), fetched, octets, deleted, left, dropped,
 	          seconds, end, s->bye.detail[0] != '\0' ? " cause=" : "",
@@ -109,24 +187,4 @@ void session_log_end(const struct session *s)
 	if (s->bye.in_clear > 0)
 		log_line(LOG_WARNING, "peer=%s sent a password in clear, which plaintext_login does not admit; it was refused, and should be changed",
 		         s->peer_text);
-}
-
-const char *session_cause_text(const struct why *why)
-{
-	switch ((int)why->reason) {
-	case REASON_DISK_FULL:
-	case REASON_READ_ONLY:
-	case REASON_NO_MEMORY:
-		return reason_names[why->reason];
-	case REASON_MAILDROP_CHANGED:
-		return "another program changed the mailbox";
-	case REASON_MAILDROP_BUSY:
-		return "another program holds the mailbox's lock";
-	case REASON_UPDATE_UNFINISHED:
-		return "interrupted; the next login finishes it";
-	case REASON_MAILDROP_DENIED:
-		return "permissions";
-	default:
-		return "input/output error";
-	}
 }

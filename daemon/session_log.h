@@ -1,5 +1,5 @@
 /*
- * session_log.h - the log's lines about a session.
+ * session_log.h - what the log and the history are told about a session.
  * Runs in: keeper. Trusts: nothing in a user name.
  */
 #ifndef POSTERN_SESSION_LOG_H
@@ -7,13 +7,23 @@
 
 #include "daemon/session.h"
 
-/* A login that failed, at once, with the true reason. tls: the protocol's number, 0 in clear. */
-void session_log_failure(const struct session *s, const char *user, const struct why *why, unsigned tls);
+/* Something that a client is told with a reference. */
+struct report {
+	const char *event;       /* "login failed" */
+	bool guess;              /* anybody on the network can cause it */
+	const char *user;
+	unsigned tls;            /* the protocol's number, 0 in clear */
+	uid_t owner;             /* whose mailbox it is about, HISTORY_NOBODY when that is not known */
+	const struct why *why;   /* the true reason, whatever the client is told */
+};
+
+/*
+ * Log it at once, with the true reason, and put it into the history. answer: what the client is told, complete but for .ref, which
+ * is filled in (and is REF_NONE when the reply takes no reference).
+ */
+void session_report(const struct session *s, const struct report *report, struct rpc_answer *answer);
 
 /* The line of a session that is over. */
 void session_log_end(const struct session *s);
-
-/* A few plain words for the client: why an update did not work ("disk full"). Static storage. */
-const char *session_cause_text(const struct why *why);
 
 #endif

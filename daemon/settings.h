@@ -28,6 +28,11 @@ enum log_target { LOG_TARGET_AUTO, LOG_TARGET_STDERR, LOG_TARGET_SYSLOG, LOG_TAR
 
 enum tls_minimum { TLS_1_2, TLS_1_3 };
 
+/* What becomes of a login to a maildrop that another session has open. */
+enum on_locked { ON_LOCKED_REFUSE, ON_LOCKED_WAIT, ON_LOCKED_TAKE_OVER };
+
+enum { ON_LOCKED_WAIT_MAX = 300 };
+
 struct listen_address {
 	socklen_t len;
 	struct sockaddr_storage address;
@@ -52,6 +57,7 @@ struct settings {
 	enum policy explain_failures;
 	uint64_t minimum_uid;
 	char virtual_user[64];
+	char login_help[WHY_TOLD_MAX];
 	/* [maildrop] */
 	char location[SETTING_TEXT_MAX];
 	enum host_lock mbox_locks[HOST_LOCKS_MAX];
@@ -59,6 +65,7 @@ struct settings {
 	char lock_directory[PATH_MAX];
 	char journal_directory[PATH_MAX];
 	int network_mbox;           /* 0 or 1 */
+	struct { enum on_locked what; unsigned wait_seconds; } on_locked;
 	/* [workers] */
 	uint64_t spare_min, spare_max, max;
 	/* [limits] */
@@ -66,6 +73,8 @@ struct settings {
 	/* [log] */
 	enum log_target log_target;
 	int log_level;              /* LOG_ERR .. LOG_DEBUG, as in syslog(3) */
+	char history_directory[PATH_MAX], history_socket[PATH_MAX];
+	uint64_t history;           /* records of each kind */
 	/* [system] */
 	char gate_user[64];         /* whose rights a gate has; "postern" */
 };

@@ -68,6 +68,9 @@ const struct setting settings_table[] = {
 	{ .section = "auth", .name = "virtual_user", .set = setting_word, FIELD(virtual_user), .may_be_empty = true,
 	  .value = "",
 	  .help = "The system user who owns the mail of passwd-file users that have no uid of their own." },
+	{ .section = "auth", .name = "login_help", .set = setting_sentence, FIELD(login_help), .may_be_empty = true, .value = "",
+	  .help = "What everybody is told besides when user name or password is not accepted: where this host's users find "
+	          "help, for example `mail passwords: https://example.org/mail`." },
 
 	{ .section = "maildrop", .name = "location", .set = setting_location, FIELD(location),
 	  .value = "mbox:/var/mail/%u",
@@ -84,6 +87,10 @@ const struct setting settings_table[] = {
 	  .value = "/var/lib/postern/journal",
 	  .help = "Where an mbox's rewrite is written down before it is done, so that a crash loses nothing: a directory on a "
 	          "local disk that only root may write, with room for the largest mailbox." },
+	{ .section = "maildrop", .name = "on_locked", .set = setting_on_locked, FIELD(on_locked), .value = "refuse",
+	  .help = "What becomes of a login while another session has the mailbox open: refuse (say who has it, and until when), "
+	          "wait SECONDS (at most 300) for it to become free, or take-over: end a session that has been silent for half a "
+	          "minute, which then deletes nothing." },
 	{ .section = "maildrop", .name = "network_mbox", .set = setting_choice, FIELD(network_mbox), .choices = yes_no,
 	  .value = "no",
 	  .help = "Serve an mbox on NFS, SMB and the like, too. What is promised of an mbox is not promised there; Maildir is "
@@ -119,6 +126,14 @@ const struct setting settings_table[] = {
 	{ .section = "log", .name = "level", .set = setting_choice, FIELD(log_level), .choices = levels,
 	  .value = "info",
 	  .help = "The least important lines that are logged." },
+	{ .section = "log", .name = "history_directory", .set = setting_path, FIELD(history_directory),
+	  .value = "/var/lib/postern/history",
+	  .help = "Where failures and sessions are kept for `postern explain` and `postern log`." },
+	{ .section = "log", .name = "history_socket", .set = setting_path, FIELD(history_socket),
+	  .value = "/run/postern/history",
+	  .help = "Where users of this host ask about their own sessions." },
+	{ .section = "log", .name = "history", .set = setting_number, FIELD(history), .min = 16, .max = 1000000, .value = "16384",
+	  .help = "How many failed guesses, other failures, and sessions are kept, of each so many; a kilobyte each. The oldest go." },
 
 	{ .section = "system", .name = "gate_user", .set = setting_word, FIELD(gate_user), .value = "postern",
 	  .help = "The system user whose rights the process has that talks to a client. It should own nothing." },

@@ -86,6 +86,37 @@ int setting_word(const struct setting *row, struct settings *settings, const cha
 	return text_store(row, settings, text, fix);
 }
 
+/* Goes into answers, which are one line of ASCII. */
+int setting_sentence(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
+{
+	for (const char *p = text; *p != '\0'; p++)
+		if (*p < 0x20 || *p > 0x7e) {
+			(void)buf_add_text(fix, "write plain ASCII");
+			return -1;
+		}
+	return text_store(row, settings, text, fix);
+}
+
+int setting_on_locked(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
+{
+	static const char wait[] = "wait ";
+	uint64_t seconds = 0;
+	enum on_locked what = ON_LOCKED_REFUSE;
+	(void)row;
+	if (strcmp(text, "take-over") == 0) {
+		what = ON_LOCKED_TAKE_OVER;
+	} else if (strncmp(text, wait, sizeof wait - 1) == 0 &&
+	           parse_number(text + sizeof wait - 1, strlen(text) - (sizeof wait - 1), 1, ON_LOCKED_WAIT_MAX, &seconds) == 0) {
+		what = ON_LOCKED_WAIT;
+	} else if (strcmp(text, "refuse") != 0) {
+		(void)buf_printf(fix, "write refuse, wait SECONDS (1 to %d) or take-over", ON_LOCKED_WAIT_MAX);
+		return -1;
+	}
+	settings->on_locked.what = what;
+	settings->on_locked.wait_seconds = (unsigned)seconds;
+	return 0;
+}
+
 int setting_location(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
 {
 	struct maildrop_place place;

@@ -23,6 +23,28 @@ const char *tls_error(void)
 	return text;
 }
 
+enum door tls_error_door(void)
+{
+	static const struct { int reason; enum door door; } doors[] = {
+		{ SSL_R_UNSUPPORTED_PROTOCOL, DOOR_OLD_TLS },
+		{ SSL_R_UNSUPPORTED_SSL_VERSION, DOOR_OLD_TLS },
+		{ SSL_R_VERSION_TOO_LOW, DOOR_OLD_TLS },
+		{ SSL_R_NO_SHARED_CIPHER, DOOR_OLD_TLS },
+		{ SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, DOOR_OLD_TLS },
+		{ SSL_R_TLSV1_ALERT_UNKNOWN_CA, DOOR_DISTRUST },
+		{ SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, DOOR_DISTRUST },
+		{ SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, DOOR_DISTRUST },
+		{ SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED, DOOR_DISTRUST },
+		{ SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, DOOR_DISTRUST },
+		{ SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, DOOR_DISTRUST },
+	};
+	const int reason = ERR_GET_REASON(ERR_peek_error());
+	for (size_t i = 0; i < sizeof doors / sizeof doors[0]; i++)
+		if (doors[i].reason == reason)
+			return doors[i].door;
+	return DOOR_NONE;
+}
+
 /* pop3 is the one protocol spoken here (RFC 7301): a client that wants another one gets none of it (ALPACA). */
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *outlen, const unsigned char *in, unsigned inlen,
                            void *unused)

@@ -7,6 +7,7 @@
 
 #include <openssl/ssl.h>
 
+#include "daemon/doors.h"
 #include "daemon/settings.h"
 
 /*
@@ -20,6 +21,9 @@ int tls_context_new(const struct settings *settings, SSL_CTX **context_r, char *
  * is then there before gates are forked, and shared by them. Its result does not matter.
  */
 void tls_warm_up(SSL_CTX *context);
+
+/* The wrong door that the first thing in OpenSSL's error queue shows: DOOR_OLD_TLS, DOOR_DISTRUST, or DOOR_NONE. */
+enum door tls_error_door(void);
 
 /* The first thing in OpenSSL's error queue as text, which is emptied. Static storage. */
 const char *tls_error(void);

@@ -78,7 +78,7 @@ static int open_locked(int dir, const char *directory, const char *name, int *fd
 		(void)why_errno(why_r, errno, "open the journal %s/%s", directory, name);
 	} else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1) {
 		(void)why_set(why_r, REASON_MAILDROP_IO, 0, "%s/%s is not a file of posternd's own", directory, name);
-	} else if ((err = flock_patiently(fd)) != 0) {
+	} else if ((err = flock_patiently(fd, SESSION_LOCK_WAIT_MS, -1)) != 0) {
 		(void)why_set(why_r, err == EWOULDBLOCK ? REASON_MAILDROP_LOCKED : REASON_MAILDROP_IO, err, "lock the journal %s/%s",
 		              directory, name);
 	} else if ((moved = journal_move_aside(dir, fd, name)) < 0) {

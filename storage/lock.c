@@ -10,13 +10,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sodium.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -26,36 +23,32 @@ enum {
 	LOCK_RETRY_MS = 10,
 };
 
-int flock_patiently(int fd)
+int flock_patiently(int fd, long long wait_ms, int watch)
 {
-	const struct timespec retry = { .tv_nsec = LOCK_RETRY_MS * 1000000L };
-	long long deadline = now_ms() + SESSION_LOCK_WAIT_MS;
+	struct pollfd p = { .fd = watch, .events = POLLIN };
+	long long deadline = now_ms() + wait_ms;
 	while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return errno;
 		if (now_ms() >= deadline)
 			return EWOULDBLOCK;
-		(void)nanosleep(&retry, NULL);
+		if (poll(&p, 1, LOCK_RETRY_MS) > 0)
+			return ECANCELED;
 	}
 	return 0;
 }
 
-static int tell_holder(int fd, const char *path, struct why *why_r)
+void session_lock_read_holder(int fd, char holder_r[WHY_TOLD_MAX])
 {
 	char text[WHY_TOLD_MAX];
+	struct buf told = { .p = holder_r, .cap = WHY_TOLD_MAX - 1 };
 	ssize_t n = pread(fd, text, sizeof text, 0);
-	(void)why_set(why_r, REASON_MAILDROP_LOCKED, 0, "another session holds %s", path);
-	struct buf told = BUF_OVER(why_r->told);
-	told.cap--;
 	if (n > 0)
 		buf_add_escaped(&told, text, strnlen(text, (size_t)n));
-	told.cap++;
-	(void)buf_text(&told);
-	return -1;
+	holder_r[told.len] = '\0';
 }
 
-/* For people; when it cannot be written (a full disk), the lock is as good. */
-static void write_holder(int fd, const char *holder)
+void session_lock_write_holder(int fd, const char *holder)
 {
 	char record[WHY_TOLD_MAX] = { 0 };  /* always of one length, so that nothing of the last one stays */
 	memcpy(record, holder, strnlen(holder, sizeof record - 1));
@@ -63,12 +56,11 @@ static void write_holder(int fd, const char *holder)
 	(void)ignored;
 }
 
-int session_lock(const char *directory, const struct maildrop_place *place, const char *holder,
-                 int *fd_r, struct why *why_r)
+int session_lock_open(const char *directory, const struct maildrop_place *place, int *fd_r, struct why *why_r)
 {
 	char name[MAILDROP_KEY + 1];
 	struct stat st;
-	int err, fd = -1, r = -1;
+	int fd = -1, r = -1;
 	int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0) {
 		(void)why_set(why_r, REASON_MAILDROP_IO, errno, "open the lock directory %s", directory);
@@ -84,16 +76,6 @@ int session_lock(const char *directory, const struct maildrop_place *place, cons
 		(void)why_set(why_r, REASON_MAILDROP_IO, 0, "%s/%s is not a regular file", directory, name);
 		goto out;
 	}
-	err = flock_patiently(fd);
-	if (err == EWOULDBLOCK) {
-		(void)tell_holder(fd, place->path, why_r);
-		goto out;
-	}
-	if (err != 0) {
-		(void)why_set(why_r, REASON_MAILDROP_IO, err, "lock %s/%s", directory, name);
-		goto out;
-	}
-	write_holder(fd, holder);
 	*fd_r = fd;
 	fd = -1;
 	r = 0;

@@ -15,17 +15,23 @@ enum {
 };
 
 /*
- * One session a maildrop: flock(2) a file of the maildrop's own in directory (made and owned by root, never
- * removed), tried for at most SESSION_LOCK_WAIT_MS. The file is named after the place with its links
- * resolved, and its content says who holds it, for people; it is never trusted.
- * On success *fd_r is the lock (taken by the caller; close it to let go; never pass it on).
- * -1 with REASON_MAILDROP_LOCKED (why_r->told: what the other wrote as its holder, printable) or another reason.
+ * The file by which sessions on one maildrop exclude each other: in directory (made and owned by root, never removed), named
+ * after the place with its links resolved. *fd_r is taken by the caller; once it is locked, closing it lets go; never pass it on.
+ * 0, or -1 and *why_r.
  */
-int session_lock(const char *directory, const struct maildrop_place *place, const char *holder,
-                 int *fd_r, struct why *why_r);
+int session_lock_open(const char *directory, const struct maildrop_place *place, int *fd_r, struct why *why_r);
 
-/* Lock a file of ours (flock(2)), tried for at most SESSION_LOCK_WAIT_MS. 0, or an errno: EWOULDBLOCK when it stayed busy. */
-int flock_patiently(int fd);
+/* Its content says who holds it: for people, never trusted. When it cannot be written (a full disk), the lock is as good. */
+void session_lock_write_holder(int fd, const char *holder);
+
+/* What the one who holds it has written, printable; "" when nothing. */
+void session_lock_read_holder(int fd, char holder_r[WHY_TOLD_MAX]);
+
+/*
+ * Lock a file of ours (flock(2)), tried for at most wait_ms. 0, or an errno: EWOULDBLOCK when it stayed busy, ECANCELED when
+ * watch (borrowed; -1: none) could be read before.
+ */
+int flock_patiently(int fd, long long wait_ms, int watch);
 
 /*
  * Must the dotlock beside this mbox be made by a helper, because its owner (uid, gid) may not write

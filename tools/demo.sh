@@ -177,6 +177,9 @@ make_configuration() {
 		journal_directory = $dir/journal
 		[log]
 		target = stderr
+		history_directory = $dir/history
+		history_socket = $dir/history.socket
+		history = 1000
 		[system]
 		gate_user = $gate_user
 	END

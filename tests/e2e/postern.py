@@ -204,7 +204,7 @@ class Server:
                          "lock_directory": self.base / "locks", "journal_directory": self.base / "journals"},
             "workers": {"spare_min": 2, "spare_max": 6, "max": 40},
             "limits": {"per_source": 40},
-            "log": {"target": "stderr"},
+            "log": {"target": "stderr", "history_directory": self.base / "history", "history_socket": self.base / "ask", "history": 1000},
             "system": {"gate_user": "nobody"},
         }
         for section, values in (settings or {}).items():

@@ -74,6 +74,7 @@ static inline const char *config_text(unsigned pop3, const char *extra)
 	(void)buf_printf(&b, "[maildrop]\nlocation = maildir:%s/%%u\nlock_directory = %s\njournal_directory = %s\n", in_host("mail"),
 	                 in_host("lock"), in_host("journal"));
 	(void)buf_printf(&b, "[system]\ngate_user = nobody\n[log]\ntarget = stderr\nlevel = info\n");
+	(void)buf_printf(&b, "history_directory = %s\nhistory_socket = %s\nhistory = 100\n", in_host("history"), in_host("ask"));
 	(void)buf_printf(&b, "[workers]\nspare_min = 1\nspare_max = 1\nmax = 8\n");
 	if (pop3 != 0)
 		(void)buf_printf(&b, "[listen]\npop3 = 127.0.0.1:%u\npop3s =\n", pop3);

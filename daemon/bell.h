@@ -1,0 +1,47 @@
+/*
+ * bell.h - how a login reaches the session that has its maildrop open: who is it, how long was it silent, will it yield?
+ * Runs in: keeper; whoever rings as root, before its login's maildrop is open; whoever answers as the mail's owner.
+ * Trusts: the kernel's word on who sent a message, and nothing else.
+ *
+ * A datagram socket with an abstract name (unix(7)), made of the lock file's device and inode. The lock is the kernel's flock;
+ * the bell only asks.
+ */
+#ifndef POSTERN_BELL_H
+#define POSTERN_BELL_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum {
+	BELL_WAIT_MS = 300,          /* a session that does not answer in that time is at work */
+	TAKE_OVER_SECONDS = 30,      /* a session that was silent for so long may be ended by the same user's new login */
+};
+
+/* What the session says of itself. */
+struct bell_state {
+	int64_t since, heard, free_by;   /* seconds since 1970: login, last sign of life, latest end if it stays silent */
+	uint32_t yields;                 /* it lets go of the maildrop now */
+	uint32_t reserved;
+	char peer[INET6_ADDRSTRLEN + 2];
+};
+
+/* Hang a bell for the maildrop of that lock file. A descriptor; or -1: then the session cannot be asked, and that is all. */
+int bell_hang(int lock_fd);
+
+/*
+ * Somebody rang: take one message. True, and *take_over_r: it asks to yield, and peer_r: for a login from where. False when
+ * the message is not of root's or, without root, of our own uid.
+ */
+bool bell_heard(int bell, bool *take_over_r, char peer_r[INET6_ADDRSTRLEN + 2]);
+
+/* Answer what bell_heard() took. */
+void bell_answer(int bell, const struct bell_state *state);
+
+/*
+ * Ring, and wait for the answer. owner: the mail's owner, whose process the session must be. 0, or -1: nobody answers, or not the owner.
+ */
+int bell_ring(int lock_fd, uid_t owner, bool take_over, const char *peer, struct bell_state *state_r);
+
+#endif

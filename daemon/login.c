@@ -1,0 +1,223 @@
+/*
+ * login.c - what a gate may ask before the mailbox is open: does the user exist, may he log in; and the way in.
+ * Runs in: keeper, as root until enter_maildrop() becomes the mail's owner, then as that.
+ * Trusts: nothing in the messages beyond their size.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "daemon/log.h"
+#include "daemon/privilege.h"
+#include "daemon/session.h"
+#include "daemon/session_log.h"
+
+/* ---- failures ---- */
+
+/* Whose mailbox was tried? So that a user of this host can ask about his own failed logins. Costs a look-up, within the slot. */
+static uid_t owner_of_attempt(const struct session *s, const char *user, enum reason reason)
+{
+	struct identity who;
+	struct why unused;
+	if (reason == REASON_USER_UNKNOWN || reason == REASON_AUTH_TEMPORARY || reason == REASON_AUTH_SETUP)
+		return HISTORY_NOBODY;
+	return auth_known(&s->auth, user, &who, &unused) == 1 ? who.uid : HISTORY_NOBODY;
+}
+
+void session_known(struct session *s, union rpc_message *message)
+{
+	struct rpc_answer a = { .reply = REPLY_SEND_PASS };
+	struct why why = { .reason = REASON_NONE };
+	struct identity who;
+	const char *user = message->known.user;
+	session_check_text(user, sizeof message->known.user, "user name");
+	if (!policy_admits(s->settings->explain_failures, &s->peer))
+		violation("asked who exists, which explain_failures does not admit");
+	if (auth_known(&s->auth, user, &who, &why) == 0) {
+		a.reply = REPLY_MAILBOX_UNKNOWN;
+		(void)why_set(&why, REASON_USER_UNKNOWN, 0, "no back end knows the name given with USER");
+		session_report(s, &(struct report){ .event = "login failed", .guess = true, .user = user, .owner = HISTORY_NOBODY, .why = &why }, &a);
+	}
+	session_answer(s, &a, RPC_KNOWN, -1);
+}
+
+/* Hold the answer to a failed login back until its slot; ends early when there is nobody to answer. */
+static void await_slot(const struct session *s, long long asked)
+{
+	long long slots = (now_ms() - asked) / FAILURE_SLOT_MS + 1;
+	long long due = asked + slots * FAILURE_SLOT_MS, left;
+	struct pollfd fds[] = { { .fd = s->gate, .events = 0 }, { .fd = s->stopping ? -1 : s->master, .events = POLLIN } };
+	while ((left = due - now_ms()) > 0)
+		if (poll(fds, 2, (int)left) != 0)
+			return;
+}
+
+static void login_failed(struct session *s, const struct rpc_auth *request, long long asked, bool proven, const struct why *why)
+{
+	struct rpc_answer a = { .reply = REPLY_NONE };
+	bool told = proven || policy_admits(s->settings->explain_failures, &s->peer);
+	a.reply = (uint32_t)reply_for_reason(why->reason, told);
+	/* What PAM's modules said is for who has proven the password; where to find help is for everybody. */
+	if (proven)
+		memcpy(a.told, why->told, sizeof a.told);
+	else if (a.reply == REPLY_NOT_ACCEPTED)
+		memcpy(a.told, s->settings->login_help, sizeof a.told);
+	s->failed_logins++;
+	session_report(s, &(struct report){ .event = "login failed", .guess = !proven, .user = request->user, .tls = request->tls, .why = why,
+	                                    .owner = owner_of_attempt(s, request->user, why->reason) }, &a);
+	await_slot(s, asked);
+	session_answer(s, &a, RPC_AUTH, -1);
+}
+
+/* Who has the mailbox, as exactly as that is known. */
+static void tell_holder(const struct entry *e, enum on_locked on_locked, struct rpc_answer *a)
+{
+	const struct bell_state *holder = &e->holder;
+	const time_t now = time(NULL);
+	const uint64_t idle = now > holder->heard ? (uint64_t)(now - holder->heard) : 0;
+	if (e->holder_known == HOLDER_UNKNOWN)
+		return; /* REPLY_LOCKED_UNNAMED */
+	(void)snprintf(a->told, sizeof a->told, "%s", holder->peer);
+	a->n[0] = (uint64_t)holder->since;
+	if (e->holder_known == HOLDER_SILENT) {
+		a->reply = REPLY_LOCKED_WORKING;
+	} else if (on_locked == ON_LOCKED_TAKE_OVER && idle < TAKE_OVER_SECONDS) {
+		a->reply = REPLY_LOCKED_SOON;
+		a->n[1] = idle;
+		a->n[2] = TAKE_OVER_SECONDS - idle;
+	} else {
+		a->reply = idle < 60 ? REPLY_LOCKED_ACTIVE : REPLY_LOCKED;
+		a->n[1] = idle < 60 ? idle : idle / 60;
+		a->n[2] = (uint64_t)holder->free_by;
+	}
+}
+
+/* The password was right, the maildrop cannot be had: the truth, at once. */
+static void maildrop_failed(struct session *s, const struct rpc_auth *request, const struct identity *who, const struct why *why)
+{
+	struct rpc_answer a = { .reply = (uint32_t)reply_for_reason(why->reason, true), .final = s->in.rights_gone };
+	memcpy(a.told, why->told, sizeof a.told);
+	if (why->reason == REASON_MAILDROP_BUSY && why->told[0] != '\0')
+		a.reply = REPLY_BUSY_NAMED;
+	if (why->reason == REASON_MAILDROP_LOCKED)
+		tell_holder(&s->in, s->settings->on_locked.what, &a);
+	s->failed_logins++;
+	session_report(s, &(struct report){ .event = "login failed", .user = request->user, .tls = request->tls, .owner = who->uid, .why = why }, &a);
+	session_answer(s, &a, RPC_AUTH, -1);
+}
+
+/* ---- the way in ---- */
+
+static void notice(void *context, enum notice weight, const char *text)
+{
+	const struct session *s = context;
+	char user[4 * USER_NAME_MAX + 4];
+	log_line(notice_priority(weight), "maildrop of %s: %s", log_text(s->user, user, sizeof user), text);
+}
+
+/* 0, or -1 and *why_r; s->in.rights_gone tells how far it came. */
+static int enter(struct session *s, const struct identity *who, struct why *why_r)
+{
+	struct maildrop_place place;
+	if (maildrop_place_expand(s->settings->location, who->user, who->home, &place, why_r) != 0)
+		return -1;
+	(void)snprintf(s->place, sizeof s->place, "%s:%.*s", place.format == MAILDROP_MBOX ? "mbox" : "maildir", (int)sizeof s->place - 16,
+	               place.path);
+	const struct entrant entrant = { .settings = s->settings, .place = &place, .uid = who->uid, .gid = who->gid, .peer = s->peer_text,
+	                                 .on_locked = s->settings->on_locked.what, .watch = s->master, .notice = notice, .context = s };
+	return enter_maildrop(&s->in, &entrant, why_r);
+}
+
+/* The list for the gate, in memory that nobody can change any more, and its digest. A descriptor, or -1 and *why_r. */
+static int make_snapshot(struct session *s, struct why *why_r)
+{
+	enum { AT_ONCE = 64 };
+	struct message_record records[AT_ONCE];
+	crypto_generichash_state digest;
+	int fd = memfd_create("snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return why_errno(why_r, errno, "memfd_create");
+	(void)crypto_generichash_init(&digest, NULL, 0, sizeof s->list);
+	for (size_t first = 0, n; first < s->count; first += n) {
+		n = s->count - first < AT_ONCE ? s->count - first : AT_ONCE;
+		for (size_t i = 0; i < n; i++) {
+			maildrop_record(s->in.drop, first + i, &records[i]);
+			s->octets += records[i].octets;
+			(void)crypto_generichash_update(&digest, (const unsigned char *)records[i].uidl, sizeof records[i].uidl);
+		}
+		if (io_write_at(fd, (const char *)records, n * sizeof *records, first * sizeof *records) != 0) {
+			(void)why_errno(why_r, errno, "writing the list of messages");
+			(void)close(fd);
+			return -1;
+		}
+	}
+	(void)crypto_generichash_final(&digest, s->list, sizeof s->list);
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
+		fatal("sealing the list of messages");
+	return fd;
+}
+
+static int open_session(struct session *s, const struct identity *who, int *snapshot_r, struct why *why_r)
+{
+	*snapshot_r = -1;
+	if (enter(s, who, why_r) != 0)
+		return -1;
+	s->count = maildrop_count(s->in.drop);
+	if (s->count > UINT32_MAX)
+		return why_set(why_r, REASON_NO_MEMORY, 0, "%zu messages are more than POP3 can be served with", s->count);
+	s->marks = calloc(s->count + 1, sizeof *s->marks);
+	if (s->marks == NULL)
+		return why_errno(why_r, ENOMEM, "marks for %zu messages", s->count);
+	s->left = s->count;
+	if (s->count > 0 && (*snapshot_r = make_snapshot(s, why_r)) < 0)
+		return -1;
+	return 0;
+}
+
+void session_auth(struct session *s, union rpc_message *message)
+{
+	struct rpc_auth *request = &message->auth;
+	struct identity who;
+	struct why why = { .reason = REASON_NONE };
+	long long asked = now_ms();
+	bool proven = false;
+	int snapshot;
+	session_check_text(request->user, sizeof request->user, "user name");
+	if (request->password.len > PASSWORD_MAX || request->password.text[request->password.len] != '\0')
+		violation("password without its end");
+	if (s->in.rights_gone || s->failed_logins >= s->settings->login_tries)
+		violation("another login after the last one that was allowed");
+	memcpy(s->user, request->user, sizeof s->user);
+	const struct auth_request ask = { .user = request->user, .password = &request->password, .remote_host = s->peer_text };
+	int verified = auth_verify(&s->auth, &ask, &who, &proven, &why);
+	/* Before anything is forked from here, or becomes the user's. */
+	secret_wipe(&request->password);
+	if (verified != 0) {
+		login_failed(s, request, asked, proven, &why);
+		return;
+	}
+	memcpy(s->user, who.user, sizeof s->user);
+	s->bye.tls = request->tls;
+	if (open_session(s, &who, &snapshot, &why) != 0) {
+		leave_maildrop(&s->in);
+		maildrop_failed(s, request, &who, &why);
+		return;
+	}
+	s->phase = RPC_SESSION;
+	s->logged_in = true;
+	s->owner = who.uid;
+	s->since = s->heard = time(NULL);
+	struct rpc_answer a = { .reply = REPLY_LOGGED_IN, .count = (uint32_t)s->count };
+	session_answer(s, &a, RPC_AUTH, snapshot);
+	if (snapshot >= 0)
+		(void)close(snapshot);
+	forget_stack();
+}

@@ -1,0 +1,230 @@
+/*
+ * recorder.c - keeps the history, makes references, counts wrong doors.
+ * Runs in: recorder, with the rights of the gates' user; the first half in the master, as root.
+ * Trusts: the master; of everybody else only what the kernel says of them.
+ */
+#include "daemon/recorder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "daemon/door_count.h"
+#include "daemon/log.h"
+#include "daemon/privilege.h"
+#include "daemon/recorder_answer.h"
+
+enum {
+	RECORDS_AT_ONCE = 256,
+	REFS_AT_ONCE = 256,
+	REFS_PIPE = 16384,           /* octets: what lies ready for whoever needs a reference */
+	ANSWERS_LOOK_MS = 100,       /* how often to look whether an answer is over */
+};
+
+/* ---- in the master ---- */
+
+static int open_listener(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (strlen(path) >= sizeof address.sun_path) {
+		log_line(LOG_ERR, "history_socket = %s: the path is too long; users cannot ask postern explain", path);
+	} else if (fd >= 0) {
+		memcpy(address.sun_path, path, strlen(path) + 1);
+		(void)unlink(path);
+		/* Everybody may ask; what is answered depends on who it is. */
+		if (bind(fd, (const struct sockaddr *)&address, sizeof address) == 0 && chmod(path, 0666) == 0 && listen(fd, QUESTIONS_MAX) == 0)
+			return fd;
+		log_line(LOG_ERR, "history_socket = %s: %s; users cannot ask postern explain", path, strerror(errno));
+	}
+	if (fd >= 0)
+		(void)close(fd);
+	return -1;
+}
+
+static void open_link(struct recorder *r)
+{
+	int pair[2], pipes[2];
+	const int on = 1;
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) != 0)
+		fatal("socketpair");
+	if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0)
+		fatal("SO_PASSCRED");
+	if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK) != 0)
+		fatal("pipe2");
+	(void)fcntl(pipes[1], F_SETPIPE_SZ, REFS_PIPE);
+	r->records = pair[0];
+	r->refs = pipes[1];
+	r->link = (struct recorder_link){ .records = pair[1], .refs = pipes[0] };
+	recorder_connect(&r->link);
+}
+
+void recorder_open(struct recorder *r, const struct settings *settings, uid_t uid, gid_t gid)
+{
+	const char *path;
+	*r = NO_RECORDER_YET;
+	r->uid = uid;
+	r->gid = gid;
+	open_link(r);
+	if (history_open(&r->history, settings->history_directory, settings->history, true, &path) != 0)
+		log_line(LOG_ERR, "%s: %s; postern explain and postern log will lack what is written there", path, strerror(errno));
+	r->listener = open_listener(settings->history_socket);
+	recorder_start(r);
+}
+
+bool recorder_reaped(struct recorder *r, pid_t pid, int status)
+{
+	if (r->pid == 0 || pid != r->pid)
+		return false;
+	r->pid = 0;
+	if (r->alive < 0)
+		return true;
+	log_line(LOG_CRIT, "the recorder ended (wait status %#x); starting another", (unsigned)status);
+	(void)close(r->alive);
+	r->alive = -1;
+	r->due = now_ms() + RECORDER_PAUSE_MS;
+	return true;
+}
+
+void recorder_dismiss(struct recorder *r)
+{
+	if (r->alive >= 0)
+		(void)close(r->alive);
+	r->alive = -1;
+	r->due = 0;
+}
+
+/* ---- in the recorder ---- */
+
+/* As many references as fit, so that nobody waits for one. */
+static void fill_refs(struct recorder *r)
+{
+	uint32_t refs[REFS_AT_ONCE];
+	for (size_t i = 0; i < REFS_AT_ONCE; i++)
+		refs[i] = history_take_ref(&r->history);
+	/* Up to PIPE_BUF octets go whole or not at all; those that do not are spent. */
+	(void)!write(r->refs, refs, sizeof refs);
+}
+
+/*
+ * A record, and whose it is. Root's word is taken (the master, and keepers before a login); a keeper after it can
+ * speak of its own user only, and a gate, which has no link, of nobody.
+ */
+static bool take_record(struct recorder *r, struct history_record *record)
+{
+	union { struct cmsghdr header; char octets[CMSG_SPACE(sizeof(struct ucred))]; } control;
+	struct iovec part = { .iov_base = record, .iov_len = sizeof *record };
+	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+	struct ucred who = { .uid = HISTORY_NOBODY };
+	ssize_t n = recvmsg(r->records, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n < 0)
+		return false;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&header); c != NULL; c = CMSG_NXTHDR(&header, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
+			memcpy(&who, CMSG_DATA(c), sizeof who);
+	if (n != (ssize_t)sizeof *record || record->kind > HISTORY_DOOR)
+		record->format = 0;
+	if (who.uid != 0)
+		record->uid = who.uid;
+	record->pid = who.pid;
+	return true;
+}
+
+static void take_records(struct recorder *r)
+{
+	struct history_record record;
+	for (int i = 0; i < RECORDS_AT_ONCE && take_record(r, &record); i++) {
+		if (record.format != HISTORY_FORMAT)
+			continue;
+		if (record.kind == HISTORY_DOOR)
+			doors_count(&record, now_ms());
+		else
+			history_add(&r->history, &record);
+	}
+}
+
+static void reap_answers(unsigned *answering)
+{
+	while (*answering > 0 && waitpid(-1, NULL, WNOHANG) > 0)
+		--*answering;
+}
+
+static void hear_questions(const struct recorder *r, unsigned *answering)
+{
+	int connection = accept4(r->listener, NULL, NULL, SOCK_CLOEXEC);
+	if (connection < 0)
+		return;
+	/* A slow reader costs a process of its own for QUESTION_SECONDS, and no more than QUESTIONS_MAX of them. */
+	pid_t pid = *answering < QUESTIONS_MAX ? fork() : -1;
+	if (pid == 0) {
+		answer_question(connection, &r->history);
+		leave(EXIT_GOOD);
+	}
+	*answering += pid > 0;
+	(void)close(connection);
+}
+
+_Noreturn static void serve(struct recorder *r, int alive)
+{
+	unsigned answering = 0;
+	bool open = true;
+	while (open) {
+		struct pollfd fds[] = {
+			{ .fd = r->records, .events = POLLIN }, { .fd = r->listener, .events = POLLIN }, { .fd = r->refs, .events = POLLOUT },
+			{ .fd = alive, .events = 0 },
+		};
+		long long due = doors_due();
+		int wait = answering > 0 ? ANSWERS_LOOK_MS : due > 0 ? (int)(due - now_ms() > 0 ? due - now_ms() : 0) : -1;
+		if (poll(fds, sizeof fds / sizeof fds[0], wait) < 0 && errno != EINTR)
+			fatal("poll");
+		open = fds[3].revents == 0;
+		if (fds[0].revents != 0 || !open)
+			take_records(r);
+		if (fds[1].revents != 0)
+			hear_questions(r, &answering);
+		if (fds[2].revents != 0)
+			fill_refs(r);
+		reap_answers(&answering);
+		doors_log(now_ms(), !open);
+	}
+	leave(EXIT_GOOD);
+}
+
+void recorder_start(struct recorder *r)
+{
+	int pipes[2];
+	if (r->pid != 0 || (r->due > 0 && now_ms() < r->due))
+		return;
+	r->due = 0;
+	if (pipe2(pipes, O_CLOEXEC) != 0)
+		fatal("pipe2");
+	pid_t pid = fork();
+	if (pid == 0) {
+		const int kept[] = { r->records, r->refs, r->listener, pipes[0], log_descriptor(),
+		                     r->history.rings[HISTORY_GUESS].fd, r->history.rings[HISTORY_FAILURE].fd, r->history.rings[HISTORY_SESSION].fd };
+		log_role("recorder");
+		(void)prctl(PR_SET_NAME, "posternd-record", 0, 0, 0); /* for ps(1) */
+		keep_only(kept, sizeof kept / sizeof kept[0]);
+		(void)prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+		become_owner(r->uid, r->gid);
+		history_resume(&r->history);
+		serve(r, pipes[0]);
+	}
+	(void)close(pipes[0]);
+	r->alive = pipes[1];
+	r->pid = pid > 0 ? pid : 0;
+	if (pid < 0) {
+		log_line(LOG_ERR, "cannot fork the recorder: %s", strerror(errno));
+		recorder_dismiss(r);
+		r->due = now_ms() + RECORDER_PAUSE_MS;
+	}
+}
