@@ -168,13 +168,10 @@ static int check_same_file(struct host_locks *lock, struct why *why_r)
 
 static int explain(const struct host_locks *lock, enum host_lock kind, int err, struct why *why_r)
 {
-	if (err == EAGAIN) {
-		(void)why_set(why_r, REASON_MAILDROP_BUSY, 0, "%s: another program held its %s lock for %d seconds",
-		              lock->path, kinds[kind].name, HOST_LOCK_SECONDS);
-		static const char told[] = "another program is writing to it";
-		memcpy(why_r->told, told, sizeof told);
-		return -1;
-	}
+	/* Which program is not known here; the answer's own words say the rest. */
+	if (err == EAGAIN)
+		return why_set(why_r, REASON_MAILDROP_BUSY, 0, "%s: another program held its %s lock for %d seconds",
+		               lock->path, kinds[kind].name, HOST_LOCK_SECONDS);
 	if (kind == HOST_LOCK_DOTLOCK && (err == EACCES || err == EPERM || err == EROFS)) {
 		const char *slash = strrchr(lock->path, '/');
 		return why_set(why_r, REASON_MAILDROP_DENIED, err,
