@@ -70,6 +70,7 @@ $(BUILD)/libbase.a: $(call obj,$(BASE))
 $(BUILD)/libauth.a: $(call obj,$(AUTH))
 $(BUILD)/libstorage.a: $(call obj,$(STORAGE))
 $(BUILD)/libdaemon.a: $(call obj,$(DAEMON))
+$(BUILD)/libcli.a: $(call obj,$(filter-out cli/postern.c,$(CLI)))
 $(BUILD)/%.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
@@ -87,6 +88,7 @@ $(call unit_of,base): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libbase.
 $(call unit_of,auth): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libauth.a $(BUILD)/libbase.a
 $(call unit_of,storage): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libstorage.a $(BUILD)/libbase.a
 $(call unit_of,daemon): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNITLIBS)
+$(call unit_of,cli): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libcli.a $(UNITLIBS)
 $(UNIT):
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)

@@ -42,6 +42,9 @@ void explain_row_json(struct json *j, enum reply id);
 /* One line for each failure. */
 void explain_list(FILE *out);
 
+/* The line that the client was sent, without its CRLF; "" when this version does not know the row. Returns line. */
+const char *record_line(const struct history_record *record, char line[REPLY_LINE_MAX]);
+
 /* What happened. */
 void explain_record(FILE *out, const struct history_record *record);
 void explain_record_json(struct json *j, const struct history_record *record);

@@ -14,8 +14,7 @@ enum { LABEL = 16, VALUE_MAX = 512, ADVICE_MAX = 2048 };
 
 /* ---- what is known ---- */
 
-/* The line that the client was sent, without its CRLF; "" when this version does not know the row. */
-static const char *line_told(const struct history_record *r, char line[REPLY_LINE_MAX])
+const char *record_line(const struct history_record *r, char line[REPLY_LINE_MAX])
 {
 	struct buf out = { .p = line, .cap = REPLY_LINE_MAX };
 	struct reply_args args = { .text = r->told, .ref = r->ref };
@@ -121,8 +120,8 @@ void explain_record(FILE *out, const struct history_record *r)
 	const enum reply truth = truth_of(r);
 	const struct reply_advice *advice = truth != REPLY_NONE ? reply_advice(truth) : NULL;
 	(void)fprintf(out, "Reference %s\n\nThe client was told:\n  ", ref_text(r->ref, ref));
-	show_printable(out, line_told(r, line));
-	if (*line_told(r, line) == '\0')
+	show_printable(out, record_line(r, line));
+	if (*record_line(r, line) == '\0')
 		show_printable(out, r->reply);
 	(void)fputs("\n\n", out);
 	print_facts(out, r);
@@ -151,7 +150,7 @@ void explain_record_json(struct json *j, const struct history_record *r)
 	json_text(j, "reference", ref_text(r->ref, ref));
 	json_number(j, "when_ms", (uint64_t)r->when_ms);
 	json_text(j, "reply", r->reply);
-	json_text(j, "told", line_told(r, line));
+	json_text(j, "told", record_line(r, line));
 	json_text(j, "peer", r->peer);
 	json_text(j, "tls", tls_version_text(r->tls));
 	json_text(j, "user", r->user);
