@@ -169,7 +169,7 @@ void explain_html(FILE *out)
 		(void)fprintf(out, "<section id=\"%s\">\n<h2>%s</h2>\n<p>", group->anchor, group->title);
 		put_text(out, group->about);
 		(void)fputs("</p>\n", out);
-		for (int id = group->first; id <= (int)group->last; id++)
+		for (int id = (int)group->first; id <= (int)group->last; id++)
 			put_row(out, (enum reply)id);
 		(void)fputs("</section>\n", out);
 	}

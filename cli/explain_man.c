@@ -171,7 +171,7 @@ void explain_man(FILE *out)
 		(void)fputc('\n', out);
 		put_text(out, group->about);
 		(void)fputs(".Bl -tag -width Ds\n", out);
-		for (int id = group->first; id <= (int)group->last; id++)
+		for (int id = (int)group->first; id <= (int)group->last; id++)
 			put_row(out, (enum reply)id);
 		(void)fputs(".El\n", out);
 	}

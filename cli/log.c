@@ -39,7 +39,7 @@ struct request {
 static int parse_ago(const char *text, size_t len, int64_t *ms_r)
 {
 	static const struct { char unit; int64_t ms; } units[] = {
-		{ 'm', 60000 }, { 'h', 3600000 }, { 'd', 86400000 }, { 'w', 7 * 86400000ll },
+		{ 'm', 60000 }, { 'h', 3600000 }, { 'd', 86400000 }, { 'w', 7 * 86400000LL },
 	};
 	uint64_t n;
 	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
@@ -127,7 +127,7 @@ static void judge(const struct history_record **shown, size_t count, struct outp
 {
 	if (count == 0)
 		return;
-	qsort(shown, count, sizeof *shown, by_user);
+	qsort(shown, count, sizeof(void *), by_user);
 	for (size_t first = 0, n; first < count; first += n) {
 		for (n = 1; first + n < count && strcmp(shown[first]->user, shown[first + n]->user) == 0; n++)
 			;
@@ -175,7 +175,7 @@ static void print_text(const struct request *q, const struct records *r, const s
 
 static int show(const struct request *q, const struct records *r)
 {
-	const struct history_record **shown = calloc(r->count + 1, sizeof *shown);
+	const struct history_record **shown = calloc(r->count + 1, sizeof(void *));
 	size_t count = 0;
 	if (shown == NULL) {
 		cli_complain("no memory for %zu records", r->count);
@@ -184,7 +184,7 @@ static int show(const struct request *q, const struct records *r)
 	for (size_t i = 0; i < r->count; i++)
 		if (q->all || q->query.user[0] != '\0' || !is_noise(&r->list[i]))
 			shown[count++] = &r->list[i];
-	qsort(shown, count, sizeof *shown, by_begin);
+	qsort(shown, count, sizeof(void *), by_begin);
 	if (q->json)
 		print_json(r, shown, count);
 	else

@@ -64,12 +64,12 @@ void verdicts_of_user(const struct history_record **records, size_t count,
 {
 	if (count == 0)
 		return;
-	qsort(records, count, sizeof *records, by_peer);
+	qsort(records, count, sizeof(void *), by_peer);
 	for (size_t first = 0, n; first < count; first += n) {
 		for (n = 1; first + n < count && strcmp(records[first]->peer, records[first + n]->peer) == 0; n++)
 			;
 		apply(&(struct evidence){ .list = records + first, .count = n }, true, say, context);
 	}
-	qsort(records, count, sizeof *records, by_time);
+	qsort(records, count, sizeof(void *), by_time);
 	apply(&(struct evidence){ .list = records, .count = count }, false, say, context);
 }

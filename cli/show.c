@@ -81,7 +81,7 @@ const char *show_size(uint64_t octets, char text[SHOW_SIZE])
 const char *show_span(uint64_t ms, char text[SHOW_SIZE])
 {
 	static const struct { uint64_t least_ms, unit_ms; const char *name; } units[] = {
-		{ 2 * 86400000ull, 86400000, "day" }, { 2 * 3600000, 3600000, "hour" }, { 2 * 60000, 60000, "minute" }, { 10000, 1000, "second" },
+		{ 172800000, 86400000, "day" }, { 7200000, 3600000, "hour" }, { 120000, 60000, "minute" }, { 10000, 1000, "second" },
 	};
 	for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
 		if (ms >= units[i].least_ms) {
