@@ -60,7 +60,7 @@ const struct advice_row advice_login[] = {
 	ADVICE(EMPTY_PASSWORD, SETTINGS,
 		"The program sent a password of no length, which is never right here.",
 		"Type the password into the mail program again. It has lost or not asked for it.",
-		"An empty password is refused even where an account has none; " NOTHING),
+		"An empty password is refused even where an account has none. " NOTHING),
 	ADVICE(UID_REFUSED, ACCOUNT,
 		"The password was right for the back end, but the account is root's or a system account, and those are not let in by mail.",
 		"Use an ordinary account. Have root's mail sent on to one with an alias.",
