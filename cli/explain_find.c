@@ -51,12 +51,12 @@ static const char *pattern_of(enum reply id, char storage[PATTERN_MAX])
 }
 
 /*
- * Does the text run along the pattern from here? Returns how many octets of it were literal, -1 if it does not; *whole_r:
- * the pattern was used up, too.
+ * Does the text run along the pattern from here? Returns how many octets of it were literal, at the most, -1 if it does
+ * not; *whole_r: the pattern was used up, too.
  */
 static int run_along(const char *pattern, const char *text, bool *whole_r)
 {
-	int literal = 0, rest;
+	int literal = 0, best = -1;
 	for (; *text != '\0' && *pattern != PLACE; pattern++, text++, literal++)
 		if (*pattern != *text)
 			return -1;
@@ -64,11 +64,16 @@ static int run_along(const char *pattern, const char *text, bool *whole_r)
 		*whole_r = *pattern == '\0' || (*pattern == PLACE && pattern[1] == '\0');
 		return literal;
 	}
-	/* Anything, the longest first: a place at the end takes all that is left. */
-	for (const char *at = text + strlen(text); at >= text; at--)
-		if ((rest = run_along(pattern + 1, at, whole_r)) >= 0)
-			return literal + rest;
-	return -1;
+	/* In the place stands anything. */
+	for (const char *end = text + strlen(text), *at = text; at <= end; at++) {
+		bool whole = false;
+		const int rest = run_along(pattern + 1, at, &whole);
+		if (rest >= 0 && ((whole && !*whole_r) || (whole == *whole_r && rest > best))) {
+			best = rest;
+			*whole_r = whole;
+		}
+	}
+	return best >= 0 ? literal + best : -1;
 }
 
 /* The best fit of the text anywhere in the pattern. At least half of it has to be the row's own words. */
