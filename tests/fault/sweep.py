@@ -5,8 +5,8 @@ The keeper of the session is disturbed by strace between the last DELE and the Q
 import os
 import re
 
-from postern import Server
-from processes import wait_until
+from postern import ROOT, Server
+from processes import user_of, wait_until
 from tracing import Trace, keeper_in_session
 
 FULL = os.environ.get("POSTERN_FAULT") == "full"
@@ -79,9 +79,12 @@ class Box:
             assert client.status().startswith("+OK")
         return client, keeper_in_session(self.server)
 
-    def waiting_keeper(self):
-        """The pid of the one keeper that waits for the next connection."""
-        return wait_until(lambda: len(self.server.keepers()) == 1 and self.server.keepers()[0].pid, "one keeper waits")
+    def rest(self):
+        """Wait until no session is left; the pid of the one keeper that waits for the next connection, still with root's rights."""
+        def waiting():
+            keepers = [k.pid for k in self.server.keepers()]
+            return len(keepers) == 1 and (not ROOT or user_of(keepers[0]) == 0) and keepers[0]
+        return wait_until(waiting, "one keeper waits, and no other is there")
 
     def quit(self, client):
         """The answer to QUIT, b"" when there was none."""

@@ -93,7 +93,7 @@ class Kill(unittest.TestCase):
         client.close()
         if arrives:
             box.arrive()
-        waiting = box.waiting_keeper()
+        waiting = box.rest()
         client = box.server.client()
         client.send(b"USER anna\r\n")
         client.status()
