@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 
+from processes import wait_until
+
 _libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS = 0x00020000
 MAKE = {  # size of the image, command; tmpfs needs neither
@@ -78,6 +80,18 @@ class Disk:
             subprocess.run(["umount", self.mounted[-1]], check=True)
             self.mounted.pop()
 
+    def writes(self):
+        """How many writes the image has taken; None while some are under way."""
+        device = os.stat(self.top).st_dev
+        with open("/sys/dev/block/%d:%d/stat" % (os.major(device), os.minor(device))) as stat:
+            fields = stat.read().split()
+        return None if int(fields[8]) else int(fields[4])
+
     def snapshot(self, copy):
         """The image as it is now, with nothing written out for it: what a power failure would leave."""
-        subprocess.run(["cp", "--sparse=always", self.image, copy], check=True)
+        def copied():
+            before = self.writes()
+            subprocess.run(["cp", "--sparse=always", self.image, copy], check=True)
+            return before is not None and before == self.writes()
+        # Written to meanwhile, by the kernel, it would be no moment of a disk's: what is later could be there without what is earlier.
+        wait_until(copied, "a copy of the image that is of one moment")
