@@ -10,13 +10,16 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
-enum fault_call { FAULT_FSYNC, FAULT_PWRITE, FAULT_PREAD, FAULT_FTRUNCATE, FAULT_UNLINKAT, FAULT_GETDENTS, FAULT_READ, FAULT_CALLS };
+enum fault_call { FAULT_FSYNC, FAULT_PWRITE, FAULT_PREAD, FAULT_FTRUNCATE, FAULT_UNLINKAT, FAULT_GETDENTS, FAULT_READ, FAULT_FSTAT,
+	FAULT_FSTATVFS, FAULT_MALLOC, FAULT_CALLS };
 
 static struct {
 	unsigned calls;    /* made so far */
@@ -101,6 +104,32 @@ ssize_t getdents64(int fd, void *p, size_t len)
 	size_t none = 0;
 	return faults_strike(FAULT_GETDENTS, &none) ? -1 : (ssize_t)syscall(SYS_getdents64, fd, p, len);
 }
+
+int fstat(int fd, struct stat *st)
+{
+	size_t none = 0;
+	return faults_strike(FAULT_FSTAT, &none) ? -1 : (int)syscall(SYS_newfstatat, fd, "", st, AT_EMPTY_PATH);
+}
+
+int fstatvfs(int fd, struct statvfs *fs)
+{
+	size_t none = 0;
+	struct statfs known;
+	if (faults_strike(FAULT_FSTATVFS, &none) || syscall(SYS_fstatfs, fd, &known) != 0)
+		return -1;
+	*fs = (struct statvfs){ .f_bsize = (unsigned long)known.f_bsize };
+	return 0;
+}
+
+/* AddressSanitizer wants to be the one who has malloc(). */
+#ifndef __SANITIZE_ADDRESS__
+extern void *__libc_malloc(size_t size);
+void *malloc(size_t size)
+{
+	size_t none = 0;
+	return faults_strike(FAULT_MALLOC, &none) ? NULL : __libc_malloc(size);
+}
+#endif
 
 int clock_gettime(clockid_t clock, struct timespec *t)
 {

@@ -133,7 +133,7 @@ static void test_faults(void)
 	} rows[] = {
 		{ "sync", FAULT_FSYNC, 1, EIO, REASON_MAILDROP_IO, { EIO, EIO } },
 		{ "sync, no space", FAULT_FSYNC, 1, ENOSPC, REASON_DISK_FULL, { ENOSPC, ENOSPC } },
-		{ "first unlink", FAULT_UNLINKAT, 1, EROFS, REASON_MAILDROP_DENIED, { EROFS, 0 } },
+		{ "first unlink", FAULT_UNLINKAT, 1, EROFS, REASON_READ_ONLY, { EROFS, 0 } },
 		{ "second unlink", FAULT_UNLINKAT, 2, EIO, REASON_MAILDROP_IO, { 0, EIO } },
 		{ "gone at the last moment", FAULT_UNLINKAT, 1, ENOENT, REASON_NONE, { 0, 0 } },
 	};
