@@ -240,16 +240,11 @@ int mbox_recover(struct mbox *m, struct why *why_r)
 {
 	char *buffer;
 	int r;
-	switch (m->journal.state) {
-	case JOURNAL_EMPTY:
-	case JOURNAL_SET_ASIDE:
+	if (m->journal.state == JOURNAL_EMPTY || m->journal.state == JOURNAL_SET_ASIDE)
 		return 0;
-	case JOURNAL_TORN:
-		/* The crash came before anything was done to the mailbox. */
+	/* The crash came before anything was done to the mailbox. */
+	if (m->journal.state == JOURNAL_TORN)
 		return journal_clear(&m->journal, why_r);
-	case JOURNAL_WHOLE:
-		break;
-	}
 	if (m->fd < 0)
 		return set_aside(m, "another program removed or emptied the mailbox", why_r);
 	buffer = malloc(MBOX_BUFFER);

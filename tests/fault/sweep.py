@@ -72,7 +72,8 @@ class Box:
             self.user.append_mbox(self.arrived)
 
     def mark(self, marked):
-        """A session with these messages marked, and its keeper."""
+        """A session with these messages marked, and its keeper; none of the sessions before is left."""
+        self.rest()
         client = self.server.login()
         client.send(b"".join(b"DELE %d\r\n" % (i + 1) for i in sorted(marked)))
         for _ in marked:

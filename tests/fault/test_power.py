@@ -72,7 +72,7 @@ class Power(unittest.TestCase):
                 box.disk.snapshot(copy)
                 # Stopped behind the call, so an answer may be on its way already, and then it has to be true.
                 answer = client.waiting()
-            self.assertEqual(read_process(keeper).state, "T", "without its tracer it stays where it is")
+            wait_until(lambda: read_process(keeper).state == "T", "without its tracer it stays where it is")
         finally:
             os.kill(keeper, signal.SIGCONT)
         rest = client.rest()

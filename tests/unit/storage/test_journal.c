@@ -4,22 +4,13 @@
  */
 #include "storage/journal.h"
 
-#include <stddef.h>
 #include <sys/mman.h>
 
 #include "tests/unit/storage/faults.h"
+#include "tests/unit/storage/journal_record.h"
 #include "tests/unit/storage/scratch.h"
 
 enum { KEPT = 300, MORE = 50, EDGE = 40, SIZE = 1000, ROOM = 16384 };
-
-/* As storage/journal.c has it. */
-struct record {
-	char magic[8];
-	struct journal_plan plan;
-	uint64_t length;
-	char path[PATH_MAX];
-	struct digest check;
-};
 
 static char kept[KEPT + MORE], edge[JOURNAL_EDGE_MAX + 1];
 
@@ -142,15 +133,9 @@ static void test_forged(void)
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		uint64_t first_end;
-		struct record r;
-		struct digest_state s;
 		int fd = make_journal(&first_end);
-		CU_ASSERT_FATAL(ftruncate(fd, (off_t)first_end) == 0 && pread(fd, &r, sizeof r, 0) == (ssize_t)sizeof r);
-		rows[i].change(&r);
-		digest_begin(&s, 0);
-		digest_add(&s, &r.plan, offsetof(struct record, check) - offsetof(struct record, plan));
-		r.check = digest_so_far(&s);
-		CU_ASSERT_FATAL(pwrite(fd, &r, sizeof r, 0) == (ssize_t)sizeof r);
+		CU_ASSERT_FATAL(ftruncate(fd, (off_t)first_end) == 0);
+		forge_record(fd, rows[i].change);
 		ROW_ASSERT(rows[i].label, records_in(fd) == rows[i].want);
 		(void)close(fd);
 	}
@@ -194,9 +179,7 @@ static void test_faults(void)
 		unsigned calls;  /* that it makes */
 	} rows[] = {
 		{ "read", read_it, FAULT_PREAD, 7 }, { "stat", read_it, FAULT_FSTAT, 1 },
-#ifndef __SANITIZE_ADDRESS__
 		{ "memory", read_it, FAULT_MALLOC, 1 },
-#endif
 		{ "add", add_it, FAULT_PWRITE, 1 }, { "seal", seal_it, FAULT_PWRITE, 2 }, { "seal, sync", seal_it, FAULT_FSYNC, 1 },
 		{ "clear", clear_it, FAULT_FTRUNCATE, 1 }, { "clear, sync", clear_it, FAULT_FSYNC, 1 }, { "mark", mark_it, FAULT_PWRITE, 1 },
 		{ "mark, sync", mark_it, FAULT_FSYNC, 1 }, { "sync", sync_it, FAULT_FSYNC, 1 }, { "hand out", hand_out, FAULT_PREAD, 4 },
@@ -204,7 +187,9 @@ static void test_faults(void)
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		unsigned at = 0;
-		int r = -1;
+		int r = faults_can(rows[i].call) ? -1 : 0;
+		if (r == 0)
+			continue;
 		while (r != 0 && at++ < 20) {
 			uint64_t first_end;
 			struct journal j;
@@ -244,6 +229,7 @@ static void test_small(void)
 	CU_ASSERT(ftruncate(fd, (off_t)first_end - EDGE - 1) == 0 && journal_kept(&j, buffer, take, &(struct taken){ .len = 0 }, &why) == -1);
 	CU_ASSERT(journal_edge(&j, buffer, &why) == -1);
 	CU_ASSERT(ftruncate(fd, 4) == 0 && journal_path(fd, path) == -1 && journal_is_aside(fd) == 0);
+	CU_ASSERT(ftruncate(fd, sizeof(struct record)) == 0 && journal_path(fd, path) == -1);
 	(void)close(fd);
 }
 

@@ -6,6 +6,7 @@
 #include "storage/restore.h"
 
 #include "tests/unit/storage/faults.h"
+#include "tests/unit/storage/journal_record.h"
 #include "tests/unit/storage/scratch.h"
 
 #define F "From ann@example.org Thu Jan  1 00:00:00 1970\n"
@@ -23,14 +24,14 @@ static off_t journal_size(void)
 
 /* ---- what a crash left behind ---- */
 
-/* The session removes B; the calls fail as said. What QUIT would say. */
-static enum reason interrupted(enum fault_call call, unsigned at, int lasting)
+/* The session removes the second of three; the calls fail as said. What QUIT would say. */
+static enum reason interrupted_in(const char *file, enum fault_call call, unsigned at, int lasting)
 {
 	int errors[3];
 	struct why why;
 	(void)default_options();
 	CU_ASSERT_FATAL(ftruncate(scratch_journal, 0) == 0);
-	put("mbox", A B C);
+	put("mbox", file);
 	struct maildrop *drop = open_drop("interrupted", MAILDROP_MBOX, "mbox");
 	faults_set(call, at, EIO, lasting);
 	(void)update(drop, ".x.", errors, &why);
@@ -38,6 +39,11 @@ static enum reason interrupted(enum fault_call call, unsigned at, int lasting)
 	maildrop_close(&drop);
 	CU_ASSERT(journal_size() > 0);
 	return why.reason;
+}
+
+static enum reason interrupted(enum fault_call call, unsigned at, int lasting)
+{
+	return interrupted_in(A B C, call, at, lasting);
 }
 
 static void not_cut_off(void) { CU_ASSERT(interrupted(FAULT_FTRUNCATE, 1, 0) == REASON_UPDATE_UNFINISHED); }
@@ -59,6 +65,16 @@ static void torn(void)
 	CU_ASSERT(ftruncate(scratch_journal, 1000) == 0);
 	put("mbox", A B C);
 }
+/* More octets are to be cut off than the edge has. */
+static void much_to_cut_off(void)
+{
+	char file[sizeof A C + LARGE];
+	(void)snprintf(file, sizeof file, A "%s" C, large_message());
+	CU_ASSERT(interrupted_in(file, FAULT_FTRUNCATE, 1, 0) == REASON_UPDATE_UNFINISHED);
+}
+static void other_device(struct record *r) { r->plan.dev++; }
+static void on_another_device(void) { not_cut_off(); forge_record(scratch_journal, other_device); put("mbox", A B C); }
+static void changed_behind_the_cut(void) { not_cut_off(); put("mbox", A D D D D); }
 static void rewritten(void) { not_cut_off(); put("mbox", C A B); }
 static void made_shorter(void) { not_cut_off(); put("mbox", A); }
 static void replaced(void)
@@ -80,10 +96,13 @@ static const struct left_behind {
 	{ "not written", not_written, A C, false, "was finished" },
 	{ "not cut off, and mail came", mail_came, A C D, false, "was finished" },
 	{ "not cut off, zeros at the edge", zeros_at_the_edge, A C, false, "was finished" },
+	{ "not cut off, much to cut off", much_to_cut_off, A C, false, "was finished" },
 	{ "finished", finished, A C, false, "was finished" },
 	{ "finished, and mail came", mail_came_behind_it, A C D, false, "was finished" },
 	{ "torn", torn, A B C, false, "" },
 	{ "rewritten by another program", rewritten, C A B, true, "another program changed" },
+	{ "changed behind the cut by another program", changed_behind_the_cut, A D D D D, true, "another program changed" },
+	{ "on another device", on_another_device, A B C, true, "another program changed" },
 	{ "made shorter by another program", made_shorter, A, true, "another program changed" },
 	{ "replaced by another program", replaced, A B C, true, "another program changed" },
 	{ "removed by another program", removed, NULL, true, "another program removed" },
@@ -129,16 +148,15 @@ static void test_recovery_faults(void)
 		int error;
 	} cases[] = {
 		{ FAULT_PREAD, EIO }, { FAULT_PWRITE, ENOSPC }, { FAULT_FSYNC, EIO }, { FAULT_FTRUNCATE, EIO }, { FAULT_FSTAT, EIO },
-		{ FAULT_FSTATVFS, EIO },
-#ifndef __SANITIZE_ADDRESS__
-		{ FAULT_MALLOC, ENOMEM },
-#endif
+		{ FAULT_FSTATVFS, EIO }, { FAULT_MALLOC, ENOMEM },
 	};
 	enum { CALLS_MAX = 60 };
 	for (size_t i = 0; i < sizeof left_behind / sizeof left_behind[0]; i++)
 		for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++)
 			for (int lasting = 0; lasting <= 1; lasting++) {
 				unsigned at = 1;
+				if (!faults_can(cases[c].call))
+					continue;
 				while (recover(&left_behind[i], cases[c].call, at, cases[c].error, lasting) && ++at < CALLS_MAX)
 					;
 				ROW_ASSERT(left_behind[i].label, at < CALLS_MAX);
@@ -146,22 +164,16 @@ static void test_recovery_faults(void)
 }
 
 /* What can be read only: the recovery has to wait, and nobody sees half a rewrite. */
-static bool open_read_only(void)
-{
-	struct why why;
-	not_cut_off();
-	if (chmod(in_scratch("mbox"), 0444) != 0)
-		return false;
-	struct maildrop *drop = try_open(MAILDROP_MBOX, "mbox", &why);
-	return drop == NULL && why.reason == REASON_MAILDROP_DENIED && journal_size() > 0;
-}
-
 static void test_read_only(void)
 {
+	struct why why;
 	scratch_open();
-	give_to_nobody("");
-	(void)default_options();
-	CU_ASSERT(as_nobody(open_read_only));
+	not_cut_off();
+	faults_set(FAULT_OPENAT, 1, EACCES, 0);
+	struct maildrop *drop = try_open(MAILDROP_MBOX, "mbox", &why);
+	CU_ASSERT(drop == NULL && why.reason == REASON_MAILDROP_DENIED && journal_size() > 0);
+	faults_clear();
+	maildrop_close(&drop);
 	scratch_close();
 }
 
@@ -178,6 +190,21 @@ static void test_emptied_later(void)
 	maildrop_close(&drop);
 	expect_content("emptied later", "mbox", C);
 	CU_ASSERT(journal_size() == 0);
+	scratch_close();
+}
+
+/* What is set aside stays as it is until it can be renamed, at the next login. */
+static void test_set_aside_in_this_session(void)
+{
+	int errors[3];
+	struct why why;
+	scratch_open();
+	rewritten();
+	struct maildrop *drop = open_drop("set aside", MAILDROP_MBOX, "mbox");
+	CU_ASSERT(update(drop, "x..", errors, &why) == -1 && why.reason == REASON_MAILDROP_BUSY && errors[0] == EAGAIN);
+	maildrop_close(&drop);
+	expect_content("set aside", "mbox", C A B);
+	CU_ASSERT(journal_is_aside(scratch_journal) == 1);
 	scratch_close();
 }
 
@@ -241,13 +268,12 @@ static void test_put_back_faults(void)
 		unsigned least;
 	} cases[] = {
 		{ "write", FAULT_PWRITE, ENOSPC, 2 }, { "sync", FAULT_FSYNC, EIO, 1 }, { "stat", FAULT_FSTAT, EIO, 2 },
-		{ "read", FAULT_PREAD, EIO, 3 },
-#ifndef __SANITIZE_ADDRESS__
-		{ "memory", FAULT_MALLOC, ENOMEM, 2 },
-#endif
+		{ "read", FAULT_PREAD, EIO, 3 }, { "memory", FAULT_MALLOC, ENOMEM, 4 },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		unsigned at = 1;
+		if (!faults_can(cases[i].call))
+			continue;
 		for (bool struck = true; struck && at < 60; at += struck) {
 			struct why why = { .reason = REASON_NONE };
 			size_t appended;
@@ -272,20 +298,44 @@ static void test_put_back_faults(void)
 /* Where the taking back fails as well, the log says so. */
 static void test_put_back_in_part(void)
 {
-	struct why why;
-	size_t appended;
-	scratch_open();
-	put("mbox", A);
-	struct maildrop *drop = open_drop("in part", MAILDROP_MBOX, "mbox");
-	int kept = memory_file(C D);
-	faults_set(FAULT_FSYNC, 1, EIO, 1);
-	CU_ASSERT(mbox_put_back(drop, kept, &appended, &why) == -1 && strstr(notices, "could not be taken out again") != NULL);
-	faults_clear();
-	(void)close(kept);
-	maildrop_close(&drop);
-	scratch_close();
+	static const enum fault_call too[] = { FAULT_FSYNC, FAULT_FTRUNCATE };
+	for (size_t i = 0; i < sizeof too / sizeof too[0]; i++) {
+		static const struct put_back in_part = { "in part", A, C D, 0, NULL };
+		struct why why;
+		size_t appended;
+		scratch_open();
+		faults_set(FAULT_FSYNC, 1, EIO, 1);
+		faults[too[i]].fail_at = 1;
+		faults[too[i]].error = EIO;
+		CU_ASSERT(put_back(&in_part, &appended, &why) == -1 && strstr(notices, "could not be taken out again") != NULL);
+		faults_clear();
+		scratch_close();
+	}
 }
 
-#define TESTS(X) X(test_recovery) X(test_recovery_faults) X(test_read_only) X(test_emptied_later) \
-	X(test_put_back) X(test_put_back_faults) X(test_put_back_in_part)
+/* Where it may not be written, or not made: nothing is done. */
+static void test_put_back_denied(void)
+{
+	static const struct {
+		const char *label, *mbox;
+		unsigned at;  /* open fails */
+	} rows[] = { { "read only", A, 1 }, { "may not be made", NULL, 2 } };
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		const struct put_back denied = { rows[i].label, rows[i].mbox, C D, 0, NULL };
+		struct why why;
+		size_t appended;
+		scratch_open();
+		faults_set(FAULT_OPENAT, rows[i].at, EACCES, 0);
+		ROW_ASSERT(rows[i].label, put_back(&denied, &appended, &why) == -1 && why.err == EACCES);
+		faults_clear();
+		if (rows[i].mbox != NULL)
+			expect_content(rows[i].label, "mbox", rows[i].mbox);
+		else
+			ROW_ASSERT(rows[i].label, !exists("mbox"));
+		scratch_close();
+	}
+}
+
+#define TESTS(X) X(test_recovery) X(test_recovery_faults) X(test_read_only) X(test_emptied_later) X(test_set_aside_in_this_session) \
+	X(test_put_back) X(test_put_back_faults) X(test_put_back_in_part) X(test_put_back_denied)
 SUITE("mbox_rewrite")
