@@ -37,19 +37,19 @@ def own_mounts():
 class Disk:
     """A file system of that kind in an image under `base`, whose directories are mounted over others: {name: where}."""
 
-    def __init__(self, kind, base, places):
+    def __init__(self, kind, base, places, room=1):
+        """room: so many times the usual size."""
         self.kind, self.image, self.places = kind, base / ("disk." + kind), places
         self.top = base / "disk"
         self.top.mkdir()
         if kind != "tmpfs":
             size, command = MAKE[kind]
             with open(self.image, "wb") as image:
-                image.truncate(size)
+                image.truncate(size * room)
             subprocess.run([*command, self.image], check=True, stdout=subprocess.DEVNULL)
         self.mounted = []
         self.mount_top(self.image)
         for name, where in places.items():
-            where.mkdir(exist_ok=True)
             self.copy_of(where, self.top / name)
         self.bind()
 

@@ -39,19 +39,6 @@ class Power(unittest.TestCase):
         if os.geteuid() == 0:
             disk.own_mounts()
 
-    def box(self, kind, maildir):
-        reason = disk.missing(kind)
-        if reason:
-            self.skipTest(reason)
-        box = Box(maildir=maildir, count=24, start=False)
-        base = box.server.base
-        (base / "journals").mkdir(mode=0o700)
-        box.disk = disk.Disk(kind, base, {"spool": base / "spool", "journals": base / "journals", "anna": box.user.home})
-        self.addCleanup(box.server.stop)
-        self.addCleanup(box.disk.unmount)
-        box.server.start()
-        return box
-
     def cut_power(self, box, call, marked, arrives, before, rng):
         """Stop at that call, look at the copy of the disk, then let the session go on and look at the disk itself."""
         box.fill()
@@ -108,7 +95,7 @@ class Power(unittest.TestCase):
         self.look_at(box, copy, marked, False, answer, before)
 
     def run_on(self, kind, maildir):
-        box = self.box(kind, maildir)
+        box = Box.of(self, kind, maildir=maildir, count=24)
         box.fill()
         before = box.contents()
         seed = random.randrange(1 << 30)
