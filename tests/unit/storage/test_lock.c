@@ -175,10 +175,10 @@ static void test_holder_replaced(void)
 static void test_watch(void)
 {
 	struct why why;
-	struct maildrop_place place = place_in_scratch(MAILDROP_MBOX, "mbox");
 	int ends[2], other = -1;
 	scratch_open();
 	make_dir("locks");
+	struct maildrop_place place = place_in_scratch(MAILDROP_MBOX, "mbox");
 	int fd = lock_session(in_scratch("locks"), MAILDROP_MBOX, "mbox", &why);
 	CU_ASSERT_FATAL(pipe(ends) == 0 && session_lock_open(in_scratch("locks"), &place, &other, &why) == 0);
 	CU_ASSERT(write(ends[1], "x", 1) == 1);
