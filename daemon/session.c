@@ -70,7 +70,9 @@ void session_fetch(struct session *s, union rpc_message *message)
 	if (message->fetch.idx >= s->count)
 		violation("message %lu of %zu", (unsigned long)message->fetch.idx, s->count);
 	if (maildrop_fetch(s->in.drop, message->fetch.idx, &body, &why) != 0) {
-		bool its_own = why.reason == REASON_MESSAGE_GONE || why.reason == REASON_MESSAGE_CHANGED || why.reason == REASON_MAILDROP_BUSY;
+		const bool busy = why.reason == REASON_MAILDROP_BUSY || why.reason == REASON_MAILDROP_DELIVERY;
+		const bool its_own = busy || why.reason == REASON_MESSAGE_GONE || why.reason == REASON_MESSAGE_CHANGED;
+		memcpy(a.told, why.told, sizeof a.told);
 		a.reply = (uint32_t)(its_own ? reply_for_reason(why.reason, true) : REPLY_MESSAGE_IO);
 		(void)snprintf(words, sizeof words, "message %lu not sent", (unsigned long)message->fetch.idx + 1);
 		report(s, "message-not-sent", words, &why, &a);
