@@ -8,6 +8,7 @@ import subprocess
 
 from client import plain_words, reference
 from postern import BUILD, PREFIX
+from processes import wait_until
 
 seen = set()
 _table = {}
@@ -31,39 +32,30 @@ def table():
 
 
 def pattern(row):
-    """A regular expression for all lines of that row, without a reference."""
-    text = re.escape(table()[row])
-    return "^" + re.sub(r"(?<![A-Z])(N|HH:MM|TEXT)(?![A-Z])", r".*", text)
+    """A regular expression for the lines of that row, without a reference."""
+    text = re.escape(table()[row].removesuffix(" (ref ...)"))
+    return re.sub(r"(minute|second|message)s", r"\1s?", re.sub(r"\b(N|HH:MM|ADDRESS|TEXT|\\.\\.\\.)(?!\w)", r".*", text))
 
 
-def referenced(line):
-    return reference(line) is not None
-
-
-def check(server, row, situation, line, user=None, peer="127.0.0.1"):
-    """The answer is of that row; with a reference, the log has it and postern explain tells the same of it."""
+def check(server, row, situation, line, user=None, peer="127.0.0.1", says=""):
+    """The answer is of that row; with a reference, the log has it and postern explain tells the same of it. says: a regular
+    expression for what was tried, in the record."""
     assert row in table(), "there is no row %s" % row
-    words = plain_words(line)
-    assert re.match(pattern(row), words), "%s: %r is not %r" % (situation, words, table()[row])
+    assert re.match(pattern(row), plain_words(line)), "%s: %r is not %r" % (situation, line, table()[row])
     seen.add((row, situation))
     ref = reference(line)
     if ref is None:
+        assert not says, "no reference: %r" % line
         return
-    log = server.wait_for_log(r".*reply=%s ref=%s.*|.*reason=%s ref=%s.*" % (row, ref, row, ref)).group()
+    log = server.wait_for_log(r".*(reply|reason)=%s ref=%s.*" % (row, ref)).group()
     assert "peer=" + peer in log, "another peer: " + log
-
-    def told():
-        text = postern("explain", "--json", ref, config=server.config_file, check=False)
-        return json.loads(text) if text.strip() else None
-    record = wait_for_record(told)
-    assert record["reply"] == row, record
-    assert record["ref"] == ref and record["peer"] == peer, record
-    assert record["answer"] == line, (record["answer"], line)
-    if user is not None:
-        assert record["user"] == user, record
-    assert record["admin"] and record["meaning"] and record["side"], record
+    record = wait_until(lambda: explained(server, ref), "the record of %r" % line)
+    assert record["reply"] == row and record["told"] == line and record["peer"] == peer, record
+    assert user is None or record["user"] == user, record
+    assert re.search(says, record["tried"] or ""), record
+    assert record["side"] and record["meaning"] and record["user_does"] and record["admin_does"], record
 
 
-def wait_for_record(told):
-    from processes import wait_until
-    return wait_until(told, "the record of a failure")
+def explained(server, ref):
+    text = postern("explain", "--json", ref, config=server.config_file, check=False)
+    return json.loads(text) if text.strip() else None
