@@ -33,8 +33,8 @@ def table():
 
 def pattern(row):
     """A regular expression for the lines of that row, without a reference."""
-    text = re.escape(table()[row].removesuffix(" (ref ...)"))
-    return re.sub(r"(minute|second|message)s", r"\1s?", re.sub(r"\b(N|HH:MM|ADDRESS|TEXT|\\.\\.\\.)(?!\w)", r".*", text))
+    text = re.escape(table()[row].removesuffix(" (ref ...)")).replace(re.escape(" (WORDS)"), r"( \(.*\))?")
+    return re.sub(r"(minute|second|message)s", r"\1s?", re.sub(r"\b(N|HH:MM|ADDRESS|PROGRAM|\\.\\.\\.)(?!\w)", r".*", text))
 
 
 def check(server, row, situation, line, user=None, peer="127.0.0.1", says=""):
@@ -58,4 +58,6 @@ def check(server, row, situation, line, user=None, peer="127.0.0.1", says=""):
 
 def explained(server, ref):
     text = postern("explain", "--json", ref, config=server.config_file, check=False)
-    return json.loads(text) if text.strip() else None
+    records = json.loads(text)["records"] if text.strip() else []
+    assert len(records) <= 1, "a reference that is not unique: %s" % records
+    return records[0] if records else None
