@@ -83,6 +83,12 @@ static void test_paragraph(void)
 	char want[4 * SHOW_COLUMNS];
 	(void)snprintf(want, sizeof want, "label:  %.*s\n        %.*s end\n", 60, line, 50, line);
 	check("paragraph", out, want);
+	out = begin();
+	(void)snprintf(line, sizeof line, "%.*s `chattr -i /a long/path`, then `x", 85, want + 8);
+	memset(line, 'y', 85);
+	show_paragraph(out, 2, 0, line);
+	(void)snprintf(want, sizeof want, "  %.*s\n  `chattr -i /a long/path`, then `x\n", 85, line);
+	check("what is to be typed stays together", out, want);
 }
 
 static void test_sizes_and_spans(void)
