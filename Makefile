@@ -159,7 +159,7 @@ valgrind:
 	$(MAKE) BUILD=$(BUILD)/shared LINK=shared CFLAGS='-g -DPOSTERN_COVERAGE' all unit
 	BUILD=$(BUILD)/shared VALGRIND=yes tests/run.sh
 
-# Lines that the tests reach, by folder.
+# Lines that the tests reach, by folder, and branches of the code that removes mail.
 coverage:
 	tools/packages.sh coverage
 	rm -rf $(BUILD)/coverage

@@ -70,7 +70,7 @@ enum door door_of_line(const char *line, size_t len)
 		return DOOR_SMTP;
 	if (is_one_of(line, first, proxy))
 		return DOOR_PROXY;
-	if (space == NULL)
+	if (space == NULL || first == 0)
 		return DOOR_NONE;
 	/* IMAP: a tag of the client's own, then the command. */
 	const char *second = space + 1;

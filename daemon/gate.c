@@ -68,7 +68,7 @@ static void ask(struct gate *g, const void *request, size_t size, struct rpc_ans
 	*answer_r = (struct pop3_answer){ .reply = rpc_r->reply < REPLY_COUNT ? (enum reply)rpc_r->reply : REPLY_KEEPER_LOST,
 	                                  .final = rpc_r->final != 0 };
 	memcpy(answer_r->args.n, rpc_r->n, sizeof answer_r->args.n);
-	answer_r->args.ref = rpc_r->ref;
+	answer_r->args.ref = answer_r->reply == REPLY_KEEPER_LOST ? g->lost_ref : rpc_r->ref;
 	memcpy(answer_r->told, rpc_r->told, sizeof answer_r->told);
 }
 

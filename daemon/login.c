@@ -44,7 +44,7 @@ void session_known(struct session *s, union rpc_message *message)
 	if (auth_known(&s->auth, user, &who, &why) == 0) {
 		a.reply = REPLY_MAILBOX_UNKNOWN;
 		(void)why_set(&why, REASON_USER_UNKNOWN, 0, "no back end knows the name given with USER");
-		session_report(s, &(struct report){ .event = "login failed", .guess = true, .user = user, .owner = HISTORY_NOBODY, .why = &why }, &a);
+		session_report(s, &(struct report){ .event = "login-failed", .words = "login failed", .guess = true, .user = user, .owner = HISTORY_NOBODY, .why = &why }, &a);
 	}
 	session_answer(s, &a, RPC_KNOWN, -1);
 }
@@ -71,7 +71,7 @@ static void login_failed(struct session *s, const struct rpc_auth *request, long
 	else if (a.reply == REPLY_NOT_ACCEPTED)
 		memcpy(a.told, s->settings->login_help, sizeof a.told);
 	s->failed_logins++;
-	session_report(s, &(struct report){ .event = "login failed", .guess = !proven, .user = request->user, .tls = request->tls, .why = why,
+	session_report(s, &(struct report){ .event = "login-failed", .words = "login failed", .guess = !proven, .user = request->user, .tls = request->tls, .why = why,
 	                                    .owner = owner_of_attempt(s, request->user, why->reason) }, &a);
 	await_slot(s, asked);
 	session_answer(s, &a, RPC_AUTH, -1);
@@ -110,7 +110,7 @@ static void maildrop_failed(struct session *s, const struct rpc_auth *request, c
 	if (why->reason == REASON_MAILDROP_LOCKED)
 		tell_holder(&s->in, s->settings->on_locked.what, &a);
 	s->failed_logins++;
-	session_report(s, &(struct report){ .event = "login failed", .user = request->user, .tls = request->tls, .owner = who->uid, .why = why }, &a);
+	session_report(s, &(struct report){ .event = "login-failed", .words = "login failed", .user = request->user, .tls = request->tls, .owner = who->uid, .why = why }, &a);
 	session_answer(s, &a, RPC_AUTH, -1);
 }
 

@@ -43,9 +43,9 @@ void session_check_text(const char *text, size_t size, const char *what)
 }
 
 /* What goes wrong in an open mailbox is its owner's. */
-static void report(const struct session *s, const char *event, const struct why *why, struct rpc_answer *a)
+static void report(const struct session *s, const char *event, const char *words, const struct why *why, struct rpc_answer *a)
 {
-	session_report(s, &(struct report){ .event = event, .user = s->user, .tls = s->bye.tls, .owner = s->owner, .why = why }, a);
+	session_report(s, &(struct report){ .event = event, .words = words, .user = s->user, .tls = s->bye.tls, .owner = s->owner, .why = why }, a);
 }
 
 /* The maildrop is another session's by now. True when that was the answer. */
@@ -63,6 +63,7 @@ void session_fetch(struct session *s, union rpc_message *message)
 {
 	struct rpc_answer a = { .reply = REPLY_MESSAGE, .n = { (uint64_t)message->fetch.idx + 1 } };
 	struct message_body body = { .fd = -1 };
+	char words[64];
 	struct why why;
 	if (answer_evicted(s, RPC_FETCH))
 		return;
@@ -71,7 +72,8 @@ void session_fetch(struct session *s, union rpc_message *message)
 	if (maildrop_fetch(s->in.drop, message->fetch.idx, &body, &why) != 0) {
 		bool its_own = why.reason == REASON_MESSAGE_GONE || why.reason == REASON_MESSAGE_CHANGED || why.reason == REASON_MAILDROP_BUSY;
 		a.reply = (uint32_t)(its_own ? reply_for_reason(why.reason, true) : REPLY_MESSAGE_IO);
-		report(s, "message not sent", &why, &a);
+		(void)snprintf(words, sizeof words, "message %lu not sent", (unsigned long)message->fetch.idx + 1);
+		report(s, "message-not-sent", words, &why, &a);
 	}
 	a.offset = body.offset;
 	a.length = body.length;
@@ -128,7 +130,7 @@ static void update(struct session *s, struct rpc_answer *a)
 	if (kept == 0)
 		return;
 	a->reply = (uint32_t)reply_not_removed(why.reason);
-	report(s, "update incomplete", &why, a);
+	report(s, "update-incomplete", "update incomplete", &why, a);
 }
 
 void session_commit(struct session *s, union rpc_message *message)
@@ -155,7 +157,7 @@ void session_refer(struct session *s, union rpc_message *message)
 	const struct why why = { .reason = REASON_NONE };
 	if (m->reply >= REPLY_COUNT || !reply_row((enum reply)m->reply)->referenced)
 		violation("a reference for reply %lu", (unsigned long)m->reply);
-	session_report(s, &(struct report){ .event = "told", .guess = !s->logged_in, .user = s->user, .tls = s->bye.tls, .owner = s->owner, .why = &why }, &a);
+	session_report(s, &(struct report){ .event = "told", .words = "told", .guess = !s->logged_in, .user = s->user, .tls = s->bye.tls, .owner = s->owner, .why = &why }, &a);
 	session_answer(s, &a, RPC_REFER, -1);
 }
 
@@ -173,7 +175,7 @@ static void yield(struct session *s)
 	const struct why why = { .reason = REASON_NONE };
 	(void)snprintf(a.told, sizeof a.told, "%s", s->successor);
 	memcpy(stop.told, a.told, sizeof stop.told);
-	report(s, "taken over", &why, &a);
+	report(s, "taken-over", "taken over", &why, &a);
 	stop.ref = a.ref;
 	s->evicted = s->stopping = true;
 	leave_maildrop(&s->in);

@@ -100,7 +100,7 @@ void session_report(const struct session *s, const struct report *report, struct
 	/* A back end in trouble is not the guesser's. */
 	const bool failing = why->reason == REASON_AUTH_TEMPORARY || why->reason == REASON_AUTH_SETUP;
 	log_event(failing ? LOG_ERR : row->severity, fields, sizeof fields / sizeof fields[0],
-	          "%s: user=%s peer=%s tls=%s reason=\"%s\" reply=%s ref=%s%s%s%s", report->event, log_text(report->user, name, sizeof name), s->peer_text,
+	          "%s: user=%s peer=%s tls=%s reason=\"%s\" reply=%s ref=%s%s%s%s", report->words, log_text(report->user, name, sizeof name), s->peer_text,
 	          tls_version_text(report->tls), reason_names[why->reason], row->name, ref,
 	          why->text[0] != '\0' ? " (" : "", why->text, why->text[0] != '\0' ? ")" : "");
 	if (answer->ref != REF_NONE)

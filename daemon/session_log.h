@@ -9,7 +9,8 @@
 
 /* Something that a client is told with a reference. */
 struct report {
-	const char *event;       /* "login failed" */
+	const char *event;       /* for the log's field: "login-failed" */
+	const char *words;       /* for its line: "login failed" */
 	bool guess;              /* anybody on the network can cause it */
 	const char *user;
 	unsigned tls;            /* the protocol's number, 0 in clear */

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -25,6 +26,7 @@ enum {
 
 int flock_patiently(int fd, long long wait_ms, int watch)
 {
+	const struct timespec retry = { .tv_nsec = LOCK_RETRY_MS * 1000000L };
 	struct pollfd p = { .fd = watch, .events = POLLIN };
 	long long deadline = now_ms() + wait_ms;
 	while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
@@ -32,7 +34,9 @@ int flock_patiently(int fd, long long wait_ms, int watch)
 			return errno;
 		if (now_ms() >= deadline)
 			return EWOULDBLOCK;
-		if (poll(&p, 1, LOCK_RETRY_MS) > 0)
+		if (watch < 0)
+			(void)nanosleep(&retry, NULL);
+		else if (poll(&p, 1, LOCK_RETRY_MS) > 0)
 			return ECANCELED;
 	}
 	return 0;

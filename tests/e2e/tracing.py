@@ -24,15 +24,18 @@ class Trace:
     to write down."""
 
     def __init__(self, pid, *inject, calls="all", output="/dev/null"):
-        command = ["strace", "-qq", "-p", str(pid), "-o", str(output), "-e", "trace=" + calls]
+        command = ["strace", "-p", str(pid), "-o", str(output), "-e", "trace=" + calls]
         for one in inject:
             command += ["-e", "inject=" + one]
         self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        os.set_blocking(self.popen.stderr.fileno(), False)
+        self.said = b""
 
         def attached():
-            assert self.popen.poll() is None, "strace ended: %s" % self.popen.stderr.read()
-            with open("/proc/%d/status" % pid) as status:
-                return "TracerPid:\t%d\n" % self.popen.pid in status.read()
+            """By its own words: before that the process may have a tracer, but run on until it is interrupted."""
+            self.said += self.popen.stderr.read() or b""
+            assert self.popen.poll() is None or b" attached" in self.said, "strace ended: %s" % self.said
+            return b"Process %d attached" % pid in self.said
         try:
             wait_until(attached, "strace attaches to %d" % pid)
         except BaseException:

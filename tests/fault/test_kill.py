@@ -2,8 +2,9 @@
 import random
 import unittest
 
-from postern import PREFIX
-from sweep import FULL, PATTERNS, STORAGE, Box
+import disk
+from postern import PREFIX, ROOT
+from sweep import FULL, PATTERNS, STORAGE, Box, on_each_place
 from tracing import Trace
 
 READS = {"pread64", "fstat", "newfstatat", "poll", "recvmsg", "recvfrom", "sync_file_range"}  # change nothing: in full only
@@ -15,10 +16,10 @@ def inject(call):
 
 @unittest.skipIf(PREFIX, "strace cannot trace what runs under valgrind")
 class Kill(unittest.TestCase):
-    def box(self, **options):
-        box = Box(**options)
-        self.addCleanup(box.server.stop)
-        return box
+    @classmethod
+    def setUpClass(cls):
+        if ROOT:
+            disk.own_mounts()
 
     def kill_at(self, box, call, marked, arrives, before, partly=False):
         """Kill at that call of an UPDATE, look at what is left. True when the marked messages are gone."""
@@ -48,15 +49,17 @@ class Kill(unittest.TestCase):
                 self.assertIn(True, gone, "the sweep ended too early")
         print("killed at %d calls" % points)
 
-    def test_mbox(self):
-        self.sweep(self.box())
+    @on_each_place
+    def test_mbox(self, kind):
+        self.sweep(Box.of(self, kind))
 
-    def test_maildir(self):
-        self.sweep(self.box(maildir=True, count=10), partly=True)
+    @on_each_place
+    def test_maildir(self, kind):
+        self.sweep(Box.of(self, kind, maildir=True, count=10), partly=True)
 
     def test_random_points(self):
         """Many messages, so that the rewrite takes many calls."""
-        box = self.box(count=500)
+        box = Box.of(self, count=500)
         box.fill()
         before = box.contents()
         seed = random.randrange(1 << 30)
@@ -67,9 +70,10 @@ class Kill(unittest.TestCase):
             with self.subTest(seed=seed, call=call):
                 self.kill_at(box, call, marked, False, before)
 
-    def test_recovery(self):
+    @on_each_place
+    def test_recovery(self, kind):
         """Killed before the file is cut off; then killed again at every call of the next login, with and without new mail."""
-        box = self.box(count=12)
+        box = Box.of(self, kind, count=12)
         box.fill()
         before = box.contents()
         marked = PATTERNS["alternate"](12)
@@ -93,7 +97,7 @@ class Kill(unittest.TestCase):
         client.close()
         if arrives:
             box.arrive()
-        waiting = box.waiting_keeper()
+        waiting = box.rest()
         client = box.server.client()
         client.send(b"USER anna\r\n")
         client.status()

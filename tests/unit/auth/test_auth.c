@@ -205,7 +205,11 @@ static void test_known(void)
 		settings.backends[0] = rows[i].first;
 		settings.backends[1] = rows[i].second;
 		CU_ASSERT(chmod(file, rows[i].mode) == 0);
-		ROW_ASSERT(label, auth_known(&settings, rows[i].user, &why) == rows[i].want);
+		struct identity who;
+		ROW_ASSERT(label, auth_known(&settings, rows[i].user, &who, &why) == rows[i].want);
+		ROW_ASSERT(label, rows[i].want != 1 || strcmp(who.user, rows[i].user) == 0);
+		/* A record whose owner cannot be told is nobody's, and never root's. */
+		ROW_ASSERT(label, rows[i].want != 1 || who.uid != 0);
 		ROW_ASSERT(label, rows[i].want >= 0 || why.reason == REASON_AUTH_SETUP);
 		fixture_remove();
 	}

@@ -79,7 +79,7 @@ static void test_verdicts(void)
 		const char *arguments, *user, *password;
 		enum auth_verdict want;
 		enum reason reason;
-		int err;
+		int code;
 		const char *says, *told;
 	} rows[] = {
 		{ PASSES, "nobody", "secret", AUTH_ACCEPTED, REASON_NONE, 0, "", "" },
@@ -136,7 +136,7 @@ static void test_verdicts(void)
 		unsigned before = open_descriptors();
 		ROW_ASSERT(label, verify(rows[i].user, rows[i].password, &identity, &why) == rows[i].want);
 		ROW_ASSERT(label, why.reason == rows[i].reason);
-		ROW_ASSERT(label, why.err == rows[i].err);
+		ROW_ASSERT(label, why.err == 0 && why.pam == rows[i].code);
 		if (strstr(why.text, rows[i].says) == NULL)
 			ROW_TEXT(label, why.text, rows[i].says);
 		ROW_TEXT(label, why.told, rows[i].told);

@@ -20,7 +20,7 @@ static struct fake {
 	struct message_record *records;
 	bool *marks;
 	size_t count;
-	unsigned logins, knowns, fetches, commits;
+	unsigned logins, knowns, fetches, commits, refers;
 	char user[USER_NAME_MAX + 1], password[PASSWORD_MAX + 1];
 	size_t idx, marked;
 	bool pending;
@@ -73,7 +73,14 @@ static inline void fake_commit(void *context, const struct pop3_maildrop *drop, 
 	answer_r->args.n[1] = drop->count - marked;
 }
 
-static const struct pop3_host fake_host = { fake_login, fake_known, fake_fetch, fake_commit, &fake };
+static inline uint32_t fake_refer(void *context, enum reply reply, const struct reply_args *args)
+{
+	CU_ASSERT(context == &fake && reply_row(reply)->referenced && args != NULL);
+	fake.refers++;
+	return REF_NONE;
+}
+
+static const struct pop3_host fake_host = { fake_login, fake_known, fake_fetch, fake_commit, fake_refer, &fake };
 
 /* count messages of 100, 101, ... octets, "uid1", "uid2", ... */
 static inline void fake_drop(size_t count)

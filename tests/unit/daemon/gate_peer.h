@@ -21,6 +21,23 @@ static struct peer client;
 static int keeper = -1;
 static pid_t gate = -1;
 
+enum { TEST_REF = 33 };
+#define TEST_REF_TEXT " (ref 00011)"
+
+/* A gate that asks for a reference gets one. False when it is something else that it asks. */
+static inline bool answer_refer(int socket)
+{
+	union rpc_message message = { .verb = 0 };
+	int fd;
+	if (recv(socket, &message, sizeof message, MSG_PEEK | MSG_DONTWAIT) != (ssize_t)sizeof message.refer || message.verb != RPC_REFER)
+		return false;
+	CU_ASSERT(rpc_receive(socket, &message, sizeof message, &fd) == (ssize_t)sizeof message.refer && fd == -1);
+	CU_ASSERT(message.refer.reply < REPLY_COUNT && reply_row((enum reply)message.refer.reply)->referenced);
+	struct rpc_answer answer = { .verb = RPC_REFER, .reply = message.refer.reply, .ref = TEST_REF };
+	CU_ASSERT(rpc_send(socket, &answer, sizeof answer, -1) == 0);
+	return true;
+}
+
 /* A gate whose connection comes from that address. server: NULL is no certificate. */
 static inline void begin(SSL_CTX *server, const char *address, bool tls)
 {
@@ -39,14 +56,25 @@ static inline void begin(SSL_CTX *server, const char *address, bool tls)
 	}
 	(void)close(rpc[1]);
 	keeper = rpc[0];
+	aside.fd = keeper;
+	aside.serve = answer_refer;
 	struct rpc_hello hello = { .verb = RPC_HELLO, .tls = tls, .peer = address_of(address) };
 	CU_ASSERT(rpc_send(keeper, &hello, sizeof hello, connection[0]) == 0);
 	(void)close(connection[0]);
 	peer_open(&client, connection[1]);
 }
 
+/* What the gate sends, but for references asked for. */
+static inline ssize_t await_gate(union rpc_message *message, int *fd_r)
+{
+	while (ready(keeper, POLLIN) && answer_refer(keeper))
+		;
+	return rpc_await(keeper, message, sizeof *message, fd_r);
+}
+
 static inline void keeper_close(void)
 {
+	aside.fd = -1;
 	if (keeper >= 0)
 		(void)close(keeper);
 	keeper = -1;
@@ -57,7 +85,7 @@ static inline struct rpc_bye expect_bye(const char *label, enum session_end want
 {
 	union rpc_message message = { .verb = 0 };
 	int fd;
-	ssize_t n = rpc_await(keeper, &message, sizeof message, &fd);
+	ssize_t n = await_gate(&message, &fd);
 	ROW_ASSERT(label, n == (ssize_t)sizeof message.bye && message.verb == RPC_BYE && fd == -1);
 	if (message.bye.end != (uint32_t)want)
 		fprintf(stderr, "row \"%s\": end %u, want %d\n", label, (unsigned)message.bye.end, (int)want);
@@ -78,7 +106,7 @@ static inline union rpc_message expect_request(const char *label, uint32_t verb)
 {
 	union rpc_message message = { .verb = 0 };
 	int fd;
-	ssize_t n = rpc_await(keeper, &message, sizeof message, &fd);
+	ssize_t n = await_gate(&message, &fd);
 	ROW_ASSERT(label, message.verb == verb && fd == -1);
 	ROW_ASSERT(label, rpc_row(verb) != NULL && n == (ssize_t)rpc_row(verb)->size);
 	return message;

@@ -220,9 +220,22 @@ static inline void peer_close(struct peer *p)
 	*p = (struct peer){ .fd = -1 };
 }
 
+/* Who else is to be served while a peer waits for octets; serve() says false when what came is not for it. */
+static struct { int fd; bool (*serve)(int fd); } aside = { -1, NULL };
+
+static inline void serve_aside(const struct peer *p)
+{
+	bool served = aside.fd >= 0 && (p->ssl == NULL || SSL_pending(p->ssl) == 0);
+	while (served) {
+		struct pollfd fds[] = { { .fd = p->fd, .events = POLLIN }, { .fd = aside.fd, .events = POLLIN } };
+		served = poll(fds, 2, PATIENCE_MS) > 0 && fds[0].revents == 0 && aside.serve(aside.fd);
+	}
+}
+
 /* More octets; false at the end, or when nothing comes. */
 static inline bool peer_read(struct peer *p)
 {
+	serve_aside(p);
 	size_t room = sizeof p->octets - p->len;
 	ssize_t n = -1;
 	if (p->ssl != NULL)

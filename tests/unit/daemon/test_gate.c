@@ -60,8 +60,8 @@ static void test_marks(void)
 	union rpc_message two = expect_request("last run", RPC_MARK);
 	CU_ASSERT(two.mark.first == 4096 && two.mark.count == 4 && two.mark.bits[0] == 9);
 	CU_ASSERT(expect_request("commit", RPC_COMMIT).commit.marked == 4);
-	reply(RPC_COMMIT, (struct rpc_answer){ .reply = REPLY_NOT_REMOVED_TEMP, .n = { 1, 4 }, .told = " (disk full)" }, -1);
-	expect_line("QUIT", &client, NULL, "-ERR [SYS/TEMP] some deleted messages not removed: 1 of 4 (disk full)");
+	reply(RPC_COMMIT, (struct rpc_answer){ .reply = REPLY_KEPT_FULL, .n = { 1, 4 }, .ref = TEST_REF }, -1);
+	expect_line("QUIT", &client, NULL, "-ERR [SYS/TEMP] some deleted messages not removed: 1 of 4 (disk full)" TEST_REF_TEXT);
 	CU_ASSERT(expect_bye("marks", END_QUIT).marked == 4);
 	end("marks");
 	gates_end();
@@ -78,7 +78,7 @@ static void test_client_ends(void)
 		{ "QUIT", "QUIT\r\n", "+OK bye", END_QUIT },
 		{ "half a line", "QUI", NULL, END_PEER_CLOSED },
 		{ "no POP3", "A\r\nB\r\nC\r\nD\r\n", "-ERR too many commands that POP3 does not know", END_TOO_MANY_BAD },
-		{ "HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "-ERR this is a POP3 server", END_HTTP },
+		{ "HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "-ERR this is a POP3 server", END_WRONG_DOOR },
 		{ "STLS without a certificate", "STLS\r\nQUIT\r\n", "+OK bye", END_QUIT },
 		{ "tries", "AUTH PLAIN =\r\nPASS\r\nAUTH PLAIN !\r\nAUTH PLAIN x\r\nAUTH PLAIN y\r\nUSER ann\r\n",
 		  "-ERR [AUTH] too many failed logins", END_TOO_MANY_LOGINS },
@@ -130,7 +130,7 @@ static void test_login_deadline(void)
 	begin(NULL, "127.0.0.1", false);
 	greet("deadline");
 	expect_line("deadline", &client, "USER ann", "+OK");
-	expect_line("deadline", &client, NULL, "-ERR no login within 1 seconds; closing");
+	expect_line("deadline", &client, NULL, "-ERR no login within 1 second; closing");
 	(void)expect_bye("deadline", END_LOGIN_TIMEOUT);
 	expect_closed("deadline", &client);
 	end("deadline");

@@ -155,10 +155,10 @@ static void test_refusals(void)
 	peer_say(&client, "PASS secret");
 	(void)expect_request("locked", RPC_AUTH);
 	/* The text's end is not taken for granted. */
-	struct rpc_answer answer = { .reply = REPLY_LOCKED, .final = 1 };
+	struct rpc_answer answer = { .reply = REPLY_BUSY_NAMED, .final = 1, .ref = TEST_REF };
 	memset(answer.told, 'x', sizeof answer.told);
 	reply(RPC_AUTH, answer, -1);
-	expect_line("locked", &client, NULL, "-ERR [IN-USE] unable to lock mailbox: another session has it openxxxx");
+	expect_line("locked", &client, NULL, "-ERR [IN-USE] unable to lock mailbox: another program is using it: xxxx");
 	expect_line("final", &client, "USER ann", "-ERR [SYS/TEMP] connect again");
 	(void)expect_bye("final", END_TOO_MANY_LOGINS);
 	end("final");

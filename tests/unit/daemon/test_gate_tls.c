@@ -89,11 +89,11 @@ static void test_stls_forgets(void)
 /* What the client says to a gate that waits for a handshake. */
 static void test_handshake_fails(void)
 {
-	static const struct { const char *label, *octets; } rows[] = {
-		{ "POP3 in clear", "USER ann\r\nPASS secret\r\n" },
-		{ "HTTP", "GET / HTTP/1.1\r\n\r\n" },
-		{ "nothing", "" },
-		{ "half a hello", "\x16\x03\x01" },
+	static const struct { const char *label, *octets; bool in_clear; } rows[] = {
+		{ "POP3 in clear", "USER ann\r\nPASS secret\r\n", true },
+		{ "HTTP", "GET / HTTP/1.1\r\n\r\n", true },
+		{ "nothing", "", false },
+		{ "half a hello", "\x16\x03\x01", false },
 	};
 	gates_begin(true);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -105,9 +105,14 @@ static void test_handshake_fails(void)
 			}
 			peer_send(&client, rows[i].octets, strlen(rows[i].octets));
 			CU_ASSERT(shutdown(client.fd, SHUT_WR) == 0);
-			struct rpc_bye bye = expect_bye(rows[i].label, END_TLS_FAILED);
+			/* On the TLS port it is seen before the handshake begins, and there is somebody who reads plain text. */
+			const bool door = !stls && rows[i].in_clear;
+			if (door)
+				expect_line(rows[i].label, &client, NULL, "-ERR this port begins with TLS");
+			struct rpc_bye bye = expect_bye(rows[i].label, door ? END_WRONG_DOOR : END_TLS_FAILED);
 			ROW_ASSERT(rows[i].label, bye.tls == 0 && memchr(bye.detail, '\0', sizeof bye.detail) != NULL);
-			ROW_ASSERT(rows[i].label, bye.detail[0] != '\0' || i >= 2);
+			ROW_ASSERT(rows[i].label, bye.door == (door ? DOOR_PLAIN_ON_TLS : DOOR_NONE));
+			ROW_ASSERT(rows[i].label, bye.detail[0] != '\0' || !rows[i].in_clear || door);
 			end(rows[i].label);
 		}
 	gates_end();
@@ -163,7 +168,9 @@ static void test_deadlines(void)
 	gates_begin(true);
 	settings->login_seconds = 1;
 	begin(server_tls, "192.0.2.1", true);
-	(void)expect_bye("a handshake that does not begin", END_TLS_FAILED);
+	/* Only who waits for a greeting says nothing. */
+	expect_line("a handshake that does not begin", &client, NULL, "-ERR this port begins with TLS");
+	(void)expect_bye("a handshake that does not begin", END_WRONG_DOOR);
 	end("a handshake that does not begin");
 	settings->login_seconds = 120;
 	begin(server_tls, "192.0.2.1", false);

@@ -165,10 +165,10 @@ static void test_final(void)
 {
 	struct pop3 p;
 	fake_begin(&p);
-	fake.login = REPLY_LOCKED;
-	fake.told = " since 10:02 from 192.0.2.1";
+	fake.login = REPLY_BUSY_NAMED;
+	fake.told = "mutt";
 	expect("locked", &p, "USER ann", "+OK", POP3_NEXT_LINE);
-	expect("locked", &p, "PASS x", "-ERR [IN-USE] unable to lock mailbox: another session has it open since 10:02 from 192.0.2.1\r\n",
+	expect("locked", &p, "PASS x", "-ERR [IN-USE] unable to lock mailbox: another program is using it: mutt; try again in a moment\r\n",
 	       POP3_NEXT_LINE);
 	expect("again", &p, "USER ann", "+OK", POP3_NEXT_LINE);
 	fake.login = REPLY_DROP_DENIED;
@@ -268,7 +268,7 @@ static void test_http(void)
 			if (after)
 				log_in(&p);
 			expect(words[i], &p, words[i], "-ERR this is a POP3 server, not a web server; closing\r\n", POP3_NEXT_CLOSE);
-			ROW_ASSERT(words[i], p.end == POP3_END_HTTP && fake.commits == 0);
+			ROW_ASSERT(words[i], p.end == POP3_END_WRONG_DOOR && p.door == DOOR_HTTP && fake.commits == 0);
 		}
 	struct pop3 p;
 	fake_begin(&p);

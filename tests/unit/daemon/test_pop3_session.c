@@ -173,8 +173,8 @@ static void test_quit(void)
 		const char *told, *want;
 	} rows[] = {
 		{ REPLY_BYE_UPDATED, NULL, "+OK 1 message deleted, 2 left; bye\r\n" },
-		{ REPLY_NOT_REMOVED_TEMP, " (disk full)", "-ERR [SYS/TEMP] some deleted messages not removed: 1 of 2 (disk full)\r\n" },
-		{ REPLY_NOT_REMOVED_PERM, " (permissions)", "-ERR [SYS/PERM] some deleted messages not removed: 1 of 2 (permissions)\r\n" },
+		{ REPLY_KEPT_FULL, NULL, "-ERR [SYS/TEMP] some deleted messages not removed: 1 of 2 (disk full)\r\n" },
+		{ REPLY_KEPT_DENIED, NULL, "-ERR [SYS/PERM] some deleted messages not removed: 1 of 2 (permissions)\r\n" },
 		{ REPLY_DROP_CHANGED, NULL, "-ERR [SYS/TEMP] another program changed the mailbox; nothing was deleted" },
 		{ REPLY_KEEPER_LOST, NULL, "-ERR [SYS/TEMP] this session broke on the server" },
 	};

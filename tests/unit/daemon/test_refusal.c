@@ -53,7 +53,7 @@ static void test_told(void)
 	CU_ASSERT(refusals.count == 1 && fcntl(ends[0], F_GETFD) >= 0);
 	refusals_expire(&refusals, due);
 	CU_ASSERT(refusals.count == 0 && fcntl(ends[0], F_GETFD) == -1 && refusals_due(&refusals) == 0);
-	CU_ASSERT(strstr(read_log(), "refused: peer=192.0.2.1 reason=SOURCE_FULL (0 more") != NULL);
+	CU_ASSERT(strstr(read_log(), "refused: peer=192.0.2.1 reason=SOURCE_FULL ref= (0 more") != NULL);
 	peer_close(&client);
 	end();
 }
@@ -91,26 +91,26 @@ static void test_full(void)
 /* A flood closes the oldest, in order, and is one line in the log. */
 static void test_flood(void)
 {
-	enum { FLOOD = REFUSALS_MAX + 5 };
+	enum { FLOOD = REFUSALS_MAX + 5, KIND = REPLY_SOURCE_FULL - REPLY_SERVER_FULL };
 	int client[FLOOD];
 	begin();
 	for (int i = 0; i < FLOOD; i++) {
 		int ends[2];
 		connection(ends);
 		client[i] = ends[1];
-		refusals.logged = i == 0 ? 0 : now_ms();
+		refusals.kinds[KIND].logged = i == 0 ? 0 : now_ms();
 		add(ends[0], false);
 		CU_ASSERT(refusals.count <= REFUSALS_MAX);
 	}
 	for (int i = 0; i < FLOOD; i++)
 		CU_ASSERT((send(client[i], "x", 1, MSG_NOSIGNAL) == -1) == (i < FLOOD - REFUSALS_MAX));
 	const char *first = strstr(read_log(), "refused: ");
-	CU_ASSERT(first != NULL && strstr(first + 1, "refused: ") == NULL && refusals.silent == FLOOD - 1);
-	refusals.logged -= REFUSAL_LOG_MS;
+	CU_ASSERT(first != NULL && strstr(first + 1, "refused: ") == NULL && refusals.kinds[KIND].silent == FLOOD - 1);
+	refusals.kinds[KIND].logged -= REFUSAL_LOG_MS;
 	int ends[2];
 	connection(ends);
 	add(ends[0], false);
-	CU_ASSERT(strstr(read_log(), "(68 more since the last such line)") != NULL && refusals.silent == 0);
+	CU_ASSERT(strstr(read_log(), "(68 more since the last such line)") != NULL && refusals.kinds[KIND].silent == 0);
 	(void)close(ends[1]);
 	refusals_expire(&refusals, INT64_MAX);
 	CU_ASSERT(refusals.count == 0);

@@ -4,6 +4,8 @@
  */
 #include <stdbool.h>
 #include <stdlib.h>
+#include <syslog.h>
+#include <time.h>
 
 #include "daemon/replies.h"
 #include "tests/unit/suite.h"
@@ -49,10 +51,10 @@ static void test_rows_are_whole(void)
 		if (row->name == NULL || row->text == NULL)
 			continue;
 		ROW_ASSERT(label, printable(row->text) && row->text[0] != '[');
-		ROW_ASSERT(label, row->ok == (row->advice == NULL));
-		ROW_ASSERT(label, row->ok == (row->side == SIDE_NOBODY));
+		ROW_ASSERT(label, strlen(row->name) < REPLY_NAME_ROOM && reply_by_name(row->name) == (enum reply)id);
+		ROW_ASSERT(label, !row->ok || !row->referenced);
+		ROW_ASSERT(label, row->severity >= LOG_CRIT && row->severity <= LOG_INFO);
 		ROW_ASSERT(label, row->code == NULL || (!row->ok && code_allowed(row->code)));
-		ROW_ASSERT(label, row->ok || (row->advice != NULL && row->advice[0] != '\0' && printable(row->advice)));
 		for (int other = id + 1; other < REPLY_COUNT; other++) {
 			const char *name = reply_row((enum reply)other)->name;
 			ROW_ASSERT(label, name == NULL || strcmp(row->name, name) != 0);
@@ -63,7 +65,7 @@ static void test_rows_are_whole(void)
 /* The places in a text are those that reply_add() knows. */
 static void test_places(void)
 {
-	static const char *const known[] = { "{1}", "{2}", "{3}", "{s1}", "{s2}", "{s3}", "{t}", "{u}" };
+	static const char *const known[] = { "{1}", "{2}", "{3}", "{1|", "{2|", "{3|", "{c1}", "{c3}", "{t}", "{q}", "{u}" };
 	for (int id = REPLY_NONE + 1; id < REPLY_COUNT; id++) {
 		const struct reply_row *row = reply_row((enum reply)id);
 		for (const char *at = strchr(row->text, '{'); at != NULL; at = strchr(at + 1, '{')) {
@@ -110,15 +112,20 @@ static void test_lines(void)
 		{ "minute", REPLY_IDLE, 1, 0, NULL, "-ERR idle for 1 minute, closing; nothing was deleted\r\n" },
 		{ "stat", REPLY_STAT, 3, 4000000000, NULL, "+OK 3 4000000000\r\n" },
 		{ "code", REPLY_NOT_ACCEPTED, 0, 0, NULL, "-ERR [AUTH] user name or password not accepted\r\n" },
-		{ "text", REPLY_LOCKED, 0, 0, " since 10:02", "-ERR [IN-USE] unable to lock mailbox: another session has it open since 10:02\r\n" },
-		{ "no text", REPLY_LOCKED, 0, 0, NULL, "-ERR [IN-USE] unable to lock mailbox: another session has it open\r\n" },
-		{ "line end in the text", REPLY_LOCKED, 0, 0, "\r\n+OK \"x\"\\", "-ERR [IN-USE] unable to lock mailbox: another session has it open\\x0d\\x0a+OK \\x22x\\x22\\x5c\r\n" },
-		{ "place in the text", REPLY_LOCKED, 9, 0, "{1}%s", "-ERR [IN-USE] unable to lock mailbox: another session has it open{1}%s\r\n" },
+		{ "text", REPLY_BUSY_DELIVERY, 0, 0, "procmail", "-ERR [IN-USE] unable to lock mailbox: new mail is being delivered by procmail; try again in a moment\r\n" },
+		{ "no text in brackets", REPLY_ACCOUNT_EXPIRED, 0, 0, "", "-ERR [AUTH] password correct, but the account has expired; ask your administrator\r\n" },
+		{ "text in brackets", REPLY_ACCOUNT_EXPIRED, 0, 0, "Ask Eve.", "-ERR [AUTH] password correct, but the account has expired; ask your administrator (Ask Eve.)\r\n" },
+		{ "line end in the text", REPLY_NOT_ACCEPTED, 0, 0, "\r\n+OK \"x\"\\", "-ERR [AUTH] user name or password not accepted (\\x0d\\x0a+OK \\x22x\\x22\\x5c)\r\n" },
+		{ "place in the text", REPLY_NOT_ACCEPTED, 9, 0, "{1}%s", "-ERR [AUTH] user name or password not accepted ({1}%s)\r\n" },
+		{ "times of day", REPLY_LOCKED, 36120, 8, "192.0.2.1",
+		  "-ERR [IN-USE] unable to lock mailbox: open since 10:02 from 192.0.2.1, idle 8 minutes; free by 10:12 at the latest\r\n" },
 		{ "unique-id as it is", REPLY_UIDL_ONE, 1, 0, "a\\\"{1}", "+OK 1 a\\\"{1}\r\n" },
-		{ "not removed", REPLY_NOT_REMOVED_TEMP, 1, 3, " (disk full)", "-ERR [SYS/TEMP] some deleted messages not removed: 1 of 3 (disk full)\r\n" },
+		{ "not removed", REPLY_KEPT_FULL, 1, 3, NULL, "-ERR [SYS/TEMP] some deleted messages not removed: 1 of 3 (disk full)\r\n" },
 	};
+	CU_ASSERT(setenv("TZ", "UTC", 1) == 0);
+	tzset();
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		ROW_TEXT(rows[i].label, line_of(rows[i].id, rows[i].n1, rows[i].n2, 0, rows[i].text), rows[i].want);
+		ROW_TEXT(rows[i].label, line_of(rows[i].id, rows[i].n1, rows[i].n2, 36720, rows[i].text), rows[i].want);
 }
 
 static void test_room(void)
@@ -162,7 +169,7 @@ static void test_guarded(void)
 	} rows[] = {
 		{ "unknown user", REASON_USER_UNKNOWN, REPLY_NOT_ACCEPTED, REPLY_MAILBOX_UNKNOWN },
 		{ "wrong password", REASON_PASSWORD_WRONG, REPLY_NOT_ACCEPTED, REPLY_INVALID_PASSWORD },
-		{ "empty password", REASON_PASSWORD_EMPTY, REPLY_NOT_ACCEPTED, REPLY_INVALID_PASSWORD },
+		{ "empty password", REASON_PASSWORD_EMPTY, REPLY_NOT_ACCEPTED, REPLY_EMPTY_PASSWORD },
 		{ "root", REASON_UID_REFUSED, REPLY_NOT_ACCEPTED, REPLY_UID_REFUSED },
 		{ "locked account", REASON_ACCOUNT_LOCKED, REPLY_NOT_ACCEPTED, REPLY_ACCOUNT_LOCKED },
 		{ "expired account", REASON_ACCOUNT_EXPIRED, REPLY_NOT_ACCEPTED, REPLY_ACCOUNT_EXPIRED },
@@ -172,7 +179,7 @@ static void test_guarded(void)
 		/* An outage never looks like a bad password. */
 		{ "back end down", REASON_AUTH_TEMPORARY, REPLY_AUTH_TEMPORARY, REPLY_AUTH_TEMPORARY },
 		{ "back end wrong", REASON_AUTH_SETUP, REPLY_AUTH_SETUP, REPLY_AUTH_SETUP },
-		{ "locked", REASON_MAILDROP_LOCKED, REPLY_LOCKED, REPLY_LOCKED },
+		{ "locked", REASON_MAILDROP_LOCKED, REPLY_LOCKED_UNNAMED, REPLY_LOCKED_UNNAMED },
 		{ "busy", REASON_MAILDROP_BUSY, REPLY_BUSY, REPLY_BUSY },
 		{ "disk full", REASON_DISK_FULL, REPLY_DISK_FULL, REPLY_DISK_FULL },
 	};
@@ -185,16 +192,50 @@ static void test_guarded(void)
 	}
 }
 
+/* What stays at QUIT says why, and only what does not pass by itself is SYS/PERM. */
 static void test_not_removed(void)
 {
+	static const char begins[] = "some deleted messages not removed: {1} of {2} (";
 	for (int reason = 0; reason < REASON_COUNT; reason++) {
 		char label[32];
 		(void)snprintf(label, sizeof label, "reason %d", reason);
-		bool lasting = reason == REASON_MAILDROP_DENIED || reason == REASON_MAILDROP_BROKEN || reason == REASON_READ_ONLY;
-		ROW_ASSERT(label, reply_not_removed((enum reason)reason) == (lasting ? REPLY_NOT_REMOVED_PERM : REPLY_NOT_REMOVED_TEMP));
+		const struct reply_row *row = reply_row(reply_not_removed((enum reason)reason));
+		const bool lasting = reason == REASON_MAILDROP_DENIED || reason == REASON_READ_ONLY;
+		ROW_ASSERT(label, strncmp(row->text, begins, sizeof begins - 1) == 0);
+		ROW_ASSERT(label, strcmp(row->code, lasting ? "SYS/PERM" : "SYS/TEMP") == 0);
+	}
+}
+
+/* The reference is last, and a text that is too long makes way for it. */
+static void test_reference(void)
+{
+	char storage[2 * REPLY_LINE_MAX], text[REPLY_LINE_MAX + 1];
+	memset(text, 'x', sizeof text - 1);
+	text[sizeof text - 1] = '\0';
+	for (int id = REPLY_NONE + 1; id < REPLY_COUNT; id++) {
+		static const char ref[] = " (ref ZZZZZZ)\r\n";
+		const struct reply_row *row = reply_row((enum reply)id);
+		struct buf out = BUF_OVER(storage);
+		const bool takes_unique_id = strstr(row->text, "{u}") != NULL;
+		CU_ASSERT(reply_add(&out, (enum reply)id, &(struct reply_args){ .text = takes_unique_id ? "u" : text, .ref = 0x7fffffff }) == 0);
+		const char *line = buf_text(&out);
+		ROW_ASSERT(row->name, strlen(line) <= REPLY_LINE_MAX);
+		ROW_ASSERT(row->name, (strstr(line, " (ref ") != NULL) == row->referenced);
+		ROW_ASSERT(row->name, !row->referenced || strcmp(line + strlen(line) - strlen(ref), ref) == 0);
+	}
+}
+
+/* The server's own trouble, and whatever is about login or maildrop, is worth a reference; what was typed is not. */
+static void test_referenced(void)
+{
+	for (int id = REPLY_NONE + 1; id < REPLY_COUNT; id++) {
+		const struct reply_row *row = reply_row((enum reply)id);
+		const bool servers = row->code != NULL && (strncmp(row->code, "SYS", 3) == 0 || strcmp(row->code, "IN-USE") == 0);
+		ROW_ASSERT(row->name, !servers || row->referenced);
+		ROW_ASSERT(row->name, row->referenced || row->severity == LOG_INFO);
 	}
 }
 
 #define TESTS(X) X(test_rows_are_whole) X(test_places) X(test_lines_fit) X(test_lines) X(test_room) X(test_reasons) \
-	X(test_guarded) X(test_not_removed)
+	X(test_guarded) X(test_not_removed) X(test_reference) X(test_referenced)
 SUITE("replies")

@@ -15,9 +15,19 @@ static int lock_session(const char *directory, enum maildrop_format format, cons
 	struct maildrop_place place = place_in_scratch(format, name);
 	int fd = -1;
 	*why_r = (struct why){ .reason = REASON_NONE };
-	int r = session_lock(directory, &place, "open since 10:02 from 203.0.113.7", &fd, why_r);
+	int r = session_lock_open(directory, &place, &fd, why_r);
 	CU_ASSERT((r == 0) == (fd >= 0));
-	return fd;
+	int err = r == 0 ? flock_patiently(fd, SESSION_LOCK_WAIT_MS, -1) : 0;
+	if (r != 0 || err == 0) {
+		if (r == 0)
+			session_lock_write_holder(fd, "open since 10:02 from 203.0.113.7");
+		return fd;
+	}
+	session_lock_read_holder(fd, why_r->told);
+	why_r->reason = REASON_MAILDROP_LOCKED;
+	why_r->err = err;
+	(void)close(fd);
+	return -1;
 }
 
 static void test_session(void)
@@ -47,6 +57,7 @@ static void test_session(void)
 		int fd = lock_session(in_scratch("locks"), rows[i].format, rows[i].name, &why);
 		ROW_ASSERT(rows[i].label, (fd >= 0) == rows[i].free);
 		ROW_ASSERT(rows[i].label, why.reason == (rows[i].free ? REASON_NONE : REASON_MAILDROP_LOCKED));
+		ROW_ASSERT(rows[i].label, why.err == (rows[i].free ? 0 : EWOULDBLOCK));
 		ROW_TEXT(rows[i].label, why.told, rows[i].free ? "" : "open since 10:02 from 203.0.113.7");
 		ROW_ASSERT(rows[i].label, rows[i].free || clock_ms() - before >= SESSION_LOCK_WAIT_MS);
 		if (fd >= 0)
@@ -147,17 +158,35 @@ static void test_holder_text(void)
 /* A shorter text replaces a longer one whole. */
 static void test_holder_replaced(void)
 {
-	struct maildrop_place place = { .format = MAILDROP_MBOX, .path = "/nowhere/mbox" };
 	struct why why;
-	int fd = -1;
+	char told[WHY_TOLD_MAX];
 	scratch_open();
 	make_dir("locks");
-	CU_ASSERT(session_lock(in_scratch("locks"), &place, "a long text that was here", &fd, &why) == 0);
+	int fd = lock_session(in_scratch("locks"), MAILDROP_MBOX, "mbox", &why);
+	session_lock_write_holder(fd, "a long text that was here");
+	session_lock_write_holder(fd, "short");
+	session_lock_read_holder(fd, told);
+	ROW_TEXT("holder", told, "short");
 	(void)close(fd);
-	CU_ASSERT(session_lock(in_scratch("locks"), &place, "short", &fd, &why) == 0);
-	int other = -1;
-	CU_ASSERT(session_lock(in_scratch("locks"), &place, "", &other, &why) == -1);
-	ROW_TEXT("holder", why.told, "short");
+	scratch_close();
+}
+
+/* Waiting ends when the server stops. */
+static void test_watch(void)
+{
+	struct why why;
+	int ends[2], other = -1;
+	scratch_open();
+	make_dir("locks");
+	struct maildrop_place place = place_in_scratch(MAILDROP_MBOX, "mbox");
+	int fd = lock_session(in_scratch("locks"), MAILDROP_MBOX, "mbox", &why);
+	CU_ASSERT_FATAL(pipe(ends) == 0 && session_lock_open(in_scratch("locks"), &place, &other, &why) == 0);
+	CU_ASSERT(write(ends[1], "x", 1) == 1);
+	long before = clock_ms();
+	CU_ASSERT(flock_patiently(other, 60000, ends[0]) == ECANCELED && clock_ms() - before < 30000);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+	(void)close(other);
 	(void)close(fd);
 	scratch_close();
 }
@@ -188,5 +217,5 @@ static void test_lock_directory(void)
 }
 
 #define TESTS(X) X(test_session) X(test_holder_killed) X(test_session_waits) X(test_holder_text) \
-	X(test_holder_replaced) X(test_lock_directory)
+	X(test_holder_replaced) X(test_watch) X(test_lock_directory)
 SUITE("lock")
