@@ -41,10 +41,21 @@ static const char *answer(struct pop3 *p, const char *text)
 	return buf_text(&out);
 }
 
-/* One session: LANG's effect begins with its own answer, and a refusal changes nothing. */
+struct exchange { const char *line, *want; };
+
+/* A session from a state on, to a row without a line. */
+static struct pop3 talk(enum pop3_state state, const struct exchange *rows)
+{
+	struct pop3 p = engine(state);
+	for (; rows->line != NULL; rows++)
+		ROW_TEXT(rows->line, answer(&p, rows->line), rows->want);
+	return p;
+}
+
+/* LANG's effect begins with its own answer, and a refusal changes nothing. */
 static void test_session(void)
 {
-	static const struct { const char *line, *want; } rows[] = {
+	static const struct exchange rows[] = {
 		{ "NOPE", "-ERR unknown command: not one of POP3's\r\n" },
 		{ "LANG de-AT", "+OK de Antworten kommen jetzt auf Deutsch\r\n" },
 		{ "NOPE", "-ERR Unbekannter Befehl: POP3 hat ihn nicht\r\n" },
@@ -57,10 +68,9 @@ static void test_session(void)
 		{ "LANG *", "+OK en answers are in English now\r\n" },
 		{ "PASS x", "-ERR send USER and the user name first\r\n" },
 		{ "LANG i-default", "+OK i-default answers are in English now\r\n" },
+		{ NULL, NULL },
 	};
-	struct pop3 p = engine(POP3_AUTHORIZATION);
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-		ROW_TEXT(rows[i].line, answer(&p, rows[i].line), rows[i].want);
+	(void)talk(POP3_AUTHORIZATION, rows);
 }
 
 static void test_list(void)
@@ -78,18 +88,16 @@ static void test_list(void)
 
 static void test_transaction(void)
 {
-	static const struct { const char *line, *want; } rows[] = {
+	static const struct exchange rows[] = {
 		{ "LANG zh", "+OK zh-Hans 现在起以简体中文应答\r\n" },
 		{ "RETR 9", "-ERR 没有这封邮件：您要第 9 封，邮箱共有 2 封\r\n" },
 		{ "STAT", "+OK 2 0\r\n" },
 		{ "LIST 1", "+OK 1 0\r\n" },
 		{ "DELE 2", "+OK 第 2 封邮件已标记为待删除\r\n" },
 		{ "UTF8", "-ERR 您已登录：此命令应在登录之前使用\r\n" },
+		{ NULL, NULL },
 	};
-	struct pop3 p = engine(POP3_TRANSACTION);
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-		ROW_TEXT(rows[i].line, answer(&p, rows[i].line), rows[i].want);
-	CU_ASSERT(!p.utf8);
+	CU_ASSERT(!talk(POP3_TRANSACTION, rows).utf8);
 	memset(marks, 0, sizeof marks);
 }
 
