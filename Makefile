@@ -74,6 +74,7 @@ $(BUILD)/libbase.a: $(call obj,$(BASE))
 $(BUILD)/libauth.a: $(call obj,$(AUTH))
 $(BUILD)/libstorage.a: $(call obj,$(STORAGE))
 $(BUILD)/libdaemon.a: $(call obj,$(DAEMON)) $(TEXTS)
+$(BUILD)/libcli.a: $(call obj,$(filter-out cli/postern.c,$(CLI)))
 $(BUILD)/%.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
@@ -111,6 +112,7 @@ $(call unit_of,base): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libbase.
 $(call unit_of,auth): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libauth.a $(BUILD)/libbase.a
 $(call unit_of,storage): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libstorage.a $(BUILD)/libbase.a
 $(call unit_of,daemon): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNITLIBS)
+$(call unit_of,cli): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libcli.a $(UNITLIBS)
 $(UNIT):
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
@@ -177,6 +179,11 @@ lint:
 bench: all
 	BUILD=$(BUILD) bench/run.sh
 
+# The manual page and the page about failures, from the reply table.
+errors: $(BUILD)/postern
+	$(BUILD)/postern explain --man >docs/postern-errors.7
+	$(BUILD)/postern explain --html >docs/errors.html
+
 # A demo on 127.0.0.1:$PORT (1110) and $TLS_PORT (1995), in the foreground.
 run:
 	BUILD=$(BUILD) tools/demo.sh
@@ -193,8 +200,9 @@ install: all
 	install -m 644 systemd/postern.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/postern.conf
 	[ -e $(DESTDIR)$(SYSCONF)/postern/postern.conf ] || install -m 644 systemd/postern.conf $(DESTDIR)$(SYSCONF)/postern/postern.conf
 	[ -e $(DESTDIR)$(SYSCONF)/pam.d/postern ] || install -m 644 systemd/postern.pam $(DESTDIR)$(SYSCONF)/pam.d/postern
-	install -m 644 README.md docs/*.md $(DESTDIR)$(DOCDIR)/
-	install -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
+	install -m 644 README.md docs/*.md docs/errors.html $(DESTDIR)$(DOCDIR)/
+	install -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8
+	install -m 644 docs/postern-errors.7 $(DESTDIR)$(MANDIR)/man7/
 	install -m 644 docs/postern.1 $(DESTDIR)$(MANDIR)/man1/
 	install -m 644 docs/postern.conf.5 $(DESTDIR)$(MANDIR)/man5/
 	install -m 644 docs/posternd.8 $(DESTDIR)$(MANDIR)/man8/
@@ -206,6 +214,6 @@ help:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: help all pot unit layers check fault fault-peers asan valgrind coverage lint bench run install clean
+.PHONY: help all pot unit layers check fault fault-peers errors asan valgrind coverage lint bench run install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

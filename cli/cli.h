@@ -35,5 +35,7 @@ int cli_read_password(const char *user, int confirm, struct secret *password_r);
 /* The subcommands; argv[0] is the subcommand's name. Each returns an exit code. */
 int cli_passwd(int argc, char **argv);
 int cli_recover(int argc, char **argv);
+int cli_explain(int argc, char **argv);
+int cli_log(int argc, char **argv);
 
 #endif

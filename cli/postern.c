@@ -17,6 +17,8 @@ static const struct command {
 } commands[] = {
 	{ "passwd", "add, change, check and list the users of a passwd file", cli_passwd },
 	{ "recover", "show and put back mail that an interrupted update left behind", cli_recover },
+	{ "explain", "say what a failure was, by its reference, or what an answer means", cli_explain },
+	{ "log",    "list a user's sessions and failures, and judge what the mail programs do", cli_log },
 	{ "help",   "print this list", help },
 };
 

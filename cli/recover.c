@@ -144,7 +144,7 @@ static int put_back_as_owner(const struct left *l, int kept)
 	leave_maildrop(&e);
 	if (r != 0) {
 		cli_complain("%s", why.text);
-		return why.reason == REASON_MAILDROP_LOCKED || why.reason == REASON_MAILDROP_BUSY ? CLI_TEMPORARY : CLI_IO;
+		return why.reason == REASON_MAILDROP_LOCKED || why.reason == REASON_MAILDROP_BUSY || why.reason == REASON_MAILDROP_DELIVERY ? CLI_TEMPORARY : CLI_IO;
 	}
 	(void)printf("%s: %zu message%s put back\n", place.path, appended, appended == 1 ? "" : "s");
 	return fflush(stdout) == 0 ? CLI_OK : CLI_IO;

@@ -119,7 +119,7 @@ static void host_known(void *context, const char *user, struct pop3_answer *answ
 	struct gate *g = context;
 	struct rpc_answer rpc;
 	int fd;
-	struct rpc_user request = { .verb = RPC_KNOWN };
+	struct rpc_user request = { .verb = RPC_KNOWN, .tls = g->bye.tls };
 	if (g->known_asked++ >= RPC_KNOWN_MOST)
 		return;
 	memcpy(request.user, user, strlen(user) + 1);
@@ -193,7 +193,7 @@ static uint32_t host_refer(void *context, enum reply reply, const struct reply_a
 	struct rpc_answer rpc;
 	struct pop3_answer answer;
 	int fd;
-	struct rpc_refer request = { .verb = RPC_REFER, .reply = (uint32_t)reply };
+	struct rpc_refer request = { .verb = RPC_REFER, .reply = (uint32_t)reply, .tls = g->bye.tls };
 	if (g->conn.keeper_lost || g->refer_asked++ >= RPC_REFER_MOST)
 		return REF_NONE;
 	memcpy(request.n, args->n, sizeof request.n);

@@ -146,9 +146,9 @@ static bool ends(const char *text, size_t size)
 	return memchr(text, '\0', size) != NULL;
 }
 
-static bool is_whole(const struct history_record *r, int kind)
+bool history_is_whole(const struct history_record *r, uint32_t kind)
 {
-	return r->format == HISTORY_FORMAT && r->kind == (uint32_t)kind && ends(r->role, sizeof r->role) && ends(r->user, sizeof r->user) &&
+	return r->format == HISTORY_FORMAT && r->kind == kind && ends(r->role, sizeof r->role) && ends(r->user, sizeof r->user) &&
 		ends(r->peer, sizeof r->peer) && ends(r->reply, sizeof r->reply) && ends(r->reason, sizeof r->reason) &&
 		ends(r->place, sizeof r->place) && ends(r->text, sizeof r->text) && ends(r->told, sizeof r->told);
 }
@@ -176,7 +176,7 @@ static int find_in(const struct history_ring *ring, int kind, const struct histo
 			return 0;
 		for (uint64_t j = 0; j < n; j++) {
 			memcpy(&record, slots[j], sizeof record);
-			if (is_whole(&record, kind) && matches(&record, query) && found(context, &record) != 0)
+			if (history_is_whole(&record, (uint32_t)kind) && matches(&record, query) && found(context, &record) != 0)
 				return -1;
 		}
 	}

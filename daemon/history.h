@@ -112,4 +112,7 @@ struct history_query {
 void history_find(const struct history *h, const struct history_query *query,
                   int (*found)(void *context, const struct history_record *record), void *context);
 
+/* A whole record of that kind, whose texts end? For what came from a file or over a socket. */
+bool history_is_whole(const struct history_record *record, uint32_t kind);
+
 #endif

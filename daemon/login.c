@@ -44,7 +44,8 @@ void session_known(struct session *s, union rpc_message *message)
 	if (auth_known(&s->auth, user, &who, &why) == 0) {
 		a.reply = REPLY_MAILBOX_UNKNOWN;
 		(void)why_set(&why, REASON_USER_UNKNOWN, 0, "no back end knows the name given with USER");
-		session_report(s, &(struct report){ .event = "login-failed", .words = "login failed", .guess = true, .user = user, .owner = HISTORY_NOBODY, .why = &why }, &a);
+		session_report(s, &(struct report){ .event = "login-failed", .words = "login failed", .guess = true, .user = user, .tls = message->known.tls, .owner = HISTORY_NOBODY,
+		                                    .why = &why }, &a);
 	}
 	session_answer(s, &a, RPC_KNOWN, -1);
 }

@@ -174,9 +174,9 @@ static void report_lost(const struct pool *pool, const struct worker *w, const c
 	(void)snprintf(record.text, sizeof record.text, "%s", what);
 	recorder_send(&record);
 	const struct log_field fields[] = {
-		{ "POSTERN_EVENT", "keeper-died" }, { "POSTERN_REF", ref_text(record.ref, ref) }, { "POSTERN_PEER", w->peer },
+		{ "POSTERN_EVENT", "keeper-died" }, { "POSTERN_REF", ref_text(record.ref, ref) }, { "POSTERN_REPLY", record.reply }, { "POSTERN_PEER", w->peer },
 	};
-	log_event(LOG_CRIT, fields, sizeof fields / sizeof fields[0], "%s ref=%s", what, ref);
+	log_event(LOG_CRIT, fields, sizeof fields / sizeof fields[0], "%s peer=%s reply=%s ref=%s", what, w->peer, record.reply, ref);
 }
 
 static void note_end(struct pool *pool, const struct worker *w, int status)

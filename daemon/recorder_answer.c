@@ -14,6 +14,8 @@
 
 enum { ANSWER_SECONDS = 5 };
 
+static const uint32_t end_of_answer = HISTORY_FORMAT;
+
 static void bound_time(int socket)
 {
 	const struct timeval limit = { .tv_sec = ANSWER_SECONDS };
@@ -42,6 +44,8 @@ void answer_question(int connection, const struct history *history)
 	if (who.uid != 0)
 		query.uid = who.uid;
 	history_find(history, &query, send_record, &connection);
+	/* Whoever asked can tell the end from an answer that was cut off, or never begun. */
+	(void)send(connection, &end_of_answer, sizeof end_of_answer, MSG_NOSIGNAL);
 }
 
 int ask_history(const char *socket_path, const struct history_query *query,
@@ -64,9 +68,11 @@ int ask_history(const char *socket_path, const struct history_query *query,
 	if (send(fd, query, sizeof *query, MSG_NOSIGNAL) != (ssize_t)sizeof *query)
 		goto out;
 	while ((n = recv(fd, &record, sizeof record, 0)) == (ssize_t)sizeof record)
-		if (found(context, &record) != 0)
+		if (record.kind < HISTORY_KINDS && history_is_whole(&record, record.kind) && found(context, &record) != 0)
 			break;
+	if (n == 0)
+		errno = EAGAIN; /* too many ask at this moment, or the recorder ended */
 out:
 	(void)close(fd);
-	return n < 0 ? -1 : 0;
+	return n == (ssize_t)sizeof end_of_answer || n == (ssize_t)sizeof record ? 0 : -1;
 }

@@ -7,11 +7,12 @@
 
 #include "daemon/history.h"
 
-/* connection (borrowed): one struct history_query comes, records go back, then the end of file. Root sees all, others their own. */
+/* connection (borrowed): one struct history_query comes, records go back, then HISTORY_FORMAT as the end. Root sees all, others their own. */
 void answer_question(int connection, const struct history *history);
 
 /*
- * Ask, from the other side: calls found() for each record of the asking user's. 0; or -1 and errno.
+ * Ask, from the other side: calls found() for each record of the asking user's, until it does not return 0. 0; or -1 and errno
+ * (EAGAIN: the answer was cut off; try again).
  */
 int ask_history(const char *socket_path, const struct history_query *query,
                 int (*found)(void *context, const struct history_record *record), void *context);

@@ -64,6 +64,8 @@ struct rpc_stop {
 struct rpc_refer {
 	uint32_t verb;
 	uint32_t reply;             /* enum reply: the answer that is to be given */
+	uint32_t tls;               /* for the log: 0 or the TLS protocol version on the connection */
+	uint32_t reserved;
 	uint64_t n[3];              /* its numbers */
 };
 
@@ -73,6 +75,7 @@ struct rpc_active {
 
 struct rpc_user {               /* RPC_KNOWN */
 	uint32_t verb;
+	uint32_t tls;               /* for the log: 0 or the TLS protocol version on the connection */
 	char user[USER_NAME_MAX + 4];   /* the name and no padding, whose octets would go over unset */
 };
 

@@ -70,7 +70,9 @@ void session_fetch(struct session *s, union rpc_message *message)
 	if (message->fetch.idx >= s->count)
 		violation("message %lu of %zu", (unsigned long)message->fetch.idx, s->count);
 	if (maildrop_fetch(s->in.drop, message->fetch.idx, &body, &why) != 0) {
-		bool its_own = why.reason == REASON_MESSAGE_GONE || why.reason == REASON_MESSAGE_CHANGED || why.reason == REASON_MAILDROP_BUSY;
+		const bool busy = why.reason == REASON_MAILDROP_BUSY || why.reason == REASON_MAILDROP_DELIVERY;
+		const bool its_own = busy || why.reason == REASON_MESSAGE_GONE || why.reason == REASON_MESSAGE_CHANGED;
+		memcpy(a.told, why.told, sizeof a.told);
 		a.reply = (uint32_t)(its_own ? reply_for_reason(why.reason, true) : REPLY_MESSAGE_IO);
 		(void)snprintf(words, sizeof words, "message %lu not sent", (unsigned long)message->fetch.idx + 1);
 		report(s, "message-not-sent", words, &why, &a);
@@ -157,7 +159,7 @@ void session_refer(struct session *s, union rpc_message *message)
 	const struct why why = { .reason = REASON_NONE };
 	if (m->reply >= REPLY_COUNT || !reply_row((enum reply)m->reply)->referenced)
 		violation("a reference for reply %lu", (unsigned long)m->reply);
-	session_report(s, &(struct report){ .event = "told", .words = "told", .guess = !s->logged_in, .user = s->user, .tls = s->bye.tls, .owner = s->owner, .why = &why }, &a);
+	session_report(s, &(struct report){ .event = "told", .words = "told", .guess = !s->logged_in, .user = s->user, .tls = m->tls, .owner = s->owner, .why = &why }, &a);
 	session_answer(s, &a, RPC_REFER, -1);
 }
 

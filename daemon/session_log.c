@@ -11,56 +11,10 @@
 #include "daemon/doors.h"
 #include "daemon/log.h"
 #include "daemon/recorder_link.h"
+#include "daemon/session_words.h"
 #include "daemon/tls_version.h"
 
 enum { USER_TEXT = 4 * USER_NAME_MAX + 4, NUMBER_TEXT = 24 };
-
-/* Short words for the log; what the client was told is in the reply table. */
-static const char *const reason_names[REASON_COUNT] = {
-	[REASON_NONE] = "none",
-	[REASON_USER_UNKNOWN] = "unknown user",
-	[REASON_PASSWORD_WRONG] = "wrong password",
-	[REASON_PASSWORD_EMPTY] = "empty password",
-	[REASON_UID_REFUSED] = "uid not allowed",
-	[REASON_ACCOUNT_LOCKED] = "account locked",
-	[REASON_ACCOUNT_EXPIRED] = "account expired",
-	[REASON_PASSWORD_EXPIRED] = "password expired",
-	[REASON_ACCESS_DENIED] = "access denied",
-	[REASON_TRIES_EXCEEDED] = "too many tries",
-	[REASON_AUTH_TEMPORARY] = "back end in trouble",
-	[REASON_AUTH_SETUP] = "back end set up wrongly",
-	[REASON_MAILDROP_LOCKED] = "maildrop locked by another session",
-	[REASON_MAILDROP_BUSY] = "maildrop locked by another program",
-	[REASON_MAILDROP_DELIVERY] = "maildrop locked by a delivery",
-	[REASON_MAILDROP_DENIED] = "maildrop not accessible",
-	[REASON_MAILDROP_BROKEN] = "maildrop not in form",
-	[REASON_MAILDROP_IO] = "maildrop input/output error",
-	[REASON_MAILDROP_CHANGED] = "maildrop changed by another program",
-	[REASON_MESSAGE_GONE] = "message gone",
-	[REASON_MESSAGE_CHANGED] = "message changed",
-	[REASON_DISK_FULL] = "disk full",
-	[REASON_READ_ONLY] = "read-only file system",
-	[REASON_UPDATE_UNFINISHED] = "update interrupted",
-	[REASON_NO_MEMORY] = "no memory",
-};
-
-static const char *const end_names[END_COUNT] = {
-	[END_QUIT] = "quit",
-	[END_PEER_CLOSED] = "closed by the client without QUIT",
-	[END_PEER_ERROR] = "connection broke",
-	[END_LOGIN_TIMEOUT] = "no login in time",
-	[END_IDLE] = "idle",
-	[END_STALLED] = "client took nothing",
-	[END_STOPPED] = "server stopped",
-	[END_TLS_FAILED] = "TLS failed",
-	[END_TOO_MANY_BAD] = "too many unknown commands",
-	[END_TOO_MANY_LOGINS] = "too many failed logins",
-	[END_WRONG_DOOR] = "wrong door",
-	[END_TLS_PIPELINED] = "commands behind STLS",
-	[END_READ_ERROR] = "message unreadable",
-	[END_KEEPER_LOST] = "keeper lost",
-	[END_TAKEN_OVER] = "taken over by a newer login",
-};
 
 static void keep_report(const struct session *s, const struct report *report, const struct rpc_answer *answer)
 {
@@ -74,7 +28,7 @@ static void keep_report(const struct session *s, const struct report *report, co
 	(void)snprintf(record.user, sizeof record.user, "%s", report->user);
 	(void)snprintf(record.peer, sizeof record.peer, "%s", s->peer_text);
 	(void)snprintf(record.reply, sizeof record.reply, "%s", reply_row((enum reply)answer->reply)->name);
-	(void)snprintf(record.reason, sizeof record.reason, "%s", reason_names[report->why->reason]);
+	(void)snprintf(record.reason, sizeof record.reason, "%s", reason_words(report->why->reason));
 	memcpy(record.place, s->place, sizeof record.place);
 	memcpy(record.text, report->why->text, sizeof record.text);
 	memcpy(record.told, answer->told, sizeof record.told);
@@ -95,13 +49,13 @@ void session_report(const struct session *s, const struct report *report, struct
 		{ "POSTERN_USER", report->user },
 		{ "POSTERN_PEER", s->peer_text },
 		{ "POSTERN_TLS", tls_version_text(report->tls) },
-		{ "POSTERN_REASON", reason_names[why->reason] },
+		{ "POSTERN_REASON", reason_words(why->reason) },
 	};
 	/* A back end in trouble is not the guesser's. */
 	const bool failing = why->reason == REASON_AUTH_TEMPORARY || why->reason == REASON_AUTH_SETUP;
 	log_event(failing ? LOG_ERR : row->severity, fields, sizeof fields / sizeof fields[0],
 	          "%s: user=%s peer=%s tls=%s reason=\"%s\" reply=%s ref=%s%s%s%s", report->words, log_text(report->user, name, sizeof name), s->peer_text,
-	          tls_version_text(report->tls), reason_names[why->reason], row->name, ref,
+	          tls_version_text(report->tls), reason_words(why->reason), row->name, ref,
 	          why->text[0] != '\0' ? " (" : "", why->text, why->text[0] != '\0' ? ")" : "");
 	if (answer->ref != REF_NONE)
 		keep_report(s, report, answer);
@@ -122,7 +76,7 @@ static uint64_t marks_dropped(const struct session *s)
 
 static const char *end_text(const struct session *s)
 {
-	return s->said_bye ? end_names[s->bye.end] : "gate died";
+	return s->said_bye ? end_words((enum session_end)s->bye.end) : END_WORDS_GATE_DIED;
 }
 
 /* For `postern log`; sessions without a login are nobody's. */

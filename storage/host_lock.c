@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "storage/lock_owner.h"
 
 enum {
 	PAUSE_MIN_MS = 5,
@@ -166,15 +168,23 @@ static int check_same_file(struct host_locks *lock, struct why *why_r)
 	return why_set(why_r, REASON_MAILDROP_CHANGED, 0, "another program replaced %s", lock->path);
 }
 
-static int explain(const struct host_locks *lock, enum host_lock kind, int err, struct why *why_r)
+/* Another program did not let go in time: which, where the kernel knows. */
+static int name_owner(const struct host_locks *lock, enum host_lock kind, int fd, struct why *why_r)
 {
-	if (err == EAGAIN) {
-		(void)why_set(why_r, REASON_MAILDROP_BUSY, 0, "%s: another program held its %s lock for %d seconds",
-		              lock->path, kinds[kind].name, HOST_LOCK_SECONDS);
-		static const char told[] = "another program is writing to it";
-		memcpy(why_r->told, told, sizeof told);
-		return -1;
-	}
+	char owner[LOCK_OWNER_MAX];
+	const bool known = kind == HOST_LOCK_DOTLOCK ? lock_owner_of_dotlock(lock->dir_fd, lock->dotlock.name, owner) : lock_owner_of_file(fd, owner);
+	const enum reason reason = known && lock_owner_delivers(owner) ? REASON_MAILDROP_DELIVERY : REASON_MAILDROP_BUSY;
+	(void)why_set(why_r, reason, 0, "%s: %s held its %s lock for %d seconds", lock->path, known ? owner : "another program",
+	              kinds[kind].name, HOST_LOCK_SECONDS);
+	if (known)
+		(void)snprintf(why_r->told, sizeof why_r->told, "%s", owner);
+	return -1;
+}
+
+static int explain(const struct host_locks *lock, enum host_lock kind, int fd, int err, struct why *why_r)
+{
+	if (err == EAGAIN)
+		return name_owner(lock, kind, fd, why_r);
 	if (kind == HOST_LOCK_DOTLOCK && (err == EACCES || err == EPERM || err == EROFS)) {
 		const char *slash = strrchr(lock->path, '/');
 		return why_set(why_r, REASON_MAILDROP_DENIED, err,
@@ -192,7 +202,7 @@ int host_lock_take(struct host_locks *lock, int fd, bool write, struct why *why_
 	while ((err = try_all(lock, fd, write, &failed)) == EAGAIN && now_ms() < deadline)
 		pause_at_random();
 	if (err != 0)
-		return explain(lock, failed, err, why_r);
+		return explain(lock, failed, fd, err, why_r);
 	lock->refreshed_ms = now_ms();
 	if (check_same_file(lock, why_r) == 0)
 		return 0;

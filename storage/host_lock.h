@@ -26,7 +26,7 @@ int host_lock_init(struct host_locks *lock, const struct maildrop_options *optio
 
 /*
  * Take all locks on fd, for writing or only for reading. Tries for HOST_LOCK_SECONDS.
- * 0; or -1 with MAILDROP_BUSY, with MAILDROP_CHANGED when the path leads to
+ * 0; or -1 with MAILDROP_BUSY or MAILDROP_DELIVERY (why_r->told: the other program, where it is known), with MAILDROP_CHANGED when the path leads to
  * another file by now (open it and try again), or another reason.
  */
 int host_lock_take(struct host_locks *lock, int fd, bool write, struct why *why_r);

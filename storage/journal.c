@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -159,8 +160,9 @@ int journal_edge(const struct journal *j, char edge_r[JOURNAL_EDGE_MAX], struct 
 
 /* ---- writing ---- */
 
-void journal_begin(struct journal *j, uint64_t seed)
+void journal_begin(struct journal *j, const char *path, uint64_t seed)
 {
+	(void)snprintf(j->path, sizeof j->path, "%s", path);
 	digest_begin(&j->tail, seed);
 	j->added = 0;
 }
@@ -176,7 +178,7 @@ int journal_add(struct journal *j, const char *octets, size_t len, struct why *w
 	return 0;
 }
 
-int journal_seal(struct journal *j, struct journal_plan *plan, const char *edge, const char *path, struct why *why_r)
+int journal_seal(struct journal *j, struct journal_plan *plan, const char *edge, struct why *why_r)
 {
 	struct record r;
 	memset(&r, 0, sizeof r);
@@ -185,9 +187,8 @@ int journal_seal(struct journal *j, struct journal_plan *plan, const char *edge,
 	memcpy(r.magic, magic, sizeof r.magic);
 	r.plan = *plan;
 	r.length = j->added;
-	memcpy(r.path, path, strnlen(path, sizeof r.path - 1));
+	memcpy(r.path, j->path, strlen(j->path));
 	r.check = check_record(&r);
-	memcpy(j->path, r.path, sizeof j->path);
 	if (io_write_at(j->fd, edge, (size_t)plan->edge, j->end + sizeof r + j->added) != 0 ||
 	    io_write_at(j->fd, (const char *)&r, sizeof r, j->end) != 0)
 		return failed(j, "write", why_r);

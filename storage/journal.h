@@ -84,17 +84,17 @@ int journal_is_aside(int fd);
 /* Read the journal on fd, all of it; with fd -1 there is none, which counts as empty. 0; or -1 and *why_r: it cannot be read. */
 int journal_read(struct journal *j, int fd, struct why *why_r);
 
-/* Begin the first record, with the seed for all digests of the plan. */
-void journal_begin(struct journal *j, uint64_t seed);
+/* Begin the first record: for the mbox at path, with the seed for all digests of the plan. */
+void journal_begin(struct journal *j, const char *path, uint64_t seed);
 
 /* Add octets to a record behind the last whole one. */
 int journal_add(struct journal *j, const char *octets, size_t len, struct why *why_r);
 
 /*
- * End the record: plan (its tail and edges are filled in), the plan->edge octets at edge, and path. 0: all is on the disk.
+ * End the record: plan (its tail and edges are filled in), and the plan->edge octets at edge. 0: all is on the disk.
  * -1: the record does not count; when it is the first, the caller empties the journal.
  */
-int journal_seal(struct journal *j, struct journal_plan *plan, const char *edge, const char *path, struct why *why_r);
+int journal_seal(struct journal *j, struct journal_plan *plan, const char *edge, struct why *why_r);
 
 /* The plan.edge octets of the last whole record. */
 int journal_edge(const struct journal *j, char edge_r[JOURNAL_EDGE_MAX], struct why *why_r);

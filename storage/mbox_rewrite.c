@@ -179,7 +179,7 @@ int mbox_seal_journal(struct mbox *m, struct journal_plan *plan, char *buffer, s
 		return -1;
 	if (io_read_at(m->fd, buffer, (size_t)plan->edge, new_end) != (ssize_t)plan->edge)
 		return why_errno(why_r, errno, "read %s", m->path);
-	return journal_seal(&m->journal, plan, buffer, m->path, why_r);
+	return journal_seal(&m->journal, plan, buffer, why_r);
 }
 
 /* Mail came between the crash and now: it is kept, too, and has to be in the journal before the file is touched. */

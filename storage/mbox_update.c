@@ -140,7 +140,7 @@ static int read_all(struct update *u, mbox_take *take, struct why *why_r)
 
 static int write_journal(struct update *u, struct why *why_r)
 {
-	journal_begin(&u->m->journal, u->plan.seed);
+	journal_begin(&u->m->journal, u->m->path, u->plan.seed);
 	digest_begin(&u->head, u->plan.seed);
 	if (read_all(u, take_piece, why_r) != 0)
 		return -1;

@@ -14,6 +14,20 @@ from processes import PATIENCE
 RESPONSE_MAX = 512  # RFC 1939 section 3, RFC 2449 section 4
 
 
+REFERENCE = re.compile(r" \(ref [0-9A-HJKMNP-TV-Z]{5,6}\)$")
+
+
+def plain_words(line):
+    """An answer without its reference."""
+    return REFERENCE.sub("", line)
+
+
+def reference(line):
+    """The reference of an answer; None when it has none."""
+    found = REFERENCE.search(line)
+    return found and found.group()[len(" (ref "):-1]
+
+
 class Closed(AssertionError):
     """The server closed the connection where an answer was due."""
 
@@ -124,6 +138,8 @@ class Client:
         assert re.match(r"\+OK( .+)?$|-ERR( .+)?$|\+ .*$", line) and line.isprintable(), "no status line: %r" % line
         assert not line.startswith("-ERR") or len(line) > len("-ERR ") + 8, "an error without words: %r" % line
         assert str(self.server.base) not in line, "the answer names a path: %r" % line
+        if re.match(r"-ERR \[(SYS|IN-USE)", line):
+            assert reference(line), "a failure of the server's without a reference: %r" % line
         return line
 
     def cmd(self, command):

@@ -6,7 +6,7 @@ import statistics
 import time
 import unittest
 
-from client import Closed
+from client import Closed, plain_words
 from postern import ServerCase, User, elsewhere
 
 NEUTRAL = "-ERR [AUTH] user name or password not accepted"
@@ -200,7 +200,7 @@ class Unexplained(ServerCase):
         for _ in range(5):
             for label, user, password in (("wrong", "anna", "x"), ("unknown", "nosuch", "x"), ("empty", "anna", "")):
                 answer, taken = self.failure(user, password)
-                answers.add(answer)
+                answers.add(plain_words(answer))
                 times.setdefault(label, []).append(taken)
         self.assertEqual(answers, {NEUTRAL})
         for label, taken in times.items():
@@ -216,8 +216,8 @@ class Unexplained(ServerCase):
 
     def test_auth_plain_too(self):
         client = self.client()
-        self.assertEqual(client.err("AUTH PLAIN " + plain("", "anna", "x")), NEUTRAL)
-        self.assertEqual(client.err("AUTH PLAIN " + plain("", "nosuch", "x")), NEUTRAL)
+        self.assertEqual(plain_words(client.err("AUTH PLAIN " + plain("", "anna", "x"))), NEUTRAL)
+        self.assertEqual(plain_words(client.err("AUTH PLAIN " + plain("", "nosuch", "x"))), NEUTRAL)
         client.quit()
 
     def test_the_log_says_it_at_once(self):
@@ -270,9 +270,9 @@ class Explained(ServerCase):
     def test_elsewhere(self):
         client = self.client(host=self.address)
         client.ok("USER nosuch")
-        self.assertEqual(client.err("PASS x"), NEUTRAL)
+        self.assertEqual(plain_words(client.err("PASS x")), NEUTRAL)
         client.ok("USER anna")
-        self.assertEqual(client.err("PASS x"), NEUTRAL)
+        self.assertEqual(plain_words(client.err("PASS x")), NEUTRAL)
         client.quit()
 
 
@@ -307,7 +307,7 @@ class Tries(ServerCase):
                         said += [client.cmd(command) for command in commands]
                 except (Closed, OSError):
                     pass
-                self.assertEqual(said.count(NEUTRAL), 3, said)
+                self.assertEqual([plain_words(line) for line in said].count(NEUTRAL), 3, said)
                 self.assertRegex(said[-1], r"^-ERR \[AUTH\]")
                 client.end()
 

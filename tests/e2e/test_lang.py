@@ -2,10 +2,11 @@
 each language, last words; UTF8, and which mail needs it."""
 import os
 import re
+import subprocess
 import unittest
 
 import bodies
-from postern import Server, ServerCase
+from postern import BUILD, Server, ServerCase
 
 REF = r" \(ref [0-9A-Z]{5}\)$"
 
@@ -177,6 +178,17 @@ class Lang(ServerCase):
         client.login("bert")
         client.err("RETR 7", re.escape(LANGUAGES["fr"][5]))
         client.quit()
+
+
+class Explain(unittest.TestCase):
+    def test_explain(self):
+        """postern explain knows an answer in each language by its words."""
+        for tag, row in LANGUAGES.items():
+            for words, want in ((row[2], "MAILBOX_UNKNOWN"), ("-ERR [AUTH] %s (ref 7KQ2M)" % row[3], "INVALID_PASSWORD"),
+                                (row[4], "LOCKED"), (row[5], "NO_SUCH_MESSAGE"), (row[6], "KEPT_DENIED")):
+                with self.subTest(tag, words=words):
+                    out = subprocess.run([BUILD / "postern", "explain", re.sub(r" \(ref .*", "", words)], stdout=subprocess.PIPE, check=True)
+                    self.assertRegex(out.stdout.decode(), r"(?m)^%s$" % want)
 
 
 class LastWords(unittest.TestCase):

@@ -30,8 +30,8 @@ static void add_record(struct journal *j, struct journal_plan plan, const char *
 {
 	struct why why;
 	if (j->end == 0)
-		journal_begin(j, plan.seed);
-	CU_ASSERT_FATAL(journal_add(j, octets, len, &why) == 0 && journal_seal(j, &plan, edge, "/var/mail/ann", &why) == 0);
+		journal_begin(j, "/var/mail/ann", plan.seed);
+	CU_ASSERT_FATAL(journal_add(j, octets, len, &why) == 0 && journal_seal(j, &plan, edge, &why) == 0);
 }
 
 /* One with two records; the first ends at *first_end_r. */
@@ -153,7 +153,7 @@ static int add_it(struct journal *j, struct why *why_r) { return journal_add(j, 
 static int seal_it(struct journal *j, struct why *why_r)
 {
 	struct journal_plan plan = plan_of(KEPT + MORE);
-	return journal_seal(j, &plan, edge, "/var/mail/ann", why_r);
+	return journal_seal(j, &plan, edge, why_r);
 }
 static int clear_it(struct journal *j, struct why *why_r) { return journal_clear(j, why_r); }
 static int mark_it(struct journal *j, struct why *why_r) { return journal_set_aside(j, why_r); }

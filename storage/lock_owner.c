@@ -1,0 +1,90 @@
+/*
+ * lock_owner.c - which program holds a lock of the host's on an mbox.
+ * Runs in: keeper, as the mail's owner. Trusts: /proc, for a name that people read; decides nothing by it.
+ */
+#include "storage/lock_owner.h"
+
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/number.h"
+
+enum { PID_DIGITS = 20, COMM_MAX = 16 };
+
+/* Delivery agents by the names of their processes (15 octets at most: /proc/PID/comm). */
+static const char *const deliverers[] = {
+	"procmail", "maildrop", "local", "virtual", "postdrop", "dovecot-lda", "deliver", "lmtp", "mail.local", "exim4", "exim", "sendmail",
+	"smtpd", "fdm", "mda", "qmail-local", "fetchmail",
+};
+
+/* Its name as the process chose it, so only what is harmless in a sentence is taken over. */
+static bool name_process(uint64_t pid, char owner_r[LOCK_OWNER_MAX])
+{
+	char path[64], comm[COMM_MAX + 1];
+	(void)snprintf(path, sizeof path, "/proc/%ju/comm", (uintmax_t)pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t n = read(fd, comm, sizeof comm - 1);
+	(void)close(fd);
+	if (n <= 0)
+		return false;
+	comm[n] = '\0';
+	comm[strcspn(comm, "\n")] = '\0';
+	for (char *p = comm; *p != '\0'; p++)
+		if (*p < 0x21 || *p > 0x7e || *p == '"' || *p == '\\')
+			*p = '?';
+	(void)snprintf(owner_r, LOCK_OWNER_MAX, "%s (process %ju)", comm, (uintmax_t)pid);
+	return true;
+}
+
+bool lock_owner_of_file(int fd, char owner_r[LOCK_OWNER_MAX])
+{
+	char line[256];
+	struct stat st;
+	bool found = false;
+	FILE *f = fopen("/proc/locks", "re");
+	if (f == NULL)
+		return false;
+	/* 1: FLOCK  ADVISORY  WRITE 4711 08:01:131073 0 EOF; a "->" behind the number is one that waits. */
+	while (!found && fstat(fd, &st) == 0 && fgets(line, sizeof line, f) != NULL) {
+		unsigned major_number, minor_number;
+		unsigned long long inode;
+		long pid;
+		if (sscanf(line, "%*u: %*[A-Z] %*[A-Z] %*[A-Z] %ld %x:%x:%llu", &pid, &major_number, &minor_number, &inode) != 4)
+			continue;
+		if (inode == st.st_ino && major_number == major(st.st_dev) && minor_number == minor(st.st_dev) && pid > 0 && pid != getpid())
+			found = name_process((uint64_t)pid, owner_r);
+	}
+	(void)fclose(f);
+	return found;
+}
+
+bool lock_owner_of_dotlock(int dir_fd, const char *name, char owner_r[LOCK_OWNER_MAX])
+{
+	char text[PID_DIGITS + 1];
+	uint64_t pid;
+	int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t n = read(fd, text, sizeof text - 1);
+	(void)close(fd);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	return parse_number(text, strspn(text, "0123456789"), 2, INT32_MAX, &pid) == 0 && name_process(pid, owner_r);
+}
+
+bool lock_owner_delivers(const char *owner)
+{
+	const size_t len = strcspn(owner, " ");
+	for (size_t i = 0; i < sizeof deliverers / sizeof deliverers[0]; i++)
+		if (strlen(deliverers[i]) == len && memcmp(deliverers[i], owner, len) == 0)
+			return true;
+	return false;
+}

@@ -1,0 +1,25 @@
+/*
+ * lock_owner.h - which program holds a lock of the host's on an mbox, where the kernel knows; inside storage/ only.
+ * Runs in: keeper, as the mail's owner. Trusts: /proc, for a name that people read; decides nothing by it.
+ */
+#ifndef POSTERN_LOCK_OWNER_H
+#define POSTERN_LOCK_OWNER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { LOCK_OWNER_MAX = 48 };
+
+/*
+ * Who holds a lock on the open file (flock or fcntl), by /proc/locks: "procmail (process 4711)". False when that is not known: the
+ * kernel names no process for locks of open file descriptions (fcntl's F_OFD_*), and hides others' processes where /proc is mounted so.
+ */
+bool lock_owner_of_file(int fd, char owner_r[LOCK_OWNER_MAX]);
+
+/* The same for a dotlock, in which most programs write their process id. */
+bool lock_owner_of_dotlock(int dir_fd, const char *name, char owner_r[LOCK_OWNER_MAX]);
+
+/* Is that a program which delivers mail? By its name. */
+bool lock_owner_delivers(const char *owner);
+
+#endif
