@@ -58,7 +58,7 @@ static const char *pattern_of(enum reply id, const struct language *language, ch
  */
 static int run_along(const char *pattern, const char *text, bool *whole_r)
 {
-	int literal = 0, rest;
+	int literal = 0, best = -1;
 	for (; *text != '\0' && *pattern != PLACE; pattern++, text++, literal++)
 		if (*pattern != *text)
 			return -1;
@@ -66,11 +66,12 @@ static int run_along(const char *pattern, const char *text, bool *whole_r)
 		*whole_r = *pattern == '\0' || (*pattern == PLACE && pattern[1] == '\0');
 		return literal;
 	}
-	/* Anything, the longest first: a place at the end takes all that is left. */
-	for (const char *at = text + strlen(text); at >= text; at--)
-		if ((rest = run_along(pattern + 1, at, whole_r)) >= 0)
-			return literal + rest;
-	return -1;
+	/* Anything, so that as much as can be is the row's own words: a place could take all that is left. */
+	for (const char *at = text + strlen(text); at >= text && !*whole_r; at--) {
+		int rest = run_along(pattern + 1, at, whole_r);
+		best = rest > best || (*whole_r && rest >= 0) ? rest : best;
+	}
+	return best >= 0 ? literal + best : -1;
 }
 
 /* The best fit of the text anywhere in the pattern. At least half of it has to be the row's own words. */
