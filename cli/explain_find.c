@@ -53,8 +53,8 @@ static const char *pattern_of(enum reply id, const struct language *language, ch
 }
 
 /*
- * Does the text run along the pattern from here? Returns how many octets of it were literal, -1 if it does not; *whole_r:
- * the pattern was used up, too.
+ * Does the text run along the pattern from here? Returns how many octets of it were literal, at the most, -1 if it does
+ * not; *whole_r: the pattern was used up, too.
  */
 static int run_along(const char *pattern, const char *text, bool *whole_r)
 {
@@ -66,10 +66,14 @@ static int run_along(const char *pattern, const char *text, bool *whole_r)
 		*whole_r = *pattern == '\0' || (*pattern == PLACE && pattern[1] == '\0');
 		return literal;
 	}
-	/* Anything, so that as much as can be is the row's own words: a place could take all that is left. */
-	for (const char *at = text + strlen(text); at >= text && !*whole_r; at--) {
-		int rest = run_along(pattern + 1, at, whole_r);
-		best = rest > best || (*whole_r && rest >= 0) ? rest : best;
+	/* In the place stands anything. */
+	for (const char *end = text + strlen(text), *at = text; at <= end; at++) {
+		bool whole = false;
+		const int rest = run_along(pattern + 1, at, &whole);
+		if (rest >= 0 && ((whole && !*whole_r) || (whole == *whole_r && rest > best))) {
+			best = rest;
+			*whole_r = whole;
+		}
 	}
 	return best >= 0 ? literal + best : -1;
 }

@@ -91,27 +91,30 @@ static void print_facts(FILE *out, const struct history_record *r)
 	print(out, "Found by:", text);
 }
 
-/* A name that can stand in a command as it is. */
-static bool is_plain(const char *name)
+/* A name or path that can stand in a command as it is. */
+static bool is_plain(const char *word)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@._+-";
-	return *name != '\0' && *name != '-' && name[strspn(name, plain)] == '\0';
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@._+-/";
+	return *word != '\0' && *word != '-' && word[strspn(word, plain)] == '\0';
 }
 
-/* The advice with this user in place of NAME, so that its commands can be pasted. */
-static const char *for_user(const char *advice, const char *user, char *text, size_t size)
+/* Add the advice with this record's user in place of NAME, and its mailbox in place of PATH, so that commands can be pasted. */
+static void add_filled(struct buf *b, const char *advice, const struct history_record *r)
 {
-	static const char name[] = "NAME";
-	struct buf b = { .p = text, .cap = size - 1 };
-	const char *at;
-	if (!is_plain(user))
-		return advice;
-	for (; (at = strstr(advice, name)) != NULL; advice = at + strlen(name)) {
-		(void)buf_add(&b, advice, (size_t)(at - advice));
-		(void)buf_add_text(&b, user);
+	const char *path = strchr(r->place, ':');
+	const struct { const char *place, *word; } fillings[] = { { "NAME", r->user }, { "PATH", path != NULL ? path + 1 : "" } };
+	while (*advice != '\0') {
+		size_t used = 1, i = 0;
+		while (i < 2 && (strncmp(advice, fillings[i].place, 4) != 0 || !is_plain(fillings[i].word)))
+			i++;
+		if (i < 2) {
+			used = strlen(fillings[i].place);
+			(void)buf_add_text(b, fillings[i].word);
+		} else {
+			(void)buf_add(b, advice, 1);
+		}
+		advice += used;
 	}
-	(void)buf_add_text(&b, advice);
-	return buf_text(&b);
 }
 
 void explain_record(FILE *out, const struct history_record *r)
@@ -135,7 +138,9 @@ void explain_record(FILE *out, const struct history_record *r)
 	print(out, "Whose side:", side_text(advice->side));
 	print(out, "What it means:", advice->meaning);
 	print(out, "The user:", advice->user);
-	print(out, "The admin:", for_user(advice->admin, r->user, text, sizeof text));
+	struct buf filled = BUF_OVER(text);
+	add_filled(&filled, advice->admin, r);
+	print(out, "The admin:", buf_text(&filled));
 }
 
 /* ---- for programs ---- */

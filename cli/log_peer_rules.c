@@ -110,7 +110,7 @@ bool judge_lost_state(const struct evidence *e, char text_r[VERDICT_TEXT])
 		if (r->kind != HISTORY_SESSION)
 			continue;
 		if (before != NULL && same_list(before, r) && r->figures.count >= LOST_MESSAGES && r->figures.fetched >= r->figures.count &&
-		    ended(before, END_QUIT)) {
+		    ended(before, END_QUIT) && before->figures.deleted == 0) {
 			known = before;
 			again = r;
 			times++;

@@ -23,11 +23,19 @@ void show_printable(FILE *out, const char *text)
 	(void)put_printable(out, text, strlen(text));
 }
 
+/* Up to the next blank; what is to be typed, `between such marks`, stays in one line. */
+static size_t word_length(const char *text)
+{
+	const char *mark = text + strcspn(text, " `");
+	const char *end = *mark == '`' ? strchr(mark + 1, '`') : NULL;
+	return end != NULL ? (size_t)(end + 1 - text) + strcspn(end + 1, " ") : strcspn(text, " ");
+}
+
 void show_paragraph(FILE *out, unsigned blanks, unsigned at, const char *text)
 {
 	unsigned column = at;
 	while (*text != '\0') {
-		size_t word = strcspn(text, " ");
+		size_t word = word_length(text);
 		if (column > blanks && column + 1 + word > SHOW_COLUMNS) {
 			(void)fprintf(out, "\n%*s", (int)blanks, "");
 			column = blanks;

@@ -13,7 +13,10 @@ enum { SHOW_TIME = 40, SHOW_SIZE = 40, SHOW_COLUMNS = 100 };
 /* Octets that a terminal might obey become \xNN. */
 void show_printable(FILE *out, const char *text);
 
-/* The text in lines of at most SHOW_COLUMNS, each behind so many blanks; the first line goes on at column `at`. */
+/*
+ * The text in lines of at most SHOW_COLUMNS, each behind so many blanks; the first line goes on at column `at`. What stands
+ * between `such marks` is not parted.
+ */
 void show_paragraph(FILE *out, unsigned blanks, unsigned at, const char *text);
 
 /* "2026-11-24 14:44:25", local time. Returns text. */

@@ -172,9 +172,9 @@ static int find_in(const struct history_ring *ring, int kind, const struct histo
 		const uint64_t slot = i % head.room;
 		n = head.next - i < READ_AT_ONCE ? head.next - i : READ_AT_ONCE;
 		n = head.room - slot < n ? head.room - slot : n;
-		if (io_read_at(ring->fd, slots[0], n * HISTORY_RECORD, offset_of(slot)) != (ssize_t)(n * HISTORY_RECORD))
-			return 0;
-		for (uint64_t j = 0; j < n; j++) {
+		/* A file that was cut off lacks some, but perhaps not those that come next. */
+		const ssize_t got = io_read_at(ring->fd, slots[0], n * HISTORY_RECORD, offset_of(slot));
+		for (ssize_t j = 0; j < got / HISTORY_RECORD; j++) {
 			memcpy(&record, slots[j], sizeof record);
 			if (history_is_whole(&record, (uint32_t)kind) && matches(&record, query) && found(context, &record) != 0)
 				return -1;

@@ -125,7 +125,7 @@ static bool take_record(struct recorder *r, struct history_record *record)
 	struct iovec part = { .iov_base = record, .iov_len = sizeof *record };
 	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
 	struct ucred who = { .uid = HISTORY_NOBODY };
-	ssize_t n = recvmsg(r->records, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t n = recvmsg(r->records, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
 	if (n < 0)
 		return false;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&header); c != NULL; c = CMSG_NXTHDR(&header, c))

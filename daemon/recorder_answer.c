@@ -38,7 +38,7 @@ void answer_question(int connection, const struct history *history)
 	alarm(2 * ANSWER_SECONDS); /* whoever reads one record now and then, too */
 	if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0)
 		return;
-	if (recv(connection, &query, sizeof query, 0) != (ssize_t)sizeof query || query.format != HISTORY_FORMAT)
+	if (recv(connection, &query, sizeof query, MSG_TRUNC) != (ssize_t)sizeof query || query.format != HISTORY_FORMAT)
 		return;
 	query.user[sizeof query.user - 1] = '\0';
 	if (who.uid != 0)

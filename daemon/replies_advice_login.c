@@ -53,14 +53,14 @@ const struct advice_row advice_login[] = {
 		"Look with `postern passwd list` and `getent passwd NAME`. `backends` in [auth] says which of them are asked. A user that is in neither has to be "
 		"added, for example with `postern passwd add NAME`."),
 	ADVICE(INVALID_PASSWORD, ACCOUNT,
-		"The user exists, and the password is not his.",
+		"The user exists, and this is not the password.",
 		"Type the password again in the mail program; a phone or a second computer may still have an old one. Ask for a new one if it is forgotten.",
 		"Check what the user types with `postern passwd verify NAME`, or give a new password with `postern passwd set NAME` (PAM: `passwd NAME`). "
 		"`postern log --user NAME` shows which address sends the wrong one, and how often."),
 	ADVICE(EMPTY_PASSWORD, SETTINGS,
 		"The program sent a password of no length, which is never right here.",
 		"Type the password into the mail program again. It has lost or not asked for it.",
-		"An empty password is refused even where an account has none; " NOTHING),
+		"An empty password is refused even where an account has none. " NOTHING),
 	ADVICE(UID_REFUSED, ACCOUNT,
 		"The password was right for the back end, but the account is root's or a system account, and those are not let in by mail.",
 		"Use an ordinary account. Have root's mail sent on to one with an alias.",

@@ -19,7 +19,7 @@ const struct advice_row advice_typed[] = {
 	ADVICE(LINE_TOO_LONG, SETTINGS,
 		"A command with its line end may have 255 octets (RFC 2449). The whole line was thrown away, and it counts as an unknown command.",
 		"Shorten the line. A user name or password that makes it so long is not the one that this server knows.",
-		"Programs that do this send something else than POP3, or try to break the server; " NOTHING),
+		"Programs that do this send something else than POP3, or try to break the server. " NOTHING),
 	ADVICE(RESPONSE_TOO_LONG, SETTINGS,
 		"What follows AUTH PLAIN is longer than the longest name and password could make it.",
 		"Choose the mail program's ordinary password login. It may be sending a token, as for OAuth, which this server does not know.", NOTHING),
