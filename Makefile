@@ -42,8 +42,12 @@ AUTH    := $(filter-out auth/pam_helper.c,$(call src,auth))
 MAINS   := daemon/posternd.c daemon/nursery.c
 DAEMON  := $(filter-out $(MAINS),$(call src,daemon))
 # What the gate's program takes of daemon/: the protocol, TLS, the RPC; nothing that opens a file of mail or asks PAM.
-GATE    := $(addprefix daemon/,gate.c pop3.c commands.c message.c tls.c tls_version.c conn.c rpc.c replies.c log.c address.c privilege.c line.c replies_table.c doors.c)
+GATE    := $(addprefix daemon/,gate.c pop3.c commands.c message.c tls.c tls_version.c conn.c rpc.c replies.c log.c address.c privilege.c line.c replies_table.c doors.c languages.c)
 CLI     := $(call src,cli)
+
+# The answers in other languages: po/*.po, compiled by gettext, read by tools/translate.c, become C (docs/design.md).
+CATALOGUES := $(patsubst po/%.po,$(BUILD)/locale/%/LC_MESSAGES/postern.mo,$(wildcard po/*.po))
+TEXTS   := $(BUILD)/gen/languages_texts.o
 
 PROGRAMS := $(addprefix $(BUILD)/,posternd posternd-gate posternd-pam postern)
 
@@ -55,7 +59,7 @@ $(BUILD)/posternd: LIBS = -lsodium -lxxhash -lcrypt -linih
 # It parses nothing that a client sent; what does, posternd-gate, uses the host's shared OpenSSL and so gets its updates.
 # LINK=shared makes posternd like the others.
 $(BUILD)/posternd: KIND = $(if $(SANITIZE)$(filter shared,$(LINK)),,-static-pie)
-$(BUILD)/posternd-gate: $(call obj,daemon/nursery.c $(GATE)) $(BUILD)/libbase.a
+$(BUILD)/posternd-gate: $(call obj,daemon/nursery.c $(GATE)) $(TEXTS) $(BUILD)/libbase.a
 $(BUILD)/posternd-gate: LIBS = -lssl -lcrypto -lsodium
 $(BUILD)/posternd-pam: $(call obj,auth/pam_helper.c) $(BUILD)/libbase.a
 $(BUILD)/posternd-pam: LIBS = -lpam
@@ -69,7 +73,7 @@ $(PROGRAMS):
 $(BUILD)/libbase.a: $(call obj,$(BASE))
 $(BUILD)/libauth.a: $(call obj,$(AUTH))
 $(BUILD)/libstorage.a: $(call obj,$(STORAGE))
-$(BUILD)/libdaemon.a: $(call obj,$(DAEMON))
+$(BUILD)/libdaemon.a: $(call obj,$(DAEMON)) $(TEXTS)
 $(BUILD)/libcli.a: $(call obj,$(filter-out cli/postern.c,$(CLI)))
 $(BUILD)/%.a:
 	$(call say,AR,$@)
@@ -79,6 +83,26 @@ $(BUILD)/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/tools/translate: $(call obj,tools/translate.c daemon/replies_table.c)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^
+$(BUILD)/locale/%/LC_MESSAGES/postern.mo: po/%.po
+	$(call say,MSGFMT,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)msgfmt --check -o $@ $<
+$(TEXTS:.o=.c): $(BUILD)/tools/translate $(CATALOGUES)
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BUILD)/tools/translate table $(BUILD)/locale >$@.new && mv $@.new $@
+$(TEXTS): $(TEXTS:.o=.c)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+
+# The translators' template from the reply table, and what is new in it into each po/*.po.
+pot: $(BUILD)/tools/translate
+	$< pot >po/postern.pot
+	for po in po/*.po; do msgmerge --quiet --update --backup=none --no-wrap $$po po/postern.pot || exit; done
 
 # Unit tests: tests/unit/FOLDER/test_X.c is one program, linked with FOLDER's library.
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*/test_*.c))
@@ -190,6 +214,6 @@ help:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: help all unit layers check fault fault-peers errors asan valgrind coverage lint bench run install clean
+.PHONY: help all pot unit layers check fault fault-peers errors asan valgrind coverage lint bench run install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -3,7 +3,7 @@
  * Runs in: postern. Trusts: nothing in the words.
  *
  * An answer's text is a pattern: where the row has a place, anything may stand. What was typed may be the whole of it, a
- * part of it, or, when it is neither, some of its words in any order.
+ * part of it, or, when it is neither, some of its words in any order. What no English answer fits may be one in another language.
  */
 #include "cli/explain.h"
 
@@ -11,8 +11,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "daemon/languages.h"
+
 enum {
-	PLACE = '\1', PATTERN_MAX = 256,
+	PLACE = '\1', PATTERN_MAX = REPLY_LINE_MAX,
 	SHARE_LEAST = 66,              /* of a hundred words, when they stand in any order */
 	FIT_PART = 101, FIT_WHOLE = 102,
 };
@@ -43,10 +45,10 @@ static void add_part(void *context, const char *text, size_t len, bool place)
 	}
 }
 
-static const char *pattern_of(enum reply id, char storage[PATTERN_MAX])
+static const char *pattern_of(enum reply id, const struct language *language, char storage[PATTERN_MAX])
 {
 	struct buf pattern = { .p = storage, .cap = PATTERN_MAX };
-	reply_shape_parts(id, add_part, &pattern);
+	reply_shape_parts(id, language, add_part, &pattern);
 	return buf_text(&pattern);
 }
 
@@ -116,11 +118,12 @@ static unsigned share_of_words(const char *pattern, const char *text)
 }
 
 /* How well the text fits the row: SHARE_LEAST to 100 for words in any order, more for a part or the whole, else 0. */
-static unsigned fit_row(enum reply id, const char *text)
+static unsigned fit_row(enum reply id, const struct language *language, const char *text)
 {
 	char pattern[PATTERN_MAX];
-	unsigned fit = fit_text(pattern_of(id, pattern), text);
-	if (fit == 0)
+	unsigned fit = fit_text(pattern_of(id, language, pattern), text);
+	/* Words are looked for in English only: the same few letters mean something else in the next language. */
+	if (fit == 0 && language->texts == NULL)
 		fit = share_of_words(pattern, text);
 	return fit >= SHARE_LEAST ? fit : 0;
 }
@@ -150,18 +153,13 @@ static enum reply by_name(const char *words)
 	return REPLY_NONE;
 }
 
-size_t explain_find(const char *words, enum reply found_r[REPLY_COUNT])
+/* The failures whose answers in one language the text fits best. */
+static size_t find_in(const struct language *language, const char *text, enum reply found_r[REPLY_COUNT])
 {
-	char text[EXPLAIN_WORDS];
 	size_t count = 0;
 	unsigned best = 0;
-	bare(words, text, sizeof text);
-	if ((found_r[0] = by_name(text)) != REPLY_NONE)
-		return 1;
-	if (text[0] == '\0')
-		return 0;
 	for (int id = REPLY_NONE + 1; id < REPLY_COUNT; id++) {
-		const unsigned fit = reply_row((enum reply)id)->ok ? 0 : fit_row((enum reply)id, text);
+		const unsigned fit = reply_row((enum reply)id)->ok ? 0 : fit_row((enum reply)id, language, text);
 		/* Of the kinds of fit only the best. */
 		if (fit > best) {
 			best = fit;
@@ -170,6 +168,19 @@ size_t explain_find(const char *words, enum reply found_r[REPLY_COUNT])
 		if (fit > 0 && fit == best)
 			found_r[count++] = (enum reply)id;
 	}
+	return count;
+}
+
+size_t explain_find(const char *words, enum reply found_r[REPLY_COUNT])
+{
+	char text[EXPLAIN_WORDS];
+	size_t count = 0;
+	bare(words, text, sizeof text);
+	if ((found_r[0] = by_name(text)) != REPLY_NONE)
+		return 1;
+	/* English is the first. */
+	for (size_t i = 0; i < languages_count && text[0] != '\0' && count == 0; i++)
+		count = find_in(&languages[i], text, found_r);
 	return count;
 }
 

@@ -20,7 +20,7 @@ const struct explain_group explain_groups[] = {
 	{ "Encryption, and ways to log in", "encryption", "TLS, STLS and AUTH.", REPLY_MECHANISM_UNKNOWN, REPLY_TLS_PIPELINED },
 	{ "The wrong door", "door", "A program that speaks another protocol, or TLS where none is, or none where TLS is.", REPLY_HTTP, REPLY_PLAIN_ON_TLS },
 	{ "What was typed", "typed", "Commands, numbers, lines. A mail program that causes one of these has a fault, unless it lost track of the mailbox.",
-	  REPLY_UNKNOWN_COMMAND, REPLY_OBSOLETE },
+	  REPLY_UNKNOWN_COMMAND, REPLY_UTF8_NEEDED },
 };
 const size_t explain_groups_count = sizeof explain_groups / sizeof explain_groups[0];
 

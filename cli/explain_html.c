@@ -48,7 +48,7 @@ static void put_line(FILE *out, enum reply id)
 {
 	const struct reply_row *row = reply_row(id);
 	(void)fprintf(out, "-ERR %s%s%s", row->code != NULL ? "[" : "", row->code != NULL ? row->code : "", row->code != NULL ? "] " : "");
-	reply_shape_parts(id, put_part, out);
+	reply_shape_parts(id, NULL, put_part, out);
 	if (row->referenced)
 		(void)fputs(" (ref <var>7KQ2M</var>)", out);
 }

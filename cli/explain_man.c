@@ -83,7 +83,7 @@ static void put_row(FILE *out, enum reply id)
 	const struct reply_row *row = reply_row(id);
 	const struct reply_advice *advice = reply_advice(id);
 	(void)fprintf(out, ".It \\-ERR %s%s%s", row->code != NULL ? "[" : "", row->code != NULL ? row->code : "", row->code != NULL ? "] " : "");
-	reply_shape_parts(id, put_part, out);
+	reply_shape_parts(id, NULL, put_part, out);
 	(void)fprintf(out, "\n.Sy %s :\n", row->name);
 	(void)fprintf(out, "the cause is with %s%s.\n", side_text(advice->side), row->referenced ? "; with a reference" : "");
 	put_text(out, advice->meaning);

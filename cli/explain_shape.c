@@ -40,9 +40,9 @@ static const char *name_of_place(enum reply id, const char *place, size_t *len_r
 	return more;
 }
 
-void reply_shape_parts(enum reply id, void (*part)(void *context, const char *text, size_t len, bool place), void *context)
+void reply_shape_parts(enum reply id, const struct language *language, void (*part)(void *context, const char *text, size_t len, bool place), void *context)
 {
-	const char *at = reply_row(id)->text;
+	const char *at = reply_text(id, language);
 	while (*at != '\0') {
 		size_t literal = strcspn(at, "{"), len;
 		if (literal > 0)
@@ -65,6 +65,6 @@ static void add_part(void *context, const char *text, size_t len, bool place)
 const char *reply_shape(enum reply id, char text[REPLY_SHAPE])
 {
 	struct buf shape = { .p = text, .cap = REPLY_SHAPE };
-	reply_shape_parts(id, add_part, &shape);
+	reply_shape_parts(id, NULL, add_part, &shape);
 	return buf_text(&shape);
 }

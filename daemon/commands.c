@@ -1,5 +1,5 @@
 /*
- * commands.c - the POP3 commands (RFC 1939, 2449, 2595, 5034): the table and a handler each.
+ * commands.c - the POP3 commands (RFC 1939, 2449, 2595, 5034, 6856): the table and a handler each.
  * Runs in: gate. Trusts: nothing in the arguments beyond what the row's rule checked.
  */
 #include "daemon/commands.h"
@@ -7,6 +7,8 @@
 #include <sodium.h>
 #include <string.h>
 #include <strings.h>
+
+#include "daemon/languages.h"
 
 static enum outcome say(struct pop3 *p, struct buf *out, enum reply reply, uint64_t n1, uint64_t n2)
 {
@@ -180,6 +182,14 @@ static enum outcome cmd_stls(struct pop3 *p, const struct arguments *a, struct b
 	return TLS_FOLLOWS;
 }
 
+/* RFC 6856 section 2.1. Names and passwords are the octets they are, before it and after it. */
+static enum outcome cmd_utf8(struct pop3 *p, const struct arguments *a, struct buf *out)
+{
+	(void)a;
+	p->utf8 = true;
+	return say(p, out, REPLY_UTF8_ON, 0, 0);
+}
+
 /* ---- both states ---- */
 
 /* RFC 2449 section 6: what holds for this connection now. */
@@ -201,6 +211,24 @@ static enum outcome cmd_capa(struct pop3 *p, const struct arguments *a, struct b
 	}
 	for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
 		(void)buf_printf(out, "%s\r\n", always[i]);
+	(void)buf_add_text(out, ".\r\n");
+	return DONE;
+}
+
+/* RFC 6856 section 3.2: the list of languages, or a choice, which its own answer follows already. */
+static enum outcome cmd_lang(struct pop3 *p, const struct arguments *a, struct buf *out)
+{
+	if (a->given && a->len > 0) {
+		const struct language *language = language_find(a->text, a->len);
+		if (language == NULL)
+			return say(p, out, REPLY_LANGUAGE_UNKNOWN, 0, 0);
+		p->language = language;
+		pop3_say(p, REPLY_LANGUAGE_SET, &(struct reply_args){ .text = language->tag }, out);
+		return DONE;
+	}
+	pop3_say(p, REPLY_LANGUAGES, NULL, out);
+	for (size_t i = 0; i < languages_count; i++)
+		(void)buf_printf(out, "%s %s\r\n", languages[i].tag, languages[i].name);
 	(void)buf_add_text(out, ".\r\n");
 	return DONE;
 }
@@ -318,6 +346,8 @@ const struct command commands[] = {
 	{ "RSET", IN_TRANSACTION,   ARG_NONE,           0,                            NULL,         cmd_rset },
 	{ "NOOP", IN_TRANSACTION,   ARG_NONE,           0,                            NULL,         cmd_noop },
 	{ "LAST", IN_TRANSACTION,   ARG_NONE,           0,                            NULL,         cmd_last },
+	{ "LANG", ANYWHERE,         ARG_OPTIONAL_TEXT,  CAPA_BEFORE | CAPA_AFTER,     "LANG",       cmd_lang },
+	{ "UTF8", IN_AUTHORIZATION, ARG_NONE,           CAPA_BEFORE | CAPA_AFTER,     "UTF8",       cmd_utf8 },
 	{ "QUIT", ANYWHERE,         ARG_NONE,           0,                            NULL,         cmd_quit },
 };
 const size_t commands_count = sizeof commands / sizeof commands[0];

@@ -128,6 +128,14 @@ static void host_known(void *context, const char *user, struct pop3_answer *answ
 		(void)close(fd);
 }
 
+/* RFC 6856 section 2.1, and docs/design.md for what counts. */
+static bool needs_utf8(enum utf8_required required, const struct message_body *body)
+{
+	if (required == UTF8_NONE)
+		return false;
+	return message_header(body) >= (required == UTF8_ANY ? HEADER_8BIT : HEADER_UTF8);
+}
+
 static void host_fetch(void *context, size_t idx, struct message_body *body_r, struct pop3_answer *answer_r)
 {
 	struct gate *g = context;
@@ -138,6 +146,11 @@ static void host_fetch(void *context, size_t idx, struct message_body *body_r, s
 		panic("a message without a descriptor");
 	body_r->offset = rpc.offset;
 	body_r->length = rpc.length;
+	if (answer_r->reply == REPLY_MESSAGE && !g->pop3.utf8 && needs_utf8(g->settings->utf8_required, body_r)) {
+		(void)close(body_r->fd);
+		body_r->fd = -1;
+		*answer_r = (struct pop3_answer){ .reply = REPLY_UTF8_NEEDED, .args = { .n = { idx + 1 } } };
+	}
 }
 
 /* Send the marks in runs of RPC_MARKS; runs without a mark are left out. */

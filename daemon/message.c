@@ -6,14 +6,84 @@
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/io.h"
 #include "base/wire.h"
 
-enum { CHUNK = 131072 };  /* measured: 8% faster than half of it, 5% slower than twice */
+enum {
+	CHUNK = 131072,       /* measured: 8% faster than half of it, 5% slower than twice */
+	HEADER_LIKELY = 8192,
+};
 
 static const char end_of_message[] = ".\r\n";
+static char raw[CHUNK];
+
+/* How long the header is: to the blank line; 0 when there is none yet. */
+static size_t header_length(const char *octets, size_t len)
+{
+	const char *line = octets, *end = octets + len;
+	while (line < end) {
+		const char *lf = memchr(line, '\n', (size_t)(end - line));
+		if (lf == NULL)
+			return 0;
+		if (lf == line || (lf == line + 1 && *line == '\r'))
+			return (size_t)(line - octets) + 1;
+		line = lf + 1;
+	}
+	return 0;
+}
+
+static bool is_ascii(const char *octets, size_t len)
+{
+	unsigned char all = 0;
+	for (size_t i = 0; i < len; i++)
+		all |= (unsigned char)octets[i];
+	return all < 0x80;
+}
+
+/* A line of a Received field says "with UTF8SMTP" or the like (RFC 6531 section 4.3; Exim writes utf8esmtp). It ends in LF. */
+static bool names_smtputf8(const char *line, const char *end)
+{
+	static const char *const words[] = { "UTF8SMTP", "UTF8LMTP", "UTF8ESMTP" };
+	for (const char *at = line; (at = memchr(at, ' ', (size_t)(end - at))) != NULL; )
+		for (size_t i = 0, room = (size_t)(end - ++at); i < sizeof words / sizeof words[0]; i++)
+			if (strlen(words[i]) < room && strncasecmp(at, words[i], strlen(words[i])) == 0)
+				return true;
+	return false;
+}
+
+static bool came_by_smtputf8(const char *header, size_t len)
+{
+	static const char field[] = "Received:";
+	bool received = false;
+	for (const char *line = header, *end = header + len, *next; line < end; line = next) {
+		const char *lf = memchr(line, '\n', (size_t)(end - line));
+		next = lf != NULL ? lf + 1 : end;
+		if (*line != ' ' && *line != '\t')
+			received = next - line > (ptrdiff_t)sizeof field && strncasecmp(line, field, sizeof field - 1) == 0;
+		if (received && names_smtputf8(line, next))
+			return true;
+	}
+	return false;
+}
+
+enum header_octets message_header(const struct message_body *body)
+{
+	size_t len = 0, header = 0;
+	for (size_t want = HEADER_LIKELY; header == 0 && len < body->length && len < sizeof raw; want = sizeof raw) {
+		ssize_t got = io_read_at(body->fd, raw, want < body->length ? want : (size_t)body->length, body->offset);
+		if (got <= 0 || (size_t)got <= len)
+			break;
+		len = (size_t)got;
+		header = header_length(raw, len);
+	}
+	header = header != 0 ? header : len;
+	if (is_ascii(raw, header))
+		return HEADER_ASCII;
+	return came_by_smtputf8(raw, header) ? HEADER_UTF8 : HEADER_8BIT;
+}
 
 size_t top_take(struct top *top, const char *octets, size_t len, bool *done_r)
 {
@@ -40,7 +110,6 @@ size_t top_take(struct top *top, const char *octets, size_t len, bool *done_r)
 
 enum conn_result message_send(struct conn *c, struct pop3_send *send, uint64_t *octets_r)
 {
-	static char raw[CHUNK];
 	static char encoded[CONN_OUT + WIRE_ROOM(CHUNK) + sizeof end_of_message];
 	struct wire wire = WIRE_START;
 	struct top top = TOP_START(send->lines);

@@ -19,6 +19,12 @@ struct top {
 /* How many of these octets TOP lets through: all, or fewer when *done_r says that it is complete. */
 size_t top_take(struct top *top, const char *octets, size_t len, bool *done_r);
 
+/* The characters of its header: ASCII; others; others, and the message says itself that it came by SMTPUTF8 (RFC 6531). */
+enum header_octets { HEADER_ASCII, HEADER_8BIT, HEADER_UTF8 };
+
+/* Reads as far as a header is likely to go; a file that cannot be read is ASCII, and message_send() finds that out. */
+enum header_octets message_header(const struct message_body *body);
+
 /*
  * Send what c->out holds, the message in *send (its descriptor is closed) and the final dot.
  * *octets_r grows by the wire octets of the message. CONN_UNREADABLE without the final dot when the file

@@ -27,6 +27,7 @@ static const struct command *find_command(const char *text, size_t len)
 void pop3_say(struct pop3 *p, enum reply reply, const struct reply_args *args, struct buf *out)
 {
 	struct reply_args whole = args != NULL ? *args : (struct reply_args){ .ref = REF_NONE };
+	whole.language = p->language;
 	if (reply_row(reply)->referenced && whole.ref == REF_NONE)
 		whole.ref = p->host->refer(p->host->context, reply, &whole);
 	(void)reply_add(out, reply, &whole);
@@ -239,7 +240,8 @@ enum pop3_next pop3_more(struct pop3 *p, struct buf *out)
 void pop3_tls_started(struct pop3 *p)
 {
 	p->tls = true;
-	p->user_given = false;
+	p->language = NULL;
+	p->utf8 = p->user_given = false;
 	p->bad = 0;
 	explicit_bzero(p->user, sizeof p->user);
 }

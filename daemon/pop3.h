@@ -87,6 +87,8 @@ struct pop3 {
 	bool *input_pending;    /* octets have come in behind this line */
 	unsigned login_tries;
 	/* The session. */
+	const struct language *language;  /* LANG's choice (RFC 6856); NULL: English */
+	bool utf8;              /* UTF8 was said */
 	enum pop3_state state;
 	enum pop3_end end;
 	enum door door;         /* POP3_END_WRONG_DOOR */

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/ref.h"
+#include "daemon/languages.h"
 #include "daemon/replies_table.h"
 
 enum {
@@ -18,6 +19,12 @@ enum {
 const struct reply_row *reply_row(enum reply id)
 {
 	return &replies_table[id];
+}
+
+const char *reply_text(enum reply id, const struct language *language)
+{
+	const struct language_texts *texts = language != NULL ? language->texts : NULL;
+	return texts != NULL && texts->at[id] != 0 ? texts->octets + texts->at[id] : replies_table[id].text;
 }
 
 enum reply reply_by_name(const char *name)
@@ -47,17 +54,32 @@ static void add_clock(struct buf *out, uint64_t seconds)
 		(void)buf_add_text(out, text);
 }
 
+/* Our own text, or as much of it as there is room for, in whole characters of UTF-8. */
+static void add_own(struct buf *out, const char *text, size_t len)
+{
+	size_t n = len < out->cap - out->len ? len : out->cap - out->len;
+	while (n > 0 && n < len && ((unsigned char)text[n] & 0xc0) == 0x80)
+		n--;
+	(void)buf_add(out, text, n);
+}
+
 /* {1|one|more}: place is at the digit. */
-static void add_choice(struct buf *out, const char *place, const char *end, uint64_t n)
+static void add_choice(struct buf *out, const char *place, const char *end, bool is_one)
 {
 	const char *one = place + 2;
-	const char *more = memchr(one, '|', (size_t)(end - one)) ;
+	const char *more = memchr(one, '|', (size_t)(end - one));
 	if (more == NULL)
 		return;
-	if (n == 1)
-		(void)buf_add(out, one, (size_t)(more - one));
+	if (is_one)
+		add_own(out, one, (size_t)(more - one));
 	else
-		(void)buf_add(out, more + 1, (size_t)(end - more - 1));
+		add_own(out, more + 1, (size_t)(end - more - 1));
+}
+
+/* French says "0 message". */
+static bool is_one(const struct language *language, uint64_t n)
+{
+	return n == 1 || (n == 0 && language != NULL && language->plural == PLURAL_FROM_TWO);
 }
 
 static void add_text(struct buf *out, const char *before, const char *text, const char *after)
@@ -80,7 +102,7 @@ static const char *fill_place(struct buf *out, const char *brace, const struct r
 	case 'c': add_clock(out, args->n[place[1] - '1']); break;
 	default:
 		if (place[1] == '|')
-			add_choice(out, place, end, args->n[place[0] - '1']);
+			add_choice(out, place, end, is_one(args->language, args->n[place[0] - '1']));
 		else
 			(void)buf_printf(out, "%llu", (unsigned long long)args->n[place[0] - '1']);
 	}
@@ -101,11 +123,12 @@ int reply_add(struct buf *out, enum reply id, const struct reply_args *args)
 	(void)buf_add_text(&line, row->ok ? "+OK " : "-ERR ");
 	if (row->code != NULL)
 		(void)buf_printf(&line, "[%s] ", row->code);
-	for (const char *at = row->text; *at != '\0';) {
+	for (const char *at = reply_text(id, args->language); *at != '\0';) {
+		size_t words = strcspn(at, "{");
+		add_own(&line, at, words);
+		at += words;
 		if (*at == '{')
 			at = fill_place(&line, at, args);
-		else
-			(void)buf_add(&line, at++, 1);
 	}
 	line.cap = sizeof storage;
 	if (referred)

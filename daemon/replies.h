@@ -16,6 +16,8 @@
 #include "base/ref.h"
 #include "base/why.h"
 
+struct language;
+
 enum {
 	REPLY_LINE_MAX = 512,  /* RFC 1939 section 3: a response with its CRLF */
 	REPLY_NUMBERS = 3,
@@ -27,12 +29,12 @@ enum reply {
 	/* +OK */
 	REPLY_GREETING, REPLY_CAPABILITIES, REPLY_MECHANISMS, REPLY_BEGIN_TLS, REPLY_SEND_PASS, REPLY_LOGGED_IN,
 	REPLY_STAT, REPLY_LIST_ALL, REPLY_LIST_ONE, REPLY_UIDL_ALL, REPLY_UIDL_ONE, REPLY_MESSAGE, REPLY_TOP,
-	REPLY_MARKED, REPLY_RESET, REPLY_NOOP, REPLY_BYE, REPLY_BYE_UPDATED,
+	REPLY_MARKED, REPLY_RESET, REPLY_NOOP, REPLY_BYE, REPLY_BYE_UPDATED, REPLY_LANGUAGES, REPLY_LANGUAGE_SET, REPLY_UTF8_ON,
 	/* what was typed */
 	REPLY_UNKNOWN_COMMAND, REPLY_EMPTY_LINE, REPLY_LINE_TOO_LONG, REPLY_RESPONSE_TOO_LONG, REPLY_NUL, REPLY_LOG_IN_FIRST,
 	REPLY_LOGGED_IN_ALREADY, REPLY_NO_ARGUMENT, REPLY_NEEDS_ARGUMENT, REPLY_NEEDS_NUMBER, REPLY_NEEDS_TWO_NUMBERS,
 	REPLY_BAD_NUMBER, REPLY_BAD_LINES, REPLY_NO_SUCH_MESSAGE, REPLY_NO_MESSAGES, REPLY_MARKED_ALREADY, REPLY_USER_FIRST,
-	REPLY_NAME_TOO_LONG, REPLY_PASSWORD_TOO_LONG, REPLY_TOO_MANY_BAD, REPLY_OBSOLETE,
+	REPLY_NAME_TOO_LONG, REPLY_PASSWORD_TOO_LONG, REPLY_TOO_MANY_BAD, REPLY_OBSOLETE, REPLY_LANGUAGE_UNKNOWN, REPLY_UTF8_NEEDED,
 	/* the wrong door */
 	REPLY_HTTP, REPLY_SMTP, REPLY_IMAP, REPLY_PROXY, REPLY_TLS_ON_PLAIN, REPLY_PLAIN_ON_TLS,
 	/* AUTH and STLS */
@@ -65,18 +67,23 @@ struct reply_row {
 	/*
 	 * What is said. {1} {2} {3} are numbers; {1|a|b} is a when that number is 1, else b; {c1} is a time of day (seconds
 	 * since 1970); {t} a text (made printable), {q} the same in brackets, or nothing when it is empty; {u} a unique-id (as it is).
+	 * This is the English; po/ has it in other languages (daemon/languages.h).
 	 */
 	const char *text;
 };
 
 /* What fills the places in a row's text. */
 struct reply_args {
+	const struct language *language;  /* daemon/languages.h; NULL: English */
 	uint64_t n[REPLY_NUMBERS];
 	const char *text;    /* borrowed; may be NULL */
 	uint32_t ref;        /* base/ref.h; 0: none could be had */
 };
 
 const struct reply_row *reply_row(enum reply id);
+
+/* What a row says in a language, places and all. language: NULL for English. */
+const char *reply_text(enum reply id, const struct language *language);
 
 /* The row of that name, REPLY_NONE when there is none. */
 enum reply reply_by_name(const char *name);

@@ -10,7 +10,7 @@
 const struct advice_row advice_typed[] = {
 	ADVICE(UNKNOWN_COMMAND, SETTINGS,
 		"The first word of the line is none of POP3's commands. Three such lines before the login, or twenty after it, end the connection.",
-		"If you type by hand, look at the spelling: USER, PASS, STAT, LIST, UIDL, RETR, TOP, DELE, RSET, NOOP, QUIT, CAPA, AUTH and STLS are known. "
+		"If you type by hand, look at the spelling: USER, PASS, STAT, LIST, UIDL, RETR, TOP, DELE, RSET, NOOP, QUIT, CAPA, AUTH, STLS, LANG and UTF8 are known. "
 		"If a mail program did it, it may be set up for another protocol: choose POP3.",
 		"Many of these from one address are a program that speaks another protocol, or a scanner; the log line of the session has the address."),
 	ADVICE(EMPTY_LINE, SETTINGS,
@@ -75,6 +75,18 @@ const struct advice_row advice_typed[] = {
 	ADVICE(OBSOLETE, SETTINGS,
 		"LAST was taken out of POP3 in 1994 (RFC 1725). Mail programs recognise what is new by UIDL since then.",
 		"Update the mail program, or set it up so that it deletes what it has fetched.", NOTHING),
+	ADVICE(LANGUAGE_UNKNOWN, SETTINGS,
+		"The mail program asked for the answers in a language that this server does not have. They go on in the language they were in.",
+		"Send `LANG` alone for the languages that there are, and one of them behind it, as in `LANG de`. In a mail program nothing is lost: "
+		"only the server's words are in another language.",
+		"The languages are built into the server; a new one is a file more in the source (po/README.md)."),
+	ADVICE(UTF8_NEEDED, SETTINGS,
+		"The message came as internationalized mail: its header has letters beyond ASCII as they are, in an address perhaps. Such a message may "
+		"be sent only to programs that sent the command UTF8 before the login (RFC 6856), and it is never rewritten.",
+		"Update the mail program, or take another one for this message, such as webmail. By hand: QUIT, connect again, send `UTF8`, log in. "
+		"The message stays in the mailbox; DELE deletes it.",
+		"`utf8_required = none` in [maildrop] sends such messages to every program; most of today's show them well. Do that when mail programs "
+		"stop at the message and fetch nothing behind it."),
 
 	ADVICE(HTTP, SETTINGS,
 		"The first word was one of HTTP's. The connection is closed at once, so that a web page cannot make a browser talk to a mail server.",

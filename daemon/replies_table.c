@@ -3,7 +3,8 @@
  * Runs in: gate, keeper, master, and the postern command. Trusts: nothing; this is our own text.
  *
  * Mail programs cut, so what matters stands in the first 60 characters. Only [AUTH] blames user name or
- * password; [IN-USE] is a lock; the server's own trouble is [SYS/TEMP] or [SYS/PERM] (RFC 2449, RFC 3206).
+ * password; [IN-USE] is a lock; the server's own trouble is [SYS/TEMP] or [SYS/PERM] (RFC 2449, RFC 3206). Whoever changes a text or
+ * adds a row: po/README.md.
  */
 #include <stddef.h>
 #include <syslog.h>
@@ -36,6 +37,10 @@ const struct reply_row replies_table[REPLY_COUNT] = {
 	OK(NOOP, "nothing done, as asked"),
 	OK(BYE, "bye"),
 	OK(BYE_UPDATED, "{1} {1|message|messages} deleted, {2} left; bye"),
+	OK(LANGUAGES, "languages for the answers follow"),
+	/* RFC 6856 section 3.2: the tag stands first. */
+	OK(LANGUAGE_SET, "{t} answers are in English now"),
+	OK(UTF8_ON, "UTF-8 mode: messages with UTF-8 in their header are sent, too"),
 
 	ERR(UNKNOWN_COMMAND, NULL, "unknown command: not one of POP3's"),
 	ERR(EMPTY_LINE, NULL, "empty line: a command was expected"),
@@ -58,6 +63,8 @@ const struct reply_row replies_table[REPLY_COUNT] = {
 	ERR(PASSWORD_TOO_LONG, "AUTH", "password too long: at most {1} octets"),
 	ERR(TOO_MANY_BAD, NULL, "too many commands that POP3 does not know; closing"),
 	ERR(OBSOLETE, NULL, "LAST is not in POP3 any more (RFC 1939): use UIDL"),
+	ERR(LANGUAGE_UNKNOWN, NULL, "no answers in that language: LANG alone lists those there are"),
+	ERR(UTF8_NEEDED, "UTF8", "message {1} has UTF-8 in its header: the UTF8 command is needed before the login"),
 
 	ERR(HTTP, NULL, "this is a POP3 server, not a web server; closing"),
 	ERR(SMTP, NULL, "this is a POP3 server, for fetching mail; mail is sent by SMTP, on port 587 or 465; closing"),

@@ -28,6 +28,9 @@ enum log_target { LOG_TARGET_AUTO, LOG_TARGET_STDERR, LOG_TARGET_SYSLOG, LOG_TAR
 
 enum tls_minimum { TLS_1_2, TLS_1_3 };
 
+/* Which messages need the UTF8 command (RFC 6856) before they are sent. */
+enum utf8_required { UTF8_DECLARED, UTF8_ANY, UTF8_NONE };
+
 /* What becomes of a login to a maildrop that another session has open. */
 enum on_locked { ON_LOCKED_REFUSE, ON_LOCKED_WAIT, ON_LOCKED_TAKE_OVER };
 
@@ -65,6 +68,7 @@ struct settings {
 	char lock_directory[PATH_MAX];
 	char journal_directory[PATH_MAX];
 	int network_mbox;           /* 0 or 1 */
+	enum utf8_required utf8_required;
 	struct { enum on_locked what; unsigned wait_seconds; } on_locked;
 	/* [workers] */
 	uint64_t spare_min, spare_max, max;

@@ -17,6 +17,7 @@ static const struct choice tls_minimums[] = { { "1.2", TLS_1_2 }, { "1.3", TLS_1
 static const struct choice backends[] = { { "passwd-file", 0 }, { "pam", 0 }, { NULL, 0 } };
 static const struct choice locks[] = {
 	{ "fcntl", HOST_LOCK_FCNTL }, { "dotlock", HOST_LOCK_DOTLOCK }, { "flock", HOST_LOCK_FLOCK }, { NULL, 0 } };
+static const struct choice utf8_requireds[] = { { "declared", UTF8_DECLARED }, { "any", UTF8_ANY }, { "none", UTF8_NONE }, { NULL, 0 } };
 static const struct choice yes_no[] = { { "no", 0 }, { "yes", 1 }, { NULL, 0 } };
 static const struct choice targets[] = {
 	{ "auto", LOG_TARGET_AUTO }, { "stderr", LOG_TARGET_STDERR }, { "syslog", LOG_TARGET_SYSLOG },
@@ -95,6 +96,11 @@ const struct setting settings_table[] = {
 	  .value = "no",
 	  .help = "Serve an mbox on NFS, SMB and the like, too. What is promised of an mbox is not promised there; Maildir is "
 	          "safe." },
+
+	{ .section = "maildrop", .name = "utf8_required", .set = setting_choice, FIELD(utf8_required), .choices = utf8_requireds,
+	  .value = "declared",
+	  .help = "Which messages with UTF-8 in their header a client gets only if it said UTF8 (RFC 6856), which few mail programs "
+	          "do: those that declare to have come by SMTPUTF8, any, or none." },
 
 	{ .section = "workers", .name = "spare_min", .set = setting_number, FIELD(spare_min), .min = 1, .max = 10000,
 	  .value = "4",

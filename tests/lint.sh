@@ -25,8 +25,8 @@ for check in bugprone-easily-swappable-parameters bugprone-narrowing-conversions
 	tidy="$tidy,-$check"
 done
 set -- -D_GNU_SOURCE '-DPOSTERN_VERSION="0"' '-DDEFAULT_CONFIG="/etc/postern/postern.conf"' -I.
-clang-tidy --quiet --warnings-as-errors='*' --checks="$tidy" base/*.c daemon/*.c auth/*.c storage/*.c cli/*.c -- -std=c11 "$@" || bad=1
+clang-tidy --quiet --warnings-as-errors='*' --checks="$tidy" base/*.c daemon/*.c auth/*.c storage/*.c cli/*.c tools/*.c -- -std=c11 "$@" || bad=1
 cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability,performance --inline-suppr \
-	--suppress=missingIncludeSystem "$@" base daemon auth storage cli || bad=1
+	--suppress=missingIncludeSystem "$@" base daemon auth storage cli tools || bad=1
 shellcheck -x --severity=warning tools/*.sh tests/*.sh bench/run.sh .ci/run || bad=1
 exit $bad

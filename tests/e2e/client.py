@@ -49,6 +49,7 @@ class Client:
     def __init__(self, server, tls=False, host="127.0.0.1", source=None, greeting=True, context=None, port=None):
         self.server = server
         self.context = context
+        self.charset = "ascii"  # of status lines; "utf-8" after LANG (RFC 6856)
         self.buffer = b""
         self.transcript = []
         port = port or (server.pop3s_port if tls else server.pop3_port)
@@ -132,9 +133,9 @@ class Client:
 
     def status(self):
         """The status line of an answer (or a "+ " of AUTH), checked."""
-        line = self.raw_line(RESPONSE_MAX).decode("ascii")
+        line = self.raw_line(RESPONSE_MAX).decode(self.charset)
         self.transcript.append("S: " + line)
-        assert re.match(r"\+OK( [\x20-\x7e]+)?$|-ERR( [\x20-\x7e]+)?$|\+ [\x20-\x7e]*$", line), "no status line: %r" % line
+        assert re.match(r"\+OK( .+)?$|-ERR( .+)?$|\+ .*$", line) and line.isprintable(), "no status line: %r" % line
         assert not line.startswith("-ERR") or len(line) > len("-ERR ") + 8, "an error without words: %r" % line
         assert str(self.server.base) not in line, "the answer names a path: %r" % line
         if re.match(r"-ERR \[(SYS|IN-USE)", line):
@@ -173,7 +174,7 @@ class Client:
 
     def lines(self):
         """The lines of a multi-line answer as text."""
-        return self.body().decode("ascii").split("\r\n")[:-1]
+        return self.body().decode(self.charset).split("\r\n")[:-1]
 
     def end(self):
         """Nothing more may come, and the server closes."""

@@ -167,13 +167,13 @@ class Commands(ServerCase):
         client = self.client()
         before = client.capa()
         for name, argument in (("TOP", ""), ("UIDL", ""), ("USER", ""), ("SASL", "PLAIN"), ("STLS", ""), ("RESP-CODES", ""),
-                               ("AUTH-RESP-CODE", ""), ("PIPELINING", ""), ("EXPIRE", "NEVER")):
+                               ("AUTH-RESP-CODE", ""), ("PIPELINING", ""), ("EXPIRE", "NEVER"), ("LANG", ""), ("UTF8", "")):
             with self.subTest(name):
                 self.assertEqual(before.get(name), argument)
         self.assertIn("postern", before.get("IMPLEMENTATION", ""))
         client.login("anna")
         after = client.capa()
-        for name in ("TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE"):
+        for name in ("TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE", "LANG", "UTF8"):
             with self.subTest(name, after=True):
                 self.assertIn(name, after)
         self.assertNotIn("STLS", after)

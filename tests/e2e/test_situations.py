@@ -69,6 +69,7 @@ AFTER_LOGIN = [
     ("LIST of a marked message", "MARKED_ALREADY", [b"DELE 1"], b"LIST 1"),
     ("DELE twice", "MARKED_ALREADY", [b"DELE 2"], b"DELE 2"),
     ("LAST", "OBSOLETE", [], b"LAST"),
+    ("a language that is not there", "LANGUAGE_UNKNOWN", [], b"LANG MUL"),
 ]
 
 
@@ -458,7 +459,7 @@ class Whole(unittest.TestCase):
         "TAKEN_OVER": "test_waits.py", "LOCKED": "tests/unit/daemon/test_bell.c", "IDLE": "ten minutes at least: RFC 1939", "THROTTLED": "test_processes.py",
         "DROP_CHANGED": "tests/unit/storage: a file that is replaced again and again", "KEPT_MEMORY": "tests/unit/storage: no memory",
         "NO_MEMORY": "tests/unit/storage: no memory", "DISK_FULL": "tests/fault/test_full.py", "READ_ONLY": "tests/unit/storage",
-        "UNFINISHED": "tests/fault/test_errors.py",
+        "UNFINISHED": "tests/fault/test_errors.py", "UTF8_NEEDED": "test_lang.py",
     }
 
     def test_whole(self):

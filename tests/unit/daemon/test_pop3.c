@@ -212,7 +212,7 @@ static void test_user_length(void)
 /* RFC 2449: what holds for this connection, line by line. */
 static void test_capa(void)
 {
-#define ALWAYS "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\nIMPLEMENTATION postern\r\n.\r\n"
+#define ALWAYS "LANG\r\nUTF8\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\nIMPLEMENTATION postern\r\n.\r\n"
 	static const struct {
 		const char *label;
 		enum where where;

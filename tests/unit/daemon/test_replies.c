@@ -24,8 +24,8 @@ static const char *line_of(enum reply id, uint64_t n1, uint64_t n2, uint64_t n3,
 
 static bool code_allowed(const char *code)
 {
-	/* RFC 2449 section 8, RFC 3206: nothing else is registered. */
-	static const char *const codes[] = { "IN-USE", "LOGIN-DELAY", "SYS/TEMP", "SYS/PERM", "AUTH" };
+	/* RFC 2449 section 8, RFC 3206, RFC 6856: nothing else is registered. */
+	static const char *const codes[] = { "IN-USE", "LOGIN-DELAY", "SYS/TEMP", "SYS/PERM", "AUTH", "UTF8" };
 	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
 		if (strcmp(codes[i], code) == 0)
 			return true;
