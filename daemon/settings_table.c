@@ -98,7 +98,7 @@ const struct setting settings_table[] = {
 	          "safe." },
 
 	{ .section = "maildrop", .name = "utf8_required", .set = setting_choice, FIELD(utf8_required), .choices = utf8_requireds,
-	  .value = "declared",
+	  .value = "none",
 	  .help = "Which messages with UTF-8 in their header a client gets only if it said UTF8 (RFC 6856), which few mail programs "
 	          "do: those that declare to have come by SMTPUTF8, any, or none." },
 

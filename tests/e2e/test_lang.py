@@ -208,7 +208,7 @@ class LastWords(unittest.TestCase):
 class Utf8(ServerCase):
     """What comes out is what is stored, always; what a client without UTF8 does not get is refused, not rewritten."""
     users = ("anna",)
-    required, refused = None, {3}
+    required, refused = "declared", {3}
     mail = (bodies.message("plain"), LEGACY, DECLARED, EIGHT_BIT)
 
     @classmethod
