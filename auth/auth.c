@@ -73,7 +73,7 @@ static enum auth_verdict ask(const struct auth_settings *settings, const struct 
 static int admit(const struct auth_settings *settings, const struct auth_request *request, const struct identity *identity,
                  struct why *why_r)
 {
-	if (identity->uid == 0 || identity->uid == (uid_t)-1)
+	if (identity->uid == 0 || identity->uid == NO_ID)
 		return why_set(why_r, REASON_UID_REFUSED, 0, "uid %d is never let in", (int)identity->uid);
 	if (identity->uid < settings->minimum_uid)
 		return why_set(why_r, REASON_UID_REFUSED, 0, "uid %u is under minimum_uid %u", (unsigned)identity->uid,
@@ -92,7 +92,7 @@ int auth_verify(const struct auth_settings *settings, const struct auth_request 
 	int result = -1;
 
 	*proven_r = false;
-	memset(identity_r, 0, sizeof *identity_r);
+	*identity_r = (struct identity){ .uid = NO_ID, .gid = NO_ID };
 	if (is_empty) {
 		(void)secret_set(&stand_in, STAND_IN, strlen(STAND_IN));
 		asked.password = &stand_in;
@@ -105,18 +105,19 @@ int auth_verify(const struct auth_settings *settings, const struct auth_request 
 	else
 		*proven_r = verdict == AUTH_BARRED;
 	if (result < 0)
-		memset(identity_r, 0, sizeof *identity_r);
+		*identity_r = (struct identity){ .uid = verdict == AUTH_FAILED || verdict == AUTH_NOT_HERE ? NO_ID : identity_r->uid, .gid = NO_ID };
 	return result;
 }
 
-int auth_known(const struct auth_settings *settings, const char *user, struct identity *identity_r, struct why *why_r)
+int auth_known(const struct auth_settings *settings, const char *user, struct why *why_r)
 {
 	const struct auth_backend *backend;
+	struct identity identity;
 	struct why trouble = { .reason = REASON_NONE };
 	bool askable = user_name_ok(user, strlen(user)), is_wrong;
 
 	for (size_t i = 0; (backend = configured(settings, i, &is_wrong, why_r)) != NULL; i++) {
-		enum auth_verdict verdict = askable ? backend->lookup(settings, user, identity_r, why_r) : AUTH_NOT_HERE;
+		enum auth_verdict verdict = askable ? backend->lookup(settings, user, &identity, why_r) : AUTH_NOT_HERE;
 		if (verdict == AUTH_ACCEPTED)
 			return 1;
 		if (verdict == AUTH_FAILED)

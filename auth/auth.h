@@ -36,6 +36,8 @@ struct auth_request {
 	const char *remote_host;        /* the peer's address as text, for PAM_RHOST */
 };
 
+#define NO_ID ((uid_t)-1)  /* no uid, no gid */
+
 /* Who it is, and whose rights the session gets. */
 struct identity {
 	char user[USER_NAME_MAX + 1];
@@ -54,7 +56,7 @@ enum auth_verdict {
 
 struct auth_backend {
 	const char *name;  /* as in the configuration */
-	/* Check the password and fill *identity_r. why_r is filled for all but AUTH_ACCEPTED. */
+	/* Check the password and fill *identity_r; when it is refused, .uid where that costs nothing more. why_r is filled for all but AUTH_ACCEPTED. */
 	enum auth_verdict (*verify)(const struct auth_settings *settings, const struct auth_request *request,
 	                            struct identity *identity_r, struct why *why_r);
 	/* Is there such a user? AUTH_ACCEPTED (identity_r filled as far as known), AUTH_NOT_HERE or AUTH_FAILED. */
@@ -79,12 +81,13 @@ const struct auth_backend *auth_backend_find(const char *name);
  * *why_r with the true reason. A user that no back end knows costs what a wrong password
  * costs (a dummy verify). Refuses an empty password, uid 0 and uids under
  * minimum_uid whatever a back end says. proven_r: the password was right even
- * though the result is -1 (an expired account, say), so that the true reason may be told.
+ * though the result is -1 (an expired account, say), so that the true reason may be told. After a failure
+ * identity_r->uid is whose mailbox was tried, where that was learnt on the way, else NO_ID.
  */
 int auth_verify(const struct auth_settings *settings, const struct auth_request *request,
                 struct identity *identity_r, bool *proven_r, struct why *why_r);
 
-/* Does any back end know the user? 1 and *identity_r as far as known, 0, or -1 with *why_r when that cannot be said now. */
-int auth_known(const struct auth_settings *settings, const char *user, struct identity *identity_r, struct why *why_r);
+/* Does any back end know the user? 1, 0, or -1 with *why_r when that cannot be said now. */
+int auth_known(const struct auth_settings *settings, const char *user, struct why *why_r);
 
 #endif

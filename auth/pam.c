@@ -25,7 +25,7 @@ static enum auth_verdict failed(struct why *why_r, enum reason reason, const cha
 }
 
 /* A code other than PAM_SUCCESS. */
-static enum auth_verdict refuse(const char *service, const struct pam_wire_result *result, struct why *why_r)
+static enum auth_verdict refuse(const char *service, const struct pam_wire_result *result, struct identity *identity_r, struct why *why_r)
 {
 	char said_storage[PAM_WIRE_TEXT_MAX];
 	struct buf said = BUF_OVER(said_storage);
@@ -47,6 +47,8 @@ static enum auth_verdict refuse(const char *service, const struct pam_wire_resul
 	(void)why_set(why_r, reason, 0, "PAM service %s: %s: %s (%s)%s%s", service, stage_names[result->stage], meaning->name,
 	              meaning->text, said.len > 0 ? "; PAM says: " : "", buf_text(&said));
 	why_r->pam = result->code;
+	if (result->account == PAM_ACCOUNT_THERE)
+		identity_r->uid = result->uid;
 	if (verdict == AUTH_BARRED)
 		(void)snprintf(why_r->told, sizeof why_r->told, "%.*s", WHY_TOLD_MAX - 1, buf_text(&said));
 	return verdict;
@@ -58,7 +60,7 @@ static enum auth_verdict judge(const struct auth_request *request, const char *s
 	if (result->user_changed != 0)
 		return failed(why_r, REASON_AUTH_TEMPORARY, service, "a module changed the user name; the login is refused");
 	if (result->code != PAM_SUCCESS)
-		return refuse(service, result, why_r);
+		return refuse(service, result, identity_r, why_r);
 	if (result->stage != PAM_STAGE_DONE)
 		return failed(why_r, REASON_AUTH_TEMPORARY, service, "the helper did not get to the end");
 	if (result->account == PAM_ACCOUNT_MISSING)

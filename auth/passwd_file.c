@@ -151,7 +151,9 @@ static enum auth_verdict verify(const struct auth_settings *settings, const stru
 		spend_like(&image, request->password);
 	if (verdict == AUTH_ACCEPTED)
 		verdict = fill_identity(settings, request->user, &found, identity_r, why_r);
-	else
+	else if (found.record.has_uid)
+		identity_r->uid = found.record.uid;
+	if (result != HASH_RIGHT)
 		(void)why_set(why_r, inner.reason, 0, "passwd file %.100s line %u: %.140s", settings->passwd_file, found.line, inner.text);
 done:
 	passwd_image_free(&image);
@@ -164,11 +166,8 @@ static enum auth_verdict lookup(const struct auth_settings *settings, const char
 	struct passwd_image image = { .data = NULL };
 	struct found found;
 	enum auth_verdict verdict = load(settings, user, &image, &found, why_r);
-	struct why unused;
-	if (verdict != AUTH_ACCEPTED || fill_identity(settings, user, &found, identity_r, &unused) != AUTH_ACCEPTED) {
-		*identity_r = (struct identity){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
-		(void)snprintf(identity_r->user, sizeof identity_r->user, "%s", user);
-	}
+	memset(identity_r, 0, sizeof *identity_r);
+	(void)snprintf(identity_r->user, sizeof identity_r->user, "%s", user);
 	passwd_image_free(&image);
 	return verdict;
 }

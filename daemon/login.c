@@ -22,26 +22,15 @@
 
 /* ---- failures ---- */
 
-/* Whose mailbox was tried? So that a user of this host can ask about his own failed logins. Costs a look-up, within the slot. */
-static uid_t owner_of_attempt(const struct session *s, const char *user, enum reason reason)
-{
-	struct identity who;
-	struct why unused;
-	if (reason == REASON_USER_UNKNOWN || reason == REASON_AUTH_TEMPORARY || reason == REASON_AUTH_SETUP)
-		return HISTORY_NOBODY;
-	return auth_known(&s->auth, user, &who, &unused) == 1 ? who.uid : HISTORY_NOBODY;
-}
-
 void session_known(struct session *s, union rpc_message *message)
 {
 	struct rpc_answer a = { .reply = REPLY_SEND_PASS };
 	struct why why = { .reason = REASON_NONE };
-	struct identity who;
 	const char *user = message->known.user;
 	session_check_text(user, sizeof message->known.user, "user name");
 	if (!policy_admits(s->settings->explain_failures, &s->peer))
 		violation("asked who exists, which explain_failures does not admit");
-	if (auth_known(&s->auth, user, &who, &why) == 0) {
+	if (auth_known(&s->auth, user, &why) == 0) {
 		a.reply = REPLY_MAILBOX_UNKNOWN;
 		(void)why_set(&why, REASON_USER_UNKNOWN, 0, "no back end knows the name given with USER");
 		session_report(s, &(struct report){ .event = "login-failed", .words = "login failed", .guess = true, .user = user, .tls = message->known.tls, .owner = HISTORY_NOBODY,
@@ -61,7 +50,7 @@ static void await_slot(const struct session *s, long long asked)
 			return;
 }
 
-static void login_failed(struct session *s, const struct rpc_auth *request, long long asked, bool proven, const struct why *why)
+static void login_failed(struct session *s, const struct rpc_auth *request, uid_t owner, long long asked, bool proven, const struct why *why)
 {
 	struct rpc_answer a = { .reply = REPLY_NONE };
 	bool told = proven || policy_admits(s->settings->explain_failures, &s->peer);
@@ -73,7 +62,7 @@ static void login_failed(struct session *s, const struct rpc_auth *request, long
 		memcpy(a.told, s->settings->login_help, sizeof a.told);
 	s->failed_logins++;
 	session_report(s, &(struct report){ .event = "login-failed", .words = "login failed", .guess = !proven, .user = request->user, .tls = request->tls, .why = why,
-	                                    .owner = owner_of_attempt(s, request->user, why->reason) }, &a);
+	                                    .owner = owner }, &a);
 	await_slot(s, asked);
 	session_answer(s, &a, RPC_AUTH, -1);
 }
@@ -202,7 +191,7 @@ void session_auth(struct session *s, union rpc_message *message)
 	/* Before anything is forked from here, or becomes the user's. */
 	secret_wipe(&request->password);
 	if (verified != 0) {
-		login_failed(s, request, asked, proven, &why);
+		login_failed(s, request, who.uid, asked, proven, &why);
 		return;
 	}
 	memcpy(s->user, who.user, sizeof s->user);

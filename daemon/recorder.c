@@ -39,8 +39,11 @@ static int open_listener(const char *path)
 	if (strlen(path) >= sizeof address.sun_path) {
 		log_line(LOG_ERR, "history_socket = %s: the path is too long; users cannot ask postern explain", path);
 	} else if (fd >= 0) {
+		struct stat st;
 		memcpy(address.sun_path, path, strlen(path) + 1);
-		(void)unlink(path);
+		/* The one of a server before. */
+		if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+			(void)unlink(path);
 		/* Everybody may ask; what is answered depends on who it is. */
 		if (bind(fd, (const struct sockaddr *)&address, sizeof address) == 0 && chmod(path, 0666) == 0 && listen(fd, QUESTIONS_MAX) == 0)
 			return fd;
