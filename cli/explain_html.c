@@ -69,7 +69,7 @@ static void put_row(FILE *out, enum reply id)
 	};
 	(void)fprintf(out, "<article id=\"%s\">\n<h3><samp>", reply_row(id)->name);
 	put_line(out, id);
-	(void)fprintf(out, "</samp></h3>\n<p class=\"side %s\">The cause is with <strong>%s</strong>. <a href=\"#%s\">%s</a></p>\n<dl>\n",
+	(void)fprintf(out, "</samp></h3>\n<p class=\"side %s\"><span>The cause is with <strong>%s</strong>.</span> <a href=\"#%s\">%s</a></p>\n<dl>\n",
 	              classes[advice->side], side_text(advice->side), reply_row(id)->name, reply_row(id)->name);
 	put_paragraph(out, "What it means", advice->meaning);
 	put_paragraph(out, "What you do", advice->user);
@@ -98,7 +98,8 @@ static const char HEAD[] =
 	"samp { font-weight: 600; } .word { white-space: nowrap; } code { background: var(--box); padding: .05em .25em; border-radius: 3px; }\n"
 	"article { margin: 1rem 0; padding: .8rem 1rem; border: 1px solid var(--line); border-radius: 6px; }\n"
 	"article:target { outline: 3px solid var(--link); }\n"
-	".side { margin: .3rem 0 .6rem; color: var(--faint); font-size: .9rem; } .side a { float: right; font-size: .8rem; }\n"
+	".side { display: flex; flex-wrap: wrap; justify-content: space-between; margin: .3rem 0 .6rem; color: var(--faint); font-size: .9rem; }\n"
+	".side a { font-size: .8rem; }\n"
 	".settings strong { color: var(--settings); } .network strong { color: var(--network); } .account strong { color: var(--account); }\n"
 	".server strong { color: var(--server); } .other strong { color: var(--other); }\n"
 	"dl { margin: 0; } dt { font-weight: 600; } dd { margin: 0 0 .5rem; }\n"

@@ -14,16 +14,26 @@ enum { LABEL = 16, VALUE_MAX = 512, ADVICE_MAX = 2048 };
 
 /* ---- what is known ---- */
 
-const char *record_line(const struct history_record *r, char line[REPLY_LINE_MAX])
+static const char *line_of(const struct history_record *r, enum reply id, char line[REPLY_LINE_MAX])
 {
 	struct buf out = { .p = line, .cap = REPLY_LINE_MAX };
 	struct reply_args args = { .text = r->told, .ref = r->ref };
-	const enum reply id = reply_by_name(r->reply);
 	memcpy(args.n, r->n, sizeof args.n);
 	if (id == REPLY_NONE || reply_add(&out, id, &args) != 0)
 		return "";
 	out.len -= strlen("\r\n");
 	return buf_text(&out);
+}
+
+const char *record_line(const struct history_record *r, char line[REPLY_LINE_MAX])
+{
+	return line_of(r, reply_by_name(r->reply), line);
+}
+
+/* Whoever wrote the record of a keeper that died cannot know what it was doing, and so which of the two the client was told. */
+static enum reply other_of(const struct history_record *r)
+{
+	return reply_by_name(r->reply) == REPLY_KEEPER_LOST ? REPLY_UPDATE_LOST : REPLY_NONE;
 }
 
 /* The row that the advice is taken from: what a stranger is not told has a row of its own. */
@@ -126,6 +136,10 @@ void explain_record(FILE *out, const struct history_record *r)
 	show_printable(out, record_line(r, line));
 	if (*record_line(r, line) == '\0')
 		show_printable(out, r->reply);
+	if (other_of(r) != REPLY_NONE) {
+		(void)fputs("\nor, if that came while QUIT deleted:\n  ", out);
+		show_printable(out, line_of(r, other_of(r), line));
+	}
 	(void)fputs("\n\n", out);
 	print_facts(out, r);
 	(void)fputc('\n', out);
@@ -141,6 +155,11 @@ void explain_record(FILE *out, const struct history_record *r)
 	struct buf filled = BUF_OVER(text);
 	add_filled(&filled, advice->admin, r);
 	print(out, "The admin:", buf_text(&filled));
+	if (other_of(r) == REPLY_NONE)
+		return;
+	(void)fputs("\nIf it came while QUIT deleted:\n", out);
+	print(out, "What it means:", reply_advice(other_of(r))->meaning);
+	print(out, "The user:", reply_advice(other_of(r))->user);
 }
 
 /* ---- for programs ---- */
@@ -156,6 +175,7 @@ void explain_record_json(struct json *j, const struct history_record *r)
 	json_number(j, "when_ms", (uint64_t)r->when_ms);
 	json_text(j, "reply", r->reply);
 	json_text(j, "told", record_line(r, line));
+	json_text(j, "or_told", other_of(r) != REPLY_NONE ? line_of(r, other_of(r), line) : NULL);
 	json_text(j, "peer", r->peer);
 	json_text(j, "tls", tls_version_text(r->tls));
 	json_text(j, "user", r->user);

@@ -79,18 +79,11 @@ static bool is_noise(const struct history_record *r)
 	return r->kind == HISTORY_GUESS && r->uid == HISTORY_NOBODY && (advice == NULL || advice->side != SIDE_SERVER);
 }
 
-static int by_begin(const void *a, const void *b)
-{
-	const struct history_record *x = *(const struct history_record *const *)a, *y = *(const struct history_record *const *)b;
-	const int64_t t = record_begin_ms(x), u = record_begin_ms(y);
-	return t != u ? (t > u) - (t < u) : (x->when_ms > y->when_ms) - (x->when_ms < y->when_ms);
-}
-
 static int by_user(const void *a, const void *b)
 {
 	const struct history_record *x = *(const struct history_record *const *)a, *y = *(const struct history_record *const *)b;
 	const int order = strcmp(x->user, y->user);
-	return order != 0 ? order : by_begin(a, b);
+	return order != 0 ? order : records_by_begin(a, b);
 }
 
 /* Where verdicts go. */
@@ -184,7 +177,7 @@ static int show(const struct request *q, const struct records *r)
 	for (size_t i = 0; i < r->count; i++)
 		if (q->all || q->query.user[0] != '\0' || !is_noise(&r->list[i]))
 			shown[count++] = &r->list[i];
-	qsort(shown, count, sizeof(void *), by_begin);
+	qsort(shown, count, sizeof(void *), records_by_begin);
 	if (q->json)
 		print_json(r, shown, count);
 	else

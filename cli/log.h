@@ -18,6 +18,9 @@ enum { VERDICT_TEXT = 512 };
 /* When the event began: a session's record is written at its end. */
 int64_t record_begin_ms(const struct history_record *record);
 
+/* For qsort(3) of pointers to records: by that, and by their ends where it is the same. */
+int records_by_begin(const void *a, const void *b);
+
 /* What is judged: the records of one user, or those of one user and one address. */
 struct evidence {
 	const struct history_record *const *list;   /* by the time they began */

@@ -2,6 +2,7 @@
  * log_user_rules.c - the rules about a user's mailbox as a whole: several addresses, other programs, the server.
  * Runs in: postern, as whoever called it. Trusts: nothing in a record.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/log.h"
@@ -14,7 +15,6 @@ enum {
 	LEAVES_MESSAGES = 10000,
 	OTHER_PROGRAM_TIMES = 2,
 	GUESSING_PEERS = 5,
-	GUESSERS_KEPT = 64,
 };
 static const uint64_t LEAVES_OCTETS = 1000000000;
 
@@ -155,39 +155,50 @@ bool judge_removed_elsewhere(const struct evidence *e, char text_r[VERDICT_TEXT]
 	return true;
 }
 
-static bool ever_logged_in(const struct evidence *e, const char *peer)
+static int by_peer(const void *a, const void *b)
 {
-	for (size_t i = 0; i < e->count; i++)
-		if (e->list[i]->kind == HISTORY_SESSION && strcmp(e->list[i]->peer, peer) == 0)
-			return true;
-	return false;
+	const struct history_record *x = *(const struct history_record *const *)a, *y = *(const struct history_record *const *)b;
+	return strcmp(x->peer, y->peer);
+}
+
+/* Wrong passwords from addresses from which nobody ever logged in. list: sorted by address. */
+static void count_strangers(const struct history_record *const *list, size_t count, size_t *peers_r, size_t *times_r,
+                            const struct history_record **last_r)
+{
+	for (size_t first = 0, n; first < count; first += n) {
+		size_t wrong = 0, sessions = 0;
+		const struct history_record *last = *last_r;
+		for (n = 0; first + n < count && strcmp(list[first]->peer, list[first + n]->peer) == 0; n++) {
+			const struct history_record *r = list[first + n];
+			sessions += !is_failure(r);
+			if (!is_failure(r) || strcmp(r->reason, reason_words(REASON_PASSWORD_WRONG)) != 0)
+				continue;
+			wrong++;
+			last = last == NULL || r->when_ms > last->when_ms ? r : last;
+		}
+		if (sessions > 0 || wrong == 0)
+			continue;
+		++*peers_r;
+		*times_r += wrong;
+		*last_r = last;
+	}
 }
 
 bool judge_guessing(const struct evidence *e, char text_r[VERDICT_TEXT])
 {
-	const char *peers[GUESSERS_KEPT];
-	size_t count = 0, times = 0;
+	const struct history_record **list = calloc(e->count + 1, sizeof(void *)), *last = NULL;
+	size_t peers = 0, times = 0;
 	char when[SHOW_TIME];
-	const struct history_record *last = NULL;
-	for (size_t i = 0; i < e->count; i++) {
-		const struct history_record *r = e->list[i];
-		size_t k = 0;
-		if (!is_failure(r) || strcmp(r->reason, reason_words(REASON_PASSWORD_WRONG)) != 0)
-			continue;
-		while (k < count && strcmp(peers[k], r->peer) != 0)
-			k++;
-		if (k == count && (count == GUESSERS_KEPT || ever_logged_in(e, r->peer)))
-			continue;
-		if (k == count)
-			peers[count++] = r->peer;
-		times++;
-		last = r;
-	}
-	if (count < GUESSING_PEERS)
+	if (list == NULL)
 		return false;
-	(void)snprintf(text_r, VERDICT_TEXT, "somebody guesses the password: %zu wrong ones from %s%zu addresses from which nobody ever logged in, the last time %s. "
-	               "A good password withstands that; fail2ban or the like keeps such addresses away.", times, count == GUESSERS_KEPT ? "more than " : "",
-	               count, show_time(last->when_ms, when));
+	memcpy(list, e->list, e->count * sizeof(void *));
+	qsort(list, e->count, sizeof(void *), by_peer);
+	count_strangers(list, e->count, &peers, &times, &last);
+	free(list);
+	if (peers < GUESSING_PEERS)
+		return false;
+	(void)snprintf(text_r, VERDICT_TEXT, "somebody guesses the password: %zu wrong ones from %zu addresses from which nobody ever logged in, the last time %s. "
+	               "A good password withstands that; fail2ban or the like keeps such addresses away.", times, peers, show_time(last->when_ms, when));
 	return true;
 }
 

@@ -36,7 +36,7 @@ int64_t record_begin_ms(const struct history_record *r)
 	return duration < (uint64_t)INT64_MAX && r->when_ms > (int64_t)duration ? r->when_ms - (int64_t)duration : r->when_ms;
 }
 
-static int by_time(const void *a, const void *b)
+int records_by_begin(const void *a, const void *b)
 {
 	const struct history_record *x = *(const struct history_record *const *)a, *y = *(const struct history_record *const *)b;
 	const int64_t t = record_begin_ms(x), u = record_begin_ms(y);
@@ -47,7 +47,7 @@ static int by_peer(const void *a, const void *b)
 {
 	const struct history_record *x = *(const struct history_record *const *)a, *y = *(const struct history_record *const *)b;
 	const int order = strcmp(x->peer, y->peer);
-	return order != 0 ? order : by_time(a, b);
+	return order != 0 ? order : records_by_begin(a, b);
 }
 
 static void apply(const struct evidence *e, bool per_peer,
@@ -70,6 +70,6 @@ void verdicts_of_user(const struct history_record **records, size_t count,
 			;
 		apply(&(struct evidence){ .list = records + first, .count = n }, true, say, context);
 	}
-	qsort(records, count, sizeof(void *), by_time);
+	qsort(records, count, sizeof(void *), records_by_begin);
 	apply(&(struct evidence){ .list = records, .count = count }, false, say, context);
 }

@@ -91,8 +91,8 @@ const struct advice_row advice_typed[] = {
 	ADVICE(HTTP, SETTINGS,
 		"The first word was one of HTTP's. The connection is closed at once, so that a web page cannot make a browser talk to a mail server.",
 		"You opened a mail port in a web browser. Webmail, if there is any, has an address of its own.",
-		"A few are scanners. Many from inside your network are a program or monitor that is set to the wrong port; `postern explain --list` and the log "
-		"line `wrong door` name what was seen."),
+		"A few are scanners. Many from inside your network are a program or monitor that is set to the wrong port: the log line `wrong door` "
+		"has its address."),
 	ADVICE(SMTP, SETTINGS,
 		"The program wants to send mail, and this is where mail is fetched.",
 		"In the settings for outgoing mail write the server for sending (SMTP), with port 587 or 465. Leave this port for incoming mail.",

@@ -32,4 +32,10 @@ if [ -x "$build/posternd" ] && nm "$build/posternd" | grep -E ' (SSL_|pam_(start
 	echo "layers: posternd must not be linked with TLS or PAM"
 	bad=1
 fi
+for program in posternd posternd-gate; do
+	if [ -x "$build/$program" ] && nm "$build/$program" | grep -E ' (reply_advice|advice_typed)$'; then
+		echo "layers: $program has the advice, which is for the postern command"
+		bad=1
+	fi
+done
 exit $bad
