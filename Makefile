@@ -137,7 +137,7 @@ check:
 	$(MAKE) all unit layers
 	BUILD=$(BUILD) tests/run.sh
 
-# The fault tests in full: every call of every pattern, thousands of deliveries, images of disks. Takes hours.
+# The fault tests in full: every call of every pattern, thousands of deliveries, images of disks. Takes more than an hour.
 fault:
 	tools/packages.sh fault
 	$(MAKE) all unit

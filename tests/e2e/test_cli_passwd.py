@@ -284,6 +284,7 @@ def to_foreground():
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     os.tcsetpgrp(0, os.getpid())
     signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # not as whoever runs the tests has it
     os.write(1, b"pid %d.\n" % os.getpid())
 
 
@@ -300,7 +301,10 @@ class Terminal(Case):
                 status = child.wait()
                 os.write(1, b"ended %d echo %d\n" % (status, bool(termios.tcgetattr(0)[3] & termios.ECHO)))
                 # Until the other side closes: when the leader of a terminal's session ends, what is not read yet may be lost.
-                signal.pause()
+                signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+                os.tcsetpgrp(0, os.getpgrp())
+                while os.read(0, 100):
+                    pass
             finally:
                 os._exit(1)
         self.addCleanup(os.waitpid, shell, 0)

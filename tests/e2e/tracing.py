@@ -2,8 +2,9 @@
 import os
 import signal
 import subprocess
+from contextlib import contextmanager
 
-from processes import wait_until
+from processes import read_process, wait_until
 
 
 def keeper_in_session(server):
@@ -54,3 +55,12 @@ class Trace:
             self.popen.send_signal(signal.SIGINT)
         self.popen.wait()
         self.popen.stderr.close()
+
+
+@contextmanager
+def stopped_at(pid, call, output):
+    """The process stops behind its n-th call of that name, call being (name, n), and stays so; output is a file for the trace."""
+    with Trace(pid, "%s:signal=STOP:when=%d" % call, calls=call[0], output=output):
+        # Its state would not tell: under a tracer a process looks stopped at every call. It gets there when it is told to.
+        yield lambda: wait_until(lambda: "stopped by SIGSTOP" in output.read_text(), "the process stops at %s %d" % call)
+    wait_until(lambda: read_process(pid) is None or read_process(pid).state in "TZ", "without its tracer it stays where it is")

@@ -29,6 +29,7 @@ class Errors(unittest.TestCase):
         """An UPDATE under the Trace that disturb(keeper) gives; the answer, and whether the mbox is as it was."""
         box.fill()
         client, keeper = box.mark(marked)
+        self.log_mark = box.server.mark()
         with disturb(keeper):
             answer = box.quit(client).decode()
         client.close()
@@ -39,6 +40,9 @@ class Errors(unittest.TestCase):
     def expect(self, box, marked, before, answer, untouched):
         self.assertRegex(answer, r"^(\+OK|-ERR \[SYS/(TEMP|PERM)\] some deleted messages not removed: \d+ of %d \()" % len(marked))
         gone = box.check(marked, False, answer.encode(), before, box.maildir)
+        named = re.findall(r"message \d+ \(uidl \S+\) not removed: ", box.server.log()[self.log_mark:])
+        left = re.search(r"(\d+) of \d+ \(", answer)
+        self.assertEqual(len(named), int(left[1]) if left else 0, "the log names each message that was not removed")
         if answer.startswith("-ERR") and not box.maildir:
             if UNFINISHED in answer:
                 self.assertTrue(gone, "the next login did not finish it")

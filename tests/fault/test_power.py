@@ -11,9 +11,8 @@ import unittest
 
 import disk
 from postern import PREFIX
-from processes import read_process, wait_until
 from sweep import FULL, PATTERNS, Box
-from tracing import Trace
+from tracing import stopped_at
 
 POINTS = 300 if FULL else 8  # of each file system and format
 SYNC_FILE_RANGE = 1 | 2 | 4
@@ -47,19 +46,17 @@ class Power(unittest.TestCase):
         if arrives:
             box.arrive()
             os.sync()
-        copy, trace = box.server.base / "copy", box.server.base / "trace"
+        copy = box.server.base / "copy"
         try:
-            with Trace(keeper, "%s:signal=STOP:when=%d" % call, calls=call[0], output=trace):
+            with stopped_at(keeper, call, box.server.base / "trace") as stopped:
                 client.send(b"QUIT\r\n")
-                # The process's state would not tell: under a tracer it looks stopped at every call.
-                wait_until(lambda: "stopped by SIGSTOP" in trace.read_text(), "the keeper stops at %s %d" % call)
+                stopped()
                 for path in [box.user.mbox, *(box.server.base / "journals").iterdir()]:
                     if path.exists() and rng.random() < 0.5:
                         write_early(path, rng)
                 box.disk.snapshot(copy)
                 # Stopped behind the call, so an answer may be on its way already, and then it has to be true.
                 answer = client.waiting()
-            wait_until(lambda: read_process(keeper).state == "T", "without its tracer it stays where it is")
         finally:
             os.kill(keeper, signal.SIGCONT)
         rest = client.rest()

@@ -111,19 +111,27 @@ static void test_faults_when_all_goes(void)
 		}
 }
 
+/* A new mbox of A and B. */
+static struct maildrop *open_with(const struct maildrop_options *options)
+{
+	struct why why;
+	struct maildrop *drop = NULL;
+	scratch_open();
+	put("mbox", A B);
+	struct maildrop_place place = place_in_scratch(MAILDROP_MBOX, "mbox");
+	CU_ASSERT_FATAL(maildrop_open(&place, options, &drop, &why) == 0);
+	return drop;
+}
+
 /* Without a journal only all can be removed. */
 static void test_without_journal(void)
 {
 	int errors[2];
 	struct why why;
 	struct maildrop_options options = default_options();
-	struct maildrop *drop;
-	scratch_open();
-	put("mbox", A B);
-	struct maildrop_place place = place_in_scratch(MAILDROP_MBOX, "mbox");
 	options.journal = -1;
 	options.journal_errno = ENOSPC;
-	CU_ASSERT_FATAL(maildrop_open(&place, &options, &drop, &why) == 0);
+	struct maildrop *drop = open_with(&options);
 	CU_ASSERT(update(drop, "x.", errors, &why) == -1 && why.reason == REASON_DISK_FULL && errors[0] == ENOSPC && errors[1] == 0);
 	expect_content("no journal", "mbox", A B);
 	update_well("no journal", drop, "xx");
@@ -164,13 +172,9 @@ static void test_lost_lock(void)
 	int errors[2];
 	struct why why;
 	struct maildrop_options options = default_options();
-	struct maildrop *drop;
-	scratch_open();
-	put("mbox", A B);
-	struct maildrop_place place = place_in_scratch(MAILDROP_MBOX, "mbox");
 	options.locks[0] = HOST_LOCK_DOTLOCK;
 	options.lock_count = 1;
-	CU_ASSERT_FATAL(maildrop_open(&place, &options, &drop, &why) == 0);
+	struct maildrop *drop = open_with(&options);
 	faults_clear();
 	faults[FAULT_PREAD].before = lock_is_taken;
 	CU_ASSERT(update(drop, "x.", errors, &why) == -1 && why.reason == REASON_MAILDROP_CHANGED && errors[1] == 0);
