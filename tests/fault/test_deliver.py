@@ -270,7 +270,10 @@ class Deliver(unittest.TestCase):
         server.expect_trouble = True
         self.addCleanup(server.stop)
         user = server.users["anna"]
-        if not maildir:
+        # Before anybody looks: for a moment it is root's, who makes it here.
+        if maildir:
+            assert user.maildir.is_dir()
+        else:
             (user.home / "mbox").touch()
             user.own(user.home / "mbox", 0o600)
         agents = []
