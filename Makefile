@@ -60,7 +60,9 @@ $(BUILD)/posternd-gate: LIBS = -lssl -lcrypto -lsodium
 $(BUILD)/posternd-pam: $(call obj,auth/pam_helper.c) $(BUILD)/libbase.a
 $(BUILD)/posternd-pam: LIBS = -lpam
 $(BUILD)/postern: $(call obj,$(CLI)) $(BUILD)/libdaemon.a $(BUILD)/libauth.a $(BUILD)/libstorage.a $(BUILD)/libbase.a
-$(BUILD)/postern: LIBS = -lsodium -lxxhash -lcrypt -linih
+$(BUILD)/postern: LIBS = -lssl -lcrypto -lsodium -lxxhash -lcrypt -linih
+# What other servers say, as data: part of the program.
+$(BUILD)/cli/check_texts.o: cli/pop3-texts.tsv cli/pop3-servers.tsv
 
 $(PROGRAMS):
 	$(call say,LD,$@)
@@ -70,6 +72,7 @@ $(BUILD)/libbase.a: $(call obj,$(BASE))
 $(BUILD)/libauth.a: $(call obj,$(AUTH))
 $(BUILD)/libstorage.a: $(call obj,$(STORAGE))
 $(BUILD)/libdaemon.a: $(call obj,$(DAEMON))
+$(BUILD)/libcli.a: $(call obj,$(filter-out cli/postern.c,$(CLI)))
 $(BUILD)/%.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
@@ -87,6 +90,7 @@ $(call unit_of,base): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libbase.
 $(call unit_of,auth): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libauth.a $(BUILD)/libbase.a
 $(call unit_of,storage): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libstorage.a $(BUILD)/libbase.a
 $(call unit_of,daemon): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNITLIBS)
+$(call unit_of,cli): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libcli.a $(UNITLIBS)
 $(UNIT):
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
