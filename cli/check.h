@@ -24,7 +24,7 @@ enum {
 	STEPS_MAX = 96, ATTEMPTS_MAX = 6, ADDRESSES_MAX = 8,
 	WHERE_MAX = 120, SENT_MAX = 200, SEEN_MAX = 400, DETAIL_MAX = 600, CAPABILITIES_MAX = 2048,
 	QUIET_MS = 300,   /* how long after the login something unasked is waited for */
-	SNIFF_MS = 2000,  /* silence on a port in clear, before TLS is tried there */
+	SNIFF_MS = 1000,  /* silence on a port in clear, before TLS is tried there */
 	LAST_MS = 2000,   /* how long the end of the connection is waited for, behind QUIT */
 	CERTIFICATE_DAYS = 14,
 	/*

@@ -100,7 +100,10 @@ int check_name(struct check *c)
 		freeaddrinfo(list);
 		for (size_t i = 0; i < c->address_count; i++)
 			(void)buf_printf(&detail, "%s%s", i > 0 ? ", " : "", c->addresses[i].text);
-		step_detail(s, "%s is %s", c->o.host, buf_text(&detail));
+		if (strcmp(c->o.host, buf_text(&detail)) == 0)
+			step_detail(s, "%s, an address", c->o.host);
+		else
+			step_detail(s, "%s is %s", c->o.host, buf_text(&detail));
 		step_end(s, OUTCOME_OK, SITUATION_NONE);
 		return 0;
 	}

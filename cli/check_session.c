@@ -148,7 +148,8 @@ void session_end(struct session *s)
 {
 	struct line line;
 	long long deadline = check_deadline(s->check, LAST_MS);
-	if (s->link.fd >= 0 && s->attempt->reach >= REACH_POP3 && link_send(&s->link, "QUIT\r\n", strlen("QUIT\r\n"), "QUIT", deadline) == 0)
+	bool talks = s->attempt->reach >= REACH_POP3 && s->answer.got == GOT_LINE;
+	if (s->link.fd >= 0 && talks && link_send(&s->link, "QUIT\r\n", strlen("QUIT\r\n"), "QUIT", deadline) == 0)
 		(void)link_line(&s->link, deadline, &line);
 	link_close(&s->link);
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run the end-to-end tests and the fault tests: all test_*.py of tests/e2e and tests/fault, or those named (test_tls, test_tls.Injection,
+"""Run the end-to-end tests, the fault tests and those of postern check: all test_*.py of tests/e2e, tests/fault and tests/check, or those named (test_tls, test_tls.Injection,
 test_tls.py ...). The fault tests take hours in full (POSTERN_FAULT=full), else a minute.
 
 Each file runs in a process of its own, so many at a time as POSTERN_JOBS says (default: the number of cores, at most 4).
@@ -19,7 +19,7 @@ import unittest
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-FOLDERS = [HERE, HERE.parent / "fault"]
+FOLDERS = [HERE, HERE.parent / "fault", HERE.parent / "check"]
 FULL = os.environ.get("POSTERN_FAULT") == "full"
 sys.path[:0] = map(str, FOLDERS)
 from processes import PATIENCE  # noqa: E402  (the path comes first)
