@@ -188,4 +188,4 @@ clean:
 
 .PHONY: help all unit layers check fault fault-peers asan valgrind coverage lint bench run install clean
 .SECONDARY:
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

@@ -317,9 +317,8 @@ static int try_login(struct check *c)
 		cli_complain("a password cannot contain a line end");
 		return CLI_DATA;
 	}
-	if (!log_in(c, best) && login_was_refused(c)) {
+	if (!log_in(c, best) && login_was_refused(c) && login_other_name(c, c->name_storage, sizeof c->name_storage)) {
 		size_t refused = c->step_count - 1;
-		login_other_name(c, c->name_storage, sizeof c->name_storage);
 		if (c->o.other_name) {
 			c->user = c->name_storage;
 			if (log_in(c, best))

@@ -111,13 +111,20 @@ static int auth_plain(struct session *s)
 	return session_note(s, "password", "AUTH PLAIN ********", MOMENT_LOGIN, OUTCOME_FAULT) ? 0 : -1;
 }
 
+/* Before STLS some servers list no login at all, and mailutils lists XTLSREQUIRED. */
+static bool waits_for_tls(const struct session *s)
+{
+	bool has_login = session_can(s, "USER", NULL) || session_can(s, "SASL", "PLAIN");
+	bool is_empty = session_can(s, "SASL", NULL) && !session_can(s, "SASL", "XOAUTH2") && !session_can(s, "SASL", "OAUTHBEARER");
+	return s->link.ssl == NULL && (session_can(s, "XTLSREQUIRED", NULL) || (session_can(s, "STLS", NULL) && !has_login && is_empty));
+}
+
 /* A server that lists what it can, and neither USER nor PLAIN among it. */
 static int no_way_in(struct session *s)
 {
 	struct step *step = step_begin(s->check, "password", s->link.where);
-	step_seen(s->check, step, s->capabilities, strlen(s->capabilities));
-	step_detail(step, "CAPA lists neither USER nor SASL PLAIN; the password was not sent");
-	step_end(step, OUTCOME_FAULT, SITUATION_NO_PASSWORD_LOGIN);
+	step_detail(step, "CAPA lists no login with a password; it was not sent");
+	step_end(step, OUTCOME_FAULT, waits_for_tls(s) ? SITUATION_TLS_REQUIRED : SITUATION_NO_PASSWORD_LOGIN);
 	return -1;
 }
 
@@ -146,6 +153,8 @@ int check_login(struct session *s)
 {
 	bool lists_nothing = !s->has_capabilities || s->capabilities[0] == '\0';
 	/* Servers before RFC 2449 list nothing; some list no USER and have it. */
+	if (waits_for_tls(s))
+		return no_way_in(s);
 	if (lists_nothing || session_can(s, "USER", NULL) || !session_can(s, "SASL", NULL)) {
 		if (user_and_pass(s) < 0)
 			return -1;
@@ -173,13 +182,14 @@ static const char *domain_of(const char *host)
 	return host;
 }
 
-void login_other_name(const struct check *c, char *name_r, size_t size)
+bool login_other_name(const struct check *c, char *name_r, size_t size)
 {
 	const char *at = strrchr(c->o.user, '@');
 	if (at != NULL)
 		(void)snprintf(name_r, size, "%.*s", (int)(at - c->o.user), c->o.user);
 	else
 		(void)snprintf(name_r, size, "%s@%s", c->o.user, domain_of(c->o.host));
+	return at != NULL || strcmp(c->o.host, c->addresses[0].text) != 0;
 }
 
 bool login_was_refused(const struct check *c)

@@ -16,8 +16,8 @@ int check_login(struct session *s);
 /* After a failure: could the user name be the reason? */
 bool login_was_refused(const struct check *c);
 
-/* The full address for a short name, and the reverse. */
-void login_other_name(const struct check *c, char *name_r, size_t size);
+/* The full address for a short name, and the reverse. false when there is none: the host was given as an address. */
+bool login_other_name(const struct check *c, char *name_r, size_t size);
 
 /* STAT to QUIT, behind a login; notes the steps (check_mail.c). */
 void check_maildrop(struct session *s);

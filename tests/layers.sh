@@ -22,6 +22,12 @@ forbid auth storage daemon cli
 forbid storage auth daemon cli
 forbid daemon cli
 
+# postern check talks to strangers, often as root: it has nothing of what opens mail, reads passwd files or runs the server.
+if grep -nE '#include "(auth|storage|daemon)/' cli/check*.[ch]; then
+	echo "layers: postern check must include base and cli only"
+	bad=1
+fi
+
 # What holds no rights must not be able to open mail or ask PAM: the gate's program has none of their code.
 build=${BUILD:-build}
 if [ -x "$build/posternd-gate" ] && nm -D --undefined-only "$build/posternd-gate" | grep -E ' (pam_|execv|execl|system@|popen)'; then
@@ -30,6 +36,10 @@ if [ -x "$build/posternd-gate" ] && nm -D --undefined-only "$build/posternd-gate
 fi
 if [ -x "$build/posternd" ] && nm "$build/posternd" | grep -E ' (SSL_|pam_(start|authenticate))'; then
 	echo "layers: posternd must not be linked with TLS or PAM"
+	bad=1
+fi
+if [ -x "$build/postern" ] && nm "$build/postern" | grep -E ' (SSL_accept|TLS_server_method|pam_start|pam_authenticate)'; then
+	echo "layers: postern is a client: it must not serve TLS or ask PAM"
 	bad=1
 fi
 exit $bad

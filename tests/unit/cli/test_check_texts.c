@@ -54,7 +54,7 @@ static const struct text_row texts[] = {
 	{ "Courier", MOMENT_LOGIN, "Your account is temporarily unavailable (+t bit set on home directory).", "account-disabled" },
 	{ "postern", MOMENT_LOGIN, "[AUTH] password correct, but the account expired on 2026-05-01; ask your administrator", "account-disabled" },
 	{ "qpopper", MOMENT_LOGIN, "[AUTH] \"root\": access denied.", "account-disabled|system-account" },
-	{ "popa3d", MOMENT_LOGIN, "", "bare-error" },
+	{ "popa3d", MOMENT_LOGIN, "Authentication failed (bad password?)", REFUSED_ },
 	/* TLS */
 	{ "Dovecot", MOMENT_LOGIN, "[AUTH] Cleartext authentication disallowed on non-secure (SSL/TLS) connections.", "tls-required" },
 	{ "Courier", MOMENT_LOGIN, "TLS required to log in.", "tls-required" },
@@ -71,10 +71,10 @@ static const struct text_row texts[] = {
 	{ "Courier", MOMENT_TLS, "TLS support not available.", "tls-broken" },
 	{ "Cyrus", MOMENT_TLS, "[SYS/PERM] Error initializing TLS", "tls-broken" },
 	{ "nginx", MOMENT_CONNECT, "SSL certificate error", "tls-broken" },
-	/* locks */
+	/* locks; mailutils says the same of a mailbox that it may not open (seen with its version 3.15) */
 	{ "Dovecot", MOMENT_LOGIN, "[IN-USE] Mailbox is locked by another POP3 session.", "mailbox-locked" },
 	{ "Cyrus", MOMENT_LOGIN, "[IN-USE] Unable to lock maildrop: Mailbox is locked by POP server", "mailbox-locked" },
-	{ "mailutils", MOMENT_LOGIN, "[IN-USE] Mailbox in use", "mailbox-locked" },
+	{ "mailutils", MOMENT_LOGIN, "[IN-USE] Mailbox in use", "mailbox-locked|storage" },
 	{ "qpopper", MOMENT_LOGIN, "[IN-USE] /var/spool/mail/.ann.pop lock busy! Is another session active? (11)", "mailbox-locked" },
 	{ "qpopper", MOMENT_LOGIN, "[IN-USE] Maildrop being unlocked; try again.", "mailbox-locked" },
 	{ "solid-pop3d", MOMENT_LOGIN, "can't lock mailbox file", "mailbox-locked" },
@@ -141,6 +141,7 @@ static const struct text_row texts[] = {
 	{ "solid-pop3d", MOMENT_MAIL, "fatal error", "storage" },
 	{ "solid-pop3d", MOMENT_LOGIN, "mailbox is damaged", "storage" },
 	{ "James", MOMENT_LOGIN, "Unexpected error accessing mailbox", "storage" },
+	{ "popa3d", MOMENT_LOGIN, "", "storage" },
 	{ "postern", MOMENT_LOGIN, "[SYS/PERM] the mailbox cannot be opened (permissions); administrators: run \"explain K7Q2\"", "storage" },
 	/* temporary */
 	{ "Gmail", MOMENT_LOGIN, "[SYS/TEMP] Temporary system problem. Please try again later. ab12mb34567", "temporary" },
