@@ -96,12 +96,13 @@ static void print_step(const struct step *s)
 
 static void print_steps(const struct check *c)
 {
-	const char *where = "";
+	const struct step *before = NULL;
 	for (size_t i = 0; i < c->step_count; i++) {
 		const struct step *s = &c->steps[i];
-		if (strcmp(where, s->where) != 0)
+		bool is_elsewhere = before == NULL || before->attempt != s->attempt || strcmp(before->where, s->where) != 0;
+		if (is_elsewhere && s->where[0] != '\0')
 			(void)printf("%s%s%s\n", bold(), s->where, plain());
-		where = s->where;
+		before = s;
 		print_step(s);
 	}
 }

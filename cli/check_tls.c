@@ -39,6 +39,8 @@ static bool is_address(const char *host)
 static bool prepare(struct link *l)
 {
 	const struct check_options *o = &l->check->o;
+	char host[HOST_NAME_MAX_OCTETS + 1];  /* the library's macro takes no const */
+	(void)snprintf(host, sizeof host, "%s", o->host);
 	l->context = SSL_CTX_new(TLS_client_method());
 	if (l->context == NULL)
 		return false;
@@ -51,7 +53,7 @@ static bool prepare(struct link *l)
 	l->ssl = SSL_new(l->context);
 	if (l->ssl == NULL || SSL_set_fd(l->ssl, l->fd) != 1)
 		return false;
-	return is_address(o->host) || SSL_set_tlsext_host_name(l->ssl, o->host) == 1;
+	return is_address(host) || SSL_set_tlsext_host_name(l->ssl, host) == 1;
 }
 
 /* The server's first octets, as they came: a TLS record of a handshake or an alert begins with 20 to 23, then 3. */
@@ -72,13 +74,12 @@ static bool looks_like_tls(const struct link *l)
 static enum handshake why_not(const struct link *l)
 {
 	int reason = ERR_GET_REASON(ERR_peek_last_error());
-	if (l->first_len > 0 ? !looks_like_tls(l) : reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST)
-		return HANDSHAKE_NO_TLS;
-	if (l->first_len == 0)
-		return HANDSHAKE_CLOSED;
 	if (reason == SSL_R_UNSUPPORTED_PROTOCOL || reason == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION)
 		return HANDSHAKE_OLD;
-	return HANDSHAKE_FAILED;
+	if (l->first_len > 0 ? !looks_like_tls(l) : reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST)
+		return HANDSHAKE_NO_TLS;
+	/* The first octets may have been read before peek() could see them; then the library knows more. */
+	return l->first_len == 0 && (reason == 0 || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING) ? HANDSHAKE_CLOSED : HANDSHAKE_FAILED;
 }
 
 enum handshake tls_begin(struct link *l, long long deadline)

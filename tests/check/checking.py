@@ -6,6 +6,7 @@ import subprocess
 import sys
 import unittest
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 from peer import Peer
 from postern import BUILD, PREFIX
@@ -56,6 +57,12 @@ def run_check(target, *options, password=PASSWORD, environment=None):
     checked = Checked(done)
     assert password is None or len(password) < 8 or password not in checked.out + checked.err, "the password is in the output: " + checked.out
     return checked
+
+
+def at_once(runs):
+    """The results of run_check() with those arguments, in their order. Most of a check is waiting."""
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(lambda arguments: run_check(*arguments), runs))
 
 
 class CheckCase(unittest.TestCase):

@@ -50,7 +50,7 @@ class Well(OwnCase):
                          "RETR", "TOP", "NOOP", "RSET", "QUIT"):
                 self.assertEqual(got.step(name)["outcome"], "ok", got.out)
         self.assertEqual(server.users["ann"].stored_count(), 7)
-        self.assertEqual(len(re.findall(r'deleted=0 left=7 dropped-marks=0 .*end="quit"', server.log())), 2)
+        wait_until(lambda: len(re.findall(r'deleted=0 left=7 dropped-marks=0 .*end="quit"', server.log())) == 2, "two lines in the log")
 
     def test_without_user(self):
         server = self.started()

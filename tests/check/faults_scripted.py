@@ -5,7 +5,7 @@ import unittest
 from functools import partial
 
 from certificates import EARLY, ENDING, EXPIRED, GOOD, MISNAMED, SCANNER, STRANGER, authority, certificate, context
-from checking import CheckCase, run_check
+from checking import CheckCase, at_once, run_check
 from peer import BlackHole, dripping, late, silence
 from postern import ROOT, elsewhere, free_port
 
@@ -60,11 +60,11 @@ TEXTS = [
 
 class Texts(CheckCase):
     def test_texts(self):
-        for greeting, command, text, verdict, situation in TEXTS:
+        peers = [self.peer({"greeting": ("+OK " + row[0]).rstrip(), row[1]: ("-ERR " + row[2]).rstrip()}) for row in TEXTS]
+        results = at_once(("ann@127.0.0.1:%d" % peer.port,) for peer in peers)
+        for (_, command, text, verdict, situation), peer, got in zip(TEXTS, peers, results):
             with self.subTest(text=text, command=command):
-                error = ("-ERR " + text).rstrip()
-                peer = self.peer({"greeting": ("+OK " + greeting).rstrip(), command: error})
-                got = self.expect(run_check("ann@127.0.0.1:%d" % peer.port), verdict)
+                self.expect(got, verdict)
                 self.assertIn(situation, got.situations, got.out)
                 if command == "USER":
                     self.assertNotIn("PASS", peer.commands(), "the password was sent to a server that had said no")
@@ -104,17 +104,18 @@ class Signals(CheckCase):
 
     def test_no_greeting(self):
         peer = self.peer({"greeting": silence})
-        self.expect(run_check("127.0.0.1:%d" % peer.port, "--timeout", "3"), "server", "no-greeting")
+        self.expect(run_check("127.0.0.1:%d" % peer.port, "--timeout", "2", "--connect-timeout", "1"), "server", "no-greeting")
 
     def test_greeting_drips(self):
         peer = self.peer({"greeting": dripping()})
         self.expect(run_check("127.0.0.1:%d" % peer.port, "--timeout", "1"), "settings", "other-protocol")
 
     def test_answer_drips(self):
-        for command in ("CAPA", "STAT", "LIST", "RETR"):
+        commands = ("CAPA", "STAT", "LIST", "RETR")
+        peers = [self.peer({command: dripping()}) for command in commands]
+        for command, got in zip(commands, at_once(("ann@127.0.0.1:%d" % peer.port, "--timeout", "1") for peer in peers)):
             with self.subTest(command):
-                peer = self.peer({command: dripping()})
-                self.expect(run_check("ann@127.0.0.1:%d" % peer.port, "--timeout", "1"), "server", "silent", count=command == "STAT")
+                self.expect(got, "server", "silent", count=command == "STAT")
 
     def test_total(self):
         peer = self.peer({"PASS": silence})
@@ -240,12 +241,12 @@ class Tls(CheckCase):
             (MISNAMED, "settings", "certificate-name"), (STRANGER, "server", "certificate-unknown"),
             (SCANNER, "network", "intercepted"),
         ]
-        for made, verdict, situation in rows:
-            for implicit in (True, False):
-                with self.subTest(made["label"], implicit=implicit):
-                    peer = self.tls(made, implicit=implicit)
-                    got = run_check("ann@127.0.0.1:%d" % peer.port, "--ca-file", authority(), "--tls", "implicit" if implicit else "stls")
-                    self.expect(got, verdict, situation)
+        rows = [(*row, implicit) for row in rows for implicit in (True, False)]
+        peers = [self.tls(made, implicit=implicit) for made, _, _, implicit in rows]
+        results = at_once(("ann@127.0.0.1:%d" % peer.port, "--ca-file", authority(), "--tls", "implicit" if peer.implicit else "stls") for peer in peers)
+        for (made, verdict, situation, implicit), got in zip(rows, results):
+            with self.subTest(made["label"], implicit=implicit):
+                self.expect(got, verdict, situation)
 
     def test_self_signed(self):
         from postern import make_certificate
@@ -365,10 +366,9 @@ class Listings(CheckCase):
             ({"RETR": b"+OK\r\nSubject: one\n\nfirst\n.\r\n"}, "size"),
             ({"NOOP": "-ERR no"}, "unknown-text"), ({"RSET": "-ERR Unknown command."}, "unknown-command"),
         ]
-        for replies, situation in rows:
+        peers = [self.peer(replies) for replies, _ in rows]
+        for (replies, situation), got in zip(rows, at_once(("ann@127.0.0.1:%d" % peer.port,) for peer in peers)):
             with self.subTest(replies=replies):
-                peer = self.peer(replies)
-                got = run_check("ann@127.0.0.1:%d" % peer.port)
                 self.expect(got, "cannot-tell" if situation == "unknown-text" else "server", situation)
 
     def test_what_is_no_fault(self):

@@ -135,7 +135,7 @@ def main():
     names = [name[:-3] if name.endswith(".py") else name for name in (os.path.basename(n) for n in options.names)]
     # The files that take longest first.
     waiting = names or sorted((p.stem for folder in FOLDERS for p in folder.glob("test_*.py")),
-                              key=lambda n: (n not in ("test_kill", "test_kills", "test_errors", "test_pam", "test_mbox"), n))
+                              key=lambda n: (n not in ("test_faults", "test_kill", "test_kills", "test_errors", "test_pam", "test_mbox"), n))
     jobs = int(os.environ.get("POSTERN_JOBS") or min(os.cpu_count() or 1, 4))
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     running, skips = [], []

@@ -232,7 +232,8 @@ static const struct text_row own[] = {
 
 /* Words that no row has whole. */
 static const struct text_row strange[] = {
-	{ "", MOMENT_LOGIN, "", "bare-error" },
+	{ "", MOMENT_LOGIN, "", "bare-error|storage" },
+	{ "Dovecot", MOMENT_CONNECT, "", "bare-error" },
 	{ "", MOMENT_MAIL, "", "no-such-message|already-deleted|vanished" },
 	{ "", MOMENT_QUIT, "", "expunge-failed|mailbox-changed" },
 	{ "", MOMENT_CONNECT, "", "bare-error" },
