@@ -7,6 +7,7 @@
  */
 #include "cli/check_texts.h"
 
+#include "daemon/replies.h"
 #include "tests/unit/suite.h"
 
 struct text_row {
@@ -221,6 +222,9 @@ static const struct text_row own[] = {
 	{ "postern", MOMENT_LOGIN, "[AUTH] this account may not fetch mail: its uid is 0 or under minimum_uid", "system-account" },
 	{ "postern", MOMENT_LOGIN, "[SYS/TEMP] passwords cannot be checked now: the server's trouble, not yours; try later", "temporary" },
 	{ "postern", MOMENT_LOGIN, "[IN-USE] unable to lock mailbox: another session has it open since 23:31 from 127.0.0.1", "mailbox-locked" },
+	{ "postern", MOMENT_LOGIN, "[IN-USE] unable to lock mailbox: open since 10:02 from 203.0.113.7, idle 8 minutes; free by 10:14 at the latest", "mailbox-locked" },
+	{ "postern", MOMENT_LOGIN, "[IN-USE] unable to lock mailbox: new mail is being delivered by procmail; try again in a moment", "delivery-lock" },
+	{ "postern", MOMENT_LOGIN, "[AUTH] invalid password (ref K7Q2M)", "bad-password" },
 	{ "postern", MOMENT_LOGIN, "[IN-USE] unable to lock mailbox: another program is using it; try again in a moment", "delivery-lock" },
 	{ "postern", MOMENT_LOGIN, "[SYS/PERM] the mailbox is not in the expected form; tell the administrator", "storage" },
 	{ "postern", MOMENT_QUIT, "[SYS/TEMP] some deleted messages not removed: 2 of 5", "expunge-failed" },
@@ -333,6 +337,24 @@ static void test_rows(void)
 	CU_ASSERT_EQUAL(situation_named("nothing-of-the-kind", 4), SITUATION_NONE);
 }
 
+/* Whatever our own server can say has a row: a new answer in its table needs one here. */
+static void test_own_table(void)
+{
+	for (int id = REPLY_NONE + 1; id < REPLY_COUNT; id++) {
+		const struct reply_row *row = reply_row((enum reply)id);
+		bool is_known = row->ok;
+		char text[512];
+		for (int moment = 0; moment < MOMENT_COUNT && !is_known; moment++) {
+			struct meaning m;
+			int len = snprintf(text, sizeof text, "%s%s%s%s (ref K7Q2M)", row->code != NULL ? "[" : "", row->code != NULL ? row->code : "",
+			                   row->code != NULL ? "] " : "", row->text);
+			text_explain("postern", (enum moment)moment, text, (size_t)len, &m);
+			is_known = m.is_of_server;
+		}
+		ROW_ASSERT(row->name, is_known);
+	}
+}
+
 /* Whatever octets come, an answer comes, in time. */
 static void test_hostile(void)
 {
@@ -397,5 +419,5 @@ static void test_servers(void)
 	}
 }
 
-#define TESTS(X) X(test_texts) X(test_strange) X(test_without_server) X(test_rows) X(test_hostile) X(test_servers)
+#define TESTS(X) X(test_texts) X(test_strange) X(test_without_server) X(test_rows) X(test_own_table) X(test_hostile) X(test_servers)
 SUITE("check texts")
