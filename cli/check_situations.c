@@ -42,7 +42,7 @@ static const struct situation_row rows[SITUATION_COUNT] = {
 	ROW(EXPUNGE_FAILED, "expunge-failed", SERVER, LIKELY, ___, "The server could not remove deleted messages: its disk is full, or it lacks the rights.", ASK_ADMINISTRATOR),
 	ROW(MAILBOX_CHANGED, "mailbox-changed", OTHER_PROGRAM, LIKELY, ___, "Another program changed the mailbox during the session.",
 	    "Check for mail again; if it comes back, ask the administrator what else writes to the mailbox."),
-	ROW(STORAGE, "storage", SERVER, LIKELY, ___, "The password was accepted or is not the question: the server cannot open or read the mailbox.", ASK_ADMINISTRATOR),
+	ROW(STORAGE, "storage", SERVER, LIKELY, ___, "The server cannot open or read the mailbox; the password is not the question.", ASK_ADMINISTRATOR),
 	ROW(TEMPORARY, "temporary", SERVER, LIKELY, ___, "The server has trouble of its own for now; user name and password may well be right.",
 	    "Do not change the password. Try again later; if it stays, tell the administrator."),
 	ROW(LIMIT, "limit", ACCOUNT, LIKELY, ___, "A limit of the account is reached: its quota, or how often it may be used.",
