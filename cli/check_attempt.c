@@ -211,9 +211,7 @@ static void capabilities(struct session *s)
 {
 	char words[CAPABILITIES_MAX];
 	s->capabilities[0] = '\0';
-	session_command(s, "CAPA", "CAPA");
-	struct step *step = step_begin(s->check, "capabilities", s->link.where);
-	step_sent(s->check, step, "CAPA", strlen("CAPA"));
+	struct step *step = session_ask(s, "capabilities", "CAPA");
 	s->has_capabilities = s->answer.status == STATUS_OK;
 	if (s->answer.status == STATUS_ERR) {
 		step_seen(s->check, step, s->answer.line.text, s->answer.line.kept);
@@ -276,9 +274,7 @@ static int no_stls(struct session *s, struct step *step)
 static int start_tls(struct session *s)
 {
 	bool is_listed = session_can(s, "STLS", NULL);
-	session_command(s, "STLS", "STLS");
-	struct step *step = step_begin(s->check, "STLS", s->link.where);
-	step_sent(s->check, step, "STLS", strlen("STLS"));
+	struct step *step = session_ask(s, "STLS", "STLS");
 	if (s->answer.status == STATUS_ERR && !is_listed)
 		return no_stls(s, step);
 	if (!session_judge(s, step, MOMENT_TLS, OUTCOME_FAULT))

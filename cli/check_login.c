@@ -44,7 +44,8 @@ static bool is_rewritten(const struct check *c, const char *text, size_t len)
 static bool is_between(const struct session *s)
 {
 	const struct line *line = &s->answer.line;
-	size_t skip = strcspn(line->text, " ") < line->kept ? strcspn(line->text, " ") : line->kept;
+	const char *space = memchr(line->text, ' ', line->kept);
+	size_t skip = space != NULL ? (size_t)(space - line->text) : line->kept;
 	char tool[SERVER_NAME_MAX];
 	return server_recognize("between", line->text + skip, line->kept - skip, tool) || is_rewritten(s->check, line->text, line->kept);
 }
@@ -108,7 +109,9 @@ static int auth_plain(struct session *s)
 		c->mask_from = MASK_ALL;
 		session_command(s, c->response, "********");
 	}
-	return session_note(s, "password", "AUTH PLAIN ********", MOMENT_LOGIN, OUTCOME_FAULT) ? 0 : -1;
+	struct step *step = step_begin(c, "password", s->link.where);
+	step_sent(c, step, "AUTH PLAIN ********", strlen("AUTH PLAIN ********"));
+	return session_judge(s, step, MOMENT_LOGIN, OUTCOME_FAULT) ? 0 : -1;
 }
 
 /* Before STLS some servers list no login at all, and mailutils lists XTLSREQUIRED. */

@@ -61,14 +61,22 @@ static bool ended_well(struct session *s, struct step *step, bool is_too_much)
 	return !is_too_much && s->answer.got == GOT_LINE;
 }
 
+/* A command that a server may lack. */
+static bool is_refused(struct session *s, struct step *step, enum situation situation)
+{
+	if (s->answer.status != STATUS_ERR)
+		return false;
+	step_seen(s->check, step, s->answer.line.text, s->answer.line.kept);
+	step_end(step, OUTCOME_WARNING, situation);
+	return true;
+}
+
 /* ---- STAT, LIST ---- */
 
 static bool stat(struct session *s, struct listing *l)
 {
-	session_command(s, "STAT", "STAT");
-	struct step *step = step_begin(s->check, "STAT", s->link.where);
+	struct step *step = session_ask(s, "STAT", "STAT");
 	const struct line *line = &s->answer.line;
-	step_sent(s->check, step, "STAT", strlen("STAT"));
 	if (!session_judge(s, step, MOMENT_MAIL, OUTCOME_FAULT)) {
 		/* Nothing about STAT can be wrong, so this is the login's. */
 		if (s->answer.status == STATUS_ERR && step->meaning.situations[0] == SITUATION_NO_SUCH_MESSAGE)
@@ -103,9 +111,7 @@ static bool list(struct session *s, struct listing *l)
 {
 	struct line line;
 	uint64_t lines = 0;
-	session_command(s, "LIST", "LIST");
-	struct step *step = step_begin(s->check, "LIST", s->link.where);
-	step_sent(s->check, step, "LIST", strlen("LIST"));
+	struct step *step = session_ask(s, "LIST", "LIST");
 	if (!session_judge(s, step, MOMENT_MAIL, OUTCOME_FAULT))
 		return false;
 	long long deadline = check_deadline(s->check, s->check->o.reply_ms);
@@ -178,14 +184,9 @@ static bool uidl(struct session *s, struct listing *l)
 {
 	struct line line;
 	l->first_bad[0] = '\0';
-	session_command(s, "UIDL", "UIDL");
-	struct step *step = step_begin(s->check, "UIDL", s->link.where);
-	step_sent(s->check, step, "UIDL", strlen("UIDL"));
-	if (s->answer.status == STATUS_ERR) {
-		step_seen(s->check, step, s->answer.line.text, s->answer.line.kept);
-		step_end(step, OUTCOME_WARNING, SITUATION_NO_UIDL);
+	struct step *step = session_ask(s, "UIDL", "UIDL");
+	if (is_refused(s, step, SITUATION_NO_UIDL))
 		return true;
-	}
 	if (!session_judge(s, step, MOMENT_MAIL, OUTCOME_FAULT))
 		return false;
 	long long deadline = check_deadline(s->check, s->check->o.reply_ms);
@@ -235,9 +236,7 @@ static bool fetch(struct session *s, const struct listing *l)
 		return true;
 	}
 	(void)snprintf(command, sizeof command, "RETR %" PRIu64, l->smallest);
-	session_command(s, command, command);
-	struct step *step = step_begin(s->check, "RETR", s->link.where);
-	step_sent(s->check, step, command, strlen(command));
+	struct step *step = session_ask(s, "RETR", command);
 	if (!session_judge(s, step, MOMENT_MAIL, OUTCOME_FAULT))
 		return s->answer.status == STATUS_ERR;
 	if (!count_message(s, step, l->smallest_octets + FETCH_MAX, &octets))
@@ -255,14 +254,9 @@ static bool top(struct session *s, const struct listing *l)
 	char command[NUMBER_DIGITS + sizeof "TOP  0"];
 	uint64_t octets = 0;
 	(void)snprintf(command, sizeof command, "TOP %" PRIu64 " 0", l->smallest);
-	session_command(s, command, command);
-	struct step *step = step_begin(s->check, "TOP", s->link.where);
-	step_sent(s->check, step, command, strlen(command));
-	if (s->answer.status == STATUS_ERR) {
-		step_seen(s->check, step, s->answer.line.text, s->answer.line.kept);
-		step_end(step, OUTCOME_WARNING, SITUATION_NO_TOP);
+	struct step *step = session_ask(s, "TOP", command);
+	if (is_refused(s, step, SITUATION_NO_TOP))
 		return true;
-	}
 	if (!session_judge(s, step, MOMENT_MAIL, OUTCOME_FAULT))
 		return false;
 	if (!count_message(s, step, l->smallest_octets + FETCH_MAX, &octets))
@@ -276,9 +270,7 @@ static bool top(struct session *s, const struct listing *l)
 static void quit(struct session *s)
 {
 	struct line line;
-	session_command(s, "QUIT", "QUIT");
-	struct step *step = step_begin(s->check, "QUIT", s->link.where);
-	step_sent(s->check, step, "QUIT", strlen("QUIT"));
+	struct step *step = session_ask(s, "QUIT", "QUIT");
 	if (s->answer.status == STATUS_OK && s->check->server[0] == '\0' &&
 	    server_recognize("bye", s->answer.line.text + strlen("+OK"), s->answer.line.kept - strlen("+OK"), s->check->server))
 		(void)snprintf(s->check->recognized_by, sizeof s->check->recognized_by, "its goodbye");
@@ -297,8 +289,7 @@ static void quit(struct session *s)
 /* false when the connection is over. */
 static bool simple(struct session *s, const char *command)
 {
-	session_command(s, command, command);
-	(void)session_note(s, command, command, MOMENT_MAIL, OUTCOME_DEFECT);
+	(void)session_judge(s, session_ask(s, command, command), MOMENT_MAIL, OUTCOME_DEFECT);
 	return s->answer.status != STATUS_NONE;
 }
 

@@ -137,11 +137,12 @@ bool session_judge(struct session *s, struct step *step, enum moment moment, enu
 	return false;
 }
 
-bool session_note(struct session *s, const char *name, const char *sent, enum moment moment, enum outcome outcome)
+struct step *session_ask(struct session *s, const char *name, const char *line)
 {
+	session_command(s, line, line);
 	struct step *step = step_begin(s->check, name, s->link.where);
-	step_sent(s->check, step, sent, strlen(sent));
-	return session_judge(s, step, moment, outcome);
+	step_sent(s->check, step, line, strlen(line));
+	return step;
 }
 
 void session_end(struct session *s)

@@ -36,16 +36,16 @@ void session_end(struct session *s);
 /* Send a line and take the status line of its answer. What came unasked before is noted as a step. */
 void session_command(struct session *s, const char *line, const char *shown);
 
+/* The same with a step for it, which session_judge() or another end has to follow. */
+struct step *session_ask(struct session *s, const char *name, const char *line);
+
 /* One line of a multi-line answer, without the doubled dot; false at its end, or when none comes: see answer.got. */
 bool session_line(struct session *s, long long deadline, struct line *line_r);
 
 /* Does CAPA list it? The capability's name, or the name and one of its arguments. */
 bool session_can(const struct session *s, const char *name, const char *argument);
 
-/* Note what the answer was, as a step: fine if +OK, else what its words mean. true if +OK. */
-bool session_note(struct session *s, const char *name, const char *sent, enum moment moment, enum outcome outcome);
-
-/* The same on a step that was begun, with words about it. */
+/* End the step with what the answer was: fine if +OK, else what its words mean. true if +OK. */
 bool session_judge(struct session *s, struct step *step, enum moment moment, enum outcome outcome);
 
 #endif

@@ -9,10 +9,10 @@
 #include <strings.h>
 
 /* The files as they are become part of the program; the Makefile knows that this object depends on them. */
-__asm__(".section .rodata\n"
+__asm__(".pushsection .rodata\n"
         "pop3_texts: .incbin \"cli/pop3-texts.tsv\"\n.byte 0\n"
         "pop3_servers: .incbin \"cli/pop3-servers.tsv\"\n.byte 0\n"
-        ".text\n");
+        ".popsection\n");
 extern const char pop3_texts[], pop3_servers[];
 
 /* A stretch of octets in a catalogue or an answer. */

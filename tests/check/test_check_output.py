@@ -1,6 +1,8 @@
 """What postern check prints, writes and takes: arguments, the password, colours, escapes, JSON, the transcript, the exit status."""
+import json
 import os
 import pty
+import random
 import re
 import select
 import signal
@@ -13,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from certificates import GOOD, authority, certificate, context
 from checking import PASSWORD, CheckCase, command, run_check, run_raw
-from peer import late, silence
+from peer import Peer, late, silence
 from postern import run_directory
 from processes import PATIENCE
 
@@ -103,6 +105,32 @@ class Shown(CheckCase):
                     self.assertIn(status, range(8))
                     for octets in texts:
                         self.assertRegex(octets, rb"\A[\n\x20-\x7e]*\Z")
+
+    def test_random_octets(self):
+        """Noise, and answers cut anywhere: an end in time, no crash, nothing raw. The seed names the run."""
+        verbs = ("greeting", "CAPA", "STLS", "USER", "PASS", "STAT", "LIST", "UIDL", "RETR", "TOP", "NOOP", "RSET", "QUIT")
+        seeds = range(32)
+
+        def noise(dice):
+            pieces = [b"+OK", b"-ERR", b"+ ", b" ", b"\r\n", b"\n", b".", b"1 ", b"2 34", b"[AUTH]", b"[", b"\0", b"STLS", b"USER",
+                      dice.randbytes(dice.randrange(40)), b"9" * dice.randrange(30), b"x" * dice.randrange(9000)]
+            return b"".join(dice.choices(pieces, k=dice.randrange(1, 30))) + dice.choice([b"", b"\r\n", b"\r\n.\r\n"])
+
+        def run(seed):
+            dice = random.Random(seed)
+            broken = dice.sample(verbs, dice.randrange(1, 4))
+            peer = Peer({verb: noise(dice) for verb in broken})
+            with peer:
+                done = run_raw("--timeout", "1", "--total", "10", "--json", "ann@127.0.0.1:%d" % peer.port)
+            return done, peer.commands()
+        with ThreadPoolExecutor(8) as pool:
+            for seed, (done, heard) in zip(seeds, pool.map(run, seeds)):
+                with self.subTest(seed=seed):
+                    self.assertIn(done.returncode, range(8), done.stderr)
+                    self.assertRegex(done.stdout + done.stderr, rb"\A[\n\x20-\x7e]*\Z")
+                    self.assertIsInstance(json.loads(done.stdout), dict)
+                    self.assertNotIn("DELE", heard)
+                    self.assertLessEqual(heard.count("PASS"), 1)
 
     def test_hostile_certificate(self):
         pair = certificate("hostile", hosts=("evil\x1b[2J.example",), addresses=())
