@@ -115,7 +115,7 @@ check:
 	$(MAKE) all unit layers
 	BUILD=$(BUILD) tests/run.sh
 
-# The fault tests in full: every call of every pattern, thousands of deliveries, images of disks. Takes hours.
+# The fault tests in full: every call of every pattern, thousands of deliveries, images of disks. Takes more than an hour.
 fault:
 	tools/packages.sh fault
 	$(MAKE) all unit
@@ -139,7 +139,7 @@ valgrind:
 	$(MAKE) BUILD=$(BUILD)/shared LINK=shared CFLAGS='-g -DPOSTERN_COVERAGE' all unit
 	BUILD=$(BUILD)/shared VALGRIND=yes tests/run.sh
 
-# Lines that the tests reach, by folder.
+# Lines that the tests reach, by folder, and branches of the code that removes mail.
 coverage:
 	tools/packages.sh coverage
 	rm -rf $(BUILD)/coverage

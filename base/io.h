@@ -17,9 +17,7 @@ int io_write_at(int fd, const char *octets, size_t len, uint64_t offset);
 
 /*
  * In a file that is written from front to back: let the disk begin with the piece that was just finished, if one was, so
- * that fsync(2) has less to wait for. Promises nothing and hides no
- * error
- * from fsync(2): see sync_file_range(2).
+ * that fsync(2) has less to wait for. Promises nothing and hides no error from fsync(2): see sync_file_range(2).
  */
 void io_start_writing(int fd, size_t len, uint64_t offset);
 

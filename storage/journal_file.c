@@ -37,8 +37,7 @@ int journal_owner(const char *name, const char *path, uid_t *uid_r, gid_t *gid_r
 	*uid_r = (uid_t)uid;
 	*gid_r = (gid_t)gid;
 	name_journal(&place, *uid_r, *gid_r, again);
-	size_t len = strlen(again);
-	return path[0] == '/' && strncmp(name, again, len) == 0 && (name[len] == '\0' || name[len] == '.') ? 0 : -1;
+	return path[0] == '/' && strncmp(name, again, strlen(again)) == 0 ? 0 : -1;
 }
 
 /* Open it, or make it so that it is there after a power failure, too. */

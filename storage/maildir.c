@@ -1,6 +1,5 @@
 /*
- * maildir.c - a Maildir as a maildrop: opens, sizes and numbers the messages,
- * hands them out, removes them.
+ * maildir.c - a Maildir as a maildrop: opens, sizes and numbers the messages, hands them out.
  * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop.
  *
  * A message is its base name and its inode: other programs may set its flags or move it from
@@ -23,12 +22,7 @@ enum {
 	OPEN_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
 };
 
-/* A name for the log; the sender or the owner may have put anything into it. */
-struct shown {
-	char text[160];
-};
-
-static const char *show(struct shown *s, const struct maildir *m, const struct maildir_entry *e)
+const char *maildir_show(struct maildir_shown *s, const struct maildir *m, const struct maildir_entry *e)
 {
 	struct buf b = BUF_OVER(s->text);
 	buf_add_escaped(&b, maildir_name(m, e), e->len);
@@ -296,12 +290,12 @@ fail:
 
 /* ---- one message ---- */
 
-static bool is_entry(const struct maildir_entry *e, const struct stat *st)
+bool maildir_is_entry(const struct maildir_entry *e, const struct stat *st)
 {
 	return st->st_ino == e->ino && st->st_dev == e->dev;
 }
 
-static bool is_unchanged(const struct maildir_entry *e, const struct stat *st)
+bool maildir_is_unchanged(const struct maildir_entry *e, const struct stat *st)
 {
 	return (uint64_t)st->st_size == e->size && st->st_mtim.tv_sec == e->modified.tv_sec &&
 		st->st_mtim.tv_nsec == e->modified.tv_nsec;
@@ -310,22 +304,22 @@ static bool is_unchanged(const struct maildir_entry *e, const struct stat *st)
 static int check_unchanged(const struct maildir *m, const struct maildir_entry *e, const struct stat *st,
                            struct why *why_r)
 {
-	struct shown name;
-	if (is_unchanged(e, st))
+	struct maildir_shown name;
+	if (maildir_is_unchanged(e, st))
 		return 0;
 	return why_set(why_r, REASON_MESSAGE_CHANGED, 0, "another program wrote to %s",
-	               show(&name, m, e));
+	               maildir_show(&name, m, e));
 }
 
 static int maildir_fetch(struct maildrop *drop, size_t idx, struct message_body *body_r, struct why *why_r)
 {
 	struct maildir *m = (struct maildir *)drop;
 	struct maildir_entry *e = &m->entries[m->order[idx]];
-	struct shown name;
+	struct maildir_shown name;
 	for (size_t round = 0; round < MAILDIR_ROUNDS_MAX; round++) {
 		struct stat st;
 		int fd = openat(m->dir_fd[e->dir], maildir_name(m, e), OPEN_FLAGS);
-		if (fd >= 0 && fstat(fd, &st) == 0 && is_entry(e, &st)) {
+		if (fd >= 0 && fstat(fd, &st) == 0 && maildir_is_entry(e, &st)) {
 			e->state = ENTRY_READY;
 			if (check_unchanged(m, e, &st, why_r) != 0) {
 				(void)close(fd);
@@ -338,110 +332,16 @@ static int maildir_fetch(struct maildrop *drop, size_t idx, struct message_body 
 		if (fd >= 0)
 			(void)close(fd);
 		if (err != ENOENT && err != ELOOP)
-			return why_errno(why_r, err, "open %s/%s", m->path, show(&name, m, e));
+			return why_errno(why_r, err, "open %s/%s", m->path, maildir_show(&name, m, e));
 		e->state = ENTRY_LOST;
 		if (maildir_scan(m, true, why_r) != 0)
 			return -1;
 		if (e->seen != m->scan)
 			return why_set(why_r, REASON_MESSAGE_GONE, 0, "another program removed %s",
-			               show(&name, m, e));
+			               maildir_show(&name, m, e));
 	}
 	return why_set(why_r, REASON_MAILDROP_BUSY, 0, "%s is renamed faster than it can be opened",
-	               show(&name, m, e));
-}
-
-/* ---- UPDATE ---- */
-
-/* Removes what the name leads to if that is the message; else the entry is ENTRY_LOST, to be looked for. */
-static int remove_entry(const struct maildir *m, struct maildir_entry *e)
-{
-	struct stat st;
-	int dir = m->dir_fd[e->dir];
-	e->state = ENTRY_LOST;
-	if (fstatat(dir, maildir_name(m, e), &st, AT_SYMLINK_NOFOLLOW) != 0)
-		return errno == ENOENT ? 0 : errno;
-	if (!is_entry(e, &st))
-		return 0;
-	/* The same inode with other content: a file system gives the number of a removed file to the next one. */
-	if (!is_unchanged(e, &st))
-		return ESTALE;
-	if (unlinkat(dir, maildir_name(m, e), 0) != 0)
-		return errno == ENOENT ? 0 : errno;
-	e->touched |= (uint8_t)(1u << e->dir);
-	/* With a second link the message may still be there under another name: look. */
-	if (st.st_nlink == 1)
-		e->state = ENTRY_DROPPED;
-	return 0;
-}
-
-/* After a scan: what it did not see, another program removed, and that is to be made durable as well. */
-static void settle_gone(struct maildir *m, struct maildir_entry *e)
-{
-	if (e->state == ENTRY_LOST && e->seen != m->scan) {
-		e->state = ENTRY_DROPPED;
-		e->touched = (1u << MAILDIR_NEW) | (1u << MAILDIR_CUR);
-	}
-}
-
-/* One try at each message that is marked, still there and not failed; returns how many are lost. */
-static size_t remove_marked(struct maildir *m, const bool *marks, int *errors)
-{
-	size_t lost = 0;
-	for (size_t i = 0; i < m->drop.count; i++) {
-		struct maildir_entry *e = &m->entries[m->order[i]];
-		if (!marks[i] || errors[i] != 0 || e->state == ENTRY_DROPPED)
-			continue;
-		errors[i] = remove_entry(m, e);
-		lost += errors[i] == 0 && e->state == ENTRY_LOST;
-	}
-	return lost;
-}
-
-static int remove_and_refind(struct maildir *m, const bool *marks, int *errors, struct why *why_r)
-{
-	int r = 0;
-	for (size_t round = 0; remove_marked(m, marks, errors) > 0; round++) {
-		r = round < MAILDIR_ROUNDS_MAX ? maildir_scan(m, true, why_r) :
-			why_set(why_r, REASON_MAILDROP_BUSY, 0, "files in %s are renamed faster than they can be removed", m->path);
-		if (r != 0)
-			break;
-		for (size_t i = 0; i < m->drop.count; i++)
-			settle_gone(m, &m->entries[m->order[i]]);
-	}
-	for (size_t i = 0; r != 0 && i < m->drop.count; i++)
-		if (marks[i] && errors[i] == 0 && m->entries[m->order[i]].state == ENTRY_LOST)
-			errors[i] = why_r->err != 0 ? why_r->err : EBUSY;
-	return r;
-}
-
-/* A removal that is not on the disk is none: it would be undone by a power failure. */
-static void sync_directories(struct maildir *m, const bool *marks, int *errors)
-{
-	int failed[MAILDIR_DIRS] = { 0 };
-	unsigned touched = 0;
-	for (size_t i = 0; i < m->drop.count; i++)
-		touched |= m->entries[m->order[i]].touched;
-	for (size_t d = 0; d < MAILDIR_DIRS; d++)
-		if ((touched & 1u << d) != 0 && m->dir_fd[d] >= 0 && fsync(m->dir_fd[d]) != 0)
-			failed[d] = errno;
-	for (size_t i = 0; i < m->drop.count; i++)
-		for (size_t d = 0; d < MAILDIR_DIRS; d++)
-			if (marks[i] && errors[i] == 0 && (m->entries[m->order[i]].touched & 1u << d) != 0)
-				errors[i] = failed[d];
-}
-
-static int maildir_update(struct maildrop *drop, const bool *marks, int *errors, struct why *why_r)
-{
-	struct maildir *m = (struct maildir *)drop;
-	struct shown name;
-	int r = remove_and_refind(m, marks, errors, why_r);
-	sync_directories(m, marks, errors);
-	for (size_t i = 0; r == 0 && i < m->drop.count; i++) {
-		const struct maildir_entry *e = &m->entries[m->order[i]];
-		if (marks[i] && errors[i] != 0)
-			r = why_errno(why_r, errors[i], "remove %s/%s/%s", m->path, maildir_dir_names[e->dir], show(&name, m, e));
-	}
-	return r;
+	               maildir_show(&name, m, e));
 }
 
 const struct format maildir_format = {

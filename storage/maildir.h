@@ -84,6 +84,19 @@ int maildir_size_entry(struct maildir *m, struct maildir_entry *e, struct why *w
 /* Skip what is no message of ours, with a word in the log. */
 void maildir_drop_entry(struct maildir *m, struct maildir_entry *e, const char *what);
 
+/* Is what was looked at the message's file? Is it as it was at the login? */
+bool maildir_is_entry(const struct maildir_entry *e, const struct stat *st);
+bool maildir_is_unchanged(const struct maildir_entry *e, const struct stat *st);
+
+/* A name for the log; the sender or the owner may have put anything into it. */
+struct maildir_shown {
+	char text[160];
+};
+const char *maildir_show(struct maildir_shown *s, const struct maildir *m, const struct maildir_entry *e);
+
+/* RFC 1939's UPDATE; see maildrop.h. */
+int maildir_update(struct maildrop *drop, const bool *marks, int *errors, struct why *why_r);
+
 extern const char *const maildir_dir_names[MAILDIR_DIRS];
 
 #endif

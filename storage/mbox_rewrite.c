@@ -89,18 +89,23 @@ static int unfinished(const struct mbox *m, struct why *why_r)
 	               "%.100s", m->path, why.text);
 }
 
+/* The mail is as it should be, for good. A journal that stays is found to be done by the next who opens the maildrop. */
+static void end_journal(struct mbox *m)
+{
+	struct why why;
+	if (journal_clear(&m->journal, &why) != 0)
+		mbox_notice(m, NOTICE_ODD, why.text);
+}
+
 int mbox_do_journal(struct mbox *m, char *buffer, bool arrived, struct why *why_r)
 {
 	const struct journal_plan *plan = &m->journal.plan;
-	struct why ignored;
 	/* A write that fails may have been a passing fault. After a failed fsync nothing of it is known, so all is written anew. */
 	if (write_kept(m, buffer, why_r) != 0 && write_kept(m, buffer, why_r) != 0)
 		return unfinished(m, why_r);
 	if (mbox_cut_off(m, plan->cut + plan->kept, arrived, why_r) != 0)
 		return unfinished(m, why_r);
-	/* The mail is as it should be, for good. A journal that stays is found to be done by the next who opens the maildrop. */
-	if (journal_clear(&m->journal, &ignored) != 0)
-		mbox_notice(m, NOTICE_ODD, ignored.text);
+	end_journal(m);
 	return 0;
 }
 
@@ -195,21 +200,16 @@ static int finish(struct mbox *m, uint64_t size, char *buffer, struct why *why_r
 		return -1;
 	if (arrived && take_in_arrived(m, size, buffer, why_r) != 0)
 		return -1;
-	if (mbox_do_journal(m, buffer, arrived, why_r) != 0)
-		return -1;
-	mbox_notice(m, NOTICE_DONE, "an interrupted update was finished");
-	return 0;
+	return mbox_do_journal(m, buffer, arrived, why_r);
 }
 
 static int set_aside(struct mbox *m, const char *cause, struct why *why_r)
 {
 	char text[WHY_TEXT_MAX];
-	if (journal_set_aside(&m->journal, why_r) != 0)
-		return -1;
 	(void)snprintf(text, sizeof text, "an interrupted update cannot be finished, because %s; the kept mail is in a journal that is "
 	               "set aside: see postern recover", cause);
 	mbox_notice(m, NOTICE_CRITICAL, text);
-	return 0;
+	return journal_set_aside(&m->journal, why_r);
 }
 
 static int recover(struct mbox *m, char *buffer, struct why *why_r)
@@ -221,34 +221,30 @@ static int recover(struct mbox *m, char *buffer, struct why *why_r)
 	const uint64_t size = (uint64_t)st.st_size;
 	if (look(m, size, buffer, &finding, why_r) != 0)
 		return -1;
-	switch (finding) {
-	case NOT_CUT_OFF:
-		return finish(m, size, buffer, why_r);
-	case FINISHED:
-		/* Perhaps in memory only. */
+	if (finding == UNPROVEN)
+		return set_aside(m, "another program changed the mailbox since", why_r);
+	if (finding == NOT_CUT_OFF) {
+		if (finish(m, size, buffer, why_r) != 0)
+			return -1;
+	} else {
+		/* It is as it should be, perhaps in memory only. */
 		if (fsync(m->fd) != 0)
 			return why_errno(why_r, errno, "write to %s", m->path);
-		return journal_clear(&m->journal, why_r);
-	case UNPROVEN:
-		break;
+		end_journal(m);
 	}
-	return set_aside(m, "another program changed the mailbox since", why_r);
+	mbox_notice(m, NOTICE_DONE, "an interrupted update was finished");
+	return 0;
 }
 
 int mbox_recover(struct mbox *m, struct why *why_r)
 {
 	char *buffer;
 	int r;
-	switch (m->journal.state) {
-	case JOURNAL_EMPTY:
-	case JOURNAL_SET_ASIDE:
+	if (m->journal.state == JOURNAL_EMPTY || m->journal.state == JOURNAL_SET_ASIDE)
 		return 0;
-	case JOURNAL_TORN:
-		/* The crash came before anything was done to the mailbox. */
+	/* The crash came before anything was done to the mailbox. */
+	if (m->journal.state == JOURNAL_TORN)
 		return journal_clear(&m->journal, why_r);
-	case JOURNAL_WHOLE:
-		break;
-	}
 	if (m->fd < 0)
 		return set_aside(m, "another program removed or emptied the mailbox", why_r);
 	buffer = malloc(MBOX_BUFFER);

@@ -101,14 +101,15 @@ static void make_plan(struct update *u)
 
 /* ---- the journal, and then the file ---- */
 
-static int check_journal(const struct mbox *m, struct why *why_r)
+static int check_journal(struct mbox *m, struct why *why_r)
 {
 	if (m->journal.fd < 0)
 		return why_errno(why_r, m->drop.options.journal_errno, "no journal, without which %s cannot be rewritten safely", m->path);
-	if (m->journal.state != JOURNAL_EMPTY)
+	if (m->journal.state == JOURNAL_SET_ASIDE)
 		return why_set(why_r, REASON_MAILDROP_BUSY, EAGAIN, "the journal of %s was set aside in this session; the next has a new one",
 		               m->path);
-	return 0;
+	/* Else what it said is done, but it could not be emptied when the maildrop was opened. */
+	return m->journal.state != JOURNAL_EMPTY ? journal_clear(&m->journal, why_r) : 0;
 }
 
 /* One reading of the file proves that nothing changed and puts what stays into the journal. */

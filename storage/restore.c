@@ -35,10 +35,11 @@ static int compare(const void *a, const void *b)
 static struct row *make_index(const struct mbox *m)
 {
 	struct row *index = calloc(m->drop.count + 1, sizeof *index);
-	for (size_t i = 0; index != NULL && i < m->drop.count; i++)
+	if (index == NULL)
+		return NULL;
+	for (size_t i = 0; i < m->drop.count; i++)
 		index[i].message = &m->messages[i];
-	if (index != NULL)
-		qsort(index, m->drop.count, sizeof *index, compare);
+	qsort(index, m->drop.count, sizeof *index, compare);
 	return index;
 }
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# coverage.sh - lines that the tests reach: by the unit tests alone, then by all tests. `make coverage` calls it.
+# coverage.sh - what the tests reach: lines, by the unit tests alone and by all tests; and each branch of the code that removes
+# mail, by the unit tests. Fails when one of these branches is not taken. `make coverage` calls it.
 # Runs in: the shell of who tests. Trusts: the checkout.
 set -eu
 cd "$(dirname "$0")/.."
@@ -15,7 +16,19 @@ table() {
 			END {if (lines) printf "%-9s %5d of %5d lines, %.1f%%\n", folder, run, lines, 100 * run / lines}' "$BUILD/$2.txt"
 	done
 }
+
+# UPDATE and recovery: where a mistake loses mail.
+branches() {
+	echo "== branches of UPDATE and recovery, taken by the unit tests"
+	gcovr --root . --object-directory "$BUILD" --branches --fail-under-branch 100 \
+		-f 'storage/journal.*' -f 'storage/mbox_(update|rewrite).c' -f 'storage/maildir_update.c' -f 'storage/restore.c' \
+		"$BUILD/storage" >"$BUILD/branches.txt" || all_taken=no
+	sed -n '6,$p' "$BUILD/branches.txt"
+}
+all_taken=yes
 ONLY=unit tests/run.sh
+branches
 table 'reached by the unit tests' unit
 ONLY=e2e tests/run.sh
 table 'reached by all tests' all
+[ $all_taken = yes ]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Run the end-to-end tests, the fault tests and the tests of postern check: all test_*.py of tests/e2e, tests/fault and
-tests/check, or those named (test_tls, test_tls.Injection, test_tls.py ...). The fault tests take hours in full
-(POSTERN_FAULT=full), else a minute.
+tests/check, or those named (test_tls, test_tls.Injection, test_tls.py ...). The fault tests take more than an
+hour in full (POSTERN_FAULT=full), else a minute.
 
 Each file runs in a process of its own, so many at a time as POSTERN_JOBS says (default: the number of cores, at most 4).
 A test that hangs is a failure, not a stall. The last line is "N passed, N failed[, N skipped]"; the exit status is 0 only

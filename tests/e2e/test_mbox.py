@@ -240,7 +240,7 @@ class MidSession(ServerCase):
         client.ok("USER anna")
         start = time.monotonic()
         client.err("PASS secret", r"\[IN-USE\] unable to lock mailbox")
-        self.assertLess(time.monotonic() - start, 3.0 * PATIENCE)
+        self.assertLess(time.monotonic() - start, 10 * PATIENCE)
         first.quit()
         client.login("anna")
         client.quit()
@@ -321,7 +321,7 @@ class HostLocks(ServerCase):
         start = time.monotonic()
         with self.server.login("carl") as client:
             client.quit()
-        self.assertLess(time.monotonic() - start, 3 * PATIENCE)
+        self.assertLess(time.monotonic() - start, 20 * PATIENCE)  # they wait for 30
         for user, client in clients:
             client.sock.settimeout(60 * PATIENCE)
             with self.subTest(user):

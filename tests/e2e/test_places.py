@@ -68,7 +68,7 @@ class Places(unittest.TestCase):
         client = server.client()
         start = time.monotonic()
         client.login("anna")
-        self.assertLess(time.monotonic() - start, 5 * PATIENCE)
+        self.assertLess(time.monotonic() - start, 30 * PATIENCE)  # a FIFO would be waited for without end
         said = b"".join(client.retr(n) for n in client.list())
         self.assertEqual(bodies.subjects(said), [b"mine"])
         self.assertNotIn(b"root:", said)

@@ -2,8 +2,9 @@
 import os
 import signal
 import subprocess
+from contextlib import contextmanager
 
-from processes import wait_until
+from processes import read_process, wait_until
 
 
 def keeper_in_session(server):
@@ -24,15 +25,18 @@ class Trace:
     to write down."""
 
     def __init__(self, pid, *inject, calls="all", output="/dev/null"):
-        command = ["strace", "-qq", "-p", str(pid), "-o", str(output), "-e", "trace=" + calls]
+        command = ["strace", "-p", str(pid), "-o", str(output), "-e", "trace=" + calls]
         for one in inject:
             command += ["-e", "inject=" + one]
         self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        os.set_blocking(self.popen.stderr.fileno(), False)
+        self.said = b""
 
         def attached():
-            assert self.popen.poll() is None, "strace ended: %s" % self.popen.stderr.read()
-            with open("/proc/%d/status" % pid) as status:
-                return "TracerPid:\t%d\n" % self.popen.pid in status.read()
+            """By its own words: before that the process may have a tracer, but run on until it is interrupted."""
+            self.said += self.popen.stderr.read() or b""
+            assert self.popen.poll() is None or b" attached" in self.said, "strace ended: %s" % self.said
+            return b"Process %d attached" % pid in self.said
         try:
             wait_until(attached, "strace attaches to %d" % pid)
         except BaseException:
@@ -51,3 +55,12 @@ class Trace:
             self.popen.send_signal(signal.SIGINT)
         self.popen.wait()
         self.popen.stderr.close()
+
+
+@contextmanager
+def stopped_at(pid, call, output):
+    """The process stops behind its n-th call of that name, call being (name, n), and stays so; output is a file for the trace."""
+    with Trace(pid, "%s:signal=STOP:when=%d" % call, calls=call[0], output=output):
+        # Its state would not tell: under a tracer a process looks stopped at every call. It gets there when it is told to.
+        yield lambda: wait_until(lambda: "stopped by SIGSTOP" in output.read_text(), "the process stops at %s %d" % call)
+    wait_until(lambda: read_process(pid) is None or read_process(pid).state in "TZ", "without its tracer it stays where it is")

@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 
+from processes import wait_until
+
 _libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS = 0x00020000
 MAKE = {  # size of the image, command; tmpfs needs neither
@@ -35,19 +37,19 @@ def own_mounts():
 class Disk:
     """A file system of that kind in an image under `base`, whose directories are mounted over others: {name: where}."""
 
-    def __init__(self, kind, base, places):
+    def __init__(self, kind, base, places, room=1):
+        """room: so many times the usual size."""
         self.kind, self.image, self.places = kind, base / ("disk." + kind), places
         self.top = base / "disk"
         self.top.mkdir()
         if kind != "tmpfs":
             size, command = MAKE[kind]
             with open(self.image, "wb") as image:
-                image.truncate(size)
+                image.truncate(size * room)
             subprocess.run([*command, self.image], check=True, stdout=subprocess.DEVNULL)
         self.mounted = []
         self.mount_top(self.image)
         for name, where in places.items():
-            where.mkdir(exist_ok=True)
             self.copy_of(where, self.top / name)
         self.bind()
 
@@ -78,6 +80,18 @@ class Disk:
             subprocess.run(["umount", self.mounted[-1]], check=True)
             self.mounted.pop()
 
+    def writes(self):
+        """How many writes the image has taken; None while some are under way."""
+        device = os.stat(self.top).st_dev
+        with open("/sys/dev/block/%d:%d/stat" % (os.major(device), os.minor(device))) as stat:
+            fields = stat.read().split()
+        return None if int(fields[8]) else int(fields[4])
+
     def snapshot(self, copy):
         """The image as it is now, with nothing written out for it: what a power failure would leave."""
-        subprocess.run(["cp", "--sparse=always", self.image, copy], check=True)
+        def copied():
+            before = self.writes()
+            subprocess.run(["cp", "--sparse=always", self.image, copy], check=True)
+            return before is not None and before == self.writes()
+        # Written to meanwhile, by the kernel, it would be no moment of a disk's: what is later could be there without what is earlier.
+        wait_until(copied, "a copy of the image that is of one moment")

@@ -5,12 +5,14 @@ The keeper of the session is disturbed by strace between the last DELE and the Q
 import os
 import re
 
-from postern import Server
-from processes import wait_until
+import disk
+from postern import ROOT, Server
+from processes import user_of, wait_until
 from tracing import Trace, keeper_in_session
 
 FULL = os.environ.get("POSTERN_FAULT") == "full"
 COUNT = 40
+PLACES = (None, "ext4", "xfs") if FULL else (None,)  # None: where the tests are
 # What an UPDATE or a recovery does with files and locks; the rest of a keeper's calls have to do with its gate.
 STORAGE = ("openat", "close", "fstat", "newfstatat", "fcntl", "flock", "pread64", "pwrite64", "sync_file_range", "fsync",
            "ftruncate", "utimensat", "mknodat", "unlinkat", "renameat2", "getdents64", "read", "write", "sendmsg", "recvmsg",
@@ -20,6 +22,16 @@ PATTERNS = {
     "all": lambda n: set(range(n)), "all and new mail": lambda n: set(range(n)), "suffix": lambda n: set(range(n - 5, n)),
     "none": lambda n: set(),
 }
+
+
+def on_each_place(test):
+    """The test, which takes the kind of file system, in each of PLACES."""
+    def run(self):
+        for kind in PLACES:
+            with self.subTest(kind=kind):
+                test(self, kind)
+    run.__doc__ = test.__doc__
+    return run
 
 
 def message(number, size=None):
@@ -43,16 +55,40 @@ def as_sent(stored):
 
 
 class Box:
-    """A server, one user, and what has to be in the maildrop."""
+    """A server, one user, and what has to be in the maildrop; on a file system of its own where `kind` names one."""
 
-    def __init__(self, maildir=False, count=COUNT, **options):
+    def __init__(self, maildir=False, count=COUNT, kind=None, start=True):
         workers = {"workers": {"spare_min": 1, "spare_max": 1, "max": 8}}
-        self.server = Server(location="maildir:~/Maildir" if maildir else "mbox:SPOOL/%u", settings=workers, **options)
+        self.server = Server(location="maildir:~/Maildir" if maildir else "mbox:SPOOL/%u", settings=workers, start=False)
         self.server.expect_trouble = True
         self.user = self.server.users["anna"]
         self.maildir = maildir
         self.messages = [message(i) for i in range(count)]
         self.arrived = message(count)
+        self.disk = None
+        if kind:
+            base = self.server.base
+            (base / "journals").mkdir(mode=0o700)
+            self.disk = disk.Disk(kind, base, {"spool": base / "spool", "journals": base / "journals", "anna": self.user.home})
+        if start:
+            self.server.start()
+
+    @classmethod
+    def of(cls, test, kind=None, **options):
+        """One that the test cleans up; without that file system the test is skipped."""
+        reason = disk.missing(kind) if kind else None
+        if reason:
+            test.skipTest(reason)
+        box = cls(kind=kind, **options)
+        test.addCleanup(box.stop)
+        return box
+
+    def stop(self):
+        try:
+            if self.disk:
+                self.disk.unmount()
+        finally:
+            self.server.stop()
 
     def fill(self):
         """The maildrop as it is before a session; no journal is left."""
@@ -72,16 +108,20 @@ class Box:
             self.user.append_mbox(self.arrived)
 
     def mark(self, marked):
-        """A session with these messages marked, and its keeper."""
+        """A session with these messages marked, and its keeper; none of the sessions before is left."""
+        self.rest()
         client = self.server.login()
         client.send(b"".join(b"DELE %d\r\n" % (i + 1) for i in sorted(marked)))
         for _ in marked:
             assert client.status().startswith("+OK")
         return client, keeper_in_session(self.server)
 
-    def waiting_keeper(self):
-        """The pid of the one keeper that waits for the next connection."""
-        return wait_until(lambda: len(self.server.keepers()) == 1 and self.server.keepers()[0].pid, "one keeper waits")
+    def rest(self):
+        """Wait until no session is left; the pid of the one keeper that waits for the next connection, still with root's rights."""
+        def waiting():
+            keepers = [k.pid for k in self.server.keepers()]
+            return len(keepers) == 1 and (not ROOT or user_of(keepers[0]) == 0) and keepers[0]
+        return wait_until(waiting, "one keeper waits, and no other is there")
 
     def quit(self, client):
         """The answer to QUIT, b"" when there was none."""

@@ -6,16 +6,19 @@ import os
 import random
 import re
 import shutil
+import smtplib
 import subprocess
 import threading
 import time
 import unittest
 
-from postern import PREFIX, ROOT, Server
+from postern import PREFIX, ROOT, Server, free_port
+from processes import wait_until
 from sweep import FULL
 
-COUNT = 10000 if FULL else 160
-LDA = "/usr/lib/dovecot/dovecot-lda"
+COUNT = 10000 if FULL else 100
+LEAD = 10  # messages that one agent may be before another
+LDA, POSTFIX = "/usr/lib/dovecot/dovecot-lda", "/usr/lib/postfix/sbin"
 
 
 def text_of(number):
@@ -40,6 +43,12 @@ class Deliverer:
     def prepare(self):
         pass
 
+    def finish(self):
+        """All that was taken is delivered."""
+
+    def stop(self):
+        """No process of it is left."""
+
     def write(self, name, text):
         path = self.folder / name
         path.write_text(text)
@@ -57,7 +66,7 @@ class Deliverer:
 
 class Procmail(Deliverer):
     def prepare(self):
-        self.rc = self.write("rc", ":0%s\n%s%s\n" % ("" if self.maildir else ":", self.path, "/" if self.maildir else ""))
+        self.rc = self.write("rc", "LOCKSLEEP=1\n:0%s\n%s%s\n" % ("" if self.maildir else ":", self.path, "/" if self.maildir else ""))
 
     def deliver(self, message):
         return self.run("procmail", self.rc, message=(b"" if self.maildir else from_line()) + message)
@@ -71,7 +80,7 @@ class Maildrop(Deliverer):
     """Wants its user in /etc/passwd."""
 
     def prepare(self):
-        self.filter = self.write("filter", 'to "%s"\n' % self.path)
+        self.filter = self.write("filter", 'LOCKSLEEP=1\nto "%s"\n' % self.path)
         ids = self.user.uid, self.user.gid
         passwd = self.write("passwd", "%s:x:%d:%d::%s:/bin/sh\n" % (self.user.name, *ids, self.user.home))
         self.script = "mount --bind %s /etc/passwd; exec setpriv --reuid %d --regid %d --clear-groups maildrop %s" % (
@@ -93,28 +102,94 @@ class DovecotLda(Deliverer):
         return self.run(LDA, "-c", self.config, message=message)
 
 
-class Postlock(Deliverer):
-    """Postfix's locks around an append; for a Maildir the file is written to tmp/ and renamed."""
-    numbers, one_at_a_time = itertools.count(), threading.Lock()
+class PostfixLocal(Deliverer):
+    """local(8), in an instance of Postfix of its own: queued over SMTP, delivered as it sees fit; finish() waits for the last."""
+    queues = ("incoming", "active", "deferred")
+    settings = """compatibility_level = 3.6
+config_directory = {folder}
+queue_directory = {folder}/queue
+data_directory = {folder}/data
+maillog_file = {folder}/log
+maillog_file_prefixes = {folder}
+myhostname = host.example.org
+mydestination = example.org
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+alias_maps =
+local_recipient_maps =
+home_mailbox = {mailbox}
+mailbox_delivery_lock = fcntl, dotlock
+deliver_lock_delay = 1s
+minimal_backoff_time = 1s
+maximal_backoff_time = 2s
+queue_run_delay = 1s
+"""
+    # service, type, private, unprivileged, chroot, wakeup, processes, command
+    services = """{port} inet n - n - - smtpd
+postlog unix-dgram n - n - 1 postlogd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 1 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+""" + "".join("%s unix - - n - 0 bounce\n" % name for name in ("bounce", "defer", "trace")) + "".join(
+        "%s unix - - n - - %s\n" % (name, program) for name, program in (("error", "error"), ("retry", "error"), ("anvil", "anvil"))) + """
+local unix - n n - - local
+"""
 
     def prepare(self):
-        self.write("main.cf", "mailbox_delivery_lock = fcntl, dotlock\ncompatibility_level = 3.6\n")
+        port, folder = free_port(), self.folder
+        self.write("main.cf", self.settings.format(folder=folder, mailbox="Maildir/" if self.maildir else "mbox"))
+        self.write("master.cf", self.services.format(port=port))
+        for name in ("main.cf", "master.cf"):
+            shutil.chown(folder / name, 0, 0)
+        for name in ("", "pid", "private", "public", "maildrop", "bounce", "defer", "trace", "flush", "hold", "saved", "corrupt", *self.queues):
+            (folder / "queue" / name).mkdir()
+            if name not in ("", "pid"):
+                shutil.chown(folder / "queue" / name, "postfix")
+        (folder / "data").mkdir()
+        shutil.chown(folder / "data", "postfix")
+        with open("/etc/passwd") as known:
+            passwd = self.write("passwd", known.read() + "%s:x:%d:%d::%s:/bin/sh\n" % (
+                self.user.name, self.user.uid, self.user.gid, self.user.home))
+        os.chmod(passwd, 0o644)
+        self.master = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "-m", "sh", "-ec", 'mount --bind "$1" /etc/passwd; exec "$2"/master -d -c "$3"',
+             "sh", passwd, POSTFIX, str(folder)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.smtp = wait_until(lambda: self.connect(port), lambda: "Postfix listens; its log: " + self.log(), 30)
+
+    def connect(self, port):
+        assert self.master.poll() is None, self.log()
+        try:
+            return smtplib.SMTP("127.0.0.1", port, timeout=120)
+        except OSError:
+            return None
+
+    def log(self):
+        path = self.folder / "log"
+        return path.read_text(errors="replace") if path.exists() else ""
 
     def deliver(self, message):
-        if self.maildir:
-            with Postlock.one_at_a_time:
-                self.user.deliver(message, name="%d.P%d.host" % (time.time(), next(Postlock.numbers)))
-            return True
-        return self.run("postlock", "-c", str(self.folder), str(self.path), "sh", "-c", 'cat >>"$0"; echo >>"$0"', str(self.path),
-                        message=from_line() + message)
+        self.smtp.sendmail("a@example.org", self.user.name + "@example.org", message)
+        return True
+
+    def queued(self):
+        return sum(len(files) for name in self.queues for _, _, files in os.walk(self.folder / "queue" / name))
+
+    def finish(self):
+        wait_until(lambda: not self.queued(), lambda: "Postfix delivers the last %d; its log: %s" % (self.queued(), self.log()[-2000:]), 600)
+
+    def stop(self):
+        self.master.terminate()
+        self.master.wait()
 
 
 class WaitAndAppend(Deliverer):
-    """Opens the mailbox, and only then waits for the locks: what a rename would lose."""
+    """Opens the mailbox, and only then waits for the locks: what a rename would lose. In a Maildir it renames, as all do."""
+    numbers = itertools.count()
 
     def deliver(self, message):
         if self.maildir:
-            return Postlock.deliver(self, message)  # the same rename
+            self.user.deliver(message, name="%d.P%d.host" % (time.time(), next(self.numbers)))
+            return True
         lock = self.path.with_name("mbox.lock")
         with open(self.path, "ab") as mbox:
             fcntl.lockf(mbox, fcntl.LOCK_EX)
@@ -128,7 +203,7 @@ class WaitAndAppend(Deliverer):
             return True
 
 
-AGENTS = [(Procmail, "procmail"), (Maildrop, "maildrop"), (DovecotLda, LDA), (Postlock, "postlock"), (WaitAndAppend, "sh")]
+AGENTS = [(Procmail, "procmail"), (Maildrop, "maildrop"), (DovecotLda, LDA), (PostfixLocal, POSTFIX + "/local"), (WaitAndAppend, "sh")]
 
 
 class Reader(threading.Thread):
@@ -143,6 +218,7 @@ class Reader(threading.Thread):
         try:
             while not self.stop:
                 self.session()
+                time.sleep(self.rng.random() * 0.1)  # four that never rest leave the agents no moment for their locks
         except BaseException as error:  # noqa: B902  (told to the test)
             self.trouble = error
 
@@ -197,10 +273,13 @@ class Deliver(unittest.TestCase):
         if not maildir:
             (user.home / "mbox").touch()
             user.own(user.home / "mbox", 0o600)
-        agents = [agent(user, maildir) for agent, program in AGENTS if shutil.which(program)]
+        agents = []
+        for kind, program in AGENTS:
+            if shutil.which(program):
+                agents.append(kind(user, maildir))
+                self.addCleanup(agents[-1].stop)
         missing = [program for _, program in AGENTS if not shutil.which(program)]
         seed = random.randrange(1 << 30)
-        print("agents: %s%s; seed %d" % (", ".join(type(a).__name__ for a in agents), "; not installed: %s" % missing if missing else "", seed))
         readers = [Reader(server, seed + i) for i in range(4)]
         for reader in readers:
             reader.start()
@@ -221,35 +300,49 @@ class Deliver(unittest.TestCase):
         self.assertFalse([(wrong, text_of(n)) for n, wrong in found if wrong], "altered")
         numbers = sorted(n for n, _ in found)
         self.assertEqual(numbers, list(range(COUNT)), "lost or doubled, seed %d" % seed)
-        print("%d delivered, %d sessions" % (COUNT, sum(r.sessions for r in readers)))
+        print("%s: %d delivered (%s), %d sessions%s" % (
+            "Maildir" if maildir else "mbox", COUNT, ", ".join(type(a).__name__ for a in agents),
+            sum(r.sessions for r in readers), "; not installed: %s" % missing if missing else ""))
         self.assertGreater(sum(len(r.done) for r in readers), 0)
 
     def deliver_all(self, agents):
-        numbers, lock, trouble = iter(range(COUNT)), threading.Lock(), []
+        """Each has its share, and the quick ones wait for the slow, so that all are there to the end."""
+        delivered, turn, trouble = [0] * len(agents), threading.Condition(), []
 
-        def deliver(agent):
+        def deliver(which, agent):
             try:
-                while True:
-                    with lock:
-                        number = next(numbers, None)
-                    if number is None:
+                for number in range(which, COUNT, len(agents)):
+                    with turn:
+                        turn.wait_for(lambda: trouble or delivered[which] < min(delivered) + LEAD)
+                    if trouble:
                         return
-                    message = ("Subject: number %d\n\n%s" % (number, text_of(number))).encode()
-                    for _ in range(200):
-                        if agent.deliver(message):
-                            break
-                        time.sleep(random.uniform(0.01, 0.1))
-                    else:
-                        raise AssertionError("%s cannot deliver: %r; the maildrop: %r" % (type(agent).__name__, agent.said, b"" if agent.maildir else agent.path.read_bytes()[:300]))
+                    self.deliver_one(agent, ("Subject: number %d\n\n%s" % (number, text_of(number))).encode())
+                    with turn:
+                        delivered[which] += 1
+                        turn.notify_all()
+                with turn:
+                    delivered[which] = COUNT  # nobody waits for this one
+                    turn.notify_all()
+                agent.finish()
             except BaseException as error:  # noqa: B902  (told to the test)
-                trouble.append(error)
-        threads = [threading.Thread(target=deliver, args=(agent,)) for agent in agents]
+                with turn:
+                    trouble.append(error)
+                    turn.notify_all()
+        threads = [threading.Thread(target=deliver, args=item) for item in enumerate(agents)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         if trouble:
             raise trouble[0]
+
+    def deliver_one(self, agent, message):
+        for _ in range(200):
+            if agent.deliver(message):
+                return
+            time.sleep(random.uniform(0.01, 0.1))
+        raise AssertionError("%s cannot deliver: %r; the maildrop: %r" % (
+            type(agent).__name__, agent.said, b"" if agent.maildir else agent.path.read_bytes()[:300]))
 
     def test_mbox(self):
         self.run_with(maildir=False)

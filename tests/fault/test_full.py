@@ -27,16 +27,7 @@ class Full(unittest.TestCase):
         disk.own_mounts()
 
     def box(self, kind, maildir):
-        reason = disk.missing(kind)
-        if reason:
-            self.skipTest(reason)
-        box = Box(maildir=maildir, count=10, start=False)
-        base = box.server.base
-        (base / "journals").mkdir(mode=0o700)
-        self.addCleanup(box.server.stop)
-        box.disk = disk.Disk(kind, base, {"spool": base / "spool", "journals": base / "journals", "anna": box.user.home})
-        self.addCleanup(box.disk.unmount)
-        box.server.start()
+        box = Box.of(self, kind, maildir=maildir, count=10)
         box.fill()
         return box
 

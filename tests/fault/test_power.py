@@ -11,9 +11,8 @@ import unittest
 
 import disk
 from postern import PREFIX
-from processes import read_process, wait_until
 from sweep import FULL, PATTERNS, Box
-from tracing import Trace
+from tracing import stopped_at
 
 POINTS = 300 if FULL else 8  # of each file system and format
 SYNC_FILE_RANGE = 1 | 2 | 4
@@ -39,19 +38,6 @@ class Power(unittest.TestCase):
         if os.geteuid() == 0:
             disk.own_mounts()
 
-    def box(self, kind, maildir):
-        reason = disk.missing(kind)
-        if reason:
-            self.skipTest(reason)
-        box = Box(maildir=maildir, count=24, start=False)
-        base = box.server.base
-        (base / "journals").mkdir(mode=0o700)
-        box.disk = disk.Disk(kind, base, {"spool": base / "spool", "journals": base / "journals", "anna": box.user.home})
-        self.addCleanup(box.server.stop)
-        self.addCleanup(box.disk.unmount)
-        box.server.start()
-        return box
-
     def cut_power(self, box, call, marked, arrives, before, rng):
         """Stop at that call, look at the copy of the disk, then let the session go on and look at the disk itself."""
         box.fill()
@@ -62,9 +48,9 @@ class Power(unittest.TestCase):
             os.sync()
         copy = box.server.base / "copy"
         try:
-            with Trace(keeper, "%s:signal=STOP:when=%d" % call, calls=call[0]):
+            with stopped_at(keeper, call, box.server.base / "trace") as stopped:
                 client.send(b"QUIT\r\n")
-                wait_until(lambda: read_process(keeper).state in "tT", "the keeper stops at %s %d" % call)
+                stopped()
                 for path in [box.user.mbox, *(box.server.base / "journals").iterdir()]:
                     if path.exists() and rng.random() < 0.5:
                         write_early(path, rng)
@@ -80,7 +66,7 @@ class Power(unittest.TestCase):
         self.look_at(box, copy, marked, arrives, answer, before)
 
     def look_at(self, box, copy, marked, arrives, answer, before):
-        wait_until(lambda: len(box.server.keepers()) == 1, "the session's keeper ends")
+        box.rest()
         box.disk.unmount()
         box.disk.mount(copy)
         for lock in (box.server.base / "spool").glob("*.lock"):
@@ -88,7 +74,7 @@ class Power(unittest.TestCase):
         try:
             box.check(marked, arrives, answer, before, partly=box.maildir)
         finally:
-            wait_until(lambda: len(box.server.keepers()) == 1, "the session's keeper ends")
+            box.rest()
             box.disk.unmount()
             box.disk.mount(box.disk.image)
             copy.unlink()
@@ -106,7 +92,7 @@ class Power(unittest.TestCase):
         self.look_at(box, copy, marked, False, answer, before)
 
     def run_on(self, kind, maildir):
-        box = self.box(kind, maildir)
+        box = Box.of(self, kind, maildir=maildir, count=24)
         box.fill()
         before = box.contents()
         seed = random.randrange(1 << 30)

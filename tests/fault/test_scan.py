@@ -41,7 +41,7 @@ class Scan(unittest.TestCase):
             self.skipTest(reason)
         server = Server(start=False)
         self.addCleanup(server.stop)
-        files = disk.Disk(kind, server.base, {"anna": server.users["anna"].home})
+        files = disk.Disk(kind, server.base, {"anna": server.users["anna"].home}, room=8)
         self.addCleanup(files.unmount)
         server.start()
         for count, logins in ROUNDS:

@@ -24,6 +24,8 @@
 enum {
 	NOBODY = 65534,    /* a uid without rights, for what root would be let through */
 	NOTICES_MAX = 8192,
+	UPDATE_MAX = 32768,  /* messages */
+	LARGE = 12 * 1024,   /* octets of large_message(): more than a block of any file system that tests run on */
 };
 
 static char scratch[PATH_MAX / 4];
@@ -116,6 +118,16 @@ static inline void expect_content(const char *label, const char *name, const cha
 	char *got = get(name, NULL);
 	ROW_TEXT(label, got != NULL ? got : "(no file)", want);
 	free(got);
+}
+
+/* Of an mbox, with the blank line behind it. */
+static inline const char *large_message(void)
+{
+	static char text[LARGE + 1];
+	size_t n = (size_t)snprintf(text, sizeof text, "From ann@example.org Thu Jan  1 00:00:00 1970\nSubject: large\n\n");
+	for (; n < LARGE; n++)
+		text[n] = n % 64 == 0 || n >= LARGE - 2 ? '\n' : 'y';
+	return text;
 }
 
 /* ---- maildrops ---- */
@@ -226,18 +238,17 @@ static inline enum reason fetch_reason(struct maildrop *drop, size_t idx)
 /* marks: "x.x" deletes the first and the third; errors gets as many as it has letters. The result of maildrop_update(). */
 static inline int update(struct maildrop *drop, const char *marks, int *errors, struct why *why_r)
 {
+	/* Not from malloc(), which may be the one that is to fail. */
+	static bool marked[UPDATE_MAX];
+	static int all[UPDATE_MAX];
 	size_t count = count_of(drop);
-	bool *marked = calloc(count + 1, sizeof *marked);
-	int *all = malloc((count + 1) * sizeof *all);
-	CU_ASSERT_FATAL(marked != NULL && all != NULL && strlen(marks) <= count);
-	memset(all, -1, (count + 1) * sizeof *all);
+	CU_ASSERT_FATAL(count <= UPDATE_MAX && strlen(marks) <= count);
+	memset(all, -1, sizeof all);
 	*why_r = (struct why){ .reason = REASON_NONE };
-	for (size_t i = 0; marks[i] != '\0'; i++)
-		marked[i] = marks[i] == 'x';
+	for (size_t i = 0; i < count; i++)
+		marked[i] = i < strlen(marks) && marks[i] == 'x';
 	int r = maildrop_update(drop, marked, all, why_r);
 	memcpy(errors, all, strlen(marks) * sizeof *all);
-	free(marked);
-	free(all);
 	return r;
 }
 

@@ -133,8 +133,9 @@ static void test_faults(void)
 	} rows[] = {
 		{ "sync", FAULT_FSYNC, 1, EIO, REASON_MAILDROP_IO, { EIO, EIO } },
 		{ "sync, no space", FAULT_FSYNC, 1, ENOSPC, REASON_DISK_FULL, { ENOSPC, ENOSPC } },
-		{ "first unlink", FAULT_UNLINKAT, 1, EROFS, REASON_MAILDROP_DENIED, { EROFS, 0 } },
+		{ "first unlink", FAULT_UNLINKAT, 1, EROFS, REASON_READ_ONLY, { EROFS, 0 } },
 		{ "second unlink", FAULT_UNLINKAT, 2, EIO, REASON_MAILDROP_IO, { 0, EIO } },
+		{ "stat", FAULT_FSTATAT, 1, EIO, REASON_MAILDROP_IO, { EIO, 0 } },
 		{ "gone at the last moment", FAULT_UNLINKAT, 1, ENOENT, REASON_NONE, { 0, 0 } },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -149,6 +150,79 @@ static void test_faults(void)
 		maildrop_close(&drop);
 		scratch_close();
 	}
+}
+
+/* One cannot be removed, and another has to be looked for: each is told for itself. */
+static void test_faults_and_flags(void)
+{
+	int errors[2] = { -1, -1 };
+	struct why why;
+	struct maildrop *drop = open_two("one fails, one has moved");
+	move("M/cur/2.b:2,", "M/cur/2.b:2,S");
+	faults_set(FAULT_UNLINKAT, 1, EIO, 0);
+	CU_ASSERT(update(drop, "xx", errors, &why) == -1 && errors[0] == EIO && errors[1] == 0);
+	faults_clear();
+	maildrop_close(&drop);
+	CU_ASSERT(exists("M/cur/1.a:2,") && !exists("M/cur/2.b:2,S"));
+	scratch_close();
+}
+
+/* The same where one goes, and for the one that has moved there is no way to look. */
+static void test_faults_and_no_look(void)
+{
+	int errors[3] = { -1, -1, -1 };
+	struct why why;
+	make_maildir();
+	put("M/cur/1.a:2,", "x\n");
+	put("M/cur/2.b:2,", "b\n");
+	put("M/cur/3.c:2,", "c\n");
+	struct maildrop *drop = open_maildir("one fails, one goes, one has moved");
+	move("M/cur/3.c:2,", "M/cur/3.c:2,S");
+	faults_set(FAULT_UNLINKAT, 1, EACCES, 0);
+	faults[FAULT_GETDENTS].fail_at = 1;
+	faults[FAULT_GETDENTS].error = EIO;
+	CU_ASSERT(update(drop, "xxx", errors, &why) == -1 && errors[0] == EACCES && errors[1] == 0 && errors[2] == EIO);
+	faults_clear();
+	maildrop_close(&drop);
+	CU_ASSERT(exists("M/cur/1.a:2,") && !exists("M/cur/2.b:2,") && exists("M/cur/3.c:2,S"));
+	scratch_close();
+}
+
+/* A message that has another name whenever we look. */
+static void renames_again(void)
+{
+	const bool there = exists("M/cur/1.a:2,");
+	move(there ? "M/cur/1.a:2," : "M/cur/1.a:2,S", there ? "M/cur/1.a:2,S" : "M/cur/1.a:2,");
+}
+
+static void test_renamed_without_end(void)
+{
+	int errors[2] = { -1, -1 };
+	struct why why;
+	struct maildrop *drop = open_two("renamed without end");
+	faults_clear();
+	faults[FAULT_FSTATAT].before = renames_again;
+	CU_ASSERT(update(drop, "x.", errors, &why) == -1 && why.reason == REASON_MAILDROP_BUSY && errors[0] == EBUSY && errors[1] == 0);
+	faults_clear();
+	maildrop_close(&drop);
+	CU_ASSERT(exists("M/cur/2.b:2,") && (exists("M/cur/1.a:2,") || exists("M/cur/1.a:2,S")));
+	scratch_close();
+}
+
+/* Another program removed it, from the one directory that there is. */
+static void test_removed_without_new(void)
+{
+	struct maildrop *drop;
+	make_maildir();
+	put("M/cur/1.a:2,", "x\n");
+	CU_ASSERT(rmdir(in_scratch("M/new")) == 0);
+	drop = open_maildir("no new");
+	removes();
+	faults_clear();
+	update_well("no new", drop, "x");
+	CU_ASSERT(faults[FAULT_FSYNC].calls == 1);
+	maildrop_close(&drop);
+	scratch_close();
 }
 
 /* Each directory that lost a message is synced, and no other. */
@@ -206,6 +280,6 @@ static void test_scan_faults(void)
 	scratch_close();
 }
 
-#define TESTS(X) X(test_fetch_after) X(test_update_after) X(test_update_after_write) X(test_names_swapped) X(test_faults) X(test_durable) \
-	X(test_scan_faults)
+#define TESTS(X) X(test_fetch_after) X(test_update_after) X(test_update_after_write) X(test_names_swapped) X(test_faults) \
+	X(test_faults_and_flags) X(test_faults_and_no_look) X(test_renamed_without_end) X(test_removed_without_new) X(test_durable) X(test_scan_faults)
 SUITE("maildir_update")

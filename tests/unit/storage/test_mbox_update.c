@@ -5,7 +5,6 @@
 #include <stdint.h>
 
 #include "storage/mbox.h"
-#include "tests/unit/storage/faults.h"
 #include "tests/unit/storage/scratch.h"
 
 #define F "From ann@example.org Thu Jan  1 00:00:00 1970\n"
@@ -196,127 +195,7 @@ static void test_sizes(void)
 	free(want);
 }
 
-/* ---- failures ---- */
-
-/* Fail one call of an UPDATE that removes A and keeps B. Returns false when it does not make so many calls. */
-static bool fail_once(const char *label, enum fault_call call, unsigned at, int error, bool lasting)
-{
-	int errors[2];
-	struct why why;
-	scratch_open();
-	put("mbox", A B);
-	struct maildrop *drop = open_drop(label, MAILDROP_MBOX, "mbox");
-	faults_set(call, at, error, lasting);
-	int r = update(drop, "x.", errors, &why);
-	bool struck = faults[call].calls >= at;
-	faults_clear();
-	maildrop_close(&drop);
-	ROW_ASSERT(label, errors[0] == (r == 0 ? 0 : error) && errors[1] == 0);
-	ROW_ASSERT(label, r == 0 || why.err == error);
-	bool begun = r == 0 || why.reason == REASON_UPDATE_UNFINISHED;
-	/* Before the file is touched it stays as it is; a fault that lasts can keep the journal from being emptied. */
-	if (!begun)
-		expect_content(label, "mbox", A B);
-	drop = open_drop(label, MAILDROP_MBOX, "mbox");
-	maildrop_close(&drop);
-	bool may_be_done = !begun && lasting && (call == FAULT_FSYNC || call == FAULT_FTRUNCATE);
-	char *now = get("mbox", NULL);
-	ROW_ASSERT(label, strcmp(now, begun ? B : A B) == 0 || (may_be_done && strcmp(now, B) == 0));
-	free(now);
-	struct stat st;
-	ROW_ASSERT(label, fstat(scratch_journal, &st) == 0 && st.st_size == 0);
-	scratch_close();
-	return struck;
-}
-
-/*
- * Whatever fails, once or for good: never success unless the removal is on the disk, the file as it was as long as nothing
- * of it was moved, and the next open finishes the rest.
- */
-static void test_faults(void)
-{
-	static const struct {
-		const char *label;
-		enum fault_call call;
-		int error;
-		unsigned least;   /* calls that there must be */
-	} cases[] = {
-		{ "write, disk full", FAULT_PWRITE, ENOSPC, 3 }, { "write, quota", FAULT_PWRITE, EDQUOT, 3 },
-		{ "sync, error", FAULT_FSYNC, EIO, 4 }, { "sync, disk full", FAULT_FSYNC, ENOSPC, 4 },
-		{ "truncate", FAULT_FTRUNCATE, EIO, 2 }, { "read", FAULT_PREAD, EIO, 6 },
-	};
-	enum { CALLS_MAX = 40 };
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-		for (int lasting = 0; lasting <= 1; lasting++) {
-			unsigned at = 1;
-			char label[64];
-			do
-				(void)snprintf(label, sizeof label, "%s %u%s", cases[i].label, at, lasting ? " for good" : "");
-			while (fail_once(label, cases[i].call, at, cases[i].error, lasting != 0) && ++at < CALLS_MAX);
-			ROW_ASSERT(label, at > cases[i].least && at < CALLS_MAX);
-		}
-}
-
-/* The kernel may do a part, or be interrupted. */
-static void test_short_results(void)
-{
-	static const struct {
-		const char *label;
-		enum fault_call call;
-		int error, lasting;
-	} cases[] = {
-		{ "short writes", FAULT_PWRITE, 0, 1 },
-		{ "short reads", FAULT_PREAD, 0, 1 },
-		{ "interrupted write", FAULT_PWRITE, EINTR, 0 },
-		{ "interrupted read", FAULT_PREAD, EINTR, 0 },
-	};
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		scratch_open();
-		put("mbox", A B C);
-		faults_set(cases[i].call, 1, cases[i].error, cases[i].lasting);
-		struct maildrop *drop = open_drop(cases[i].label, MAILDROP_MBOX, "mbox");
-		faults_set(cases[i].call, 1, cases[i].error, cases[i].lasting);
-		update_well(cases[i].label, drop, ".x.");
-		faults_clear();
-		maildrop_close(&drop);
-		expect_content(cases[i].label, "mbox", A C);
-		scratch_close();
-	}
-}
-
-/* A file that cannot be read, or is cut off, while it is scanned. */
-static void test_scan_faults(void)
-{
-	struct why why;
-	scratch_open();
-	put("mbox", A B F "Content-Length: 1\n\nx\n");
-	for (unsigned at = 1; at <= 2; at++) {
-		faults_set(FAULT_PREAD, at, EIO, 0);
-		struct maildrop *drop = try_open(MAILDROP_MBOX, "mbox", &why);
-		CU_ASSERT(drop == NULL && why.reason == REASON_MAILDROP_IO && why.err == EIO);
-		maildrop_close(&drop);
-	}
-	faults_clear();
-	scratch_close();
-}
-
-/* +OK promises that the change is on the disk: the journal, what moved, the cut, and that the journal is done with. */
-static void test_durable(void)
-{
-	scratch_open();
-	put("mbox", A B);
-	struct maildrop *drop = open_drop("durable", MAILDROP_MBOX, "mbox");
-	faults_clear();
-	update_well("durable", drop, "x.");
-	CU_ASSERT(faults[FAULT_FSYNC].calls == 4 && faults[FAULT_FTRUNCATE].calls == 2);
-	maildrop_close(&drop);
-	drop = open_drop("all", MAILDROP_MBOX, "mbox");
-	faults_clear();
-	update_well("all", drop, "x");
-	CU_ASSERT(faults[FAULT_FSYNC].calls >= 1 && faults[FAULT_PWRITE].calls == 0);
-	maildrop_close(&drop);
-	scratch_close();
-}
+/* ---- times ---- */
 
 /* Mail programs tell new mail by atime < mtime. */
 static void test_times(void)
@@ -338,6 +217,5 @@ static void test_times(void)
 	scratch_close();
 }
 
-#define TESTS(X) X(test_marks) X(test_changes) X(test_replaced_file) X(test_sizes) X(test_faults) X(test_short_results) \
-	X(test_scan_faults) X(test_durable) X(test_times)
+#define TESTS(X) X(test_marks) X(test_changes) X(test_replaced_file) X(test_sizes) X(test_times)
 SUITE("mbox_update")

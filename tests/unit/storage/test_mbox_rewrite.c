@@ -1,0 +1,341 @@
+/*
+ * test_mbox_rewrite.c - recovery of an mbox, with each of its calls failing; and mail that is put back from a journal.
+ * Runs in: the tests. Trusts: nothing.
+ */
+#include "storage/mbox_rewrite.h"
+#include "storage/restore.h"
+
+#include "tests/unit/storage/faults.h"
+#include "tests/unit/storage/journal_record.h"
+#include "tests/unit/storage/scratch.h"
+
+#define F "From ann@example.org Thu Jan  1 00:00:00 1970\n"
+#define A F "Subject: a\n\none\n\n"
+#define B F "Subject: b\n\ntwo, to be deleted, and longer than what comes behind it\n\n"
+#define C F "Subject: c\n\nthree\n\n"
+#define D F "Subject: d\n\nfour\n\n"
+
+static off_t journal_size(void)
+{
+	struct stat st;
+	CU_ASSERT_FATAL(fstat(scratch_journal, &st) == 0);
+	return st.st_size;
+}
+
+/* ---- what a crash left behind ---- */
+
+/* The session removes the second of three; the calls fail as said. What QUIT would say. */
+static enum reason interrupted_in(const char *file, enum fault_call call, unsigned at, int lasting)
+{
+	int errors[3];
+	struct why why;
+	(void)default_options();
+	CU_ASSERT_FATAL(ftruncate(scratch_journal, 0) == 0);
+	put("mbox", file);
+	struct maildrop *drop = open_drop("interrupted", MAILDROP_MBOX, "mbox");
+	faults_set(call, at, EIO, lasting);
+	(void)update(drop, ".x.", errors, &why);
+	faults_clear();
+	maildrop_close(&drop);
+	CU_ASSERT(journal_size() > 0);
+	return why.reason;
+}
+
+static enum reason interrupted(enum fault_call call, unsigned at, int lasting)
+{
+	return interrupted_in(A B C, call, at, lasting);
+}
+
+static void not_cut_off(void) { CU_ASSERT(interrupted(FAULT_FTRUNCATE, 1, 0) == REASON_UPDATE_UNFINISHED); }
+static void not_written(void) { CU_ASSERT(interrupted(FAULT_PWRITE, 4, 1) == REASON_UPDATE_UNFINISHED); }
+static void mail_came(void) { not_cut_off(); append("mbox", D); }
+static void finished(void) { CU_ASSERT(interrupted(FAULT_FTRUNCATE, 2, 0) == REASON_NONE); }
+static void mail_came_behind_it(void) { finished(); append("mbox", D); }
+static void zeros_at_the_edge(void)
+{
+	static const char zeros[4];
+	not_cut_off();
+	int fd = open(in_scratch("mbox"), O_WRONLY | O_CLOEXEC);
+	CU_ASSERT_FATAL(fd >= 0 && pwrite(fd, zeros, sizeof zeros, sizeof A - 1 + sizeof C - 1) == sizeof zeros);
+	(void)close(fd);
+}
+static void torn(void)
+{
+	not_cut_off();
+	CU_ASSERT(ftruncate(scratch_journal, 1000) == 0);
+	put("mbox", A B C);
+}
+/* More octets are to be cut off than the edge has. */
+static void much_to_cut_off(void)
+{
+	char file[sizeof A C + LARGE];
+	(void)snprintf(file, sizeof file, A "%s" C, large_message());
+	CU_ASSERT(interrupted_in(file, FAULT_FTRUNCATE, 1, 0) == REASON_UPDATE_UNFINISHED);
+}
+static void other_device(struct record *r) { r->plan.dev++; }
+static void on_another_device(void) { not_cut_off(); forge_record(scratch_journal, other_device); put("mbox", A B C); }
+static void changed_behind_the_cut(void) { not_cut_off(); put("mbox", A D D D D); }
+static void rewritten(void) { not_cut_off(); put("mbox", C A B); }
+static void made_shorter(void) { not_cut_off(); put("mbox", A); }
+static void replaced(void)
+{
+	not_cut_off();
+	put("other", A B C);
+	CU_ASSERT(rename(in_scratch("other"), in_scratch("mbox")) == 0);
+}
+static void removed(void) { not_cut_off(); CU_ASSERT(unlink(in_scratch("mbox")) == 0); }
+
+static const struct left_behind {
+	const char *label;
+	void (*make)(void);
+	const char *mbox;     /* after recovery; NULL: there is none */
+	bool aside;           /* the journal is */
+	const char *notice;
+} left_behind[] = {
+	{ "not cut off", not_cut_off, A C, false, "was finished" },
+	{ "not written", not_written, A C, false, "was finished" },
+	{ "not cut off, and mail came", mail_came, A C D, false, "was finished" },
+	{ "not cut off, zeros at the edge", zeros_at_the_edge, A C, false, "was finished" },
+	{ "not cut off, much to cut off", much_to_cut_off, A C, false, "was finished" },
+	{ "finished", finished, A C, false, "was finished" },
+	{ "finished, and mail came", mail_came_behind_it, A C D, false, "was finished" },
+	{ "torn", torn, A B C, false, "" },
+	{ "rewritten by another program", rewritten, C A B, true, "another program changed" },
+	{ "changed behind the cut by another program", changed_behind_the_cut, A D D D D, true, "another program changed" },
+	{ "on another device", on_another_device, A B C, true, "another program changed" },
+	{ "made shorter by another program", made_shorter, A, true, "another program changed" },
+	{ "replaced by another program", replaced, A B C, true, "another program changed" },
+	{ "removed by another program", removed, NULL, true, "another program removed" },
+};
+
+/* Open it, with a fault perhaps: what holds afterwards, at the latest after another open. True when the fault struck. */
+static bool recover(const struct left_behind *l, enum fault_call call, unsigned at, int error, int lasting)
+{
+	char label[96];
+	struct why why;
+	(void)snprintf(label, sizeof label, "%s, call %d fails at %u%s", l->label, (int)call, at, lasting ? " and on" : "");
+	scratch_open();
+	l->make();
+	notices[0] = '\0';
+	faults_set(call, at, error, lasting);
+	struct maildrop *drop = try_open(MAILDROP_MBOX, "mbox", &why);
+	bool struck = at > 0 && faults[call].calls >= at;
+	faults_clear();
+	ROW_ASSERT(label, drop != NULL || (struck && why.reason != REASON_NONE));
+	maildrop_close(&drop);
+	drop = open_drop(label, MAILDROP_MBOX, "mbox");
+	maildrop_close(&drop);
+	if (l->mbox != NULL)
+		expect_content(label, "mbox", l->mbox);
+	else
+		ROW_ASSERT(label, !exists("mbox"));
+	ROW_ASSERT(label, journal_is_aside(scratch_journal) == l->aside && (l->aside || journal_size() == 0));
+	ROW_ASSERT(label, strstr(notices, l->notice) != NULL);
+	scratch_close();
+	return struck;
+}
+
+static void test_recovery(void)
+{
+	for (size_t i = 0; i < sizeof left_behind / sizeof left_behind[0]; i++)
+		(void)recover(&left_behind[i], FAULT_PREAD, 0, EIO, 0);
+}
+
+static void test_recovery_faults(void)
+{
+	static const struct {
+		enum fault_call call;
+		int error;
+	} cases[] = {
+		{ FAULT_PREAD, EIO }, { FAULT_PWRITE, ENOSPC }, { FAULT_FSYNC, EIO }, { FAULT_FTRUNCATE, EIO }, { FAULT_FSTAT, EIO },
+		{ FAULT_FSTATVFS, EIO }, { FAULT_MALLOC, ENOMEM },
+	};
+	enum { CALLS_MAX = 60 };
+	for (size_t i = 0; i < sizeof left_behind / sizeof left_behind[0]; i++)
+		for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++)
+			for (int lasting = 0; lasting <= 1; lasting++) {
+				unsigned at = 1;
+				if (!faults_can(cases[c].call))
+					continue;
+				while (recover(&left_behind[i], cases[c].call, at, cases[c].error, lasting) && ++at < CALLS_MAX)
+					;
+				ROW_ASSERT(left_behind[i].label, at < CALLS_MAX);
+			}
+}
+
+/* What can be read only: the recovery has to wait, and nobody sees half a rewrite. */
+static void test_read_only(void)
+{
+	struct why why;
+	scratch_open();
+	not_cut_off();
+	faults_set(FAULT_OPENAT, 1, EACCES, 0);
+	struct maildrop *drop = try_open(MAILDROP_MBOX, "mbox", &why);
+	CU_ASSERT(drop == NULL && why.reason == REASON_MAILDROP_DENIED && journal_size() > 0);
+	faults_clear();
+	maildrop_close(&drop);
+	scratch_close();
+}
+
+/* The recovery was done but for the journal, which could not be emptied: the session can delete all the same. */
+static void test_emptied_later(void)
+{
+	scratch_open();
+	finished();
+	faults_set(FAULT_FTRUNCATE, 1, EIO, 0);
+	struct maildrop *drop = open_drop("emptied later", MAILDROP_MBOX, "mbox");
+	faults_clear();
+	CU_ASSERT(journal_size() > 0 && count_of(drop) == 2);
+	update_well("emptied later", drop, "x.");
+	maildrop_close(&drop);
+	expect_content("emptied later", "mbox", C);
+	CU_ASSERT(journal_size() == 0);
+	scratch_close();
+}
+
+/* What is set aside stays as it is until it can be renamed, at the next login. */
+static void test_set_aside_in_this_session(void)
+{
+	int errors[3];
+	struct why why;
+	scratch_open();
+	rewritten();
+	struct maildrop *drop = open_drop("set aside", MAILDROP_MBOX, "mbox");
+	CU_ASSERT(update(drop, "x..", errors, &why) == -1 && why.reason == REASON_MAILDROP_BUSY && errors[0] == EAGAIN);
+	maildrop_close(&drop);
+	expect_content("set aside", "mbox", C A B);
+	CU_ASSERT(journal_is_aside(scratch_journal) == 1);
+	scratch_close();
+}
+
+/* ---- what is put back ---- */
+
+static int memory_file(const char *text)
+{
+	int fd = memfd_create("kept", MFD_CLOEXEC);
+	CU_ASSERT_FATAL(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	return fd;
+}
+
+static const struct put_back {
+	const char *label, *mbox, *kept;
+	size_t appended;
+	const char *want;
+} put_backs[] = {
+	{ "all is missing", A, C D, 2, A C D },
+	{ "some is missing", A C, C D, 1, A C D },
+	{ "nothing is missing", A C D, C D, 0, A C D },
+	{ "to an mbox that is gone", NULL, C D, 2, C D },
+	{ "to an empty one", "", C D, 2, C D },
+	{ "other flags", A F "Subject: c\nStatus: RO\n\nthree\n\n", C D, 1, A F "Subject: c\nStatus: RO\n\nthree\n\n" D },
+	{ "equal messages", A C, C C, 1, A C C },
+	{ "no blank line at the end", F "Subject: a\n\none\n", C, 1, A C },
+	{ "no line end at the end", F "Subject: a\n\none", C, 1, A C },
+	{ "what is put back lacks its end", A, F "Subject: c\n\nthree", 1, A C },
+};
+
+static int put_back(const struct put_back *p, size_t *appended_r, struct why *why_r)
+{
+	if (p->mbox != NULL)
+		put("mbox", p->mbox);
+	struct maildrop *drop = open_drop(p->label, MAILDROP_MBOX, "mbox");
+	int kept = memory_file(p->kept);
+	int r = mbox_put_back(drop, kept, appended_r, why_r);
+	(void)close(kept);
+	maildrop_close(&drop);
+	return r;
+}
+
+static void test_put_back(void)
+{
+	for (size_t i = 0; i < sizeof put_backs / sizeof put_backs[0]; i++) {
+		struct why why;
+		size_t appended;
+		scratch_open();
+		ROW_ASSERT(put_backs[i].label, put_back(&put_backs[i], &appended, &why) == 0 && appended == put_backs[i].appended);
+		expect_content(put_backs[i].label, "mbox", put_backs[i].want);
+		scratch_close();
+	}
+}
+
+/* An error leaves the mbox as it was. */
+static void test_put_back_faults(void)
+{
+	static const struct {
+		const char *label;
+		enum fault_call call;
+		int error;
+		unsigned least;
+	} cases[] = {
+		{ "write", FAULT_PWRITE, ENOSPC, 2 }, { "sync", FAULT_FSYNC, EIO, 1 }, { "stat", FAULT_FSTAT, EIO, 2 },
+		{ "read", FAULT_PREAD, EIO, 3 }, { "memory", FAULT_MALLOC, ENOMEM, 4 },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		unsigned at = 1;
+		if (!faults_can(cases[i].call))
+			continue;
+		for (bool struck = true; struck && at < 60; at += struck) {
+			struct why why = { .reason = REASON_NONE };
+			size_t appended;
+			scratch_open();
+			put("mbox", A);
+			struct maildrop *drop = open_drop(cases[i].label, MAILDROP_MBOX, "mbox");
+			int kept = memory_file(C D);
+			faults_set(cases[i].call, at, cases[i].error, 0);
+			int r = mbox_put_back(drop, kept, &appended, &why);
+			struck = faults[cases[i].call].calls >= at;
+			faults_clear();
+			(void)close(kept);
+			maildrop_close(&drop);
+			ROW_ASSERT(cases[i].label, r == 0 || why.reason != REASON_NONE);
+			expect_content(cases[i].label, "mbox", r == 0 ? A C D : A);
+			scratch_close();
+		}
+		ROW_ASSERT(cases[i].label, at > cases[i].least && at < 60);
+	}
+}
+
+/* Where the taking back fails as well, the log says so. */
+static void test_put_back_in_part(void)
+{
+	static const enum fault_call too[] = { FAULT_FSYNC, FAULT_FTRUNCATE };
+	for (size_t i = 0; i < sizeof too / sizeof too[0]; i++) {
+		static const struct put_back in_part = { "in part", A, C D, 0, NULL };
+		struct why why;
+		size_t appended;
+		scratch_open();
+		faults_set(FAULT_FSYNC, 1, EIO, 1);
+		faults[too[i]].fail_at = 1;
+		faults[too[i]].error = EIO;
+		CU_ASSERT(put_back(&in_part, &appended, &why) == -1 && strstr(notices, "could not be taken out again") != NULL);
+		faults_clear();
+		scratch_close();
+	}
+}
+
+/* Where it may not be written, or not made: nothing is done. */
+static void test_put_back_denied(void)
+{
+	static const struct {
+		const char *label, *mbox;
+		unsigned at;  /* open fails */
+	} rows[] = { { "read only", A, 1 }, { "may not be made", NULL, 2 } };
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		const struct put_back denied = { rows[i].label, rows[i].mbox, C D, 0, NULL };
+		struct why why;
+		size_t appended;
+		scratch_open();
+		faults_set(FAULT_OPENAT, rows[i].at, EACCES, 0);
+		ROW_ASSERT(rows[i].label, put_back(&denied, &appended, &why) == -1 && why.err == EACCES);
+		faults_clear();
+		if (rows[i].mbox != NULL)
+			expect_content(rows[i].label, "mbox", rows[i].mbox);
+		else
+			ROW_ASSERT(rows[i].label, !exists("mbox"));
+		scratch_close();
+	}
+}
+
+#define TESTS(X) X(test_recovery) X(test_recovery_faults) X(test_read_only) X(test_emptied_later) X(test_set_aside_in_this_session) \
+	X(test_put_back) X(test_put_back_faults) X(test_put_back_in_part) X(test_put_back_denied)
+SUITE("mbox_rewrite")
