@@ -21,6 +21,10 @@ static int look_up(const struct check *c, const char *host, int family, long lon
 	static struct gaicb requests[1 + ALIASES_MAX];
 	static struct addrinfo hints;
 	static size_t used;
+	const struct addrinfo numeric = { .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST };
+	/* An address needs nobody. */
+	if (getaddrinfo(host, NULL, &numeric, list_r) == 0)
+		return 0;
 	struct gaicb *request = &requests[used++];
 	struct gaicb *const list[] = { request };
 	hints = (struct addrinfo){ .ai_family = family, .ai_socktype = SOCK_STREAM };

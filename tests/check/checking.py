@@ -43,7 +43,9 @@ class Checked:
 
 
 def command(*arguments):
-    return [*PREFIX, str(BUILD / "postern"), "check", *arguments]
+    # When valgrind lets glibc free what it has, at the end, glibc looks at what the resolver's thread never set.
+    quiet = ["--run-libc-freeres=no"] if "valgrind" in PREFIX[:1] else []
+    return [*PREFIX, *quiet, str(BUILD / "postern"), "check", *arguments]
 
 
 def run_raw(*arguments, password=PASSWORD, environment=None):
