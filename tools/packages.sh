@@ -10,10 +10,10 @@ set -eu
 build='build-essential libcrypt-dev libinih-dev libpam0g-dev libsodium-dev libxxhash-dev libssl-dev openssl pkg-config'
 # To run the tests: the unit tests' frame, then clients and tools that the end-to-end tests drive.
 check="$build libcunit1-dev
-	curl fetchmail iproute2 libpam-wrapper mpop netcat-openbsd procmail procps python3 strace telnet util-linux valgrind"
-# For the fault tests in full: agents that bring services along, and file systems.
-fault="$check btrfs-progs dovecot-core maildrop postfix xfsprogs"
-# To measure what the tests reach, and to analyse.
+	btrfs-progs curl fetchmail iproute2 libpam-wrapper mpop netcat-openbsd procmail procps python3 strace telnet util-linux valgrind xfsprogs"
+# For the fault tests in full: agents that bring services along.
+fault="$check dovecot-core maildrop postfix"
+# To compare with, to measure what the tests reach, and to analyse.
 peers="$check dovecot-pop3d"
 coverage="$check gcovr"
 lint="$check clang clang-tidy cppcheck shellcheck"
