@@ -3,10 +3,11 @@
 For each: LIST says what RETR sends, RETR sends the part with its line ends, unique-ids differ and stay; then some messages
 are deleted, and what is left of the file are the other parts, to the octet.
 """
+import itertools
 import random
 import unittest
 
-from postern import ServerCase
+from postern import PREFIX, ServerCase
 
 FROM = b"From ann@example.org Thu Jan  1 00:00:00 1970"
 HEADER = b"Subject: x\nFrom: ann\n\n"
@@ -142,7 +143,7 @@ class Fixtures(ServerCase):
 
     def test_mbox(self):
         anna, count = self.server.users["anna"], 0
-        for name, parts in mboxes():
+        for name, parts in itertools.islice(mboxes(), None, None, 5 if PREFIX else 1):  # valgrind takes its time
             count += 1
             with self.subTest(name=name):
                 whole = b"".join(p.octets() for p in parts)
@@ -159,7 +160,7 @@ class Fixtures(ServerCase):
                         self.delete(gone)
                         left = [p for i, p in enumerate(parts) if i not in gone]
                         self.assertEqual(anna.mbox.read_bytes(), b"".join(p.octets() for p in left), name)
-        self.assertGreaterEqual(count, 200)
+        self.assertGreaterEqual(count, 40 if PREFIX else 200)
         print("%d mailboxes" % count)
 
 
