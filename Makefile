@@ -64,7 +64,9 @@ $(BUILD)/posternd-gate: LIBS = -lssl -lcrypto -lsodium
 $(BUILD)/posternd-pam: $(call obj,auth/pam_helper.c) $(BUILD)/libbase.a
 $(BUILD)/posternd-pam: LIBS = -lpam
 $(BUILD)/postern: $(call obj,$(CLI)) $(BUILD)/libdaemon.a $(BUILD)/libauth.a $(BUILD)/libstorage.a $(BUILD)/libbase.a
-$(BUILD)/postern: LIBS = -lsodium -lxxhash -lcrypt -linih
+$(BUILD)/postern: LIBS = -lssl -lcrypto -lsodium -lxxhash -lcrypt -linih
+# What other servers say, as data: part of the program.
+$(BUILD)/cli/check_texts.o: cli/pop3-texts.tsv cli/pop3-servers.tsv
 
 $(PROGRAMS):
 	$(call say,LD,$@)
@@ -216,4 +218,4 @@ clean:
 
 .PHONY: help all pot unit layers check fault fault-peers errors asan valgrind coverage lint bench run install clean
 .SECONDARY:
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

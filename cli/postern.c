@@ -15,6 +15,7 @@ static const struct command {
 	const char *help;
 	int (*run)(int argc, char **argv);
 } commands[] = {
+	{ "check", "try out a POP3 server as a mail program does, and say what is wrong", cli_check },
 	{ "passwd", "add, change, check and list the users of a passwd file", cli_passwd },
 	{ "recover", "show and put back mail that an interrupted update left behind", cli_recover },
 	{ "explain", "say what a failure was, by its reference, or what an answer means", cli_explain },

@@ -22,6 +22,12 @@ forbid auth storage daemon cli
 forbid storage auth daemon cli
 forbid daemon cli
 
+# postern check talks to strangers, often as root: it has nothing of what opens mail, reads passwd files or runs the server.
+if grep -nE '#include "(auth|storage|daemon)/' cli/check*.[ch]; then
+	echo "layers: postern check must include base and cli only"
+	bad=1
+fi
+
 # What holds no rights must not be able to open mail or ask PAM: the gate's program has none of their code.
 build=${BUILD:-build}
 if [ -x "$build/posternd-gate" ] && nm -D --undefined-only "$build/posternd-gate" | grep -E ' (pam_|execv|execl|system@|popen)'; then
@@ -35,6 +41,18 @@ fi
 for program in posternd posternd-gate; do
 	if [ -x "$build/$program" ] && nm "$build/$program" | grep -E ' (reply_advice|advice_typed)$'; then
 		echo "layers: $program has the advice, which is for the postern command"
+		bad=1
+	fi
+done
+if [ -x "$build/postern" ] && nm "$build/postern" | grep -E ' (SSL_accept|TLS_server_method|pam_start|pam_authenticate)'; then
+	echo "layers: postern is a client: it must not serve TLS or ask PAM"
+	bad=1
+fi
+
+# A row of the reply table that nobody says is a promise that nobody keeps.
+for row in $(sed -n 's/^	\(OK\|ERR\|REF\)(\([A-Z0-9_]*\),.*/\2/p' daemon/replies_table.c); do
+	if ! grep -qE "REPLY_$row\\b|REASON\\(.*\\b$row\\b" daemon/*.c; then
+		echo "layers: nobody says REPLY_$row"
 		bad=1
 	fi
 done

@@ -10,11 +10,14 @@ set -eu
 build='build-essential gettext libcrypt-dev libinih-dev libpam0g-dev libsodium-dev libxxhash-dev libssl-dev openssl pkg-config'
 # To run the tests: the unit tests' frame, then clients and tools that the end-to-end tests drive.
 check="$build libcunit1-dev
-	curl fetchmail iproute2 libpam-wrapper mpop netcat-openbsd procmail procps python3 strace telnet util-linux valgrind"
-# For the fault tests in full: agents that bring services along, and file systems.
-fault="$check btrfs-progs dovecot-core maildrop postfix xfsprogs"
-# To measure what the tests reach, and to analyse.
-peers="$check dovecot-pop3d"
+	btrfs-progs curl dovecot-pop3d fetchmail iproute2 libpam-wrapper mailutils-pop3d mpop netcat-openbsd procmail procps
+	python3 strace telnet util-linux valgrind xfsprogs"
+# What the tests start as well, but must not be installed, as it takes the other POP3 servers away: unpacked into build/peers.
+unpacked=popa3d
+# For the fault tests in full: agents that bring services along.
+fault="$check maildrop postfix"
+# To compare with, to measure what the tests reach, and to analyse.
+peers=$check
 coverage="$check gcovr"
 lint="$check clang clang-tidy cppcheck shellcheck"
 
@@ -45,7 +48,28 @@ missing=
 for name in $wanted; do
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null || :)" = installed ] || missing="$missing $name"
 done
-[ -n "$missing" ] || exit 0
+
+# The tests that need it say so when it is not there.
+unpack() {
+	place=$(dirname "$0")/../build/peers/$1
+	[ ! -e "$place" ] || return 0
+	echo "packages.sh: unpacking $1 into build/peers" >&2
+	fetched=$(mktemp -d)
+	if (cd "$fetched" && { apt-get download -qq "$1" || { apt-get update -qq && apt-get download -qq "$1"; }; }) >/dev/null 2>&1; then
+		mkdir -p "$place"
+		dpkg-deb -x "$fetched"/*.deb "$place"
+	else
+		echo "packages.sh: cannot fetch $1; its tests will be skipped" >&2
+	fi
+	rm -rf "$fetched"
+}
+finish() {
+	if [ "$wanted" != "$build" ]; then
+		for name in $unpacked; do unpack "$name"; done
+	fi
+	exit 0
+}
+[ -n "$missing" ] || finish
 
 as_root=
 if [ "$(id -u)" -ne 0 ]; then
@@ -67,7 +91,8 @@ if [ ! -e "$policy" ]; then
 fi
 install_missing() {
 	$as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get -o DPkg::Lock::Timeout=120 install -qq -y --no-install-recommends $missing </dev/null >&2
+		apt-get -o DPkg::Lock::Timeout=120 install -qq -y --no-remove --no-install-recommends $missing </dev/null >&2
 }
 # The host's lists may be absent or too old; an update is not worth its time when they are not.
 install_missing || { $as_root apt-get update -qq >&2 && install_missing; }
+finish

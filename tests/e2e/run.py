@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Run the end-to-end tests and the fault tests: all test_*.py of tests/e2e and tests/fault, or those named (test_tls, test_tls.Injection,
-test_tls.py ...). The fault tests take more than an hour in full (POSTERN_FAULT=full), else a minute.
+"""Run the end-to-end tests, the fault tests and the tests of postern check: all test_*.py of tests/e2e, tests/fault and
+tests/check, or those named (test_tls, test_tls.Injection, test_tls.py ...). The fault tests take more than an
+hour in full (POSTERN_FAULT=full), else a minute.
 
 Each file runs in a process of its own, so many at a time as POSTERN_JOBS says (default: the number of cores, at most 4).
 A test that hangs is a failure, not a stall. The last line is "N passed, N failed[, N skipped]"; the exit status is 0 only
@@ -19,7 +20,7 @@ import unittest
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-FOLDERS = [HERE, HERE.parent / "fault"]
+FOLDERS = [HERE, HERE.parent / "fault", HERE.parent / "check"]
 FULL = os.environ.get("POSTERN_FAULT") == "full"
 sys.path[:0] = map(str, FOLDERS)
 from processes import PATIENCE  # noqa: E402  (the path comes first)
@@ -135,7 +136,7 @@ def main():
     names = [name[:-3] if name.endswith(".py") else name for name in (os.path.basename(n) for n in options.names)]
     # The files that take longest first.
     waiting = names or sorted((p.stem for folder in FOLDERS for p in folder.glob("test_*.py")),
-                              key=lambda n: (n not in ("test_kill", "test_kills", "test_errors", "test_pam", "test_mbox"), n))
+                              key=lambda n: (n not in ("test_faults", "test_kill", "test_kills", "test_errors", "test_pam", "test_mbox"), n))
     jobs = int(os.environ.get("POSTERN_JOBS") or min(os.cpu_count() or 1, 4))
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     running, skips = [], []
