@@ -1,106 +1,78 @@
 /*
  * check_json.c - says to programs what was found.
  * Runs in: postern, as whoever called it. Trusts: the steps, whose text was made printable.
- *
- * What is written is ASCII: step_seen() and the like have made \xNN of everything else.
  */
 #include "cli/check.h"
+#include "cli/json.h"
 
-static void string(const char *text)
+static void situations(struct json *j, const struct meaning *meaning)
 {
-	(void)putchar('"');
-	for (; *text != '\0'; text++) {
-		unsigned char octet = (unsigned char)*text;
-		if (octet == '"' || octet == '\\')
-			(void)printf("\\%c", octet);
-		else if (octet < 0x20 || octet > 0x7e)
-			(void)printf("\\u%04x", octet);
-		else
-			(void)putchar(octet);
-	}
-	(void)putchar('"');
+	json_open(j, "situations", '[');
+	for (size_t i = 0; i < meaning->count; i++)
+		json_text(j, NULL, situation_row(meaning->situations[i])->name);
+	json_close(j, ']');
 }
 
-/* "name": "text", with a comma before it unless it is the first. */
-static void member(bool is_first, const char *name, const char *text)
-{
-	(void)printf("%s\"%s\": ", is_first ? "" : ", ", name);
-	if (text != NULL)
-		string(text);
-	else
-		(void)fputs("null", stdout);
-}
-
-static void situations(const struct meaning *meaning)
-{
-	(void)fputs(", \"situations\": [", stdout);
-	for (size_t i = 0; i < meaning->count; i++) {
-		(void)fputs(i > 0 ? ", " : "", stdout);
-		string(situation_row(meaning->situations[i])->name);
-	}
-	(void)putchar(']');
-}
-
-static void step(const struct step *s)
+static void step(struct json *j, const struct step *s)
 {
 	enum certainty certainty;
 	enum verdict verdict = step_verdict(s, &certainty);
-	(void)putchar('{');
-	member(true, "step", s->name);
-	member(false, "where", s->where);
-	(void)printf(", \"ms\": %lld", s->ms);
-	member(false, "sent", s->sent);
-	member(false, "seen", s->seen);
-	member(false, "detail", s->detail);
-	member(false, "outcome", outcome_text(s->outcome));
-	member(false, "verdict", verdict_name(verdict));
-	member(false, "certainty", certainty_text(certainty));
-	situations(&s->meaning);
-	member(false, "says", s->meaning.count > 0 ? situation_row(s->meaning.situations[0])->says : NULL);
-	member(false, "next", s->meaning.count > 0 ? situation_row(s->meaning.situations[0])->next : NULL);
-	(void)putchar('}');
+	const struct situation_row *first = s->meaning.count > 0 ? situation_row(s->meaning.situations[0]) : NULL;
+	json_open(j, NULL, '{');
+	json_text(j, "step", s->name);
+	json_text(j, "where", s->where);
+	json_number(j, "ms", s->ms > 0 ? (uint64_t)s->ms : 0);
+	json_text(j, "sent", s->sent);
+	json_text(j, "seen", s->seen);
+	json_text(j, "detail", s->detail);
+	json_text(j, "outcome", outcome_text(s->outcome));
+	json_text(j, "verdict", verdict_name(verdict));
+	json_text(j, "certainty", certainty_text(certainty));
+	situations(j, &s->meaning);
+	json_text(j, "says", first != NULL ? first->says : NULL);
+	json_text(j, "next", first != NULL ? first->next : NULL);
+	json_close(j, '}');
 }
 
-static void settings(const struct check *c, const struct conclusion *r)
+static void settings(struct json *j, const struct check *c, const struct conclusion *r)
 {
-	(void)fputs(",\n \"settings\": ", stdout);
 	if (r->works == NULL) {
-		(void)fputs("null", stdout);
+		json_text(j, "settings", NULL);
 		return;
 	}
-	(void)putchar('{');
-	member(true, "host", c->o.host);
-	(void)printf(", \"port\": %u", r->works->port);
-	member(false, "security", security_text(r->works->tls));
-	member(false, "user", c->user);
-	(void)printf(", \"logged_in\": %s}", r->logged_in ? "true" : "false");
+	json_open(j, "settings", '{');
+	json_text(j, "host", c->o.host);
+	json_number(j, "port", r->works->port);
+	json_text(j, "security", security_text(r->works->tls));
+	json_text(j, "user", c->user);
+	json_flag(j, "logged_in", r->logged_in);
+	json_close(j, '}');
 }
 
 int report_json(const struct check *c, const struct conclusion *r)
 {
+	struct json j = { .out = stdout };
+	const bool recognized = c->server[0] != '\0';
 	progress(c, "");
-	(void)putchar('{');
-	member(true, "host", c->o.host);
-	member(false, "user", c->o.user);
-	(void)fputs(",\n ", stdout);
-	member(true, "verdict", verdict_name(r->verdict));
-	(void)printf(", \"exit_status\": %d", (int)r->verdict);
-	member(false, "certainty", certainty_text(r->certainty));
+	json_open(&j, NULL, '{');
+	json_text(&j, "host", c->o.host);
+	json_text(&j, "user", c->o.user);
+	json_text(&j, "verdict", verdict_name(r->verdict));
+	json_number(&j, "exit_status", (uint64_t)r->verdict);
+	json_text(&j, "certainty", certainty_text(r->certainty));
 	if (r->step != NULL)
-		situations(&r->step->meaning);
-	member(false, "situation", situation_row(r->situation)->name);
-	member(false, "step", r->step != NULL ? r->step->name : NULL);
-	member(false, "says", situation_row(r->situation)->says);
-	member(false, "next", situation_row(r->situation)->next);
-	(void)fputs(",\n ", stdout);
-	member(true, "server", c->server[0] != '\0' ? c->server : NULL);
-	member(false, "recognized_by", c->server[0] != '\0' ? c->recognized_by : NULL);
-	settings(c, r);
-	(void)fputs(",\n \"steps\": [\n", stdout);
-	for (size_t i = 0; i < c->step_count; i++) {
-		(void)fputs(i > 0 ? ",\n  " : "  ", stdout);
-		step(&c->steps[i]);
-	}
-	(void)fputs("\n ]}\n", stdout);
+		situations(&j, &r->step->meaning);
+	json_text(&j, "situation", situation_row(r->situation)->name);
+	json_text(&j, "step", r->step != NULL ? r->step->name : NULL);
+	json_text(&j, "says", situation_row(r->situation)->says);
+	json_text(&j, "next", situation_row(r->situation)->next);
+	json_text(&j, "server", recognized ? c->server : NULL);
+	json_text(&j, "recognized_by", recognized ? c->recognized_by : NULL);
+	settings(&j, c, r);
+	json_open(&j, "steps", '[');
+	for (size_t i = 0; i < c->step_count; i++)
+		step(&j, &c->steps[i]);
+	json_close(&j, ']');
+	json_close(&j, '}');
 	return fflush(stdout) == 0 && ferror(stdout) == 0 ? 0 : -1;
 }

@@ -22,19 +22,25 @@ static const char *const deliverers[] = {
 	"smtpd", "fdm", "mda", "qmail-local", "fetchmail",
 };
 
+/* The beginning of a file as a string. False when there is none, or it is empty. */
+static bool read_text(int dir_fd, const char *name, char *text, size_t size)
+{
+	int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t n = read(fd, text, size - 1);
+	(void)close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
 /* Its name as the process chose it, so only what is harmless in a sentence is taken over. */
 static bool name_process(uint64_t pid, char owner_r[LOCK_OWNER_MAX])
 {
 	char path[64], comm[COMM_MAX + 1];
 	(void)snprintf(path, sizeof path, "/proc/%ju/comm", (uintmax_t)pid);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	if (!read_text(AT_FDCWD, path, comm, sizeof comm))
 		return false;
-	ssize_t n = read(fd, comm, sizeof comm - 1);
-	(void)close(fd);
-	if (n <= 0)
-		return false;
-	comm[n] = '\0';
 	comm[strcspn(comm, "\n")] = '\0';
 	for (char *p = comm; *p != '\0'; p++)
 		if (*p < 0x21 || *p > 0x7e || *p == '"' || *p == '\\')
@@ -69,14 +75,8 @@ bool lock_owner_of_dotlock(int dir_fd, const char *name, char owner_r[LOCK_OWNER
 {
 	char text[PID_DIGITS + 1];
 	uint64_t pid;
-	int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0)
+	if (!read_text(dir_fd, name, text, sizeof text))
 		return false;
-	ssize_t n = read(fd, text, sizeof text - 1);
-	(void)close(fd);
-	if (n <= 0)
-		return false;
-	text[n] = '\0';
 	return parse_number(text, strspn(text, "0123456789"), 2, INT32_MAX, &pid) == 0 && name_process(pid, owner_r);
 }
 

@@ -154,6 +154,19 @@ class Versions(ServerCase):
         with self.server.login() as client:
             client.quit()
 
+    def test_certificate_is_not_trusted(self):
+        """A client that knows nothing of our certificate ends the handshake; the log says what to look for, once a minute."""
+        mark = self.server.mark()
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            for label, tls in MODES:
+                with self.subTest(version.name, mode=label):
+                    stranger = ssl.create_default_context()
+                    stranger.minimum_version = stranger.maximum_version = version
+                    with self.assertRaises(ssl.SSLError):
+                        open_mode(self, tls, stranger)
+        self.server.wait_for_log(r"wrong door: peer=127\.0\.0\.1 door=distrust times=1: .*certificate", since=mark)
+        self.assertEqual(self.server.log()[mark:].count("door=distrust"), 1)
+
     def test_renegotiation(self):
         """TLS 1.2 lets a client ask for it; here it gets an end, or no answer, but no new keys."""
         client = self.client(tls=True, context=client_context(self.server.certificate, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2))
