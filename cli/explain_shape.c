@@ -22,7 +22,7 @@ static const char *name_of_text(enum reply id)
 /* What stands for a place; see struct reply_row. */
 static const char *name_of_place(enum reply id, const char *place, size_t *len_r)
 {
-	const char *name = "N", *end = strchr(place, '}'), *more = end;
+	const char *name = "N", *end = place + strcspn(place, "}"), *more = end;
 	switch (*place) {
 	case 't': name = name_of_text(id); break;
 	case 'q': name = " (WORDS)"; break;
@@ -34,7 +34,7 @@ static const char *name_of_place(enum reply id, const char *place, size_t *len_r
 	/* {1|message|messages} is read as it is for most numbers. */
 	if (place[1] != '|')
 		return name;
-	while (more[-1] != '|')
+	while (more > place && more[-1] != '|')
 		more--;
 	*len_r = (size_t)(end - more);
 	return more;
@@ -51,7 +51,7 @@ void reply_shape_parts(enum reply id, const struct language *language, void (*pa
 		if (*at == '{') {
 			const char *name = name_of_place(id, at + 1, &len);
 			part(context, name, len, at[2] != '|');
-			at = strchr(at, '}') + 1;
+			at += strcspn(at, "}") + 1;
 		}
 	}
 }

@@ -49,23 +49,31 @@ static bool name_process(uint64_t pid, char owner_r[LOCK_OWNER_MAX])
 	return true;
 }
 
+/* Whose lock a line of /proc/locks is, if it is on that file. 0: another file's, or nobody's (-1 stands for an open file description). */
+static uint64_t holder_in(const char *line, const char *file)
+{
+	/* 1: FLOCK  ADVISORY  WRITE 4711 08:01:131073 0 EOF; a "->" behind the number is one that waits. */
+	const char *end = strstr(line, file), *digits = end;
+	uint64_t pid;
+	if (end == NULL || strstr(line, "->") != NULL)
+		return 0;
+	while (digits > line && digits[-1] != ' ')
+		digits--;
+	return parse_number(digits, (size_t)(end - digits), 1, INT32_MAX, &pid) == 0 ? pid : 0;
+}
+
 bool lock_owner_of_file(int fd, char owner_r[LOCK_OWNER_MAX])
 {
-	char line[256];
+	char line[256], file[64];
 	struct stat st;
 	bool found = false;
-	FILE *f = fopen("/proc/locks", "re");
+	FILE *f = fstat(fd, &st) == 0 ? fopen("/proc/locks", "re") : NULL;
 	if (f == NULL)
 		return false;
-	/* 1: FLOCK  ADVISORY  WRITE 4711 08:01:131073 0 EOF; a "->" behind the number is one that waits. */
-	while (!found && fstat(fd, &st) == 0 && fgets(line, sizeof line, f) != NULL) {
-		unsigned major_number, minor_number;
-		unsigned long long inode;
-		long pid;
-		if (sscanf(line, "%*u: %*[A-Z] %*[A-Z] %*[A-Z] %ld %x:%x:%llu", &pid, &major_number, &minor_number, &inode) != 4)
-			continue;
-		if (inode == st.st_ino && major_number == major(st.st_dev) && minor_number == minor(st.st_dev) && pid > 0 && pid != getpid())
-			found = name_process((uint64_t)pid, owner_r);
+	(void)snprintf(file, sizeof file, " %02x:%02x:%ju ", major(st.st_dev), minor(st.st_dev), (uintmax_t)st.st_ino);
+	while (!found && fgets(line, sizeof line, f) != NULL) {
+		uint64_t pid = holder_in(line, file);
+		found = pid > 0 && pid != (uint64_t)getpid() && name_process(pid, owner_r);
 	}
 	(void)fclose(f);
 	return found;
