@@ -81,6 +81,7 @@ static int read_once(int fd, const struct stat *before, struct passwd_image *ima
 
 static int read_stable(int fd, const char *path, bool settle, struct passwd_image *image, struct why *why_r)
 {
+	bool was_empty = false;
 	for (int i = 0; i < PASSWD_READS_MAX; i++) {
 		struct stat st;
 		if (fstat(fd, &st) < 0)
@@ -89,6 +90,10 @@ static int read_stable(int fd, const char *path, bool settle, struct passwd_imag
 		if (problem != NULL)
 			return why_set(why_r, REASON_AUTH_SETUP, 0, "passwd file %.100s refused: %s", path, problem);
 		int wait = settle ? unsettled_ms(&st) : 0;
+		/* Who rewrites it cuts it off first, and a file system may do that a moment before it changes the time (tmpfs does). */
+		if (settle && wait == 0 && st.st_size == 0 && !was_empty)
+			wait = PASSWD_SETTLE_MS;
+		was_empty = st.st_size == 0;
 		if (wait > 0) {
 			sleep_ms(wait);
 			continue;

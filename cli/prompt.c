@@ -3,6 +3,7 @@
  * Runs in: postern, as whoever called it. Trusts: its caller.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,9 +13,15 @@
 
 #include "cli/cli.h"
 
-/* What would leave the terminal without echo if it ended or stopped the program. */
+/* What would leave the terminal without echo if it ended or stopped the program. The last two come from what we do ourselves. */
 static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGTSTP, SIGTTIN, SIGTTOU };
-enum { SIGNAL_COUNT = sizeof signals / sizeof signals[0] };
+enum { SIGNAL_COUNT = sizeof signals / sizeof signals[0], OWN_SIGNALS = 2 };
+
+/* How signals were before they were held. */
+struct signals {
+	struct sigaction before[SIGNAL_COUNT];
+	sigset_t mask;
+};
 
 static volatile sig_atomic_t caught;
 
@@ -23,33 +30,44 @@ static void on_signal(int number)
 	caught = number;
 }
 
-static void signals_hold(struct sigaction before[SIGNAL_COUNT])
+/* They are noted, and let in only while read_line() waits: one that came between its look and its wait would be lost. */
+static void signals_hold(struct signals *held_r)
 {
 	struct sigaction hold = { .sa_handler = on_signal };  /* no SA_RESTART: read(2) has to return */
+	sigset_t others;
 	(void)sigemptyset(&hold.sa_mask);
+	(void)sigemptyset(&others);
 	caught = 0;
-	for (size_t i = 0; i < SIGNAL_COUNT; i++)
-		(void)sigaction(signals[i], &hold, &before[i]);
+	for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+		(void)sigaction(signals[i], &hold, &held_r->before[i]);
+		if (i < SIGNAL_COUNT - OWN_SIGNALS)
+			(void)sigaddset(&others, signals[i]);
+	}
+	(void)sigprocmask(SIG_BLOCK, &others, &held_r->mask);
 }
 
-static void signals_release(const struct sigaction before[SIGNAL_COUNT])
+static void signals_release(const struct signals *held)
 {
 	for (size_t i = 0; i < SIGNAL_COUNT; i++)
-		(void)sigaction(signals[i], &before[i], NULL);
+		(void)sigaction(signals[i], &held->before[i], NULL);
+	(void)sigprocmask(SIG_SETMASK, &held->mask, NULL);
 }
 
 enum line_end { LINE_READ, LINE_NONE, LINE_TOO_LONG, LINE_INTERRUPTED, LINE_FAILED };
 
 /*
  * One line, octet by octet: what follows it on standard input is not ours. A line that is
- * too long is read to its end, so that the rest of it is not typed at the shell.
+ * too long is read to its end, so that the rest of it is not typed at the shell. held is NULL when no signals are.
  */
-static enum line_end read_line(struct secret *line_r)
+static enum line_end read_line(struct secret *line_r, const struct signals *held)
 {
+	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
 	size_t len = 0;
 	char octet = '\0';
 	secret_wipe(line_r);
 	for (;;) {
+		if (held != NULL)
+			(void)ppoll(&in, 1, NULL, &held->mask);
 		ssize_t n = caught != 0 ? -1 : read(STDIN_FILENO, &octet, 1);
 		if (n < 0)
 			return caught != 0 ? LINE_INTERRUPTED : errno == EINTR ? LINE_INTERRUPTED : LINE_FAILED;
@@ -73,19 +91,19 @@ static enum line_end ask(const char *prompt, const char *user, struct secret *li
 	enum line_end end;
 	int again;
 	do {
-		struct sigaction before[SIGNAL_COUNT];
+		struct signals held;
 		struct termios shown, hidden;
 		if (tcgetattr(STDIN_FILENO, &shown) < 0)
 			return LINE_FAILED;
-		signals_hold(before);
+		signals_hold(&held);
 		hidden = shown;
 		hidden.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
 		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
 		(void)fprintf(stderr, "%s for %s: ", prompt, user);
-		end = read_line(line_r);
+		end = read_line(line_r, &held);
 		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
 		(void)fputc('\n', stderr);
-		signals_release(before);
+		signals_release(&held);
 		again = end == LINE_INTERRUPTED;
 		if (caught != 0)
 			(void)raise(caught);
@@ -114,7 +132,7 @@ int cli_read_password(const char *user, int confirm, struct secret *password_r)
 {
 	bool is_terminal = isatty(STDIN_FILENO) == 1;
 	struct secret second = { .len = 0 };
-	enum line_end end = is_terminal ? ask("Password", user, password_r) : read_line(password_r);
+	enum line_end end = is_terminal ? ask("Password", user, password_r) : read_line(password_r, NULL);
 	int result = complain(end, password_r);
 	if (result == CLI_OK && is_terminal && confirm) {
 		end = ask("Once more", user, &second);

@@ -25,10 +25,10 @@ branches() {
 		"$BUILD/storage" >"$BUILD/branches.txt" || all_taken=no
 	sed -n '6,$p' "$BUILD/branches.txt"
 }
-all_taken=yes
-ONLY=unit tests/run.sh
+all_taken=yes all_passed=yes
+ONLY=unit tests/run.sh || all_passed=no
 branches
 table 'reached by the unit tests' unit
-ONLY=e2e tests/run.sh
+ONLY=e2e tests/run.sh || all_passed=no
 table 'reached by all tests' all
-[ $all_taken = yes ]
+[ $all_taken$all_passed = yesyes ]

@@ -56,7 +56,7 @@ class Recovery(ServerCase):
             self.assertEqual(client.stat()[0], len(numbers))
             for at, number in enumerate(numbers):
                 self.assertEqual(client.retr(at + 1), MESSAGES[number].split(b"\n", 1)[1][:-1].replace(b"\n", b"\r\n"))
-            client.quit()  # when that is answered, the session has let go of everything
+            client.quit()  # which lets go of the journal before it answers
         self.assertEqual(self.user.mbox.read_bytes(), b"".join(MESSAGES[n] for n in numbers))
 
     def test_next_login_finishes_it(self):

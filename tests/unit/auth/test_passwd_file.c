@@ -294,6 +294,16 @@ int clock_gettime(clockid_t clock, struct timespec *now_r)
 	return 0;
 }
 
+static void (*while_waiting)(void);
+
+int nanosleep(const struct timespec *time, struct timespec *left_r)
+{
+	if (while_waiting == NULL)
+		return (int)syscall(SYS_nanosleep, time, left_r);
+	while_waiting();
+	return 0;
+}
+
 static void replace_by_rename(void)
 {
 	CU_ASSERT(rename(fixture_path("new"), file) == 0);
@@ -394,6 +404,25 @@ static void test_never_settles(void)
 	fixture_remove();
 }
 
+static void stay_empty(void) { fixture_write("passwd", "", 0600); }
+static void be_written(void) { fixture_write("passwd", "a:" SECRET ":1001:1002\n", 0600); }
+
+/* A file that was cut off to be rewritten, and whose time does not tell it yet. */
+static void test_empty_for_a_moment(void)
+{
+	struct identity identity;
+	struct why why;
+	begin("a:" SECRET ":1001:1002\n");
+	stay_empty();
+	while_waiting = be_written;
+	CU_ASSERT(verify("a", "secret", &identity, &why) == AUTH_ACCEPTED);
+	stay_empty();
+	while_waiting = stay_empty;
+	CU_ASSERT(verify("a", "secret", &identity, &why) == AUTH_NOT_HERE);
+	while_waiting = NULL;
+	fixture_remove();
+}
+
 /* A file that was just written is read, after it has settled. */
 static void test_settles(void)
 {
@@ -462,5 +491,5 @@ static void test_check_is_bounded(void)
 }
 
 #define TESTS(X) X(test_records) X(test_lookup) X(test_owner) X(test_refused_files) X(test_other_files) X(test_parser) \
-	X(test_replaced_by_rename) X(test_rewritten_in_place) X(test_never_settles) X(test_settles) X(test_check) X(test_check_is_bounded)
+	X(test_replaced_by_rename) X(test_rewritten_in_place) X(test_never_settles) X(test_empty_for_a_moment) X(test_settles) X(test_check) X(test_check_is_bounded)
 SUITE("passwd-file")
