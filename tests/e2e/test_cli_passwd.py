@@ -284,7 +284,8 @@ def to_foreground():
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     os.tcsetpgrp(0, os.getpid())
     signal.signal(signal.SIGTTOU, signal.SIG_DFL)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # not as whoever runs the tests has it
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)  # not as whoever runs the tests has it: nohup and "&" ignore some
     os.write(1, b"pid %d.\n" % os.getpid())
 
 
