@@ -8,7 +8,7 @@ from functools import partial
 from certificates import EARLY, ENDING, EXPIRED, GOOD, MISNAMED, SCANNER, STRANGER, authority, certificate, context
 from checking import CheckCase, Checked, at_once, command, run_check
 from peer import BlackHole, dripping, late, silence
-from postern import ROOT, elsewhere, free_port, make_certificate, run_directory
+from postern import ROOT, elsewhere, free_port, make_certificate, need_mounts, run_directory
 from processes import PATIENCE
 
 # greeting, where it is said, the text behind -ERR, verdict, one of these situations
@@ -193,6 +193,7 @@ class Signals(CheckCase):
 class Dns(CheckCase):
     @unittest.skipUnless(ROOT, "needs port 53 and a mount namespace: root")
     def test_names(self):
+        need_mounts()
         for code, verdict, situation in ((3, "settings", "name-unknown"), (None, "network", "dns-silent")):
             with self.subTest(situation):
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as dns:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from certificates import GOOD, certificate
 from checking import PASSWORD
-from postern import ROOT, TOP, FIRST_UID, free_port, password_hash, run_directory
+from postern import ROOT, TOP, FIRST_UID, free_port, need_mounts, password_hash, run_directory
 from processes import wait_until
 
 POPA3D = TOP / "build/peers/popa3d/usr/sbin/popa3d"
@@ -54,6 +54,7 @@ class PeerServer:
         return path
 
     def launch(self, command, mounts=""):
+        need_mounts()
         script = mounts + '\nexec "$@"'
         with open(self.log_file, "ab") as log:
             self.popen = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "unshare", "-m", "--propagation", "private", "sh", "-ec", script, "sh",

@@ -84,6 +84,20 @@ def free_port():
                 continue
 
 
+def no_mounts():
+    """Why no mount namespace can be had: without root, or in a plain chroot, whose root is no mount. None when it can."""
+    if "mounts" not in _run:
+        done = subprocess.run(["unshare", "-m", "true"], stderr=subprocess.PIPE, check=False)
+        _run["mounts"] = "no mount namespace here: " + done.stderr.decode().strip() if done.returncode != 0 else None
+    return _run["mounts"]
+
+
+def need_mounts():
+    """Skip the test where there is none."""
+    if no_mounts():
+        raise unittest.SkipTest(no_mounts())
+
+
 class User:
     """A mail user of one server: no account of the system, only a record in the passwd file."""
 
@@ -246,6 +260,7 @@ class Server:
         if shutil.which("setpriv"):  # when this program dies, so does the server
             command = ["setpriv", "--pdeathsig", "KILL", *command]
         if self.setup:
+            need_mounts()
             command = ["unshare", "-m", "--propagation", "private", "sh", "-ec", self.setup + '\nexec "$@"', "sh", *command]
         atexit.register(self.kill_all)
         for _ in range(3):

@@ -82,6 +82,9 @@ def run_child(name):
     signal.signal(signal.SIGALRM, on_alarm)
     # Not SystemExit: unittest would note that as the test's own and go on with the next.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # What is tested starts with signals as a shell sets them, also where nohup or "&" ignores some for who runs the tests.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
         with os.fdopen(os.dup(1), "w") as out:
             os.dup2(2, 1)

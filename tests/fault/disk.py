@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 
+from postern import need_mounts
 from processes import wait_until
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -29,6 +30,7 @@ def missing(kind):
 
 def own_mounts():
     """What this process and its children mount from now on, nobody else sees, and it goes when they do."""
+    need_mounts()
     if _libc.unshare(CLONE_NEWNS) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
