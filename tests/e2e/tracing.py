@@ -14,7 +14,8 @@ def keeper_in_session(server):
     def holds_lock(process):
         try:
             fds = "/proc/%d/fd" % process.pid
-            return any(os.readlink("%s/%s" % (fds, fd)).startswith(locks) for fd in os.listdir(fds))
+            # In a chroot the path of a process in another mount namespace begins further up.
+            return any(locks in os.readlink("%s/%s" % (fds, fd)) for fd in os.listdir(fds))
         except OSError:
             return False
     return wait_until(lambda: [p.pid for p in server.keepers() if holds_lock(p)], "a keeper holds a session lock")[0]
