@@ -39,17 +39,19 @@ obj   = $(patsubst %.c,$(BUILD)/%.o,$(1))
 BASE    := $(call src,base)
 STORAGE := $(call src,storage)
 AUTH    := $(filter-out auth/pam_helper.c,$(call src,auth))
-MAINS   := daemon/posternd.c daemon/nursery.c
+MAINS   := daemon/posternd.c daemon/nursery.c daemon/signer.c
 DAEMON  := $(filter-out $(MAINS),$(call src,daemon))
 # What the gate's program takes of daemon/: the protocol, TLS, the RPC; nothing that opens a file of mail or asks PAM.
-GATE    := $(addprefix daemon/,gate.c pop3.c commands.c message.c tls.c tls_version.c conn.c rpc.c replies.c log.c address.c privilege.c line.c replies_table.c doors.c languages.c)
+GATE    := $(addprefix daemon/,gate.c pop3.c commands.c message.c tls.c tls_error.c tls_version.c remote_key.c conn.c conn_sign.c sign.c started.c rpc.c replies.c log.c address.c privilege.c line.c replies_table.c doors.c languages.c)
+# What holds the key: no TLS, nothing of POP3.
+SIGNER  := $(addprefix daemon/,sign_key.c sign.c tls_error.c started.c rpc.c log.c address.c privilege.c)
 CLI     := $(call src,cli)
 
 # The answers in other languages: po/*.po, compiled by gettext, read by tools/translate.c, become C (docs/design.md).
 CATALOGUES := $(patsubst po/%.po,$(BUILD)/locale/%/LC_MESSAGES/postern.mo,$(wildcard po/*.po))
 TEXTS   := $(BUILD)/gen/languages_texts.o
 
-PROGRAMS := $(addprefix $(BUILD)/,posternd posternd-gate posternd-pam postern)
+PROGRAMS := $(addprefix $(BUILD)/,posternd posternd-gate posternd-sign posternd-pam postern)
 
 all: $(PROGRAMS)
 
@@ -61,6 +63,8 @@ $(BUILD)/posternd: LIBS = -lsodium -lxxhash -lcrypt -linih
 $(BUILD)/posternd: KIND = $(if $(SANITIZE)$(filter shared,$(LINK)),,-static-pie)
 $(BUILD)/posternd-gate: $(call obj,daemon/nursery.c $(GATE)) $(TEXTS) $(BUILD)/libbase.a
 $(BUILD)/posternd-gate: LIBS = -lssl -lcrypto -lsodium
+$(BUILD)/posternd-sign: $(call obj,daemon/signer.c $(SIGNER)) $(BUILD)/libbase.a
+$(BUILD)/posternd-sign: LIBS = -lcrypto -lsodium
 $(BUILD)/posternd-pam: $(call obj,auth/pam_helper.c) $(BUILD)/libbase.a
 $(BUILD)/posternd-pam: LIBS = -lpam
 $(BUILD)/postern: $(call obj,$(CLI)) $(BUILD)/libdaemon.a $(BUILD)/libauth.a $(BUILD)/libstorage.a $(BUILD)/libbase.a
@@ -195,7 +199,7 @@ install: all
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d $(DESTDIR)$(SYSCONF)/postern $(DESTDIR)$(SYSCONF)/pam.d
 	install -m 755 $(BUILD)/posternd $(DESTDIR)$(SBINDIR)/posternd
 	install -m 755 $(BUILD)/postern $(DESTDIR)$(BINDIR)/postern
-	install -m 755 $(BUILD)/posternd-gate $(BUILD)/posternd-pam $(DESTDIR)$(LIBEXEC)/
+	install -m 755 $(BUILD)/posternd-gate $(BUILD)/posternd-sign $(BUILD)/posternd-pam $(DESTDIR)$(LIBEXEC)/
 	sed 's|/usr/sbin/posternd|$(SBINDIR)/posternd|; s|/etc/postern/|$(SYSCONF)/postern/|' systemd/postern.service >$(DESTDIR)$(UNITDIR)/postern.service
 	install -m 644 systemd/postern-pop3.socket systemd/postern-pop3s.socket $(DESTDIR)$(UNITDIR)/
 	install -m 644 systemd/postern.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/postern.conf

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "daemon/log.h"
 #include "daemon/privilege.h"
+#include "daemon/remote_key.h"
 #include "daemon/rpc.h"
 #include "daemon/tls.h"
 
@@ -197,6 +198,7 @@ enum conn_result conn_start_tls(struct conn *c, SSL_CTX *context)
 		c->problem = tls_error();
 		return CONN_BROKEN;
 	}
+	remote_key_signs(conn_sign, c);
 	for (;;) {
 		int n = SSL_accept(c->ssl);
 		if (n == 1) {
@@ -205,6 +207,8 @@ enum conn_result conn_start_tls(struct conn *c, SSL_CTX *context)
 			return CONN_OK;
 		}
 		enum conn_result r = tls_wait(c, n, POLLIN, c->deadline);
+		if (r == CONN_BROKEN && c->no_signature)
+			c->problem = "no signature: the keeper's line in the log says why";
 		if (r != CONN_OK)
 			return r;
 	}

@@ -45,6 +45,7 @@ struct conn {
 	bool keeper_lost;
 	long long stop_deadline; /* set with either */
 	const char *problem;    /* why CONN_BROKEN, for the log */
+	bool no_signature;      /* the keeper had no signature for the handshake */
 	enum door door;         /* and the wrong door that it shows, if any */
 	struct buf out;
 	char out_storage[CONN_OUT];
@@ -65,6 +66,9 @@ enum conn_result conn_look_for_tls(struct conn *c);
 
 /* The server's side of a TLS handshake, within c->deadline. c->ssl is set even when it fails. */
 enum conn_result conn_start_tls(struct conn *c, SSL_CTX *context);
+
+/* The keeper's signature for the handshake (context: the conn); a remote_signer of remote_key.h. */
+bool conn_sign(void *context, const struct sign_request *request, struct sign_answer *answer_r);
 
 /* A message from the keeper while none was asked for: sets .stopping or .keeper_lost. */
 void conn_keeper_speaks(struct conn *c);

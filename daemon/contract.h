@@ -1,7 +1,7 @@
 /*
- * contract.h - what the master says to keepers and to the nursery, and the nursery to the master:
+ * contract.h - what the master says to keepers, to the nursery and to the signer, and the latter two to the master:
  * fixed-size messages over SOCK_SEQPACKET pairs (rpc_send(), rpc_receive()).
- * Runs in: master, keeper, nursery. Trusts: the master is trusted; the nursery is not by the master,
+ * Runs in: master, keeper, nursery, signer. Trusts: the master is trusted; nursery and signer are not by the master,
  * beyond what a worker that dies could do too.
  */
 #ifndef POSTERN_CONTRACT_H
@@ -12,9 +12,13 @@
 #include <sys/types.h>
 
 #include "daemon/settings.h"
+#include "daemon/sign.h"
 
 enum {
-	/* Where the nursery's program finds its descriptors after exec. */
+	/*
+	 * Where the nursery's program, and the signer's, finds its descriptors after exec. The signer's channel is the one
+	 * on which keepers ask, too (struct sign_request, with a socket for the answer).
+	 */
 	NURSERY_CHANNEL_FD = 3,
 	NURSERY_ORDERS_FD = 4,    /* a memfd with struct nursery_orders */
 	NURSERY_TEXT_MAX = 512,
@@ -31,7 +35,7 @@ struct job {
 	struct sockaddr_storage peer;
 };
 
-/* What a nursery is started with; it looks up no user itself. */
+/* What nursery and signer are started with; they look up no user themselves. */
 struct nursery_orders {
 	uid_t uid;                /* the gate's user, when started as root */
 	gid_t gid;
@@ -43,7 +47,7 @@ struct nursery_order {
 	uint64_t worker;          /* the master's number for the worker */
 };
 
-/* Nursery to master. */
+/* Nursery to master, and the first two: signer to master. */
 enum nursery_verb { NURSERY_READY = 1, NURSERY_FAILED, NURSERY_GATE_DIED };
 
 struct nursery_report {
@@ -51,6 +55,7 @@ struct nursery_report {
 	int32_t signal;           /* NURSERY_GATE_DIED: what killed it, or 0 and the exit status */
 	int32_t status;
 	uint64_t worker;
+	uint8_t certificate[SIGN_CERTIFICATE]; /* NURSERY_READY: which one was read; zeros: none */
 	char text[NURSERY_TEXT_MAX]; /* NURSERY_FAILED: what is wrong and what to do */
 };
 

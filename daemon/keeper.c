@@ -34,6 +34,7 @@ static void (*const handlers[RPC_VERBS])(struct session *, union rpc_message *) 
 	[RPC_REFER] = session_refer,
 	[RPC_ACTIVE] = session_active,
 	[RPC_BYE] = session_bye,
+	[RPC_SIGN] = session_sign,
 };
 
 /* The gate may be hostile: whatever is outside the table ends the worker. */
@@ -115,18 +116,18 @@ static void await_job(struct session *s, struct job *job_r, int *connection_r)
 		leave(EXIT_GOOD);
 }
 
-void keeper_serve(const struct settings *settings, const char *pam_helper, int master, int gate)
+void keeper_serve(const struct settings *settings, const char *pam_helper, int master, int gate, int signer)
 {
 	static struct session session;
 	struct session *s = &session;
 	struct job job;
 	int connection = -1;
 	const struct recorder_link link = recorder_link();
-	const int kept[] = { master, gate, log_descriptor(), link.records, link.refs };
+	const int kept[] = { master, gate, signer, log_descriptor(), link.records, link.refs };
 	touch_pages(LOGIN_STACK);
 	keep_only(kept, sizeof kept / sizeof kept[0]);
 	log_role("keeper");
-	session_init(s, settings, pam_helper, master, gate);
+	session_init(s, settings, pam_helper, master, gate, signer);
 	await_job(s, &job, &connection);
 	session_begin(s, &job.peer);
 	struct rpc_hello hello = { .verb = RPC_HELLO, .tls = job.tls, .lost_ref = job.lost_ref, .peer = job.peer };

@@ -9,8 +9,8 @@
 
 /*
  * A keeper's whole life, after fork: waits for a job on master, serves it with the gate on the other end of
- * gate, ends the process. Both sockets are taken.
+ * gate, ends the process. Signatures are asked for on signer (-1: there is none). The sockets are taken.
  */
-_Noreturn void keeper_serve(const struct settings *settings, const char *pam_helper, int master, int gate);
+_Noreturn void keeper_serve(const struct settings *settings, const char *pam_helper, int master, int gate, int signer);
 
 #endif

@@ -69,11 +69,19 @@ void master_log_finding(void *context, const char *file, unsigned line, const ch
 
 /* ---- the nursery ---- */
 
-/* The reload is over, for better or worse. */
+static void want_nursery(struct master *m)
+{
+	if (m->coming.pid == 0 && m->nursery_due == 0 && !m->stopping)
+		m->nursery_due = m->nursery_started + NURSERY_PAUSE_MS;
+}
+
+/* The reload is over, for better or worse. A nursery or signer that was lost meanwhile still has to be replaced. */
 static void end_reload(struct master *m)
 {
 	free(m->next);
 	m->next = NULL;
+	if (m->nursery.pid == 0 || (m->nursery.signer < 0 && m->settings->certificate[0] != '\0'))
+		want_nursery(m);
 	service_notify("READY=1");
 }
 
@@ -97,12 +105,6 @@ static void start_nursery(struct master *m)
 	m->nursery_started = now_ms();
 	if (nursery_start(&m->coming, &m->options->programs, m->next != NULL ? m->next : m->settings, problem) != 0)
 		lose_coming(m, problem);
-}
-
-static void want_nursery(struct master *m)
-{
-	if (m->coming.pid == 0 && m->nursery_due == 0 && !m->stopping)
-		m->nursery_due = m->nursery_started + NURSERY_PAUSE_MS;
 }
 
 static void announce(struct master *m)
@@ -142,6 +144,7 @@ static void take_nursery(struct master *m)
 	m->nursery = m->coming;
 	m->coming = NO_NURSERY;
 	m->pool.nursery = m->nursery.channel;
+	m->pool.signer = m->nursery.signer;
 	if (m->next != NULL) {
 		*m->settings = *m->next;
 		end_reload(m);
@@ -155,14 +158,22 @@ static void take_nursery(struct master *m)
 
 static void hear_coming(struct master *m)
 {
-	struct nursery_report report;
-	int r = nursery_hear(&m->coming, &report);
-	if (r > 0 && report.verb == NURSERY_READY)
+	char problem[NURSERY_TEXT_MAX];
+	int r = nursery_coming(&m->coming, problem);
+	if (r > 0)
 		take_nursery(m);
-	else if (r > 0 && report.verb == NURSERY_FAILED)
-		lose_coming(m, report.text);
 	else if (r < 0)
-		lose_coming(m, "the gate program ended before it was ready; is posternd-gate beside posternd, and not damaged?");
+		lose_coming(m, problem);
+}
+
+/* It says nothing more once it is ready: this is its end. Sessions go on, and connections in clear; TLS waits for the next one. */
+static void lose_signer(struct master *m)
+{
+	if (!m->stopping)
+		log_line(LOG_CRIT, "the signer, which holds the TLS key, is gone; starting another");
+	(void)close(m->nursery.signer);
+	m->nursery.signer = m->pool.signer = -1;
+	want_nursery(m);
 }
 
 static void hear_nursery(struct master *m)
@@ -177,7 +188,7 @@ static void hear_nursery(struct master *m)
 		if (!m->stopping)
 			log_line(LOG_CRIT, "the gate nursery is gone; starting another");
 		nursery_dismiss(&m->nursery);
-		m->pool.nursery = -1;
+		m->pool.nursery = m->pool.signer = -1;
 		pool_retire_idle(&m->pool);
 		want_nursery(m);
 	}
@@ -259,7 +270,7 @@ static void stop(struct master *m)
 	pool_stop(&m->pool);
 	nursery_dismiss(&m->coming);
 	nursery_dismiss(&m->nursery);
-	m->pool.nursery = -1;
+	m->pool.nursery = m->pool.signer = -1;
 }
 
 static void reap(struct master *m)
@@ -344,11 +355,13 @@ static void run_timers(struct master *m)
 
 static void turn(struct master *m)
 {
-	enum { SIGNALS, NURSERY, COMING, FIRST_LISTENER };
+	enum { SIGNALS, NURSERY, SIGNER, COMING, COMING_SIGNER, FIRST_LISTENER };
 	struct pollfd fds[FIRST_LISTENER + LISTENERS_MAX] = {
 		[SIGNALS] = { .fd = m->signals, .events = POLLIN },
 		[NURSERY] = { .fd = m->nursery.channel, .events = POLLIN },
-		[COMING] = { .fd = m->coming.channel, .events = POLLIN },
+		[SIGNER] = { .fd = m->nursery.signer, .events = 0 },
+		[COMING] = { .fd = m->coming.ready ? -1 : m->coming.channel, .events = POLLIN },
+		[COMING_SIGNER] = { .fd = m->coming.signer_ready ? -1 : m->coming.signer, .events = POLLIN },
 	};
 	size_t count = m->listeners.count;
 	bool accepting = m->serving && m->accept_due == 0;
@@ -361,7 +374,9 @@ static void turn(struct master *m)
 			accept_some(m, &m->listeners.list[i]);
 	if (fds[NURSERY].revents != 0)
 		hear_nursery(m);
-	if (fds[COMING].revents != 0)
+	if (fds[SIGNER].revents != 0 && m->nursery.signer == fds[SIGNER].fd)
+		lose_signer(m);
+	if (fds[COMING].revents != 0 || fds[COMING_SIGNER].revents != 0)
 		hear_coming(m);
 	if (fds[SIGNALS].revents != 0)
 		take_signals(m);
@@ -433,7 +448,7 @@ int master_run(const struct master_options *options, struct settings *settings)
 	struct master *m = &master;
 	char problem[NURSERY_TEXT_MAX];
 	*m = (struct master){ .options = options, .settings = settings, .nursery = NO_NURSERY, .coming = NO_NURSERY, .recorder = NO_RECORDER_YET };
-	m->pool = (struct pool){ .settings = settings, .pam_helper = options->programs.pam_helper, .nursery = -1 };
+	m->pool = (struct pool){ .settings = settings, .pam_helper = options->programs.pam_helper, .nursery = -1, .signer = -1 };
 	m->signals = open_signals();
 	listeners_inherit(&m->listeners);
 	if (listeners_apply(&m->listeners, settings, problem, sizeof problem) != 0) {

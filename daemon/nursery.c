@@ -1,20 +1,16 @@
 /*
  * nursery.c - the program posternd-gate: loads the certificate once, forks a gate on each order.
- * Runs in: gate nursery; as root while it reads certificate and key, then as the gate's user in an
- * empty root directory. Trusts: the master, the settings, the certificate's files. Reads no byte of a client.
+ * Runs in: gate nursery; as root while it reads the certificate, then as the gate's user in an
+ * empty root directory. Trusts: the master, the settings, the certificate's file. Reads no byte of a client.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +19,7 @@
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "daemon/rpc.h"
+#include "daemon/started.h"
 #include "daemon/tls.h"
 
 enum {
@@ -33,62 +30,6 @@ enum {
 /* Which worker a gate belongs to, for the report when it dies; grown as needed, never by a client. */
 static struct gate_entry { pid_t pid; uint64_t worker; } *gates;
 static size_t gates_count, gates_room;
-
-static void report(struct nursery_report *r)
-{
-	if (rpc_send(NURSERY_CHANNEL_FD, r, sizeof *r, -1) != 0 && errno != EPIPE && errno != ECONNRESET)
-		fatal("report to the master");
-}
-
-_Noreturn static void give_up(const char *text)
-{
-	struct nursery_report r = { .verb = NURSERY_FAILED };
-	(void)snprintf(r.text, sizeof r.text, "%s", text);
-	report(&r);
-	leave(EXIT_ENVIRONMENT);
-}
-
-static const struct nursery_orders *map_orders(void)
-{
-	struct stat st;
-	if (fstat(NURSERY_ORDERS_FD, &st) != 0 || st.st_size != (off_t)sizeof(struct nursery_orders)) {
-		(void)fputs("posternd-gate is started by posternd, not by hand\n", stderr);
-		exit(EXIT_ENVIRONMENT);
-	}
-	const struct nursery_orders *orders = mmap(NULL, sizeof *orders, PROT_READ, MAP_PRIVATE, NURSERY_ORDERS_FD, 0);
-	if (orders == MAP_FAILED)
-		fatal("orders");
-	(void)close(NURSERY_ORDERS_FD);
-	return orders;
-}
-
-/* A root directory that is empty for good: it is removed while we are in it, so nothing can ever be made there. */
-static int enter_nowhere(void)
-{
-	char path[] = "/tmp/postern-gate-XXXXXX";
-	if (mkdtemp(path) == NULL || chdir(path) != 0)
-		return -1;
-	return rmdir(path) == 0 && chroot(".") == 0 ? 0 : -1;
-}
-
-/* The gate's user, an empty root directory, no file to write. */
-static void give_up_rights(const struct nursery_orders *orders)
-{
-	const struct rlimit none = { 0, 0 };
-	char text[NURSERY_TEXT_MAX];
-	if (geteuid() != 0) {
-		become_owner(geteuid(), getegid());
-		return;
-	}
-	if (!INSTRUMENTED && enter_nowhere() != 0) {
-		(void)snprintf(text, sizeof text, "cannot make an empty directory the gate's root (/tmp must be there): %s", strerror(errno));
-		give_up(text);
-	}
-	if (!INSTRUMENTED)
-		(void)setrlimit(RLIMIT_FSIZE, &none);
-	(void)setrlimit(RLIMIT_CORE, &none);
-	become_owner(orders->uid, orders->gid);
-}
 
 static void remember(pid_t pid, uint64_t worker)
 {
@@ -124,7 +65,7 @@ static void reap(void)
 		r.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 		r.status = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
 		if (r.signal != 0 || r.status != EXIT_GOOD)
-			report(&r);
+			report_to_master(&r);
 	}
 }
 
@@ -176,15 +117,13 @@ static void serve_orders(int signals, SSL_CTX *context, const struct settings *s
 int main(int argc, char **argv)
 {
 	char problem[NURSERY_TEXT_MAX];
+	struct nursery_report ready = { .verb = NURSERY_READY };
 	SSL_CTX *context;
 	sigset_t chld;
 	(void)argc;
 	(void)argv;
-	const struct nursery_orders *orders = map_orders();
+	const struct nursery_orders *orders = started_by_master("posternd-gate", "gate nursery");
 	const struct settings *settings = &orders->settings;
-	log_open(settings->log_target, settings->log_level, true);
-	log_role("gate nursery");
-	worker_signals();
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
 	(void)sigprocmask(SIG_BLOCK, &chld, NULL);
@@ -193,11 +132,13 @@ int main(int argc, char **argv)
 		fatal("signalfd");
 	if (tls_context_new(settings, &context, problem, sizeof problem) != 0)
 		give_up(problem);
-	if (context != NULL)
-		tls_warm_up(context);
+	if (context != NULL) {
+		tls_certificate_digest(context, ready.certificate);
+		tls_warm_up(settings, context);
+	}
 	(void)malloc_trim(0);
-	give_up_rights(orders);
-	report(&(struct nursery_report){ .verb = NURSERY_READY });
+	give_up_rights(orders, "gate");
+	report_to_master(&ready);
 	serve_orders(signals, context, settings);
 	leave(EXIT_GOOD);
 }

@@ -1,6 +1,6 @@
 /*
- * nursery_link.c - the master's side of the gate nursery.
- * Runs in: master. Trusts: of a nursery's reports no more than what a dead worker could cause too.
+ * nursery_link.c - the master's side of the gate nursery and of the signer beside it.
+ * Runs in: master. Trusts: of their reports no more than what a dead worker could cause too.
  */
 #include "daemon/nursery_link.h"
 
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "auth/account.h"
+#include "base/clock.h"
 #include "daemon/rpc.h"
 
 enum { TRY_MS = 10000 };
@@ -70,9 +71,31 @@ _Noreturn static void run(const char *program, int channel, int orders)
 	_exit(127);
 }
 
+/* Start a program with its end of a new pair of sockets; ours does not block: one that hangs must not hang the master. */
+static int start_program(const char *program, int orders, pid_t *pid_r, int *channel_r)
+{
+	int pair[2] = { -1, -1 };
+	pid_t pid = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0 ? fork() : -1;
+	if (pid == 0)
+		run(program, pair[1], orders);
+	const int error = errno;
+	if (pair[1] >= 0)
+		(void)close(pair[1]);
+	if (pid < 0) {
+		if (pair[0] >= 0)
+			(void)close(pair[0]);
+		errno = error;
+		return -1;
+	}
+	(void)fcntl(pair[0], F_SETFL, O_NONBLOCK);
+	*pid_r = pid;
+	*channel_r = pair[0];
+	return 0;
+}
+
 int nursery_start(struct nursery *n, const struct nursery_program *program, const struct settings *settings, char problem[NURSERY_TEXT_MAX])
 {
-	int pair[2] = { -1, -1 }, file = -1;
+	int file = -1;
 	*n = NO_NURSERY;
 	struct nursery_orders *orders = calloc(1, sizeof *orders);
 	if (orders == NULL) {
@@ -86,30 +109,22 @@ int nursery_start(struct nursery *n, const struct nursery_program *program, cons
 	}
 	file = orders_descriptor(orders);
 	free(orders);
-	pid_t pid = file >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0 ? fork() : -1;
-	if (pid == 0)
-		run(program->gate, pair[1], file);
-	if (pid < 0)
-		(void)snprintf(problem, NURSERY_TEXT_MAX, "cannot start %s: %s", program->gate, strerror(errno));
+	int r = file >= 0 ? start_program(program->gate, file, &n->pid, &n->channel) : -1;
+	if (r == 0 && settings->certificate[0] != '\0')
+		r = start_program(program->signer, file, &n->signer_pid, &n->signer);
+	if (r != 0) {
+		(void)snprintf(problem, NURSERY_TEXT_MAX, "cannot start %s: %s", n->pid == 0 ? program->gate : program->signer, strerror(errno));
+		nursery_dismiss(n);
+	}
 	if (file >= 0)
 		(void)close(file);
-	if (pair[1] >= 0)
-		(void)close(pair[1]);
-	if (pid < 0) {
-		if (pair[0] >= 0)
-			(void)close(pair[0]);
-		return -1;
-	}
-	/* A nursery that hangs must not hang the master. */
-	(void)fcntl(pair[0], F_SETFL, O_NONBLOCK);
-	*n = (struct nursery){ .pid = pid, .channel = pair[0] };
-	return 0;
+	return r;
 }
 
-int nursery_hear(const struct nursery *n, struct nursery_report *report_r)
+static int hear(int channel, struct nursery_report *report_r)
 {
 	int fd;
-	ssize_t got = rpc_receive(n->channel, report_r, sizeof *report_r, &fd);
+	ssize_t got = rpc_receive(channel, report_r, sizeof *report_r, &fd);
 	if (fd >= 0)
 		(void)close(fd);
 	if (got < 0 && errno == EAGAIN)
@@ -120,27 +135,71 @@ int nursery_hear(const struct nursery *n, struct nursery_report *report_r)
 	return 1;
 }
 
+int nursery_hear(const struct nursery *n, struct nursery_report *report_r)
+{
+	return hear(n->channel, report_r);
+}
+
+/* One program that comes up: READY is noted once. -1 and a sentence when it will not. */
+static int hear_half(int channel, const char *gone, bool *ready, uint8_t certificate[SIGN_CERTIFICATE], char problem[NURSERY_TEXT_MAX])
+{
+	struct nursery_report report;
+	int r = *ready ? 0 : hear(channel, &report);
+	if (r > 0 && report.verb == NURSERY_READY) {
+		*ready = true;
+		memcpy(certificate, report.certificate, SIGN_CERTIFICATE);
+	} else if (r != 0) {
+		(void)snprintf(problem, NURSERY_TEXT_MAX, "%s", r > 0 && report.verb == NURSERY_FAILED ? report.text : gone);
+		return -1;
+	}
+	return 0;
+}
+
+int nursery_coming(struct nursery *n, char problem[NURSERY_TEXT_MAX])
+{
+	/* Both read the certificate's file and say the same about it; what only the signer knows is about the key. */
+	if (hear_half(n->channel, "the gate program ended before it was ready; is posternd-gate beside posternd, and not damaged?", &n->ready, n->certificate,
+	              problem) != 0)
+		return -1;
+	if (n->signer < 0)
+		return n->ready;
+	if (hear_half(n->signer, "the program that holds the TLS key ended before it was ready; is posternd-sign beside posternd, and not damaged?",
+	              &n->signer_ready, n->signer_certificate, problem) != 0)
+		return -1;
+	if (!n->ready || !n->signer_ready)
+		return 0;
+	if (memcmp(n->certificate, n->signer_certificate, SIGN_CERTIFICATE) == 0)
+		return 1;
+	(void)snprintf(problem, NURSERY_TEXT_MAX, "the certificate's file was replaced while it was read; try again");
+	return -1;
+}
+
 void nursery_dismiss(struct nursery *n)
 {
 	if (n->channel >= 0)
 		(void)close(n->channel);
+	if (n->signer >= 0)
+		(void)close(n->signer);
 	*n = NO_NURSERY;
 }
 
 int nursery_try(const struct nursery_program *program, const struct settings *settings, char problem[NURSERY_TEXT_MAX])
 {
 	struct nursery n;
-	struct nursery_report report = { .verb = 0 };
+	const long long deadline = now_ms() + TRY_MS;
+	int r = 0;
 	if (nursery_start(&n, program, settings, problem) != 0)
 		return -1;
-	pid_t pid = n.pid;
-	struct pollfd p = { .fd = n.channel, .events = POLLIN };
-	int heard = poll(&p, 1, TRY_MS) > 0 ? nursery_hear(&n, &report) : -1;
+	const pid_t pids[] = { n.pid, n.signer_pid };
+	for (long long left; r == 0 && (left = deadline - now_ms()) > 0; r = nursery_coming(&n, problem)) {
+		struct pollfd fds[] = { { .fd = n.ready ? -1 : n.channel, .events = POLLIN }, { .fd = n.signer_ready ? -1 : n.signer, .events = POLLIN } };
+		(void)poll(fds, 2, (int)left);
+	}
+	if (r == 0)
+		(void)snprintf(problem, NURSERY_TEXT_MAX, "posternd-gate or posternd-sign did not answer; is one of them damaged?");
 	nursery_dismiss(&n);
-	(void)waitpid(pid, NULL, 0);
-	if (heard > 0 && report.verb == NURSERY_READY)
-		return 0;
-	(void)snprintf(problem, NURSERY_TEXT_MAX, "%.*s", NURSERY_TEXT_MAX - 1,
-	               heard > 0 ? report.text : "the gate program did not answer; is posternd-gate damaged?");
-	return -1;
+	for (size_t i = 0; i < sizeof pids / sizeof pids[0]; i++)
+		if (pids[i] > 0)
+			(void)waitpid(pids[i], NULL, 0);
+	return r > 0 ? 0 : -1;
 }

@@ -93,7 +93,7 @@ int pool_spawn(struct pool *pool)
 	if (pid < 0)
 		goto failed;
 	if (pid == 0)
-		keeper_serve(pool->settings, pool->pam_helper, channel[1], halves[0]);
+		keeper_serve(pool->settings, pool->pam_helper, channel[1], halves[0], pool->signer);
 	(void)close(channel[1]);
 	(void)close(halves[0]);
 	(void)close(halves[1]);

@@ -31,6 +31,7 @@ struct pool {
 	const char *pam_helper;
 	uint32_t ref_key;        /* of the references to workers that broke */
 	int nursery;             /* the channel to the nursery, -1 while there is none; borrowed */
+	int signer;              /* where its gates' keepers ask for signatures, -1: nowhere; borrowed */
 	struct worker *workers;
 	size_t count, room, idle;
 	uint64_t next_number;

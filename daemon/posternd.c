@@ -82,7 +82,7 @@ static int report_check(const struct master_options *options, const struct setti
 {
 	char problem[NURSERY_TEXT_MAX];
 	size_t noted = settings_check_host(options->config, settings, options->programs.pam_helper, print_finding, NULL);
-	/* The gate program tries certificate, key and its user itself; without them there is no server. */
+	/* The programs that use certificate, key and gate_user try them; without them there is no server. */
 	if (nursery_try(&options->programs, settings, problem) != 0) {
 		print_finding(NULL, options->config, 0, problem);
 		wrong++;
@@ -99,8 +99,8 @@ static int report_check(const struct master_options *options, const struct setti
 int main(int argc, char **argv)
 {
 	static struct settings settings;
-	static char gate[PATH_MAX], pam_helper[PATH_MAX];
-	struct master_options options = { .config = DEFAULT_CONFIG, .programs = { gate, pam_helper }, .ready = -1 };
+	static char gate[PATH_MAX], signer[PATH_MAX], pam_helper[PATH_MAX];
+	struct master_options options = { .config = DEFAULT_CONFIG, .programs = { .gate = gate, .signer = signer, .pam_helper = pam_helper }, .ready = -1 };
 	bool check = false;
 	int option;
 	while ((option = getopt(argc, argv, "c:FtDVh")) != -1) {
@@ -119,6 +119,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (sodium_init() < 0 || find_helper("posternd-gate", gate, sizeof gate) != 0 ||
+	    find_helper("posternd-sign", signer, sizeof signer) != 0 ||
 	    find_helper("posternd-pam", pam_helper, sizeof pam_helper) != 0)
 		return EXIT_ENVIRONMENT;
 	size_t findings = settings_read(options.config, &settings, print_finding, NULL);

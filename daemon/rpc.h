@@ -15,6 +15,7 @@
 #include "base/secret.h"
 #include "base/why.h"
 #include "base/ref.h"
+#include "daemon/sign.h"
 
 enum rpc_verb {
 	RPC_HELLO = 1,  /* keeper -> gate, once, with the connection */
@@ -27,6 +28,7 @@ enum rpc_verb {
 	RPC_REFER,      /* gate -> keeper: a reference for an answer that the gate itself gives; answer */
 	RPC_ACTIVE,     /* gate -> keeper: the client gives a sign of life; at most one in ACTIVE_MS; no answer */
 	RPC_BYE,        /* gate -> keeper, last: what the session did, for the log; no answer */
+	RPC_SIGN,       /* gate -> keeper: a signature for the one TLS handshake; answer */
 	RPC_VERBS
 };
 
@@ -115,6 +117,16 @@ struct rpc_bye {
 	char detail[BYE_DETAIL_MAX]; /* OpenSSL's or the network's words, when they ended it */
 };
 
+struct rpc_sign {
+	uint32_t verb;
+	struct sign_request request;
+};
+
+struct rpc_signature {          /* the answer to RPC_SIGN */
+	uint32_t verb;
+	struct sign_answer answer;
+};
+
 /* The answer to RPC_KNOWN, RPC_AUTH, RPC_FETCH, RPC_COMMIT and RPC_REFER. */
 struct rpc_answer {
 	uint32_t verb;
@@ -140,6 +152,8 @@ union rpc_message {
 	struct rpc_refer refer;
 	struct rpc_active active;
 	struct rpc_bye bye;
+	struct rpc_sign sign;
+	struct rpc_signature signature;
 	struct rpc_answer answer;
 };
 

@@ -16,9 +16,9 @@
 #include "daemon/replies.h"
 #include "daemon/session_log.h"
 
-void session_init(struct session *s, const struct settings *settings, const char *pam_helper, int master, int gate)
+void session_init(struct session *s, const struct settings *settings, const char *pam_helper, int master, int gate, int signer)
 {
-	*s = (struct session){ .settings = settings, .master = master, .gate = gate, .phase = RPC_LOGIN, .in = NO_ENTRY, .owner = HISTORY_NOBODY };
+	*s = (struct session){ .settings = settings, .master = master, .gate = gate, .signer = signer, .phase = RPC_LOGIN, .in = NO_ENTRY, .owner = HISTORY_NOBODY };
 	settings_for_auth(settings, pam_helper, &s->auth);
 	s->auth.watch = &s->master;
 }

@@ -1,5 +1,6 @@
 /*
- * session.h - what a gate may ask its keeper for: a handler for each verb of rpc.h. Those up to the login are in login.c.
+ * session.h - what a gate may ask its keeper for: a handler for each verb of rpc.h. Those up to the login are in login.c
+ * and session_sign.c.
  * Runs in: keeper, as root until session_auth() becomes the mail's owner. Trusts: nothing in the messages
  * beyond their size, which keeper.c has checked.
  */
@@ -22,6 +23,7 @@ struct session {
 	const struct settings *settings;
 	struct auth_settings auth;
 	int master, gate;
+	int signer;                /* where signatures are asked for, all keepers' one socket; -1: none, or none any more */
 	enum rpc_phase phase;
 	unsigned asked[RPC_VERBS];
 	bool stopping, over;
@@ -49,7 +51,7 @@ struct session {
 	uint8_t list[HISTORY_DIGEST];
 };
 
-void session_init(struct session *s, const struct settings *settings, const char *pam_helper, int master, int gate);
+void session_init(struct session *s, const struct settings *settings, const char *pam_helper, int master, int gate, int signer);
 
 /* There is a connection. */
 void session_begin(struct session *s, const struct sockaddr_storage *peer);
@@ -63,6 +65,7 @@ void session_commit(struct session *s, union rpc_message *message);
 void session_refer(struct session *s, union rpc_message *message);
 void session_active(struct session *s, union rpc_message *message);
 void session_bye(struct session *s, union rpc_message *message);
+void session_sign(struct session *s, union rpc_message *message);
 
 /* A newer login of the same user rang the bell: answer, and let go of the maildrop if that is due. */
 void session_bell(struct session *s);

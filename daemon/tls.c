@@ -1,27 +1,17 @@
 /*
  * tls.c - the server's side of TLS by OpenSSL.
- * Runs in: nursery, as root while it reads the key file. Trusts: the certificate's files.
+ * Runs in: nursery, as root while it reads the certificate's file. Trusts: that file.
  */
 #include "daemon/tls.h"
 
 #include <openssl/err.h>
+#include <openssl/objects.h>
+#include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
 
-const char *tls_error(void)
-{
-	static char text[256];
-	unsigned long code = ERR_get_error();
-	if (code == 0)
-		return "no reason given";
-	const char *reason = ERR_reason_error_string(code);
-	if (reason != NULL)
-		(void)snprintf(text, sizeof text, "%s", reason);
-	else
-		ERR_error_string_n(code, text, sizeof text);
-	ERR_clear_error();
-	return text;
-}
+#include "base/buf.h"
+#include "daemon/remote_key.h"
 
 enum door tls_error_door(void)
 {
@@ -59,7 +49,29 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
 	return SSL_TLSEXT_ERR_OK;
 }
 
-static void set_policy(SSL_CTX *context, const struct settings *settings)
+/*
+ * Of what the host's OpenSSL would agree to, only what needs nothing but signatures of its key: with RSA key exchange
+ * (TLS 1.2) it would have to decrypt, and whoever decrypts for a gate would decrypt what was recorded, too. The suites of
+ * TLS 1.3 are set apart and all fit.
+ */
+static int choose_algorithms(SSL_CTX *context)
+{
+	char names[4096];
+	struct buf b = BUF_OVER(names);
+	const STACK_OF(SSL_CIPHER) *suites = SSL_CTX_get_ciphers(context);
+	for (int i = 0; i < sk_SSL_CIPHER_num(suites); i++) {
+		const SSL_CIPHER *suite = sk_SSL_CIPHER_value(suites, i);
+		const int exchange = SSL_CIPHER_get_kx_nid(suite);
+		if (exchange == NID_kx_ecdhe || exchange == NID_kx_dhe)
+			(void)buf_printf(&b, "%s%s", b.len > 0 ? ":" : "", SSL_CIPHER_get_name(suite));
+	}
+	/* As in sign.c. SHA-1 and SHA-224 are no loss: a client of TLS 1.2 knows SHA-256. */
+	return SSL_CTX_set_cipher_list(context, buf_text(&b)) == 1 &&
+	       SSL_CTX_set1_sigalgs_list(context, "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:"
+	                                 "rsa_pss_rsae_sha512:RSA+SHA256:RSA+SHA384:RSA+SHA512") == 1 ? 0 : -1;
+}
+
+static int set_policy(SSL_CTX *context, const struct settings *settings)
 {
 	SSL_CTX_set_min_proto_version(context, settings->tls_minimum == TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
 	SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
@@ -74,6 +86,22 @@ static void set_policy(SSL_CTX *context, const struct settings *settings)
 	SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
 	SSL_CTX_set_num_tickets(context, 0);
 	SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
+	return choose_algorithms(context);
+}
+
+/* The certificate's key without its private part. 0, or -1 and OpenSSL's error queue. */
+static int use_remote_key(SSL_CTX *context)
+{
+	EVP_PKEY *key = remote_key_new(X509_get0_pubkey(SSL_CTX_get0_certificate(context)));
+	int r = key != NULL && SSL_CTX_use_PrivateKey(context, key) == 1 ? 0 : -1;
+	EVP_PKEY_free(key);
+	return r;
+}
+
+static bool key_fits(const SSL_CTX *context)
+{
+	const EVP_PKEY *key = X509_get0_pubkey(SSL_CTX_get0_certificate(context));
+	return key != NULL && (EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_is_a(key, "EC"));
 }
 
 int tls_context_new(const struct settings *settings, SSL_CTX **context_r, char *problem, size_t size)
@@ -89,13 +117,11 @@ int tls_context_new(const struct settings *settings, SSL_CTX **context_r, char *
 	} else if (SSL_CTX_use_certificate_chain_file(context, settings->certificate) != 1) {
 		(void)snprintf(problem, size, "certificate %s cannot be used: %s; it must hold the chain in PEM, the server's own first",
 		               settings->certificate, tls_error());
-	} else if (SSL_CTX_use_PrivateKey_file(context, settings->key, SSL_FILETYPE_PEM) != 1) {
-		(void)snprintf(problem, size, "key %s cannot be used with certificate %s: %s; it must be the PEM key of that certificate, without a pass phrase",
-		               settings->key, settings->certificate, tls_error());
-	} else if (SSL_CTX_check_private_key(context) != 1) {
-		(void)snprintf(problem, size, "key %s does not belong to certificate %s", settings->key, settings->certificate);
+	} else if (!key_fits(context)) {
+		(void)snprintf(problem, size, "certificate %s cannot be used: its key is neither RSA nor ECDSA", settings->certificate);
+	} else if (set_policy(context, settings) != 0 || use_remote_key(context) != 0) {
+		(void)snprintf(problem, size, "certificate %s cannot be used: %s", settings->certificate, tls_error());
 	} else {
-		set_policy(context, settings);
 		*context_r = context;
 		return 0;
 	}
@@ -118,7 +144,7 @@ static void shake_hands(SSL *server, SSL *client)
 	(void)SSL_read(server, &octet, 1);
 }
 
-void tls_warm_up(SSL_CTX *context)
+static void talk_to_ourselves(SSL_CTX *context)
 {
 	SSL_CTX *client_context = SSL_CTX_new(TLS_client_method());
 	SSL *server = SSL_new(context), *client = client_context != NULL ? SSL_new(client_context) : NULL;
@@ -134,4 +160,33 @@ void tls_warm_up(SSL_CTX *context)
 	SSL_free(server);
 	SSL_CTX_free(client_context);
 	ERR_clear_error();
+}
+
+/* A certificate for nobody; its key is gone with this call. */
+static int use_passing_key(SSL_CTX *context)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *certificate = X509_new();
+	int good = key != NULL && certificate != NULL && X509_set_version(certificate, X509_VERSION_3) == 1 &&
+	           X509_gmtime_adj(X509_getm_notBefore(certificate), 0) != NULL && X509_gmtime_adj(X509_getm_notAfter(certificate), 3600) != NULL &&
+	           X509_set_pubkey(certificate, key) == 1 && X509_sign(certificate, key, EVP_sha256()) > 0 &&
+	           SSL_CTX_use_certificate(context, certificate) == 1 && SSL_CTX_use_PrivateKey(context, key) == 1;
+	X509_free(certificate);
+	EVP_PKEY_free(key);
+	return good ? 0 : -1;
+}
+
+void tls_warm_up(const struct settings *settings, SSL_CTX *context)
+{
+	SSL_CTX *passing = SSL_CTX_new(TLS_server_method());
+	if (passing != NULL && set_policy(passing, settings) == 0 && use_passing_key(passing) == 0)
+		talk_to_ourselves(passing);
+	SSL_CTX_free(passing);
+	talk_to_ourselves(context);
+}
+
+void tls_certificate_digest(const SSL_CTX *context, uint8_t digest_r[SIGN_CERTIFICATE])
+{
+	if (X509_digest(SSL_CTX_get0_certificate(context), EVP_sha256(), digest_r, NULL) != 1)
+		memset(digest_r, 0, SIGN_CERTIFICATE);
 }

@@ -1,6 +1,6 @@
 /*
  * tls.h - the server's side of TLS by OpenSSL.
- * Runs in: nursery (makes the context, as root for the key file, once), gate (uses it). Trusts: the certificate's files.
+ * Runs in: nursery (makes the context, as root for the certificate's file, once), gate (uses it). Trusts: the certificate's file.
  */
 #ifndef POSTERN_TLS_H
 #define POSTERN_TLS_H
@@ -9,23 +9,27 @@
 
 #include "daemon/doors.h"
 #include "daemon/settings.h"
+#include "daemon/sign.h"
+#include "daemon/tls_error.h"
 
 /*
- * A context from the settings' certificate chain and key; *context_r is NULL when none is set.
- * 0, or -1 and a sentence in problem (size octets) that says what is wrong with which file.
+ * A context from the settings' certificate chain; *context_r is NULL when none is set. Its key signs by
+ * remote_key_signs(): the key file is not read. 0, or -1 and a sentence in problem (size octets) that says what is wrong
+ * with which file.
  */
 int tls_context_new(const struct settings *settings, SSL_CTX **context_r, char *problem, size_t size);
 
+/* SHA-256 of the server's own certificate: the signer's key must belong to the same one. */
+void tls_certificate_digest(const SSL_CTX *context, uint8_t digest_r[SIGN_CERTIFICATE]);
+
 /*
- * One handshake and one message with ourselves, in memory: what OpenSSL fetches, caches and allocates on first use
- * is then there before gates are forked, and shared by them. Its result does not matter.
+ * A handshake and a message with ourselves, in memory, with a key and a certificate made for it; then one with the
+ * context, as far as it comes without a signature. What OpenSSL fetches, caches and allocates on first use is then there
+ * before gates are forked, and shared by them. The result does not matter.
  */
-void tls_warm_up(SSL_CTX *context);
+void tls_warm_up(const struct settings *settings, SSL_CTX *context);
 
 /* The wrong door that the first thing in OpenSSL's error queue shows: DOOR_OLD_TLS, DOOR_DISTRUST, or DOOR_NONE. */
 enum door tls_error_door(void);
-
-/* The first thing in OpenSSL's error queue as text, which is emptied. Static storage. */
-const char *tls_error(void);
 
 #endif

@@ -364,6 +364,9 @@ class Server:
     def nurseries(self):
         return [p for p in self.processes() if p.ppid == self.pid and p.name == "posternd-gate"]
 
+    def signers(self):
+        return [p for p in self.processes() if p.ppid == self.pid and p.name == "posternd-sign" and p.state != "Z"]
+
     def zombies(self):
         return [p for p in self.processes() if p.state == "Z"]
 

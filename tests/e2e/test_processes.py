@@ -93,7 +93,8 @@ class Pool(ServerCase):
         """The pool at rest: as many gates as keepers, all idle, no zombie."""
         def at_rest():
             keepers, gates = self.server.keepers(), self.server.gates()
-            return 3 <= len(keepers) <= 6 and len(gates) == len(keepers) and not self.server.zombies() and len(self.server.nurseries()) == 1
+            return (3 <= len(keepers) <= 6 and len(gates) == len(keepers) and not self.server.zombies() and
+                    len(self.server.nurseries()) == len(self.server.signers()) == 1)
         wait_until(at_rest, lambda: "the pool is at rest: %s" % self.server.processes(), 20)
 
     def test_size(self):
@@ -110,7 +111,7 @@ class Pool(ServerCase):
         self.settled()
 
         def counts():
-            return [descriptors(pid) for pid in (self.server.pid, self.server.nurseries()[0].pid)]
+            return [descriptors(pid) for pid in (self.server.pid, self.server.nurseries()[0].pid, self.server.signers()[0].pid)]
 
         def some(n):
             client = self.client(tls=n % 3 == 0) if n % 7 else self.client(greeting=False)
@@ -130,6 +131,7 @@ class Pool(ServerCase):
         after, now = counts(), len(self.server.keepers())
         self.assertLessEqual(after[0] - before[0], max(0, now - workers), "the master's")
         self.assertLessEqual(after[1], before[1] + 1, "the nursery's")
+        self.assertEqual(after[2], before[2], "the signer's")
 
     @unittest.skipUnless(ROOT, "needs root: what the processes have open is shown to nobody else")
     def test_dead_keeper(self):
@@ -405,7 +407,7 @@ class WithoutRoot(unittest.TestCase):
         # The checkout may lie where nobody else can go.
         server.programs = programs = server.base / "programs"
         programs.mkdir(mode=0o755)
-        for name in ("posternd", "posternd-gate", "posternd-pam"):
+        for name in ("posternd", "posternd-gate", "posternd-sign", "posternd-pam"):
             shutil.copy(BUILD / name, programs / name)
         server.start(["setpriv", "--reuid", str(anna.uid), "--regid", str(anna.gid), "--clear-groups"])
         for tls in (False, True):

@@ -12,11 +12,15 @@
 #include "daemon/pop3.h"
 #include "daemon/privilege.h"
 #include "daemon/replies.h"
+#include "daemon/sign_key.h"
 #include "daemon/tls.h"
 #include "tests/unit/daemon/worker.h"
 
 static struct settings *settings;
 static SSL_CTX *server_tls, *client_tls;   /* NULL unless gates_begin() was asked for them */
+static EVP_PKEY *server_key;                /* what this keeper signs with */
+static struct sign_request signed_request;  /* what it was asked to sign last */
+static enum signing { SIGNS, SIGNS_NOT, SIGNS_AFTER_STOP, SIGNS_TOO_LONG, SIGNS_SHORT, SIGNS_GARBAGE, SIGNS_AND_IS_GONE } signing;
 static struct peer client;
 static int keeper = -1;
 static pid_t gate = -1;
@@ -38,6 +42,37 @@ static inline bool answer_refer(int socket)
 	return true;
 }
 
+/* The gate needs a signature for its handshake: as `signing` says. */
+static inline bool answer_sign(int socket)
+{
+	static const struct rpc_stop stop = { .verb = RPC_STOP };
+	union rpc_message message = { .verb = 0 };
+	struct rpc_signature a = { .verb = RPC_SIGN };
+	int fd;
+	if (recv(socket, &message, sizeof message, MSG_PEEK | MSG_DONTWAIT) != (ssize_t)sizeof message.sign || message.verb != RPC_SIGN)
+		return false;
+	CU_ASSERT(rpc_receive(socket, &message, sizeof message, &fd) == (ssize_t)sizeof message.sign && fd == -1);
+	signed_request = message.sign.request;
+	bool good = signing == SIGNS_NOT || sign_with(server_key, &signed_request, &a.answer) == 0;
+	if (signing == SIGNS_AFTER_STOP)
+		good = good && rpc_send(socket, &stop, sizeof stop, -1) == 0;
+	if (signing == SIGNS_TOO_LONG)
+		a.answer.size = SIGNATURE_MAX + 1;
+	if (signing == SIGNS_GARBAGE)
+		a.answer.octets[a.answer.size / 2] ^= 1;
+	if (signing == SIGNS_AND_IS_GONE)
+		good = good && shutdown(socket, SHUT_RDWR) == 0;
+	else
+		good = good && rpc_send(socket, &a, signing == SIGNS_SHORT ? 12 : sizeof a, signing == SIGNS_GARBAGE ? STDIN_FILENO : -1) == 0;
+	CU_ASSERT(good);
+	return true;
+}
+
+static inline bool answer_aside(int socket)
+{
+	return answer_refer(socket) || answer_sign(socket);
+}
+
 /* A gate whose connection comes from that address. server: NULL is no certificate. */
 static inline void begin(SSL_CTX *server, const char *address, bool tls)
 {
@@ -57,17 +92,17 @@ static inline void begin(SSL_CTX *server, const char *address, bool tls)
 	(void)close(rpc[1]);
 	keeper = rpc[0];
 	aside.fd = keeper;
-	aside.serve = answer_refer;
+	aside.serve = answer_aside;
 	struct rpc_hello hello = { .verb = RPC_HELLO, .tls = tls, .peer = address_of(address) };
 	CU_ASSERT(rpc_send(keeper, &hello, sizeof hello, connection[0]) == 0);
 	(void)close(connection[0]);
 	peer_open(&client, connection[1]);
 }
 
-/* What the gate sends, but for references asked for. */
+/* What the gate sends, but for references and signatures asked for. */
 static inline ssize_t await_gate(union rpc_message *message, int *fd_r)
 {
-	while (ready(keeper, POLLIN) && answer_refer(keeper))
+	while (ready(keeper, POLLIN) && answer_aside(keeper))
 		;
 	return rpc_await(keeper, message, sizeof *message, fd_r);
 }
@@ -154,24 +189,37 @@ static inline void greet(const char *label)
 	expect_line(label, &client, NULL, "+OK postern POP3 server ready");
 }
 
-static inline void gates_begin(bool tls)
+/* pair: the certificate's key (taken), NULL for gates without TLS. */
+static inline void gates_begin_with(EVP_PKEY *pair)
 {
+	const bool tls = pair != NULL;
+	uint8_t certificate[SIGN_CERTIFICATE];
 	char problem[512];
+	/* OpenSSL writes to connections that the gate has closed. */
+	CU_ASSERT(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
 	host_make();
 	if (tls)
-		make_certificate("cert.pem", "key.pem");
+		make_certificate_for(pair, "cert.pem", "key.pem");
 	settings = settings_of(tls ? tls_text("cert.pem", "key.pem") : "");
 	if (!tls)
 		return;
 	CU_ASSERT_FATAL(tls_context_new(settings, &server_tls, problem, sizeof problem) == 0 && server_tls != NULL);
+	CU_ASSERT_FATAL(sign_key_load(settings, &server_key, certificate, problem, sizeof problem) == 0);
 	client_tls = SSL_CTX_new(TLS_client_method());
 	CU_ASSERT_FATAL(client_tls != NULL);
+}
+
+static inline void gates_begin(bool tls)
+{
+	gates_begin_with(tls ? EVP_EC_gen("P-256") : NULL);
 }
 
 static inline void gates_end(void)
 {
 	SSL_CTX_free(server_tls);
 	SSL_CTX_free(client_tls);
+	EVP_PKEY_free(server_key);
+	server_key = NULL;
 	server_tls = client_tls = NULL;
 	host_remove();
 }

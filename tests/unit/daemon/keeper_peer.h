@@ -16,6 +16,7 @@ struct worker_ends {
 	int master, gate;   /* the test's ends */
 };
 
+static int keeper_signer = -1;    /* where keepers ask for signatures */
 static bool keeper_unprivileged;  /* keepers start as the mail's owner, not as root */
 
 /* A keeper without work. */
@@ -30,7 +31,7 @@ static inline struct worker_ends keeper_start(const struct settings *settings)
 		(void)close(gate[0]);
 		if (keeper_unprivileged && geteuid() == 0 && (setresgid(MAIL_UID, MAIL_UID, MAIL_UID) != 0 || setresuid(MAIL_UID, MAIL_UID, MAIL_UID) != 0))
 			_exit(1);
-		keeper_serve(settings, "/nonexistent/pam", master[1], gate[1]);
+		keeper_serve(settings, "/nonexistent/pam", master[1], gate[1], keeper_signer);
 	}
 	(void)close(master[1]);
 	(void)close(gate[1]);

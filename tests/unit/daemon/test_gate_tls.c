@@ -196,21 +196,112 @@ static void test_deadlines(void)
 	gates_end();
 }
 
+/* Each kind of key, in each version, and what the gate asked for: a digest, never more. */
+static void test_keys(void)
+{
+	static const struct { const char *label, *curve; int bits, version; const char *algorithms; uint32_t scheme, size; } keys[] = {
+		{ "P-256, 1.2", "P-256", 0, TLS1_2_VERSION, NULL, SIGN_ECDSA, 32 },
+		{ "P-256, 1.3", "P-256", 0, TLS1_3_VERSION, NULL, SIGN_ECDSA, 32 },
+		{ "P-256, 1.2, SHA-512", "P-256", 0, TLS1_2_VERSION, "ECDSA+SHA512", SIGN_ECDSA, 64 },
+		{ "P-384, 1.3", "P-384", 0, TLS1_3_VERSION, NULL, SIGN_ECDSA, 48 },
+		{ "P-384, 1.2", "P-384", 0, TLS1_2_VERSION, "ECDSA+SHA384", SIGN_ECDSA, 48 },
+		{ "P-521, 1.3", "P-521", 0, TLS1_3_VERSION, NULL, SIGN_ECDSA, 64 },
+		{ "RSA, 1.2", NULL, 2048, TLS1_2_VERSION, NULL, SIGN_RSA_PSS, 32 },
+		{ "RSA, 1.3", NULL, 2048, TLS1_3_VERSION, NULL, SIGN_RSA_PSS, 32 },
+		{ "RSA, 1.3, SHA-384", NULL, 2048, TLS1_3_VERSION, "rsa_pss_rsae_sha384", SIGN_RSA_PSS, 48 },
+		{ "RSA, 1.3, SHA-512", NULL, 2048, TLS1_3_VERSION, "rsa_pss_rsae_sha512", SIGN_RSA_PSS, 64 },
+		{ "RSA, 1.2, PKCS #1", NULL, 2048, TLS1_2_VERSION, "RSA+SHA256", SIGN_RSA_PKCS1, 32 },
+		{ "RSA, 1.2, PKCS #1, SHA-512", NULL, 3072, TLS1_2_VERSION, "RSA+SHA512", SIGN_RSA_PKCS1, 64 },
+	};
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+		EVP_PKEY *pair = keys[i].curve != NULL ? EVP_EC_gen(keys[i].curve) : EVP_RSA_gen((unsigned)keys[i].bits);
+		gates_begin_with(pair);
+		CU_ASSERT(SSL_CTX_set_min_proto_version(client_tls, keys[i].version) == 1 && SSL_CTX_set_max_proto_version(client_tls, keys[i].version) == 1);
+		CU_ASSERT(keys[i].algorithms == NULL || SSL_CTX_set1_sigalgs_list(client_tls, keys[i].algorithms) == 1);
+		begin(server_tls, "192.0.2.1", true);
+		ROW_ASSERT(keys[i].label, peer_start_tls(&client, client_tls));
+		greet(keys[i].label);
+		ROW_ASSERT(keys[i].label, signed_request.scheme == keys[i].scheme && signed_request.size == keys[i].size);
+		expect_line(keys[i].label, &client, "QUIT", "+OK bye");
+		ROW_ASSERT(keys[i].label, expect_bye(keys[i].label, END_QUIT).tls == (uint32_t)keys[i].version);
+		end(keys[i].label);
+		gates_end();
+	}
+}
+
+/* What only a key that decrypts, or an old digest, could serve is not agreed to. */
+static void test_not_agreed(void)
+{
+	static const struct { const char *label, *suites, *algorithms; } rows[] = {
+		{ "RSA key exchange", "AES128-GCM-SHA256:AES256-SHA", NULL },
+		{ "SHA-1", NULL, "RSA+SHA1" },
+		{ "SHA-224", NULL, "RSA+SHA224" },
+	};
+	gates_begin_with(EVP_RSA_gen(2048));
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+		CU_ASSERT_FATAL(context != NULL && SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION) == 1);
+		SSL_CTX_set_security_level(context, 0);
+		CU_ASSERT(rows[i].suites == NULL || SSL_CTX_set_cipher_list(context, rows[i].suites) == 1);
+		CU_ASSERT(rows[i].algorithms == NULL || SSL_CTX_set1_sigalgs_list(context, rows[i].algorithms) == 1);
+		signed_request.scheme = 0;
+		begin(server_tls, "192.0.2.1", true);
+		ROW_ASSERT(rows[i].label, !peer_start_tls(&client, context));
+		(void)expect_bye(rows[i].label, END_TLS_FAILED);
+		ROW_ASSERT(rows[i].label, signed_request.scheme == 0);
+		end(rows[i].label);
+		SSL_CTX_free(context);
+	}
+	gates_end();
+}
+
+/* A keeper that does not sign, or not as it should: the handshake fails, and the log has a reason. */
+static void test_no_signature(void)
+{
+	static const struct { const char *label; enum signing how; bool works; int end; const char *detail; } rows[] = {
+		{ "signs", SIGNS, true, END_QUIT, "" },
+		{ "does not", SIGNS_NOT, false, END_TLS_FAILED, "no signature: the keeper's line in the log says why" },
+		{ "longer than there is room", SIGNS_TOO_LONG, false, END_TLS_FAILED, "" },
+		{ "a message too short", SIGNS_SHORT, false, END_TLS_FAILED, "no signature: " },
+		{ "the signature of something else, and a descriptor", SIGNS_GARBAGE, false, END_TLS_FAILED, "" },
+		{ "a stop comes first", SIGNS_AFTER_STOP, false, END_STOPPED, "" },
+	};
+	gates_begin(true);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		signing = rows[i].how;
+		begin(server_tls, "192.0.2.1", true);
+		bool works = peer_start_tls(&client, client_tls);
+		ROW_ASSERT(rows[i].label, works == rows[i].works || rows[i].how == SIGNS_AFTER_STOP);
+		if (rows[i].works) {
+			greet(rows[i].label);
+			expect_line(rows[i].label, &client, "QUIT", "+OK bye");
+		}
+		struct rpc_bye bye = expect_bye(rows[i].label, (enum session_end)rows[i].end);
+		ROW_ASSERT(rows[i].label, strncmp(bye.detail, rows[i].detail, strlen(rows[i].detail)) == 0);
+		end(rows[i].label);
+	}
+	/* Its end is the gate's. */
+	signing = SIGNS_AND_IS_GONE;
+	begin(server_tls, "192.0.2.1", true);
+	CU_ASSERT(!peer_start_tls(&client, client_tls));
+	end("the keeper is gone");
+	signing = SIGNS;
+	gates_end();
+}
+
 /* What is said about files that will not do. */
 static void test_certificates(void)
 {
 	static const struct { const char *label, *certificate, *key, *words; } rows[] = {
 		{ "no file", "none", "key.pem", "none cannot be used" },
-		{ "no key", "cert.pem", "none", "none cannot be used with certificate" },
 		{ "no PEM", "text", "key.pem", "it must hold the chain in PEM" },
-		{ "no PEM key", "cert.pem", "text", "it must be the PEM key of that certificate" },
 		{ "exchanged", "key.pem", "cert.pem", "key.pem cannot be used" },
-		{ "another's key", "cert.pem", "other.pem", "other.pem" },
+		{ "of a kind that is not signed with", "edcert.pem", "ed.pem", "neither RSA nor ECDSA" },
 	};
 	char problem[512];
 	SSL_CTX *context;
 	gates_begin(true);
-	make_certificate("othercert.pem", "other.pem");
+	make_certificate_for(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), "edcert.pem", "ed.pem");
 	host_put("text", "some text\n", 0600);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		problem[0] = '\0';
@@ -228,5 +319,6 @@ static void test_certificates(void)
 }
 
 #define TESTS(X) X(test_stls) X(test_tls_from_the_start) X(test_pipelined) X(test_stls_forgets) X(test_handshake_fails) \
-	X(test_policy) X(test_deadlines) X(test_certificates)
+	X(test_policy) X(test_deadlines) X(test_keys) X(test_not_agreed) \
+	X(test_no_signature) X(test_certificates)
 SUITE("gate_tls")

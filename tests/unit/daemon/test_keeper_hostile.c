@@ -19,6 +19,26 @@ static union rpc_message m_auth(void) { return (union rpc_message){ .auth = auth
 static union rpc_message m_known(void) { return (union rpc_message){ .known = { .verb = RPC_KNOWN, .user = "ann" } }; }
 static union rpc_message m_bye(void) { return (union rpc_message){ .bye = { .verb = RPC_BYE } }; }
 
+static union rpc_message m_sign(void)
+{
+	return (union rpc_message){ .sign = { .verb = RPC_SIGN, .request = { .scheme = SIGN_ECDSA, .size = 32 } } };
+}
+static union rpc_message m_sign_as(uint32_t scheme, uint32_t size)
+{
+	union rpc_message m = m_sign();
+	m.sign.request.scheme = scheme;
+	m.sign.request.size = size;
+	return m;
+}
+static union rpc_message m_sign_0(void) { return m_sign_as(0, 32); }
+static union rpc_message m_sign_4(void) { return m_sign_as(SIGN_RSA_PSS + 1, 32); }
+static union rpc_message m_sign_huge(void) { return m_sign_as(0xffffffff, 32); }
+static union rpc_message m_sign_none(void) { return m_sign_as(SIGN_RSA_PSS, 0); }
+static union rpc_message m_sign_sha1(void) { return m_sign_as(SIGN_RSA_PKCS1, 20); }
+static union rpc_message m_sign_33(void) { return m_sign_as(SIGN_ECDSA, 33); }
+static union rpc_message m_sign_256(void) { return m_sign_as(SIGN_RSA_PKCS1, 256); }
+static union rpc_message m_sign_all(void) { return m_sign_as(SIGN_RSA_PSS, 0xffffffff); }
+
 static union rpc_message m_long_user(void)
 {
 	union rpc_message m = m_auth();
@@ -118,6 +138,19 @@ static const struct {
 	{ "more marks than fit", IN_SESSION, m_marks_many, 0, false, "marks 0+2049 of 3" },
 	{ "COMMIT of fewer", IN_SESSION, m_commit_none, 0, false, "commit of 0 marks, but 1 came" },
 	{ "COMMIT of more", IN_SESSION, m_commit_more, 0, false, "commit of 2 marks, but 1 came" },
+	{ "SIGN after the login", IN_SESSION, m_sign, 0, false, "verb 11 of" },
+	{ "SIGN after COMMIT", AT_THE_END, m_sign, 0, false, "verb 11 of" },
+	{ "short SIGN", AT_LOGIN, m_sign, (int)sizeof(struct rpc_sign) - 1, false, "verb 11: " },
+	{ "long SIGN", AT_LOGIN, m_sign, (int)sizeof(struct rpc_sign) + 1, false, "verb 11: " },
+	{ "SIGN with a descriptor", AT_LOGIN, m_sign, 0, true, " and a descriptor" },
+	{ "SIGN by no scheme", AT_LOGIN, m_sign_0, 0, false, "a signature by scheme 0 for 32 octets" },
+	{ "SIGN by the scheme behind the last", AT_LOGIN, m_sign_4, 0, false, "a signature by scheme 4 for 32 octets" },
+	{ "SIGN by the largest scheme", AT_LOGIN, m_sign_huge, 0, false, "a signature by scheme 4294967295" },
+	{ "SIGN of nothing", AT_LOGIN, m_sign_none, 0, false, "a signature by scheme 3 for 0 octets" },
+	{ "SIGN of a SHA-1", AT_LOGIN, m_sign_sha1, 0, false, "a signature by scheme 2 for 20 octets" },
+	{ "SIGN of no digest's size", AT_LOGIN, m_sign_33, 0, false, "a signature by scheme 1 for 33 octets" },
+	{ "SIGN of a block", AT_LOGIN, m_sign_256, 0, false, "a signature by scheme 2 for 256 octets" },
+	{ "SIGN of everything", AT_LOGIN, m_sign_all, 0, false, "a signature by scheme 3 for 4294967295 octets" },
 	{ "BYE without a reason", AT_LOGIN, m_bye_end, 0, false, "an end of session that is none" },
 	{ "BYE with a descriptor", IN_SESSION, m_bye, 0, true, " and a descriptor" },
 };

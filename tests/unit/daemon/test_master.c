@@ -1,6 +1,6 @@
 /*
  * test_master.c - daemon/master.c: the real master with its real helpers: sessions through loopback, limits, reloads, stops.
- * Runs in: the tests. POSTERN_BUILD is where posternd-gate and posternd-pam lie ("build").
+ * Runs in: the tests. POSTERN_BUILD is where posternd-gate, posternd-sign and posternd-pam lie ("build").
  */
 #include <sys/un.h>
 
@@ -14,10 +14,10 @@ static struct peer client = { .fd = -1 };
 
 static const char *helper(const char *name)
 {
-	static char paths[2][PATH_MAX];
+	static char paths[4][PATH_MAX];
 	static unsigned turn;
 	const char *build = getenv("POSTERN_BUILD");
-	char *path = paths[turn++ % 2];
+	char *path = paths[turn++ % 4];
 	(void)snprintf(path, PATH_MAX, "%s/%s", build != NULL ? build : "build", name);
 	return path;
 }
@@ -65,7 +65,7 @@ static pid_t start(const char *gate, int ready_pipe)
 	const char *config = in_host("config");
 	pid_t pid = fork_child();
 	if (pid == 0) {
-		struct master_options options = { .config = config, .programs = { gate, helper("posternd-pam") },
+		struct master_options options = { .config = config, .programs = { .gate = gate, .signer = helper("posternd-sign"), .pam_helper = helper("posternd-pam") },
 		                                  .foreground = true, .ready = ready_pipe };
 		log_role("master");
 		leave(master_run(&options, &settings));

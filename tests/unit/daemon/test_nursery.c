@@ -10,9 +10,10 @@ static struct settings *settings;
 
 static const struct nursery_program *program(const char *gate)
 {
-	static char gate_path[PATH_MAX], pam_path[PATH_MAX];
-	static const struct nursery_program programs = { gate_path, pam_path };
+	static char gate_path[PATH_MAX], sign_path[PATH_MAX], pam_path[PATH_MAX];
+	static const struct nursery_program programs = { gate_path, sign_path, pam_path };
 	(void)snprintf(gate_path, sizeof gate_path, "%s", gate != NULL ? gate : built("posternd-gate"));
+	(void)snprintf(sign_path, sizeof sign_path, "%s", built("posternd-sign"));
 	(void)snprintf(pam_path, sizeof pam_path, "%s", built("posternd-pam"));
 	return &programs;
 }
@@ -32,13 +33,23 @@ static void begin(void)
 	settings = settings_of(tls_text("cert.pem", "key.pem"));
 }
 
+/* Until both say that they are ready. */
+static void await_pair(struct nursery *n)
+{
+	char problem[NURSERY_TEXT_MAX] = "";
+	int r;
+	while ((r = nursery_coming(n, problem)) == 0)
+		CU_ASSERT_FATAL(ready(n->ready ? n->signer : n->channel, POLLIN));
+	ROW_TEXT("pair", problem, "");
+	CU_ASSERT_FATAL(r == 1 && n->signer_pid > 0 && n->signer >= 0);
+}
+
 static void start(struct nursery *n)
 {
 	struct nursery_report report;
 	char problem[NURSERY_TEXT_MAX] = "";
 	CU_ASSERT_FATAL(nursery_start(n, program(NULL), settings, problem) == 0);
-	CU_ASSERT_FATAL(hear(n, &report) == 1);
-	CU_ASSERT_FATAL(report.verb == NURSERY_READY);
+	await_pair(n);
 	CU_ASSERT(nursery_hear(n, &report) == 0);
 }
 
@@ -79,9 +90,10 @@ static void test_gates(void)
 	CU_ASSERT(hear(&n, &report) == 1 && report.verb == NURSERY_GATE_DIED);
 	CU_ASSERT(report.worker == 3 && report.signal == 0 && report.status == EXIT_BUG);
 	/* Dismissed, it ends when its last gate has. */
-	pid_t pid = n.pid;
+	pid_t pid = n.pid, signer = n.signer_pid;
 	nursery_dismiss(&n);
-	CU_ASSERT(n.pid == 0 && n.channel == -1);
+	CU_ASSERT(n.pid == 0 && n.channel == -1 && n.signer_pid == 0 && n.signer == -1);
+	expect_end("signer", signer, EXIT_GOOD, NULL);
 	nursery_dismiss(&n);
 	peer_say(&client, "QUIT");
 	CU_ASSERT(rpc_await(keeper, &bye, sizeof bye, &fd) == (ssize_t)sizeof bye && bye.verb == RPC_BYE);
@@ -92,15 +104,12 @@ static void test_gates(void)
 	host_remove();
 }
 
-/* What the gates are: nobody's, nowhere, unable to gain anything. */
-static void test_rights(void)
+/* Nobody's, nowhere, unable to gain anything. */
+static void check_rights(pid_t pid, const char *name)
 {
-	struct nursery n;
 	char path[64], line[256], root[PATH_MAX];
 	bool bound = false, user = geteuid() != 0;
-	begin();
-	start(&n);
-	(void)snprintf(path, sizeof path, "/proc/%d/status", (int)n.pid);
+	(void)snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
 	FILE *f = fopen(path, "re");
 	CU_ASSERT_FATAL(f != NULL);
 	while (fgets(line, sizeof line, f) != NULL) {
@@ -110,14 +119,23 @@ static void test_rights(void)
 	(void)fclose(f);
 	CU_ASSERT(bound && user);
 	if (geteuid() == 0 && !INSTRUMENTED) {
-		(void)snprintf(path, sizeof path, "/proc/%d/root", (int)n.pid);
+		(void)snprintf(path, sizeof path, "/proc/%d/root", (int)pid);
 		ssize_t len = readlink(path, root, sizeof root - 1);
 		root[len > 0 ? len : 0] = '\0';
-		CU_ASSERT(strncmp(root, "/tmp/postern-gate-", 18) == 0 && strstr(root, " (deleted)") != NULL);
+		ROW_ASSERT(name, strncmp(root, name, strlen(name)) == 0 && strstr(root, " (deleted)") != NULL);
 	}
-	pid_t pid = n.pid;
+}
+
+static void test_rights(void)
+{
+	struct nursery n;
+	begin();
+	start(&n);
+	check_rights(n.pid, "/tmp/postern-gate-");
+	check_rights(n.signer_pid, "/tmp/postern-sign-");
+	pid_t pid = n.pid, signer = n.signer_pid;
 	nursery_dismiss(&n);
-	CU_ASSERT(child_status(pid) == EXIT_GOOD);
+	CU_ASSERT(child_status(pid) == EXIT_GOOD && child_status(signer) == EXIT_GOOD);
 	host_remove();
 }
 
@@ -130,8 +148,10 @@ static void test_try(void)
 		{ "missing", "none.pem", "key.pem", "nobody", NULL, "none.pem cannot be used" },
 		{ "another's key", "cert.pem", "other.pem", "nobody", NULL, "other.pem" },
 		{ "garbage", "passwd", "key.pem", "nobody", NULL, "it must hold the chain in PEM" },
-		{ "no program", "cert.pem", "key.pem", "nobody", "/nonexistent/gate", "is posternd-gate damaged?" },
-		{ "another program", "cert.pem", "key.pem", "nobody", "/bin/true", "is posternd-gate damaged?" },
+		{ "no key", "cert.pem", "none.pem", "nobody", NULL, "none.pem cannot be used with certificate" },
+		{ "garbage for a key", "cert.pem", "passwd", "nobody", NULL, "it must be the PEM key of that certificate" },
+		{ "no program", "cert.pem", "key.pem", "nobody", "/nonexistent/gate", "is posternd-gate beside posternd, and not damaged?" },
+		{ "another program", "cert.pem", "key.pem", "nobody", "/bin/true", "is posternd-gate beside posternd, and not damaged?" },
 		{ "no such user", "cert.pem", "key.pem", "no-such-user", NULL, "gate_user = no-such-user: no account with the name no-such-user; make one with: useradd" },
 		{ "root", "cert.pem", "key.pem", "root", NULL, "it must not be root" },
 	};
@@ -160,7 +180,7 @@ static void test_hear(void)
 	struct nursery_report report = { .verb = NURSERY_FAILED }, got;
 	int ends[2];
 	socket_pair(SOCK_SEQPACKET | SOCK_NONBLOCK, ends);
-	struct nursery n = { .pid = 1, .channel = ends[0] };
+	struct nursery n = { .pid = 1, .channel = ends[0], .signer = -1 };
 	CU_ASSERT(nursery_hear(&n, &got) == 0);
 	memset(report.text, 'x', sizeof report.text);
 	CU_ASSERT(rpc_send(ends[1], &report, sizeof report, STDIN_FILENO) == 0);

@@ -21,7 +21,7 @@ static void begin(const char *extra)
 	settings = settings_of(extra);
 	socket_pair(SOCK_SEQPACKET, ends);
 	nursery = ends[0];
-	pool = (struct pool){ .settings = settings, .pam_helper = "/nonexistent/pam", .nursery = ends[1] };
+	pool = (struct pool){ .settings = settings, .pam_helper = "/nonexistent/pam", .nursery = ends[1], .signer = -1 };
 	kept_stderr = log_capture();
 }
 
@@ -100,7 +100,7 @@ static void test_spare(void)
 	settings->spare_min = 2;
 	settings->spare_max = 4;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		struct pool p = { .settings = settings, .nursery = 3, .count = rows[i].count, .idle = rows[i].idle, .filling = rows[i].filling };
+		struct pool p = { .settings = settings, .nursery = 3, .signer = -1, .count = rows[i].count, .idle = rows[i].idle, .filling = rows[i].filling };
 		ROW_ASSERT(rows[i].label, pool_wants_spare(&p) == rows[i].want);
 		p.nursery = -1;
 		ROW_ASSERT(rows[i].label, !pool_wants_spare(&p));
@@ -212,7 +212,7 @@ static void test_throttle(void)
 	begin("");
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct worker workers[2] = { { .pid = 100, .channel = -1, .busy = true }, { .pid = 200, .channel = -1, .busy = rows[i].busy } };
-		struct pool p = { .settings = settings, .workers = workers, .count = 2, .room = 2, .throttle_ms = rows[i].before };
+		struct pool p = { .settings = settings, .signer = -1, .workers = workers, .count = 2, .room = 2, .throttle_ms = rows[i].before };
 		(void)snprintf(workers[1].peer, sizeof workers[1].peer, "192.0.2.9");
 		(void)read_log();
 		host_log[0] = '\0';
@@ -226,7 +226,7 @@ static void test_throttle(void)
 	}
 	/* What the nursery tells of gates. */
 	struct worker workers[2] = { { .number = 7, .busy = true, .peer = "192.0.2.9" }, { .number = 8 } };
-	struct pool p = { .settings = settings, .workers = workers, .count = 2 };
+	struct pool p = { .settings = settings, .signer = -1, .workers = workers, .count = 2 };
 	pool_gate_died(&p, 7, SIGSYS, 0);
 	pool_gate_died(&p, 8, 0, EXIT_BUG);
 	pool_gate_died(&p, 9, 0, EXIT_BUG);

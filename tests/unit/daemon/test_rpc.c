@@ -145,6 +145,7 @@ static void test_rows(void)
 		{ "COMMIT", RPC_COMMIT, sizeof(struct rpc_commit), RPC_SESSION, 1 },
 		{ "REFER", RPC_REFER, sizeof(struct rpc_refer), RPC_LOGIN | RPC_SESSION | RPC_OVER, RPC_REFER_MOST },
 		{ "ACTIVE", RPC_ACTIVE, sizeof(struct rpc_active), RPC_SESSION | RPC_OVER, 0 },
+		{ "SIGN", RPC_SIGN, sizeof(struct rpc_sign), RPC_LOGIN, 1 },
 		{ "BYE", RPC_BYE, sizeof(struct rpc_bye), RPC_LOGIN | RPC_SESSION | RPC_OVER, 1 },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -108,10 +108,9 @@ static inline struct sockaddr_storage address_of(const char *text)
 	return address;
 }
 
-/* A self-signed certificate and its key, as two files in the host. */
-static inline void make_certificate(const char *certificate, const char *key)
+/* A self-signed certificate and its key (taken), as two files in the host. */
+static inline void make_certificate_for(EVP_PKEY *pair, const char *certificate, const char *key)
 {
-	EVP_PKEY *pair = EVP_EC_gen("P-256");
 	X509 *x = X509_new();
 	CU_ASSERT_FATAL(pair != NULL && x != NULL);
 	(void)X509_set_version(x, 2);
@@ -121,7 +120,7 @@ static inline void make_certificate(const char *certificate, const char *key)
 	(void)X509_set_pubkey(x, pair);
 	(void)X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1, 0);
 	(void)X509_set_issuer_name(x, X509_get_subject_name(x));
-	CU_ASSERT_FATAL(X509_sign(x, pair, EVP_sha256()) > 0);
+	CU_ASSERT_FATAL(X509_sign(x, pair, EVP_PKEY_is_a(pair, "ED25519") ? NULL : EVP_sha256()) > 0);
 	FILE *f = fopen(in_host(certificate), "we");
 	CU_ASSERT_FATAL(f != NULL && PEM_write_X509(f, x) == 1 && fclose(f) == 0);
 	f = fopen(in_host(key), "we");
@@ -129,6 +128,11 @@ static inline void make_certificate(const char *certificate, const char *key)
 	CU_ASSERT_FATAL(chmod(in_host(key), 0600) == 0);
 	X509_free(x);
 	EVP_PKEY_free(pair);
+}
+
+static inline void make_certificate(const char *certificate, const char *key)
+{
+	make_certificate_for(EVP_EC_gen("P-256"), certificate, key);
 }
 
 /* "[tls]..." for a certificate and a key of the host. */
@@ -139,12 +143,21 @@ static inline const char *tls_text(const char *certificate, const char *key)
 	return text;
 }
 
-/* The client's side of a handshake. True when it worked. */
+/* The client's side of a handshake, while the gate asks aside for its signature. True when it worked. */
 static inline bool peer_start_tls(struct peer *p, SSL_CTX *context)
 {
+	int r;
 	p->at = p->len = 0;
 	p->ssl = SSL_new(context);
-	return p->ssl != NULL && SSL_set_fd(p->ssl, p->fd) == 1 && SSL_connect(p->ssl) == 1;
+	if (p->ssl == NULL || SSL_set_fd(p->ssl, p->fd) != 1 || fcntl(p->fd, F_SETFL, O_NONBLOCK) != 0)
+		return false;
+	while ((r = SSL_connect(p->ssl)) != 1 && SSL_get_error(p->ssl, r) == SSL_ERROR_WANT_READ) {
+		serve_aside(p);
+		if (!ready(p->fd, POLLIN))
+			break;
+	}
+	CU_ASSERT(fcntl(p->fd, F_SETFL, 0) == 0);
+	return r == 1;
 }
 
 /* ---- RPC ---- */

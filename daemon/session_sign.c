@@ -1,0 +1,81 @@
+/*
+ * session_sign.c - the signature of a TLS handshake: from the gate's request to the signer and back.
+ * Runs in: keeper, before the login. Trusts: the signer; nothing in the request.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "daemon/log.h"
+#include "daemon/session.h"
+
+enum { SIGN_MS = 5000 };  /* a signer that takes longer hangs, or is asked far more than it can do */
+
+static const char gone[] = "the signer is gone", late[] = "the signer does not answer";
+
+/* NULL when the descriptor is ready, or what is wrong. */
+static const char *wait_for(int fd, short events, long long deadline)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	long long left;
+	while ((left = deadline - now_ms()) > 0) {
+		int n = poll(&p, 1, (int)left);
+		if (n > 0)
+			return NULL;
+		if (n < 0 && errno != EINTR)
+			fatal("poll");
+	}
+	return late;
+}
+
+/* All keepers send on one socket (non-blocking); back is where this answer is to go. */
+static const char *ask(int signer, const struct sign_request *request, int back, long long deadline)
+{
+	const char *wrong = NULL;
+	while (wrong == NULL && rpc_send(signer, request, sizeof *request, back) != 0)
+		wrong = errno == EAGAIN ? wait_for(signer, POLLOUT, deadline) : gone;
+	return wrong;
+}
+
+/* NULL with the signature, or what is wrong. */
+static const char *obtain(int signer, const struct sign_request *request, struct sign_answer *answer_r)
+{
+	const long long deadline = now_ms() + SIGN_MS;
+	int pair[2], fd = -1;
+	if (signer < 0)
+		return "there is no signer";
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return "no socket for the answer";
+	const char *wrong = ask(signer, request, pair[1], deadline);
+	/* With our copy gone, the signer's end is our end of file. */
+	(void)close(pair[1]);
+	if (wrong == NULL)
+		wrong = wait_for(pair[0], POLLIN, deadline);
+	if (wrong == NULL && rpc_receive(pair[0], answer_r, sizeof *answer_r, &fd) != (ssize_t)sizeof *answer_r)
+		wrong = gone;
+	if (wrong == NULL && (answer_r->size == 0 || answer_r->size > sizeof answer_r->octets))
+		wrong = "the signer refuses: not a request for its key";
+	if (fd >= 0)
+		(void)close(fd);
+	(void)close(pair[0]);
+	return wrong;
+}
+
+void session_sign(struct session *s, union rpc_message *message)
+{
+	struct rpc_signature a = { .verb = RPC_SIGN };
+	if (sign_row(&message->sign.request) == NULL)
+		violation("a signature by scheme %lu for %lu octets", (unsigned long)message->sign.request.scheme, (unsigned long)message->sign.request.size);
+	const char *wrong = obtain(s->signer, &message->sign.request, &a.answer);
+	/* There is one handshake in a session. */
+	if (s->signer >= 0)
+		(void)close(s->signer);
+	s->signer = -1;
+	if (wrong != NULL) {
+		a.answer.size = 0;
+		log_line(LOG_ERR, "no signature for a TLS handshake: peer=%s: %s", s->peer_text, wrong);
+	}
+	(void)rpc_send(s->gate, &a, sizeof a, -1);
+}

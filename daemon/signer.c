@@ -1,0 +1,90 @@
+/*
+ * signer.c - the program posternd-sign: holds the private key, and signs one digest for each request of a keeper.
+ * Runs in: signer; as root while it reads certificate and key, then as the gate's user in an empty root directory.
+ * Trusts: the master, the settings, the certificate's files; nothing in a request. Reads no octet of a client.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/privilege.h"
+#include "daemon/rpc.h"
+#include "daemon/sign_key.h"
+#include "daemon/started.h"
+
+/* Have all who could ask closed their ends, the master first of all? */
+static bool alone(void)
+{
+	struct pollfd p = { .fd = NURSERY_CHANNEL_FD };
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+/* Does who asked still wait? A handshake that was given up need not be signed for. */
+static bool awaited(int back)
+{
+	struct pollfd p = { .fd = back };
+	return poll(&p, 1, 0) == 0;
+}
+
+static void answer(EVP_PKEY *key, const struct sign_request *request, size_t size, int back)
+{
+	struct sign_answer signature = { .size = 0 };
+	if (size != sizeof *request || sign_with(key, request, &signature) != 0)
+		log_line(LOG_WARNING, "a request that is not signed: %zu octets", size);
+	/* The one message that this socket ever carries: there is room, and nobody is waited for. */
+	(void)send(back, &signature, sizeof signature, MSG_NOSIGNAL | MSG_DONTWAIT);
+	explicit_bzero(&signature, sizeof signature);
+}
+
+static void serve(EVP_PKEY *key)
+{
+	for (;;) {
+		struct sign_request request;
+		int back;
+		ssize_t n = rpc_receive(NURSERY_CHANNEL_FD, &request, sizeof request, &back);
+		if (n < 0 && errno != EPROTO)
+			fatal("requests");
+		if (n == 0 && back < 0 && alone())
+			return;
+		if (back >= 0 && awaited(back))
+			answer(key, &request, (size_t)n, back);
+		if (back >= 0)
+			(void)close(back);
+	}
+}
+
+/* One signature now, while a library can still be read: what OpenSSL fetches on first use is then there. */
+static void try_key(EVP_PKEY *key)
+{
+	struct sign_request request = { .scheme = EVP_PKEY_is_a(key, "EC") ? SIGN_ECDSA : SIGN_RSA_PSS, .size = 32 };
+	struct sign_answer signature;
+	if (sign_with(key, &request, &signature) != 0)
+		give_up("the key does not sign");
+}
+
+int main(int argc, char **argv)
+{
+	char problem[NURSERY_TEXT_MAX];
+	struct nursery_report ready = { .verb = NURSERY_READY };
+	EVP_PKEY *key;
+	(void)argc;
+	(void)argv;
+	const struct nursery_orders *orders = started_by_master("posternd-sign", "signer");
+	/* Before there is anything to be seen: no core file, no ptrace(2), no /proc/PID/mem but for root. */
+	if (prctl(PR_SET_DUMPABLE, INSTRUMENTED, 0, 0, 0) != 0)
+		fatal("prctl");
+	if (sign_key_load(&orders->settings, &key, ready.certificate, problem, sizeof problem) != 0)
+		give_up(problem);
+	try_key(key);
+	/* Never to swap. A host that does not let us may have encrypted that, too. */
+	(void)mlockall(MCL_CURRENT | MCL_ONFAULT);
+	give_up_rights(orders, "sign");
+	report_to_master(&ready);
+	serve(key);
+	leave(EXIT_GOOD);
+}
