@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -23,6 +22,7 @@
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "daemon/rpc.h"
+#include "daemon/sandbox.h"
 #include "daemon/tls.h"
 
 enum {
@@ -71,23 +71,21 @@ static int enter_nowhere(void)
 	return rmdir(path) == 0 && chroot(".") == 0 ? 0 : -1;
 }
 
-/* The gate's user, an empty root directory, no file to write. */
+/* The gate's user, an empty root directory, and what a gate may ask of the kernel but for forking. */
 static void give_up_rights(const struct nursery_orders *orders)
 {
-	const struct rlimit none = { 0, 0 };
 	char text[NURSERY_TEXT_MAX];
 	if (geteuid() != 0) {
 		become_owner(geteuid(), getegid());
+		sandbox_enter(SANDBOX_NURSERY, NULL, 0);
 		return;
 	}
 	if (!INSTRUMENTED && enter_nowhere() != 0) {
 		(void)snprintf(text, sizeof text, "cannot make an empty directory the gate's root (/tmp must be there): %s", strerror(errno));
 		give_up(text);
 	}
-	if (!INSTRUMENTED)
-		(void)setrlimit(RLIMIT_FSIZE, &none);
-	(void)setrlimit(RLIMIT_CORE, &none);
 	become_owner(orders->uid, orders->gid);
+	sandbox_enter(SANDBOX_NURSERY, NULL, 0);
 }
 
 static void remember(pid_t pid, uint64_t worker)
@@ -143,6 +141,7 @@ static void fork_gate(const struct nursery_order *order, int keeper, int signals
 	(void)close(NURSERY_CHANNEL_FD);
 	(void)close(signals);
 	log_role("gate");
+	sandbox_enter(SANDBOX_GATE, NULL, 0);
 	gate_serve(keeper, context, settings);
 }
 
@@ -184,6 +183,7 @@ int main(int argc, char **argv)
 	const struct settings *settings = &orders->settings;
 	log_open(settings->log_target, settings->log_level, true);
 	log_role("gate nursery");
+	sandbox_begin(sandbox_probe(), settings->sandbox == SANDBOX_REQUIRED);
 	worker_signals();
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);

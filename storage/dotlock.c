@@ -20,6 +20,7 @@
 #include "base/number.h"
 #include "storage/file_system.h"
 #include "storage/lock.h"
+#include "storage/lock_owner.h"
 
 static const char suffix[] = ".lock";
 
@@ -236,6 +237,7 @@ static int obey(struct dotlock *lock, char command)
 	case DOTLOCK_TAKE: return dotlock_take(lock);
 	case DOTLOCK_REFRESH: return dotlock_refresh(lock);
 	case DOTLOCK_RELEASE: return dotlock_release(lock);
+	case DOTLOCK_OWNER: return -(int)lock_owner_in_dotlock(lock->dir_fd, lock->name);
 	default: return EINVAL;
 	}
 }

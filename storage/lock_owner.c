@@ -23,10 +23,10 @@ static const char *const deliverers[] = {
 };
 
 /* Its name as the process chose it, so only what is harmless in a sentence is taken over. */
-static bool name_process(uint64_t pid, char owner_r[LOCK_OWNER_MAX])
+bool lock_owner_name(pid_t pid, char owner_r[LOCK_OWNER_MAX])
 {
 	char path[64], comm[COMM_MAX + 1];
-	(void)snprintf(path, sizeof path, "/proc/%ju/comm", (uintmax_t)pid);
+	(void)snprintf(path, sizeof path, "/proc/%ld/comm", (long)pid);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
@@ -39,7 +39,7 @@ static bool name_process(uint64_t pid, char owner_r[LOCK_OWNER_MAX])
 	for (char *p = comm; *p != '\0'; p++)
 		if (*p < 0x21 || *p > 0x7e || *p == '"' || *p == '\\')
 			*p = '?';
-	(void)snprintf(owner_r, LOCK_OWNER_MAX, "%s (process %ju)", comm, (uintmax_t)pid);
+	(void)snprintf(owner_r, LOCK_OWNER_MAX, "%s (process %ld)", comm, (long)pid);
 	return true;
 }
 
@@ -59,25 +59,25 @@ bool lock_owner_of_file(int fd, char owner_r[LOCK_OWNER_MAX])
 		if (sscanf(line, "%*u: %*[A-Z] %*[A-Z] %*[A-Z] %ld %x:%x:%llu", &pid, &major_number, &minor_number, &inode) != 4)
 			continue;
 		if (inode == st.st_ino && major_number == major(st.st_dev) && minor_number == minor(st.st_dev) && pid > 0 && pid != getpid())
-			found = name_process((uint64_t)pid, owner_r);
+			found = lock_owner_name((pid_t)pid, owner_r);
 	}
 	(void)fclose(f);
 	return found;
 }
 
-bool lock_owner_of_dotlock(int dir_fd, const char *name, char owner_r[LOCK_OWNER_MAX])
+pid_t lock_owner_in_dotlock(int dir_fd, const char *name)
 {
 	char text[PID_DIGITS + 1];
 	uint64_t pid;
 	int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
-		return false;
+		return 0;
 	ssize_t n = read(fd, text, sizeof text - 1);
 	(void)close(fd);
 	if (n <= 0)
-		return false;
+		return 0;
 	text[n] = '\0';
-	return parse_number(text, strspn(text, "0123456789"), 2, INT32_MAX, &pid) == 0 && name_process(pid, owner_r);
+	return parse_number(text, strspn(text, "0123456789"), 2, INT32_MAX, &pid) == 0 ? (pid_t)pid : 0;
 }
 
 bool lock_owner_delivers(const char *owner)
