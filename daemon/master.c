@@ -228,22 +228,6 @@ static void accept_some(struct master *m, const struct listener *l)
 
 /* ---- signals ---- */
 
-/* Can processes be confined as the settings want it? Says what is missing. */
-static bool prepare_sandbox(const struct settings *settings)
-{
-	const struct sandbox_host host = sandbox_probe();
-	const char *missing = sandbox_missing(host);
-	const bool required = settings->sandbox == SANDBOX_REQUIRED;
-	if (missing != NULL && required && !INSTRUMENTED) {
-		log_line(LOG_ERR, SANDBOX_LACKING, missing);
-		return false;
-	}
-	if (missing != NULL)
-		log_line(LOG_WARNING, "sandbox = as-available: this kernel has no %s; processes are confined without", missing);
-	sandbox_begin(host, required);
-	return true;
-}
-
 static void reload(struct master *m)
 {
 	struct timespec t;
@@ -256,7 +240,7 @@ static void reload(struct master *m)
 	nursery_dismiss(&m->coming);
 	if (m->next == NULL)
 		m->next = malloc(sizeof *m->next);
-	if (m->next == NULL || settings_read(m->options->config, m->next, master_log_finding, NULL) > 0 || !prepare_sandbox(m->next)) {
+	if (m->next == NULL || settings_read(m->options->config, m->next, master_log_finding, NULL) > 0 || !sandbox_prepare(m->next->sandbox == SANDBOX_REQUIRED)) {
 		log_line(LOG_ERR, "reload: the old configuration stays");
 		end_reload(m);
 		return;
@@ -452,7 +436,7 @@ int master_run(const struct master_options *options, struct settings *settings)
 	char problem[NURSERY_TEXT_MAX];
 	*m = (struct master){ .options = options, .settings = settings, .nursery = NO_NURSERY, .coming = NO_NURSERY, .recorder = NO_RECORDER_YET };
 	m->pool = (struct pool){ .settings = settings, .pam_helper = options->programs.pam_helper, .nursery = -1 };
-	if (!prepare_sandbox(settings))
+	if (!sandbox_prepare(settings->sandbox == SANDBOX_REQUIRED))
 		return EXIT_ENVIRONMENT;
 	m->signals = open_signals();
 	listeners_inherit(&m->listeners);

@@ -97,6 +97,20 @@ void sandbox_begin(struct sandbox_host host, bool required)
 	state.host = host;
 }
 
+bool sandbox_prepare(bool required)
+{
+	const struct sandbox_host host = sandbox_probe();
+	const char *missing = sandbox_missing(host);
+	if (missing != NULL && required && !INSTRUMENTED) {
+		log_line(LOG_ERR, SANDBOX_LACKING, missing);
+		return false;
+	}
+	if (missing != NULL)
+		log_line(LOG_WARNING, "sandbox = as-available: this kernel has no %s; processes are confined without", missing);
+	sandbox_begin(host, required);
+	return true;
+}
+
 /* A piece is not to be had. Where that is allowed the master has said so at the start. */
 static void lack(const struct profile *p, const char *piece)
 {

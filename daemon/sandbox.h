@@ -51,7 +51,7 @@ struct sandbox_host sandbox_probe(void);
 /* Which pieces are missing there, as a part of a sentence; NULL when none is. */
 const char *sandbox_missing(struct sandbox_host host);
 
-/* What is written where it is required and something is missing; for log_line(). */
+/* What is said where everything is required and something is missing. */
 #define SANDBOX_LACKING "this kernel has no %s, so processes that meet strangers cannot be confined; to serve all the same, write sandbox = as-available into [system]"
 
 /*
@@ -59,6 +59,9 @@ const char *sandbox_missing(struct sandbox_host host);
  * is the end of a process. Without this call everything is required, and the kernel is asked.
  */
 void sandbox_begin(struct sandbox_host host, bool required);
+
+/* The same in the master, which says what is missing. False: it is required, and nothing has changed. */
+bool sandbox_prepare(bool required);
 
 /*
  * Be confined for good, as that kind; then try what must not be possible any more. fatal() when a piece that is
