@@ -41,9 +41,9 @@ static const struct ruleset versions[] = {
 enum { NEWEST = sizeof versions / sizeof *versions - 1, SCOPE_SOCKETS = 1 };
 
 static const struct { uint64_t rights; int flags; } accesses[] = {
-	[SANDBOX_MAIL_DIRECTORY] = { READ_FILE | READ_DIR | REMOVE_FILE, O_DIRECTORY },
-	[SANDBOX_MBOX] = { READ_FILE | WRITE_FILE | TRUNCATE, 0 },
-	[SANDBOX_SPOOL] = { MAKE_REG | READ_FILE | WRITE_FILE | REMOVE_FILE, O_DIRECTORY },
+	[SANDBOX_MAIL_DIRECTORY] = { READ_FILE | READ_DIR | REMOVE_FILE, O_DIRECTORY | O_NOFOLLOW },
+	[SANDBOX_MBOX] = { READ_FILE | WRITE_FILE | TRUNCATE, O_NOFOLLOW },
+	[SANDBOX_SPOOL] = { MAKE_REG | READ_FILE | WRITE_FILE | REMOVE_FILE, O_DIRECTORY },  /* /var/mail may be root's link */
 	[SANDBOX_LOOK] = { READ_FILE, O_DIRECTORY },
 };
 
@@ -132,7 +132,7 @@ static void limit(const struct profile *p, __rlimit_resource_t resource, int mos
 static int open_path(int ruleset, const struct ruleset *handled, const struct sandbox_path *path)
 {
 	struct beneath rule = { .rights = accesses[path->access].rights & handled->files };
-	rule.path = open(path->path, O_PATH | O_NOFOLLOW | O_CLOEXEC | accesses[path->access].flags);
+	rule.path = open(path->path, O_PATH | O_CLOEXEC | accesses[path->access].flags);
 	if (rule.path < 0)
 		return 0;
 	long r = syscall(SYS_landlock_add_rule, ruleset, PATH_BENEATH, &rule, 0);

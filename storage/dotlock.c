@@ -244,7 +244,7 @@ static int obey(struct dotlock *lock, char command)
 
 void dotlock_serve(int fd, const struct maildrop_place *place)
 {
-	struct dotlock lock;
+	struct dotlock lock = { .dir_fd = -1 };
 	struct maildrop_place at = *place;
 	char *slash = strrchr(at.path, '/');
 	int dir_fd = -1, unusable = EINVAL;
