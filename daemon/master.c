@@ -413,7 +413,7 @@ static void prepare_process(const struct settings *settings)
 	shrink_bounding_set();
 	(void)prctl(PR_SET_DUMPABLE, INSTRUMENTED, 0, 0, 0);
 	if (geteuid() != 0)
-		log_line(LOG_NOTICE, "not started as root: everything runs as uid %lu, gates are not separated from mail, and only "
+		log_line(LOG_NOTICE, "not started as root: everything runs as uid %lu, gates are kept from mail by the sandbox alone, and only "
 		         "that uid's mail can be served", (unsigned long)geteuid());
 }
 
