@@ -40,16 +40,18 @@ BASE    := $(call src,base)
 STORAGE := $(call src,storage)
 AUTH    := $(filter-out auth/pam_helper.c,$(call src,auth))
 MAINS   := daemon/posternd.c daemon/nursery.c daemon/signer.c
-DAEMON  := $(filter-out $(MAINS),$(call src,daemon))
+DAEMON  := $(filter-out $(MAINS) daemon/sandbox_table.c,$(call src,daemon))
 # What the gate's program takes of daemon/: the protocol, TLS, the RPC; nothing that opens a file of mail or asks PAM.
-GATE    := $(addprefix daemon/,gate.c pop3.c commands.c message.c tls.c tls_error.c tls_version.c remote_key.c conn.c conn_sign.c sign.c started.c rpc.c replies.c log.c address.c privilege.c line.c replies_table.c doors.c languages.c)
+GATE    := $(addprefix daemon/,gate.c pop3.c commands.c message.c tls.c tls_error.c tls_version.c remote_key.c conn.c conn_sign.c sign.c started.c rpc.c replies.c log.c address.c privilege.c line.c replies_table.c doors.c languages.c sandbox.c)
 # What holds the key: no TLS, nothing of POP3.
-SIGNER  := $(addprefix daemon/,sign_key.c sign.c tls_error.c started.c rpc.c log.c address.c privilege.c)
+SIGNER  := $(addprefix daemon/,sign_key.c sign.c tls_error.c started.c rpc.c log.c address.c privilege.c sandbox.c)
 CLI     := $(call src,cli)
 
 # The answers in other languages: po/*.po, compiled by gettext, read by tools/translate.c, become C (docs/design.md).
 CATALOGUES := $(patsubst po/%.po,$(BUILD)/locale/%/LC_MESSAGES/postern.mo,$(wildcard po/*.po))
 TEXTS   := $(BUILD)/gen/languages_texts.o
+# What each kind of process may ask of the kernel: daemon/sandbox_table.c, compiled by libseccomp, becomes C.
+FILTERS := $(BUILD)/gen/sandbox_filters.o
 
 PROGRAMS := $(addprefix $(BUILD)/,posternd posternd-gate posternd-sign posternd-pam postern)
 
@@ -61,9 +63,9 @@ $(BUILD)/posternd: LIBS = -lsodium -lxxhash -lcrypt -linih
 # It parses nothing that a client sent; what does, posternd-gate, uses the host's shared OpenSSL and so gets its updates.
 # LINK=shared makes posternd like the others.
 $(BUILD)/posternd: KIND = $(if $(SANITIZE)$(filter shared,$(LINK)),,-static-pie)
-$(BUILD)/posternd-gate: $(call obj,daemon/nursery.c $(GATE)) $(TEXTS) $(BUILD)/libbase.a
+$(BUILD)/posternd-gate: $(call obj,daemon/nursery.c $(GATE)) $(TEXTS) $(FILTERS) $(BUILD)/libbase.a
 $(BUILD)/posternd-gate: LIBS = -lssl -lcrypto -lsodium
-$(BUILD)/posternd-sign: $(call obj,daemon/signer.c $(SIGNER)) $(BUILD)/libbase.a
+$(BUILD)/posternd-sign: $(call obj,daemon/signer.c $(SIGNER)) $(FILTERS) $(BUILD)/libbase.a
 $(BUILD)/posternd-sign: LIBS = -lcrypto -lsodium
 $(BUILD)/posternd-pam: $(call obj,auth/pam_helper.c) $(BUILD)/libbase.a
 $(BUILD)/posternd-pam: LIBS = -lpam
@@ -79,7 +81,7 @@ $(PROGRAMS):
 $(BUILD)/libbase.a: $(call obj,$(BASE))
 $(BUILD)/libauth.a: $(call obj,$(AUTH))
 $(BUILD)/libstorage.a: $(call obj,$(STORAGE))
-$(BUILD)/libdaemon.a: $(call obj,$(DAEMON)) $(TEXTS)
+$(BUILD)/libdaemon.a: $(call obj,$(DAEMON)) $(TEXTS) $(FILTERS)
 $(BUILD)/libcli.a: $(call obj,$(filter-out cli/postern.c,$(CLI)))
 $(BUILD)/%.a:
 	$(call say,AR,$@)
@@ -101,7 +103,14 @@ $(TEXTS:.o=.c): $(BUILD)/tools/translate $(CATALOGUES)
 	$(call say,GEN,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(BUILD)/tools/translate table $(BUILD)/locale >$@.new && mv $@.new $@
-$(TEXTS): $(TEXTS:.o=.c)
+$(BUILD)/tools/filters: $(call obj,tools/filters.c daemon/sandbox_table.c)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lseccomp
+$(FILTERS:.o=.c): $(BUILD)/tools/filters
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BUILD)/tools/filters >$@.new && mv $@.new $@
+$(TEXTS) $(FILTERS): %.o: %.c
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 

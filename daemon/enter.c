@@ -15,11 +15,38 @@
 #include "base/number.h"
 #include "daemon/log.h"
 #include "daemon/privilege.h"
+#include "daemon/sandbox.h"
 #include "storage/journal.h"
 #include "storage/lock.h"
 
-/* A process beside this one for the one thing that needs the spool directory's group: the dotlock. */
-static int start_dotlock_helper(const struct maildrop_place *place, uid_t uid, gid_t group)
+/* ---- what stays open ---- */
+
+/* /proc/locks and /proc/PID/comm: who holds a lock. Whose memory and environment it may read there, the kernel decides anew. */
+static const struct sandbox_path processes = { "/proc", SANDBOX_LOOK };
+
+static void confine(const struct maildrop_place *place)
+{
+	char added[PATH_MAX + 8], current[PATH_MAX + 8];
+	const struct sandbox_path mbox[] = { { place->path, SANDBOX_MBOX }, processes };
+	const struct sandbox_path maildir[] = { { added, SANDBOX_MAIL_DIRECTORY }, { current, SANDBOX_MAIL_DIRECTORY } };
+	(void)snprintf(added, sizeof added, "%s/new", place->path);
+	(void)snprintf(current, sizeof current, "%s/cur", place->path);
+	sandbox_enter(SANDBOX_KEEPER, place->format == MAILDROP_MBOX ? mbox : maildir, 2);
+}
+
+static void confine_helper(const struct maildrop_place *place)
+{
+	char spool[sizeof place->path];
+	const struct sandbox_path paths[] = { { spool, SANDBOX_SPOOL }, processes };
+	(void)snprintf(spool, sizeof spool, "%s", place->path);
+	char *slash = strrchr(spool, '/');
+	if (slash != NULL)
+		slash[slash == spool] = '\0';
+	sandbox_enter(SANDBOX_DOTLOCK, paths, 2);
+}
+
+/* A process beside this one for the one thing that is more than the mail: the dotlock, in a directory, often with its group. */
+static int start_dotlock_helper(const struct entrant *who, gid_t group)
 {
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
@@ -31,12 +58,28 @@ static int start_dotlock_helper(const struct maildrop_place *place, uid_t uid, g
 		const int kept[] = { pair[1], log_descriptor() };
 		log_role("dotlock helper");
 		keep_only(kept, sizeof kept / sizeof kept[0]);
-		become_owner(uid, group);
-		dotlock_serve(pair[1], place);
+		become_owner(who->uid, group);
+		if (who->confined)
+			confine_helper(who->place);
+		dotlock_serve(pair[1], who->place);
 		leave(EXIT_GOOD);
 	}
 	(void)close(pair[1]);
 	return pair[0];
+}
+
+/* Does the mail's owner need a helper to make the dotlock? With which group, or -1. */
+static gid_t helper_group(const struct entrant *who, const struct maildrop_options *options)
+{
+	bool dotlock = false;
+	for (size_t i = 0; i < options->lock_count; i++)
+		dotlock = dotlock || options->locks[i] == HOST_LOCK_DOTLOCK;
+	gid_t group = dotlock && geteuid() == 0 ? dotlock_helper_group(who->place, who->uid, who->gid) : (gid_t)-1;
+	/*
+	 * Whoever may remove one file of a directory by Landlock may remove all that its uid may. So a confined keeper
+	 * makes no lock file itself, where the directory is its owner's either: other mailboxes of that uid may lie there.
+	 */
+	return group == (gid_t)-1 && dotlock && who->confined ? who->gid : group;
 }
 
 /* ---- the session lock ---- */
@@ -107,9 +150,9 @@ static int prepare_mbox(struct entry *e, const struct entrant *who, struct maild
 		log_line(LOG_ERR, "%s", why.text);
 	}
 	options->journal = e->journal;
-	gid_t group = geteuid() == 0 ? dotlock_helper_group(who->place, who->uid, who->gid) : (gid_t)-1;
+	gid_t group = helper_group(who, options);
 	if (group != (gid_t)-1)
-		e->dotlock_helper = start_dotlock_helper(who->place, who->uid, group);
+		e->dotlock_helper = start_dotlock_helper(who, group);
 	options->dotlock_helper = e->dotlock_helper;
 	return 0;
 }
@@ -133,6 +176,8 @@ int enter_maildrop(struct entry *e, const struct entrant *who, struct why *why_r
 	}
 	become_owner(who->uid, who->gid);
 	e->rights_gone = true;
+	if (who->confined)
+		confine(who->place);
 	return maildrop_open(who->place, &options, &e->drop, why_r);
 }
 

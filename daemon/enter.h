@@ -32,6 +32,7 @@ struct entrant {
 	gid_t gid;
 	const char *peer;     /* from where; for whoever meets the lock */
 	enum on_locked on_locked;
+	bool confined;        /* from then on nothing can be opened but the maildrop (sandbox.h) */
 	int watch;            /* waiting ends when this can be read (the server stops); -1: nothing to watch */
 	int *signer;          /* root's, not the owner's: closed with root's rights, -1 afterwards; NULL: there is none */
 	void (*notice)(void *context, enum notice weight, const char *text);  /* as in maildrop.h */

@@ -127,6 +127,7 @@ void keeper_serve(const struct settings *settings, const char *pam_helper, int m
 	touch_pages(LOGIN_STACK);
 	keep_only(kept, sizeof kept / sizeof kept[0]);
 	log_role("keeper");
+	shrink_root();
 	session_init(s, settings, pam_helper, master, gate, signer);
 	await_job(s, &job, &connection);
 	session_begin(s, &job.peer);

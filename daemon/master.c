@@ -30,6 +30,7 @@
 #include "daemon/recorder.h"
 #include "daemon/recovery.h"
 #include "daemon/refusal.h"
+#include "daemon/sandbox.h"
 #include "daemon/service.h"
 
 enum {
@@ -250,7 +251,7 @@ static void reload(struct master *m)
 	nursery_dismiss(&m->coming);
 	if (m->next == NULL)
 		m->next = malloc(sizeof *m->next);
-	if (m->next == NULL || settings_read(m->options->config, m->next, master_log_finding, NULL) > 0) {
+	if (m->next == NULL || settings_read(m->options->config, m->next, master_log_finding, NULL) > 0 || !sandbox_prepare(m->next->sandbox == SANDBOX_REQUIRED)) {
 		log_line(LOG_ERR, "reload: the old configuration stays");
 		end_reload(m);
 		return;
@@ -424,9 +425,10 @@ static void prepare_process(const struct settings *settings)
 	(void)umask(INSTRUMENTED ? 0 : 077);
 	/* Gates of a nursery that died, and helpers, come to us when they end: no zombie stays. */
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	shrink_bounding_set();
 	(void)prctl(PR_SET_DUMPABLE, INSTRUMENTED, 0, 0, 0);
 	if (geteuid() != 0)
-		log_line(LOG_NOTICE, "not started as root: everything runs as uid %lu, gates are not separated from mail, and only "
+		log_line(LOG_NOTICE, "not started as root: everything runs as uid %lu, gates are kept from mail by the sandbox alone, and only "
 		         "that uid's mail can be served", (unsigned long)geteuid());
 }
 
@@ -449,6 +451,8 @@ int master_run(const struct master_options *options, struct settings *settings)
 	char problem[NURSERY_TEXT_MAX];
 	*m = (struct master){ .options = options, .settings = settings, .nursery = NO_NURSERY, .coming = NO_NURSERY, .recorder = NO_RECORDER_YET };
 	m->pool = (struct pool){ .settings = settings, .pam_helper = options->programs.pam_helper, .nursery = -1, .signer = -1 };
+	if (!sandbox_prepare(settings->sandbox == SANDBOX_REQUIRED))
+		return EXIT_ENVIRONMENT;
 	m->signals = open_signals();
 	listeners_inherit(&m->listeners);
 	if (listeners_apply(&m->listeners, settings, problem, sizeof problem) != 0) {

@@ -19,6 +19,7 @@
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "daemon/rpc.h"
+#include "daemon/sandbox.h"
 #include "daemon/started.h"
 #include "daemon/tls.h"
 
@@ -84,6 +85,7 @@ static void fork_gate(const struct nursery_order *order, int keeper, int signals
 	(void)close(NURSERY_CHANNEL_FD);
 	(void)close(signals);
 	log_role("gate");
+	sandbox_enter(SANDBOX_GATE, NULL, 0);
 	gate_serve(keeper, context, settings);
 }
 
@@ -137,7 +139,7 @@ int main(int argc, char **argv)
 		tls_warm_up(settings, context);
 	}
 	(void)malloc_trim(0);
-	give_up_rights(orders, "gate");
+	give_up_rights(orders, "gate", SANDBOX_NURSERY);
 	report_to_master(&ready);
 	serve_orders(signals, context, settings);
 	leave(EXIT_GOOD);

@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "daemon/log.h"
@@ -22,6 +24,66 @@ enum {
 	PAGE = 4096,               /* advice for part of a larger page is refused, and does no harm */
 	STACK_IN_USE = 8192,       /* below the caller: what madvise(2) itself needs, and a page to spare */
 };
+
+/* Version 3 takes 64 capabilities in two halves; libcap would be one more library for two calls. */
+static int set_capabilities(uint32_t low, uint32_t high)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	const struct __user_cap_data_struct data[2] = { { .effective = low, .permitted = low }, { .effective = high, .permitted = high } };
+	return (int)syscall(SYS_capset, &header, data);
+}
+
+#define CAPABILITY(name) ((uint64_t)1 << CAP_##name)
+
+static void get_capabilities(struct __user_cap_data_struct data[2])
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	if (syscall(SYS_capget, &header, data) != 0)
+		fatal("capget");
+}
+
+/* What may still be in the bounding set; the master finds out, its children know it. */
+static uint64_t bounding = UINT64_MAX;
+
+/* None of the others can come back, not even by exec(2) of a file that has some. */
+static int bound_capabilities(uint64_t kept)
+{
+	for (unsigned capability = 0; capability < 64; capability++) {
+		if (!(bounding >> capability & 1) || kept >> capability & 1)
+			continue;
+		/* EINVAL: this kernel has no such capability. */
+		if (prctl(PR_CAPBSET_DROP, (unsigned long)capability, 0, 0, 0) != 0 && errno != EINVAL)
+			return -1;
+	}
+	bounding &= kept;
+	return 0;
+}
+
+void shrink_bounding_set(void)
+{
+	const uint64_t kept = CAPABILITY(AUDIT_WRITE) | CAPABILITY(CHOWN) | CAPABILITY(DAC_OVERRIDE) | CAPABILITY(DAC_READ_SEARCH) |
+		CAPABILITY(FOWNER) | CAPABILITY(FSETID) | CAPABILITY(IPC_LOCK) | CAPABILITY(KILL) | CAPABILITY(NET_BIND_SERVICE) |
+		CAPABILITY(SETGID) | CAPABILITY(SETPCAP) | CAPABILITY(SETUID) | CAPABILITY(SYS_CHROOT) | CAPABILITY(SYS_RESOURCE);
+	struct __user_cap_data_struct data[2];
+	/* Where a container keeps CAP_SETPCAP for itself, it has its own bounding set. */
+	if (geteuid() != 0 || bound_capabilities(kept) != 0)
+		return;
+	get_capabilities(data);
+	if (set_capabilities((uint32_t)kept & data[0].permitted, (uint32_t)(kept >> 32) & data[1].permitted) != 0)
+		fatal("cannot give up root's capabilities");
+}
+
+void shrink_root(void)
+{
+	const uint64_t needed = CAPABILITY(SETUID) | CAPABILITY(SETGID) | CAPABILITY(SETPCAP) | CAPABILITY(DAC_READ_SEARCH) | CAPABILITY(KILL);
+	struct __user_cap_data_struct data[2];
+	if (geteuid() != 0)
+		return;
+	/* A container may have given us fewer. */
+	get_capabilities(data);
+	if (set_capabilities((uint32_t)needed & data[0].permitted, 0) != 0)
+		fatal("cannot give up root's capabilities");
+}
 
 static void prove(uid_t uid, gid_t gid)
 {
@@ -41,6 +103,7 @@ void become_owner(uid_t uid, gid_t gid)
 	if (geteuid() == 0) {
 		if (uid == 0)
 			panic("asked to become root");
+		(void)bound_capabilities(0); /* without CAP_SETPCAP no_new_privs has to do */
 		if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
 			fatal("cannot become uid %lu, gid %lu", (unsigned long)uid, (unsigned long)gid);
 		prove(uid, gid);
@@ -48,6 +111,8 @@ void become_owner(uid_t uid, gid_t gid)
 		errno = 0;
 		fatal("not started as root, so uid %lu cannot be served", (unsigned long)uid);
 	}
+	if (set_capabilities(0, 0) != 0)
+		fatal("capset");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, INSTRUMENTED, 0, 0, 0) != 0)
 		fatal("prctl");
 }

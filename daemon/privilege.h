@@ -26,6 +26,19 @@
  */
 void become_owner(uid_t uid, gid_t gid);
 
+/*
+ * The master, and everything that it starts, without what neither postern nor PAM's authentication has a use for: loading
+ * modules, raw devices, other users' memory, mounts, the network's set-up. systemd's unit does the same.
+ */
+void shrink_bounding_set(void);
+
+/*
+ * Root, with no more capabilities than a keeper needs until somebody has logged in: to become another user, to look
+ * where files lie, to end a PAM helper. The bounding set stays: by exec(2) the PAM helper has it all again, because its
+ * modules may need it. Does nothing without root.
+ */
+void shrink_root(void);
+
 /* Close every descriptor from 3 up that is not in fds (count of them, -1 entries are passed over). */
 void keep_only(const int *fds, size_t count);
 

@@ -22,6 +22,7 @@
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "daemon/recorder_answer.h"
+#include "daemon/sandbox.h"
 
 enum {
 	RECORDS_AT_ONCE = 256,
@@ -169,6 +170,7 @@ static void hear_questions(const struct recorder *r, unsigned *answering)
 	/* A slow reader costs a process of its own for QUESTION_SECONDS, and no more than QUESTIONS_MAX of them. */
 	pid_t pid = *answering < QUESTIONS_MAX ? fork() : -1;
 	if (pid == 0) {
+		sandbox_enter(SANDBOX_ANSWER, NULL, 0);
 		answer_question(connection, &r->history);
 		leave(EXIT_GOOD);
 	}
@@ -220,6 +222,7 @@ void recorder_start(struct recorder *r)
 		(void)prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
 		become_owner(r->uid, r->gid);
 		history_resume(&r->history);
+		sandbox_enter(SANDBOX_RECORDER, NULL, 0);
 		serve(r, pipes[0]);
 	}
 	(void)close(pipes[0]);

@@ -54,7 +54,7 @@ static void recover_one(const struct settings *settings, int dir, const char *na
 		leave(EXIT_GOOD);
 	}
 	const struct entrant who = { .settings = settings, .place = &place, .uid = uid, .gid = gid, .peer = "this server's recovery",
-	                             .watch = -1, .notice = notice };
+	                             .confined = true, .watch = -1, .notice = notice };
 	if (enter_maildrop(&e, &who, &why) != 0 && why.reason != REASON_MAILDROP_LOCKED)
 		log_line(LOG_ERR, "the interrupted update of %s is not finished yet: %s", place.path, why.text);
 	leave_maildrop(&e);
@@ -90,6 +90,7 @@ void recover_maildrops(const struct settings *settings)
 		log_role("recovery");
 		keep_only(kept, sizeof kept / sizeof kept[0]);
 		(void)prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+		shrink_root();
 		rewinddir(d);
 		recover_all(settings, d);
 		leave(EXIT_GOOD);

@@ -36,6 +36,9 @@ enum on_locked { ON_LOCKED_REFUSE, ON_LOCKED_WAIT, ON_LOCKED_TAKE_OVER };
 
 enum { ON_LOCKED_WAIT_MAX = 300 };
 
+/* What becomes of a process that the kernel cannot confine. */
+enum sandbox_policy { SANDBOX_REQUIRED, SANDBOX_AS_AVAILABLE };
+
 struct listen_address {
 	socklen_t len;
 	struct sockaddr_storage address;
@@ -81,6 +84,7 @@ struct settings {
 	uint64_t history;           /* records of each kind */
 	/* [system] */
 	char gate_user[64];         /* whose rights a gate has; "postern" */
+	enum sandbox_policy sandbox;
 };
 
 /* Called once for each finding: line is 0 when the finding belongs to no line. text names what to write instead. */

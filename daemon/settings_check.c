@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "auth/account.h"
+#include "daemon/sandbox.h"
 #include "daemon/settings_table.h"
 
 struct check {
@@ -49,6 +50,16 @@ static void check_file(struct check *c)
 	bool by_group = (st.st_mode & S_IWGRP) && st.st_gid != 0 && geteuid() == 0;
 	if ((st.st_mode & S_IWOTH) || by_group)
 		report(c, "", "others may write this file; run: chmod go-w %s", c->file);
+}
+
+/* What the master will say at each start, or why it will not start. */
+static void check_sandbox(struct check *c)
+{
+	const char *missing = sandbox_missing(sandbox_probe());
+	if (missing != NULL && c->settings->sandbox == SANDBOX_REQUIRED)
+		report(c, "sandbox", SANDBOX_LACKING, missing);
+	else if (missing != NULL)
+		report(c, "sandbox", "this kernel has no %s, and processes are confined without", missing);
 }
 
 /* A file that must be there to be read. forbidden: mode bits that it must not have. */
@@ -179,6 +190,7 @@ size_t settings_check_host(const char *file, const struct settings *settings, co
 	/* Only for the lines; what is wrong in the text has been said. */
 	(void)settings_read_lines(file, &again, c.lines, finding_ignore, NULL);
 	check_file(&c);
+	check_sandbox(&c);
 	check_readable(&c, "certificate", settings->certificate, 0);
 	check_readable(&c, "key", settings->key, S_IRWXO);
 	check_backends(&c);

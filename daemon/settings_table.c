@@ -19,6 +19,7 @@ static const struct choice locks[] = {
 	{ "fcntl", HOST_LOCK_FCNTL }, { "dotlock", HOST_LOCK_DOTLOCK }, { "flock", HOST_LOCK_FLOCK }, { NULL, 0 } };
 static const struct choice utf8_requireds[] = { { "declared", UTF8_DECLARED }, { "any", UTF8_ANY }, { "none", UTF8_NONE }, { NULL, 0 } };
 static const struct choice yes_no[] = { { "no", 0 }, { "yes", 1 }, { NULL, 0 } };
+static const struct choice sandboxes[] = { { "required", SANDBOX_REQUIRED }, { "as-available", SANDBOX_AS_AVAILABLE }, { NULL, 0 } };
 static const struct choice targets[] = {
 	{ "auto", LOG_TARGET_AUTO }, { "stderr", LOG_TARGET_STDERR }, { "syslog", LOG_TARGET_SYSLOG },
 	{ "journal", LOG_TARGET_JOURNAL }, { NULL, 0 } };
@@ -143,6 +144,9 @@ const struct setting settings_table[] = {
 
 	{ .section = "system", .name = "gate_user", .set = setting_word, FIELD(gate_user), .value = "postern",
 	  .help = "The system user whose rights the process has that talks to a client. It should own nothing." },
+	{ .section = "system", .name = "sandbox", .set = setting_choice, FIELD(sandbox), .choices = sandboxes, .value = "required",
+	  .help = "On a kernel without Landlock or seccomp filters postern does not serve, unless this is as-available: then "
+	          "it confines its processes as far as it can, and says at each start what is missing." },
 };
 const size_t settings_table_count = sizeof settings_table / sizeof *settings_table;
 

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -51,6 +50,7 @@ const struct nursery_orders *started_by_master(const char *program, const char *
 	const struct nursery_orders *orders = map_orders(program);
 	log_open(orders->settings.log_target, orders->settings.log_level, true);
 	log_role(role);
+	sandbox_begin(sandbox_probe(), orders->settings.sandbox == SANDBOX_REQUIRED);
 	worker_signals();
 	return orders;
 }
@@ -65,20 +65,18 @@ static int enter_nowhere(const char *name)
 	return rmdir(path) == 0 && chroot(".") == 0 ? 0 : -1;
 }
 
-void give_up_rights(const struct nursery_orders *orders, const char *name)
+void give_up_rights(const struct nursery_orders *orders, const char *name, enum sandbox_kind kind)
 {
-	const struct rlimit none = { 0, 0 };
 	char text[NURSERY_TEXT_MAX];
 	if (geteuid() != 0) {
 		become_owner(geteuid(), getegid());
+		sandbox_enter(kind, NULL, 0);
 		return;
 	}
 	if (!INSTRUMENTED && enter_nowhere(name) != 0) {
 		(void)snprintf(text, sizeof text, "cannot make an empty directory the root of posternd-%s (/tmp must be there): %s", name, strerror(errno));
 		give_up(text);
 	}
-	if (!INSTRUMENTED)
-		(void)setrlimit(RLIMIT_FSIZE, &none);
-	(void)setrlimit(RLIMIT_CORE, &none);
 	become_owner(orders->uid, orders->gid);
+	sandbox_enter(kind, NULL, 0);
 }

@@ -7,6 +7,7 @@
 #define POSTERN_STARTED_H
 
 #include "daemon/contract.h"
+#include "daemon/sandbox.h"
 
 /* The orders, with the log open and signals as a worker has them; or the end, for who is started by hand. Strings stay. */
 const struct nursery_orders *started_by_master(const char *program, const char *role);
@@ -16,7 +17,7 @@ void report_to_master(const struct nursery_report *report);
 /* Tell the master what is wrong and what to do, and end. */
 _Noreturn void give_up(const char *text);
 
-/* Become the gate's user, in an empty root directory (named after name), with no file to write. give_up() if that fails. */
-void give_up_rights(const struct nursery_orders *orders, const char *name);
+/* Become the gate's user, in an empty root directory (named after name), confined as that kind. give_up() if that fails. */
+void give_up_rights(const struct nursery_orders *orders, const char *name, enum sandbox_kind kind);
 
 #endif

@@ -20,6 +20,7 @@
 #include "base/number.h"
 #include "storage/file_system.h"
 #include "storage/lock.h"
+#include "storage/lock_owner.h"
 
 static const char suffix[] = ".lock";
 
@@ -236,13 +237,14 @@ static int obey(struct dotlock *lock, char command)
 	case DOTLOCK_TAKE: return dotlock_take(lock);
 	case DOTLOCK_REFRESH: return dotlock_refresh(lock);
 	case DOTLOCK_RELEASE: return dotlock_release(lock);
+	case DOTLOCK_OWNER: return -(int)lock_owner_in_dotlock(lock->dir_fd, lock->name);
 	default: return EINVAL;
 	}
 }
 
 void dotlock_serve(int fd, const struct maildrop_place *place)
 {
-	struct dotlock lock;
+	struct dotlock lock = { .dir_fd = -1 };
 	struct maildrop_place at = *place;
 	char *slash = strrchr(at.path, '/');
 	int dir_fd = -1, unusable = EINVAL;

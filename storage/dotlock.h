@@ -44,7 +44,7 @@ int dotlock_refresh(struct dotlock *lock);
 /* Let go; does nothing when it is not held. 0, or an errno when our lock file had to stay. */
 int dotlock_release(struct dotlock *lock);
 
-/* Commands to dotlock_serve(), one octet each; the answer is an int, 0 or an errno as above. */
-enum dotlock_command { DOTLOCK_TAKE = 'L', DOTLOCK_REFRESH = 'R', DOTLOCK_RELEASE = 'U' };
+/* Commands to dotlock_serve(), one octet each; the answer is an int, 0 or an errno as above; that to OWNER -pid, or 0. */
+enum dotlock_command { DOTLOCK_TAKE = 'L', DOTLOCK_REFRESH = 'R', DOTLOCK_RELEASE = 'U', DOTLOCK_OWNER = 'O' };
 
 #endif

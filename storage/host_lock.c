@@ -168,11 +168,19 @@ static int check_same_file(struct host_locks *lock, struct why *why_r)
 	return why_set(why_r, REASON_MAILDROP_CHANGED, 0, "another program replaced %s", lock->path);
 }
 
+/* By the process id in its lock file, which the helper reads: the directory is closed to a keeper that has one. */
+static bool owner_of_dotlock(const struct host_locks *lock, char owner_r[LOCK_OWNER_MAX])
+{
+	const int helper = lock->options->dotlock_helper;
+	const int answer = helper >= 0 ? ask_helper(helper, DOTLOCK_OWNER) : -(int)lock_owner_in_dotlock(lock->dir_fd, lock->dotlock.name);
+	return answer < 0 && lock_owner_name(-answer, owner_r);
+}
+
 /* Another program did not let go in time: which, where the kernel knows. */
 static int name_owner(const struct host_locks *lock, enum host_lock kind, int fd, struct why *why_r)
 {
 	char owner[LOCK_OWNER_MAX];
-	const bool known = kind == HOST_LOCK_DOTLOCK ? lock_owner_of_dotlock(lock->dir_fd, lock->dotlock.name, owner) : lock_owner_of_file(fd, owner);
+	const bool known = kind == HOST_LOCK_DOTLOCK ? owner_of_dotlock(lock, owner) : lock_owner_of_file(fd, owner);
 	const enum reason reason = known && lock_owner_delivers(owner) ? REASON_MAILDROP_DELIVERY : REASON_MAILDROP_BUSY;
 	(void)why_set(why_r, reason, 0, "%s: %s held its %s lock for %d seconds", lock->path, known ? owner : "another program",
 	              kinds[kind].name, HOST_LOCK_SECONDS);

@@ -35,17 +35,17 @@ static bool read_text(int dir_fd, const char *name, char *text, size_t size)
 }
 
 /* Its name as the process chose it, so only what is harmless in a sentence is taken over. */
-static bool name_process(uint64_t pid, char owner_r[LOCK_OWNER_MAX])
+bool lock_owner_name(pid_t pid, char owner_r[LOCK_OWNER_MAX])
 {
 	char path[64], comm[COMM_MAX + 1];
-	(void)snprintf(path, sizeof path, "/proc/%ju/comm", (uintmax_t)pid);
+	(void)snprintf(path, sizeof path, "/proc/%ld/comm", (long)pid);
 	if (!read_text(AT_FDCWD, path, comm, sizeof comm))
 		return false;
 	comm[strcspn(comm, "\n")] = '\0';
 	for (char *p = comm; *p != '\0'; p++)
 		if (*p < 0x21 || *p > 0x7e || *p == '"' || *p == '\\')
 			*p = '?';
-	(void)snprintf(owner_r, LOCK_OWNER_MAX, "%s (process %ju)", comm, (uintmax_t)pid);
+	(void)snprintf(owner_r, LOCK_OWNER_MAX, "%s (process %ld)", comm, (long)pid);
 	return true;
 }
 
@@ -73,19 +73,19 @@ bool lock_owner_of_file(int fd, char owner_r[LOCK_OWNER_MAX])
 	(void)snprintf(file, sizeof file, " %02x:%02x:%ju ", major(st.st_dev), minor(st.st_dev), (uintmax_t)st.st_ino);
 	while (!found && fgets(line, sizeof line, f) != NULL) {
 		uint64_t pid = holder_in(line, file);
-		found = pid > 0 && pid != (uint64_t)getpid() && name_process(pid, owner_r);
+		found = pid > 0 && pid != (uint64_t)getpid() && lock_owner_name((pid_t)pid, owner_r);
 	}
 	(void)fclose(f);
 	return found;
 }
 
-bool lock_owner_of_dotlock(int dir_fd, const char *name, char owner_r[LOCK_OWNER_MAX])
+pid_t lock_owner_in_dotlock(int dir_fd, const char *name)
 {
 	char text[PID_DIGITS + 1];
 	uint64_t pid;
 	if (!read_text(dir_fd, name, text, sizeof text))
-		return false;
-	return parse_number(text, strspn(text, "0123456789"), 2, INT32_MAX, &pid) == 0 && name_process(pid, owner_r);
+		return 0;
+	return parse_number(text, strspn(text, "0123456789"), 2, INT32_MAX, &pid) == 0 ? (pid_t)pid : 0;
 }
 
 bool lock_owner_delivers(const char *owner)

@@ -1,12 +1,13 @@
 /*
  * lock_owner.h - which program holds a lock of the host's on an mbox, where the kernel knows; inside storage/ only.
- * Runs in: keeper, as the mail's owner. Trusts: /proc, for a name that people read; decides nothing by it.
+ * Runs in: keeper, as the mail's owner; dotlock helper. Trusts: /proc, for a name that people read; decides nothing by it.
  */
 #ifndef POSTERN_LOCK_OWNER_H
 #define POSTERN_LOCK_OWNER_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 enum { LOCK_OWNER_MAX = 48 };
 
@@ -16,8 +17,11 @@ enum { LOCK_OWNER_MAX = 48 };
  */
 bool lock_owner_of_file(int fd, char owner_r[LOCK_OWNER_MAX]);
 
-/* The same for a dotlock, in which most programs write their process id. */
-bool lock_owner_of_dotlock(int dir_fd, const char *name, char owner_r[LOCK_OWNER_MAX]);
+/* The process id that most programs write into their dotlock, or 0. */
+pid_t lock_owner_in_dotlock(int dir_fd, const char *name);
+
+/* The process, as above. False when there is none, or it is hidden. */
+bool lock_owner_name(pid_t pid, char owner_r[LOCK_OWNER_MAX]);
 
 /* Is that a program which delivers mail? By its name. */
 bool lock_owner_delivers(const char *owner);

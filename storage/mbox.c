@@ -105,8 +105,12 @@ static int open_locked(struct mbox *m, struct why *why_r)
 {
 	const bool write = m->journal.state == JOURNAL_WHOLE;
 	for (size_t round = 0; round < REOPEN_MAX; round++) {
-		if (open_file(m, why_r) != 0)
+		if (open_file(m, why_r) != 0) {
+			/* A sandbox knows the file, not its name: one that was put in its place is for the next login. */
+			if (round > 0 && why_r->err == EACCES)
+				return why_set(why_r, REASON_MAILDROP_CHANGED, 0, "another program replaced %s", m->path);
 			return -1;
+		}
 		if (m->fd < 0)
 			return 0;
 		if (check_file(m, why_r) != 0)
@@ -289,12 +293,18 @@ static int mbox_fetch(struct maildrop *drop, size_t idx, struct message_body *bo
 		(void)why_set(why_r, REASON_MESSAGE_GONE, 0, "another program removed %s", m->path);
 		goto out;
 	}
-	if (fd < 0 || fstat(fd, &st) != 0) {
-		(void)why_errno(why_r, errno, "open %s", m->path);
+	int err = errno;
+	/* In a sandbox a file that was put in its place cannot be opened, but looked at. */
+	if (fd >= 0 ? fstat(fd, &st) != 0 : err != EACCES || fstatat(m->dir_fd, m->name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+		(void)why_errno(why_r, fd >= 0 ? errno : err, "open %s", m->path);
 		goto out;
 	}
 	if (st.st_dev != m->scanned.st_dev || st.st_ino != m->scanned.st_ino) {
 		(void)why_set(why_r, REASON_MESSAGE_CHANGED, 0, "another program replaced %s", m->path);
+		goto out;
+	}
+	if (fd < 0) {
+		(void)why_errno(why_r, err, "open %s", m->path);
 		goto out;
 	}
 	if (check_message(m, idx, &st, why_r) != 0)

@@ -7,7 +7,7 @@
 set -eu
 
 # To build and run.
-build='build-essential gettext libcrypt-dev libinih-dev libpam0g-dev libsodium-dev libxxhash-dev libssl-dev openssl pkg-config'
+build='build-essential gettext libcrypt-dev libinih-dev libpam0g-dev libseccomp-dev libsodium-dev libxxhash-dev libssl-dev openssl pkg-config'
 # To run the tests: the unit tests' frame, then clients and tools that the end-to-end tests drive.
 check="$build libcunit1-dev
 	btrfs-progs curl dovecot-pop3d fetchmail iproute2 libpam-wrapper mailutils-pop3d mpop netcat-openbsd procmail procps

@@ -12,6 +12,7 @@
 #include "daemon/pop3.h"
 #include "daemon/privilege.h"
 #include "daemon/replies.h"
+#include "daemon/sandbox.h"
 #include "daemon/sign_key.h"
 #include "daemon/tls.h"
 #include "tests/unit/daemon/worker.h"
@@ -87,6 +88,9 @@ static inline void begin(SSL_CTX *server, const char *address, bool tls)
 		(void)close(connection[1]);
 		worker_signals();
 		log_role("gate");
+		become_owner(mail_uid(), geteuid() == 0 ? MAIL_UID : getegid());
+		sandbox_enter(SANDBOX_NURSERY, NULL, 0);
+		sandbox_enter(SANDBOX_GATE, NULL, 0);
 		gate_serve(rpc[1], server, settings);
 	}
 	(void)close(rpc[1]);
