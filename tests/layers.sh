@@ -34,6 +34,16 @@ if [ -x "$build/posternd-gate" ] && nm -D --undefined-only "$build/posternd-gate
 	echo "layers: posternd-gate uses what a gate must not"
 	bad=1
 fi
+# What holds the key signs, and speaks to nobody.
+if [ -x "$build/posternd-sign" ] && nm -D --undefined-only "$build/posternd-sign" |
+	grep -E ' (SSL_|pam_|execv|execl|system@|popen|EVP_PKEY_decrypt|RSA_private)'; then
+	echo "layers: posternd-sign uses what the holder of the key must not"
+	bad=1
+fi
+if [ -x "$build/posternd-gate" ] && nm -D --undefined-only "$build/posternd-gate" | grep -E ' (PEM_read_bio_PrivateKey|PEM_read_PrivateKey|SSL_CTX_use_PrivateKey_file)'; then
+	echo "layers: posternd-gate reads a key"
+	bad=1
+fi
 if [ -x "$build/posternd" ] && nm "$build/posternd" | grep -E ' (SSL_|pam_(start|authenticate))'; then
 	echo "layers: posternd must not be linked with TLS or PAM"
 	bad=1
