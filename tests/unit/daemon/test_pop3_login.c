@@ -154,6 +154,7 @@ static void test_tries(void)
 		ROW_ASSERT(last[i], fake.logins == 2 && p.failed_logins == 3);
 		expect(last[i], &p, "CAPA", "+OK", POP3_NEXT_LINE);
 		expect(last[i], &p, "STAT", "-ERR log in first", POP3_NEXT_LINE);
+		expect(last[i], &p, "AUTH", "+OK", POP3_NEXT_LINE);
 		expect(last[i], &p, last[i], "-ERR [AUTH] too many failed logins", POP3_NEXT_CLOSE);
 		ROW_ASSERT(last[i], p.end == POP3_END_TOO_MANY_LOGINS && fake.logins == 2);
 	}
@@ -174,6 +175,7 @@ static void test_final(void)
 	fake.login = REPLY_DROP_DENIED;
 	fake.final = true;
 	expect("denied", &p, "PASS x", "-ERR [SYS/PERM] the mailbox cannot be opened", POP3_NEXT_LINE);
+	expect("the list", &p, "AUTH", "+OK", POP3_NEXT_LINE);
 	expect("final", &p, "USER ann", "-ERR [SYS/TEMP] connect again", POP3_NEXT_CLOSE);
 	CU_ASSERT(p.end == POP3_END_TOO_MANY_LOGINS && fake.logins == 2);
 	fake_end();
