@@ -70,6 +70,7 @@ static void test_plain_forms(void)
 		{ "padding alone", NULL, "AUTH PLAIN ====", BAD_BASE64 },
 		{ "a space behind it", NULL, "AUTH PLAIN AGFubgBzZWNyZXQ= ", BAD_BASE64 },
 		{ "two words", NULL, "AUTH PLAIN AGFubgBzZWNyZXQ= x", BAD_BASE64 },
+		{ "octets above ASCII", NULL, "AUTH PLAIN \x90\x90\x90\x90\x90\x90\x90\x90", BAD_BASE64 },
 		{ "url alphabet", NULL, "AUTH PLAIN AGFubgBzZ-NyZX_=", BAD_BASE64 },
 		{ "a command", "AUTH PLAIN", "QUIT now", BAD_BASE64 },
 		{ "two spaces", NULL, "AUTH PLAIN  AGFubgBzZWNyZXQ=", BAD_BASE64 },
