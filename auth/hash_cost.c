@@ -141,7 +141,9 @@ static const char *bound_sha1(const char *rest, char *cost_r, size_t size)
 static const char *bound_sunmd5(const char *rest, char *cost_r, size_t size)
 {
 	uint64_t rounds = 0;
-	if (*rest == ',' && !take_number(&rest, ",rounds=", '$', UINT64_MAX, &rounds))
+	/* The number stands behind a comma, or behind a dollar sign where a salt may stand as well; crypt(3) takes both. */
+	const char *number = rest + (*rest != '\0');
+	if ((*rest == ',' || strncmp(number, "rounds=", strlen("rounds=")) == 0) && !take_number(&number, "rounds=", '$', UINT64_MAX, &rounds))
 		return MALFORMED;
 	return bound_rounds(rounds, cost_r, size);
 }

@@ -136,6 +136,8 @@ static void test_unusable(void)
 		{ "$sha1$1000001$abcdefgh$x", HASH_UNUSABLE, "costs more" },
 		{ "$sha1$$abcdefgh$x", HASH_UNUSABLE, "malformed" },
 		{ "$md5,rounds=4000000000$abcdefgh$$x", HASH_UNUSABLE, "costs more" },
+		{ "$md5$rounds=4000000000$abcdefgh$$x", HASH_UNUSABLE, "costs more" },
+		{ "$md5$rounds=x$abcdefgh$$x", HASH_UNUSABLE, "malformed" },
 		{ "$md5,x$abcdefgh$$x", HASH_UNUSABLE, "malformed" },
 		{ "_zzzzrasmz0.F/jqjWck", HASH_UNUSABLE, "costs more" },
 		{ "_z", HASH_UNUSABLE, "malformed" },
