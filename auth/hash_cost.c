@@ -85,7 +85,8 @@ static const char *bound_memory(uint64_t log2_n, uint64_t r, char *cost_r, size_
 {
 	if (log2_n > LOG2_MAX)
 		return TOO_DEAR;
-	uint64_t kib = ((SCRYPT_BLOCK * r) << log2_n) / 1024;
+	/* r has 30 bits at the most: in KiB, but not in octets, the product always fits. */
+	uint64_t kib = (r << log2_n) / (1024 / SCRYPT_BLOCK);
 	(void)snprintf(cost_r, size, "%.5g MiB", (double)kib / KIB_PER_MIB);
 	return kib > KIB_MAX ? TOO_DEAR : NULL;
 }

@@ -132,6 +132,7 @@ static void test_unusable(void)
 		{ "$y$j", HASH_UNUSABLE, "malformed" },
 		{ "$7$GU..../....SodiumChloride$x", HASH_UNUSABLE, "costs more" },
 		{ "$7$6/....3....SodiumChloride$x", HASH_UNUSABLE, "costs more" },
+		{ "$7$S....6/....SodiumChloride$x", HASH_UNUSABLE, "costs more" },
 		{ "$7$6/..", HASH_UNUSABLE, "malformed" },
 		{ "$sha1$1000001$abcdefgh$x", HASH_UNUSABLE, "costs more" },
 		{ "$sha1$$abcdefgh$x", HASH_UNUSABLE, "malformed" },
