@@ -11,7 +11,12 @@ BUILD=${BUILD:-build/fuzzing} FUZZ_SECONDS=${FUZZ_SECONDS:-3600}
 FUZZ_DIR=${FUZZ_DIR:-$BUILD/found} bad=0
 log=$FUZZ_DIR/hours.log
 mkdir -p "$FUZZ_DIR" || exit 2
-[ $# -gt 0 ] || set -- $(cd tests/fuzz && ls fuzz_*.c | sed 's/^fuzz_//; s/\.c$//')
+if [ $# -eq 0 ]; then
+	for file in tests/fuzz/fuzz_*.c; do
+		name=${file##*/fuzz_}
+		set -- "$@" "${name%.c}"
+	done
+fi
 
 # CPU seconds of the children so far: the second line of times(1), "1m2.345s 0m3.000s".
 spent() {
