@@ -18,9 +18,9 @@ if [ $# -eq 0 ]; then
 	done
 fi
 
-# CPU seconds of the children so far: the second line of times(1), "1m2.345s 0m3.000s".
-spent() {
-	times | awk 'NR == 2 { gsub("s", ""); split($1, u, "m"); split($2, s, "m"); printf "%d", 60 * u[1] + u[2] + 60 * s[1] + s[2] }'
+# CPU seconds in a file with the output of times(1), whose second line is about children: "1m2.345s 0m3.000s".
+seconds_in() {
+	awk 'NR == 2 { gsub("s", ""); split($1, u, "m"); split($2, s, "m"); printf "%.1f", 60 * u[1] + u[2] + 60 * s[1] + s[2] }' "$1"
 }
 
 for target; do
@@ -28,12 +28,12 @@ for target; do
 	mkdir -p "$found/corpus" "$found/failures" || exit 2
 	dict=
 	[ -f "tests/fuzz/$target.dict" ] && dict=-dict=tests/fuzz/$target.dict
-	spent >"$found/before"
+	times >"$found/before"
 	"$BUILD/fuzz/$target" -max_total_time="$FUZZ_SECONDS" -timeout=25 -rss_limit_mb=2048 -print_final_stats=1 $dict \
 		-artifact_prefix="$found/failures/" "$found/corpus" "tests/fuzz/corpus/$target" >"$found/log" 2>&1
 	status=$?
-	spent >"$found/after"
-	cpu=$(($(cat "$found/after") - $(cat "$found/before")))
+	times >"$found/after"
+	cpu=$(echo "$(seconds_in "$found/before") $(seconds_in "$found/after")" | awk '{ printf "%.1f", $2 - $1 }')
 	runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$found/log")
 	edges=$(grep -a -o 'cov: [0-9]*' "$found/log" | tail -n 1)
 	inputs=$(grep -a -o 'corp: [0-9]*' "$found/log" | tail -n 1)
