@@ -133,6 +133,25 @@ $(UNIT):
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) -lcunit -lsodium -lxxhash -lcrypt -linih -lssl -lcrypto
 
+# Fuzz targets: tests/fuzz/fuzz_X.c. build/replay/X runs its corpus as tests; build/fuzz/X, made by clang, is libFuzzer's.
+FUZZED  := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAYS := $(addprefix $(BUILD)/replay/,$(FUZZED))
+FUZZERS := $(addprefix $(BUILD)/fuzz/,$(FUZZED))
+# Functions that a target puts its own in the place of (ld --wrap): what ends or changes the process, or asks another one.
+WORKER_SEAMS := leave violation panic fatal poll log_line log_event
+both = $(BUILD)/replay/$(1) $(BUILD)/fuzz/$(1)
+$(call both,keeper): SEAMS = $(WORKER_SEAMS) become_owner keep_only touch_pages forget_stack auth_verify auth_known session_init
+$(call both,gate): SEAMS = $(WORKER_SEAMS) rpc_send
+$(call both,history): SEAMS = alarm
+$(REPLAYS): $(BUILD)/replay/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libcli.a $(UNITLIBS)
+$(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libcli.a $(UNITLIBS)
+$(FUZZERS): ENGINE = -fsanitize=fuzzer
+$(REPLAYS) $(FUZZERS):
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(ENGINE) $(addprefix -Wl$(comma)--wrap=,$(SEAMS)) -o $@ $(filter %.o %.a,$^) -lsodium -lxxhash -lcrypt -linih -lssl -lcrypto -lm
+comma := ,
+
 # What belongs to the tests only: PAM modules that misbehave.
 PAMTESTS := $(patsubst tests/pam/%.c,$(BUILD)/tests/pam/%.so,$(wildcard tests/pam/*.c))
 $(BUILD)/tests/pam/%.so: tests/pam/%.c
@@ -140,7 +159,7 @@ $(BUILD)/tests/pam/%.so: tests/pam/%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=c11 $(WARNINGS) -O1 -g -fPIC -shared -o $@ $< -lpam
 
-unit: $(UNIT) $(PAMTESTS)
+unit: $(UNIT) $(PAMTESTS) $(REPLAYS)
 
 # What may include what: the folders' order (docs/design.md), held by grep.
 layers:
@@ -169,6 +188,17 @@ asan:
 	$(MAKE) BUILD=$(BUILD)/asan SANITIZE='$(ASAN)' all unit
 	BUILD=$(BUILD)/asan tests/run.sh
 ASAN := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DPOSTERN_COVERAGE
+
+# Fuzzing: FUZZ_SECONDS (3600) for each target (FUZZ: all), one after the other. FUZZ_SECONDS=60 is for each change.
+fuzz:
+	tools/packages.sh fuzz
+	$(MAKE) BUILD=$(BUILD)/fuzzing CC=clang SANITIZE='$(ASAN) -fsanitize=fuzzer-no-link' fuzzers
+	BUILD=$(BUILD)/fuzzing tests/fuzz/run.sh $(FUZZ)
+fuzzers: $(FUZZERS)
+
+# The corpora of the fuzz targets as tests; part of check.
+fuzz-replay: $(REPLAYS)
+	BUILD=$(BUILD) ONLY=replay tests/run.sh
 
 # The unit tests and the end-to-end tests under valgrind.
 valgrind:
@@ -229,6 +259,6 @@ help:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: help all pot unit layers check fault fault-peers errors asan valgrind coverage lint bench run install clean
+.PHONY: help all pot unit layers check fault fault-peers errors asan fuzz fuzzers fuzz-replay valgrind coverage lint bench run install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

@@ -85,7 +85,8 @@ static const char *bound_memory(uint64_t log2_n, uint64_t r, char *cost_r, size_
 {
 	if (log2_n > LOG2_MAX)
 		return TOO_DEAR;
-	uint64_t kib = ((SCRYPT_BLOCK * r) << log2_n) / 1024;
+	/* r has 30 bits at the most: in KiB, but not in octets, the product always fits. */
+	uint64_t kib = (r << log2_n) / (1024 / SCRYPT_BLOCK);
 	(void)snprintf(cost_r, size, "%.5g MiB", (double)kib / KIB_PER_MIB);
 	return kib > KIB_MAX ? TOO_DEAR : NULL;
 }
@@ -141,7 +142,9 @@ static const char *bound_sha1(const char *rest, char *cost_r, size_t size)
 static const char *bound_sunmd5(const char *rest, char *cost_r, size_t size)
 {
 	uint64_t rounds = 0;
-	if (*rest == ',' && !take_number(&rest, ",rounds=", '$', UINT64_MAX, &rounds))
+	/* The number stands behind a comma, or behind a dollar sign where a salt may stand as well; crypt(3) takes both. */
+	const char *number = rest + (*rest != '\0');
+	if ((*rest == ',' || strncmp(number, "rounds=", strlen("rounds=")) == 0) && !take_number(&number, "rounds=", '$', UINT64_MAX, &rounds))
 		return MALFORMED;
 	return bound_rounds(rounds, cost_r, size);
 }

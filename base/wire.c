@@ -44,7 +44,7 @@ static uint64_t count_bare_lf(const char *in, size_t len)
 	_mm_storeu_si128((__m128i *)(void *)halves, total);
 	uint64_t n = halves[0] + halves[1];
 	for (; i < len; i++)
-		n += in[i] == '\n' && in[i - 1] != '\r';
+		n += in[i] == '\n' && *(in + i - 1) != '\r';
 	return n;
 }
 

@@ -27,9 +27,10 @@ uint32_t explain_ref(const char *words);
 
 /* ---- explain_shape.c: an answer's text with names in its places ---- */
 
-/* "no such message: you asked for N, the mailbox has N". Called for each part: literal text, or what stands for a place.
- * language: NULL for English. */
-void reply_shape_parts(enum reply id, const struct language *language, void (*part)(void *context, const char *text, size_t len, bool place), void *context);
+enum shape_part { PART_WORDS, PART_PLACE /* what stands for it */, PART_FORM /* of a word, as it is for most numbers */ };
+
+/* "no such message: you asked for N, the mailbox has N". Called for each part. language: NULL for English. */
+void reply_shape_parts(enum reply id, const struct language *language, void (*part)(void *context, const char *text, size_t len, enum shape_part kind), void *context);
 
 /* All of it. Returns text. */
 const char *reply_shape(enum reply id, char text[REPLY_SHAPE]);

@@ -35,21 +35,27 @@ static void normalise(const char *text, size_t len, char *out, size_t size)
 	out[n] = '\0';
 }
 
-static void add_part(void *context, const char *text, size_t len, bool place)
+struct pattern {
+	struct buf text;
+	bool any_form;     /* a word that has forms by number is a place, too */
+};
+
+static void add_part(void *context, const char *text, size_t len, enum shape_part kind)
 {
-	struct buf *pattern = context;
+	struct pattern *pattern = context;
+	const bool place = kind == PART_PLACE || (kind == PART_FORM && pattern->any_form);
 	for (size_t i = 0; i < len; i++) {
 		const char c = place ? PLACE : (char)tolower((unsigned char)text[i]);
 		if (!place || i == 0)
-			(void)buf_add(pattern, &c, 1);
+			(void)buf_add(&pattern->text, &c, 1);
 	}
 }
 
-static const char *pattern_of(enum reply id, const struct language *language, char storage[PATTERN_MAX])
+static const char *pattern_of(enum reply id, const struct language *language, bool any_form, char storage[PATTERN_MAX])
 {
-	struct buf pattern = { .p = storage, .cap = PATTERN_MAX };
+	struct pattern pattern = { .text = { .p = storage, .cap = PATTERN_MAX }, .any_form = any_form };
 	reply_shape_parts(id, language, add_part, &pattern);
-	return buf_text(&pattern);
+	return buf_text(&pattern.text);
 }
 
 /*
@@ -85,7 +91,7 @@ static unsigned fit_text(const char *pattern, const char *text)
 	const int len = (int)strlen(text);
 	for (const char *at = pattern; *at != '\0'; at++) {
 		bool whole = false;
-		if (*at == PLACE || *at == ' ' || (at > pattern && isalnum((unsigned char)at[-1]) && isalnum((unsigned char)*at)))
+		if ((*at == PLACE && at > pattern) || *at == ' ' || (at > pattern && isalnum((unsigned char)at[-1]) && isalnum((unsigned char)*at)))
 			continue;
 		int literal = run_along(at, text, &whole);
 		if (literal < 0)
@@ -121,7 +127,11 @@ static unsigned share_of_words(const char *pattern, const char *text)
 static unsigned fit_row(enum reply id, const struct language *language, const char *text)
 {
 	char pattern[PATTERN_MAX];
-	unsigned fit = fit_text(pattern_of(id, language, pattern), text);
+	unsigned fit = fit_text(pattern_of(id, language, true, pattern), text);
+	if (fit != FIT_WHOLE) {
+		const unsigned usual = fit_text(pattern_of(id, language, false, pattern), text);
+		fit = usual > fit ? usual : fit;
+	}
 	/* Words are looked for in English only: the same few letters mean something else in the next language. */
 	if (fit == 0 && language->texts == NULL)
 		fit = share_of_words(pattern, text);

@@ -36,12 +36,12 @@ static void put_text(FILE *out, const char *text)
 	}
 }
 
-static void put_part(void *context, const char *text, size_t len, bool place)
+static void put_part(void *context, const char *text, size_t len, enum shape_part kind)
 {
 	FILE *out = context;
-	(void)fputs(place ? "<var>" : "", out);
+	(void)fputs(kind == PART_PLACE ? "<var>" : "", out);
 	put_escaped(out, text, len);
-	(void)fputs(place ? "</var>" : "", out);
+	(void)fputs(kind == PART_PLACE ? "</var>" : "", out);
 }
 
 static void put_line(FILE *out, enum reply id)

@@ -68,13 +68,13 @@ static void put_text(FILE *out, const char *text)
 	(void)fputc('\n', out);
 }
 
-static void put_part(void *context, const char *text, size_t len, bool place)
+static void put_part(void *context, const char *text, size_t len, enum shape_part kind)
 {
 	FILE *out = context;
-	if (place)
+	if (kind == PART_PLACE)
 		(void)fputs("\\fI", out);
 	put_escaped(out, text, len);
-	if (place)
+	if (kind == PART_PLACE)
 		(void)fputs("\\fR", out);
 }
 

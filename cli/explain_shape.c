@@ -40,25 +40,25 @@ static const char *name_of_place(enum reply id, const char *place, size_t *len_r
 	return more;
 }
 
-void reply_shape_parts(enum reply id, const struct language *language, void (*part)(void *context, const char *text, size_t len, bool place), void *context)
+void reply_shape_parts(enum reply id, const struct language *language, void (*part)(void *context, const char *text, size_t len, enum shape_part kind), void *context)
 {
 	const char *at = reply_text(id, language);
 	while (*at != '\0') {
 		size_t literal = strcspn(at, "{"), len;
 		if (literal > 0)
-			part(context, at, literal, false);
+			part(context, at, literal, PART_WORDS);
 		at += literal;
 		if (*at == '{') {
 			const char *name = name_of_place(id, at + 1, &len);
-			part(context, name, len, at[2] != '|');
+			part(context, name, len, at[2] != '|' ? PART_PLACE : PART_FORM);
 			at += strcspn(at, "}") + 1;
 		}
 	}
 }
 
-static void add_part(void *context, const char *text, size_t len, bool place)
+static void add_part(void *context, const char *text, size_t len, enum shape_part kind)
 {
-	(void)place;
+	(void)kind;
 	(void)buf_add(context, text, len);
 }
 

@@ -65,11 +65,30 @@ static void ask(struct gate *g, const void *request, size_t size, struct rpc_ans
 		g->conn.keeper_lost = true;
 		rpc_r->final = 1;
 	}
-	*answer_r = (struct pop3_answer){ .reply = rpc_r->reply < REPLY_COUNT ? (enum reply)rpc_r->reply : REPLY_KEEPER_LOST,
+	const bool known = rpc_r->reply > REPLY_NONE && rpc_r->reply < REPLY_COUNT;
+	*answer_r = (struct pop3_answer){ .reply = known ? (enum reply)rpc_r->reply : REPLY_KEEPER_LOST,
 	                                  .final = rpc_r->final != 0 };
 	memcpy(answer_r->args.n, rpc_r->n, sizeof answer_r->args.n);
 	answer_r->args.ref = answer_r->reply == REPLY_KEEPER_LOST ? g->lost_ref : rpc_r->ref;
 	memcpy(answer_r->told, rpc_r->told, sizeof answer_r->told);
+}
+
+/* The same where no descriptor is to come. */
+static void ask_plainly(struct gate *g, const void *request, size_t size, struct pop3_answer *answer_r)
+{
+	struct rpc_answer rpc;
+	int fd;
+	ask(g, request, size, &rpc, &fd, answer_r);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+/* A unique-id goes out as it is: without its end, so would what lies behind it. */
+static void check_snapshot(const struct pop3_maildrop *drop)
+{
+	for (size_t i = 0; i < drop->count; i++)
+		if (drop->records[i].uidl[UIDL_MAX + 1] != '\0')
+			panic("unique-id of message %zu without its end", i + 1);
 }
 
 /* The snapshot as an array, and a mark for each message. */
@@ -107,6 +126,7 @@ static void host_login(void *context, const char *user, const struct secret *pas
 	explicit_bzero(&request, sizeof request);
 	if (answer_r->reply == REPLY_LOGGED_IN) {
 		take_snapshot(fd, rpc.count, drop_r);
+		check_snapshot(drop_r);
 		g->conn.session = true;
 		g->conn.active_due = now_ms() + ACTIVE_MS;
 	}
@@ -117,15 +137,11 @@ static void host_login(void *context, const char *user, const struct secret *pas
 static void host_known(void *context, const char *user, struct pop3_answer *answer_r)
 {
 	struct gate *g = context;
-	struct rpc_answer rpc;
-	int fd;
 	struct rpc_user request = { .verb = RPC_KNOWN, .tls = g->bye.tls };
 	if (g->known_asked++ >= RPC_KNOWN_MOST)
 		return;
 	memcpy(request.user, user, strlen(user) + 1);
-	ask(g, &request, sizeof request, &rpc, &fd, answer_r);
-	if (fd >= 0)
-		(void)close(fd);
+	ask_plainly(g, &request, sizeof request, answer_r);
 }
 
 /* RFC 6856 section 2.1, and docs/design.md for what counts. */
@@ -175,14 +191,10 @@ static int send_marks(struct gate *g, const struct pop3_maildrop *drop)
 static void host_commit(void *context, const struct pop3_maildrop *drop, size_t marked, struct pop3_answer *answer_r)
 {
 	struct gate *g = context;
-	struct rpc_answer rpc;
-	int fd;
 	struct rpc_commit request = { .verb = RPC_COMMIT, .marked = (uint32_t)marked };
 	if (send_marks(g, drop) != 0)
 		g->conn.keeper_lost = true; /* ask() finds the same and says so */
-	ask(g, &request, sizeof request, &rpc, &fd, answer_r);
-	if (fd >= 0)
-		(void)close(fd);
+	ask_plainly(g, &request, sizeof request, answer_r);
 	if (answer_r->reply == REPLY_KEEPER_LOST && marked > 0)
 		answer_r->reply = REPLY_UPDATE_LOST;
 }
@@ -190,16 +202,12 @@ static void host_commit(void *context, const struct pop3_maildrop *drop, size_t 
 static uint32_t host_refer(void *context, enum reply reply, const struct reply_args *args)
 {
 	struct gate *g = context;
-	struct rpc_answer rpc;
 	struct pop3_answer answer;
-	int fd;
 	struct rpc_refer request = { .verb = RPC_REFER, .reply = (uint32_t)reply, .tls = g->bye.tls };
 	if (g->conn.keeper_lost || g->refer_asked++ >= RPC_REFER_MOST)
 		return REF_NONE;
 	memcpy(request.n, args->n, sizeof request.n);
-	ask(g, &request, sizeof request, &rpc, &fd, &answer);
-	if (fd >= 0)
-		(void)close(fd);
+	ask_plainly(g, &request, sizeof request, &answer);
 	return answer.args.ref;
 }
 

@@ -165,14 +165,20 @@ static int find_in(const struct history_ring *ring, int kind, const struct histo
 	char slots[READ_AT_ONCE][HISTORY_RECORD];
 	struct history_record record;
 	struct head head;
-	if (ring->fd < 0 || !read_head(ring, &head))
+	struct stat st;
+	if (ring->fd < 0 || !read_head(ring, &head) || fstat(ring->fd, &st) != 0)
 		return 0;
+	/* The head may name more room than a lifetime is enough to look through; the file has what it has. */
+	const uint64_t there = (uint64_t)st.st_size / HISTORY_RECORD;
 	const uint64_t kept = head.next < head.room ? head.next : head.room;
 	for (uint64_t i = head.next - kept, n; i < head.next; i += n) {
 		const uint64_t slot = i % head.room;
-		n = head.next - i < READ_AT_ONCE ? head.next - i : READ_AT_ONCE;
+		/* A file that was cut off lacks some, but perhaps not those that come next: in the first slot. */
+		const uint64_t most = slot + 1 < there ? READ_AT_ONCE : head.room;
+		n = head.next - i < most ? head.next - i : most;
 		n = head.room - slot < n ? head.room - slot : n;
-		/* A file that was cut off lacks some, but perhaps not those that come next. */
+		if (slot + 1 >= there)
+			continue;
 		const ssize_t got = io_read_at(ring->fd, slots[0], n * HISTORY_RECORD, offset_of(slot));
 		for (ssize_t j = 0; j < got / HISTORY_RECORD; j++) {
 			memcpy(&record, slots[j], sizeof record);

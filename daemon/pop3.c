@@ -153,10 +153,10 @@ static enum outcome run_command(struct pop3 *p, const struct command *row, char 
 		pop3_say(p, here == IN_TRANSACTION ? REPLY_LOGGED_IN_ALREADY : REPLY_LOG_IN_FIRST, NULL, out);
 		return DONE;
 	}
-	if (row->flags & LOGIN) {
+	/* Bare AUTH only asks for the list. */
+	if ((row->flags & LOGIN) && !(row->rule == ARG_OPTIONAL_TEXT && len == 0)) {
 		enum outcome refusal = refuse_login(p, row, len > 0, out);
-		/* Bare AUTH only asks for the list. */
-		if (refusal != LOGIN_FAILED && !(row->rule == ARG_OPTIONAL_TEXT && len == 0))
+		if (refusal != LOGIN_FAILED)
 			return refusal;
 	}
 	struct arguments a;

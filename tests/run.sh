@@ -1,9 +1,9 @@
 #!/bin/sh
-# run.sh - all tests of a build: the unit test programs, then the end-to-end tests. Ends with "N passed, N failed".
+# run.sh - all tests of a build: the unit test programs, the fuzz targets' corpora, then the end-to-end tests. Ends with "N passed, N failed".
 # Runs in: the shell of who tests; as root it tests more. Trusts: the checkout.
 #
 # Argument: fault, for the fault tests alone.
-# Environment: POSTERN_FAULT=full (the fault tests in full), BUILD (build), VALGRIND=yes (unit programs and server under valgrind), ONLY=unit|e2e
+# Environment: POSTERN_FAULT=full (the fault tests in full), BUILD (build), VALGRIND=yes (unit programs and server under valgrind), ONLY=unit|replay|e2e
 set -u
 cd "$(dirname "$0")/.." || exit 2
 BUILD=${BUILD:-build} passed=0 failed=0 skipped=0
@@ -33,20 +33,30 @@ if [ "${VALGRIND-}" = yes ]; then
 	POSTERN_RUN_PREFIX="$under --trace-children=yes"
 	export POSTERN_RUN_PREFIX
 fi
+# Run one test program and add up its result.
+run_program() {
+	POSTERN_BUILD=$BUILD $under "$@" >"$log" 2>&1
+	status=$?
+	if [ $status -ne 0 ] || ! grep -q ' passed, 0 failed' "$log"; then
+		cat "$log"
+		echo "$1: exit status $status"
+		grep -q ' passed, 0 failed' "$log" && failed=$((failed + 1))
+	else
+		tail -n 1 "$log"
+	fi
+	count "$1"
+}
 if [ "${ONLY:-unit}" = unit ] && [ "${1-}" != fault ]; then
 	for program in "$BUILD"/unit/*/test_*; do
 		[ -x "$program" ] || continue
 		case $program in *.d | *.o) continue ;; esac
-		POSTERN_BUILD=$BUILD $under "$program" >"$log" 2>&1
-		status=$?
-		if [ $status -ne 0 ] || ! grep -q ' passed, 0 failed' "$log"; then
-			cat "$log"
-			echo "$program: exit status $status"
-			grep -q ' passed, 0 failed' "$log" && failed=$((failed + 1))
-		else
-			tail -n 1 "$log"
-		fi
-		count "$program"
+		run_program "$program"
+	done
+fi
+if [ "${ONLY:-replay}" = replay ] && [ "${1-}" != fault ]; then
+	for program in "$BUILD"/replay/*; do
+		[ -x "$program" ] || continue
+		run_program "$program" "tests/fuzz/corpus/${program##*/}"
 	done
 fi
 if [ "${ONLY:-e2e}" = e2e ]; then

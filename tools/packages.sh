@@ -2,7 +2,7 @@
 # packages.sh - the Debian packages that postern needs, and what installs those that are missing.
 # Runs in: the shell of who builds, with sudo for apt-get where needed. Trusts: the host's package sources.
 #
-# usage: tools/packages.sh build|check|fault|peers|coverage|lint    install what is missing
+# usage: tools/packages.sh build|check|fault|peers|coverage|fuzz|lint    install what is missing
 #        tools/packages.sh list build|check|...           print the names
 set -eu
 
@@ -19,6 +19,8 @@ fault="$check maildrop postfix"
 # To compare with, to measure what the tests reach, and to analyse.
 peers=$check
 coverage="$check gcovr"
+# To fuzz: clang with libFuzzer and the sanitizers.
+fuzz="$build clang libclang-rt-dev"
 lint="$check clang clang-tidy cppcheck shellcheck"
 
 list=
@@ -32,6 +34,7 @@ check) wanted=$check ;;
 fault) wanted=$fault ;;
 peers) wanted=$peers ;;
 coverage) wanted=$coverage ;;
+fuzz) wanted=$fuzz ;;
 lint) wanted=$lint ;;
 *) sed -n 's/^# usage: /usage: /p; s/^#        tools/       tools/p' "$0" >&2; exit 64 ;;
 esac

@@ -3,6 +3,7 @@
  * Runs in: the tests.
  */
 #include "cli/explain.h"
+#include "daemon/languages.h"
 #include "tests/unit/suite.h"
 
 /* The names of what was found, with blanks between them. */
@@ -60,6 +61,23 @@ static void test_every_line_finds_its_row(void)
 	}
 }
 
+/* The same where the numbers are one or none, which takes other forms of words; in each language. */
+static void test_forms_of_words(void)
+{
+	for (int id = REPLY_NONE + 1; id < REPLY_COUNT; id++)
+		for (size_t i = 0; i < 2 * languages_count; i++) {
+			char line[REPLY_LINE_MAX];
+			struct buf b = BUF_OVER(line);
+			const struct language *language = &languages[i / 2];
+			const struct reply_row *row = reply_row((enum reply)id);
+			const struct reply_args args = { .language = language, .n = { i % 2, 17, 1 }, .text = "192.0.2.1", .ref = 12345 };
+			if (row->ok)
+				continue;
+			CU_ASSERT(reply_add(&b, (enum reply)id, &args) == 0);
+			ROW_TEXT(language->tag, found(buf_text(&b)), row->name);
+		}
+}
+
 static void test_references(void)
 {
 	static const struct { const char *label, *words, *want; } rows[] = {
@@ -100,5 +118,5 @@ static void test_groups(void)
 	CU_ASSERT_EQUAL(explain_classics_count, 5);
 }
 
-#define TESTS(X) X(test_words) X(test_every_line_finds_its_row) X(test_references) X(test_shapes) X(test_groups)
+#define TESTS(X) X(test_words) X(test_every_line_finds_its_row) X(test_forms_of_words) X(test_references) X(test_shapes) X(test_groups)
 SUITE("explain find")

@@ -108,6 +108,18 @@ static void test_broken_word(void)
 	keeper_close();
 
 	begin(NULL, "127.0.0.1", false);
+	greet("unique-id without end");
+	peer_say(&client, "AUTH PLAIN AGFubgBzZWNyZXQ=");
+	(void)expect_request("unique-id without end", RPC_AUTH);
+	memset(record.uidl, 'u', sizeof record.uidl);
+	fd = file_of(&record, sizeof record);
+	reply(RPC_AUTH, (struct rpc_answer){ .reply = REPLY_LOGGED_IN, .count = 1 }, fd);
+	(void)close(fd);
+	expect_end("unique-id without end", gate, EXIT_BUG, "unique-id of message 1 without its end");
+	peer_close(&client);
+	keeper_close();
+
+	begin(NULL, "127.0.0.1", false);
 	greet("no descriptor");
 	log_in("no descriptor", 1);
 	peer_say(&client, "RETR 1");
@@ -124,6 +136,10 @@ static void test_broken_word(void)
 	(void)expect_request("no reply", RPC_AUTH);
 	reply(RPC_AUTH, (struct rpc_answer){ .reply = REPLY_COUNT }, -1);
 	expect_line("no reply", &client, NULL, BROKE);
+	peer_say(&client, "AUTH PLAIN AGFubgBzZWNyZXQ=");
+	(void)expect_request("the reply that is none", RPC_AUTH);
+	reply(RPC_AUTH, (struct rpc_answer){ .reply = REPLY_NONE }, -1);
+	expect_line("the reply that is none", &client, NULL, BROKE);
 	peer_say(&client, "AUTH PLAIN AGFubgBzZWNyZXQ=");
 	(void)expect_request("another size", RPC_AUTH);
 	struct rpc_fetch other = { .verb = RPC_AUTH };

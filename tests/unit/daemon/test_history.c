@@ -234,6 +234,26 @@ static void test_cut_off(void)
 	end();
 }
 
+/* A head that claims four billion records and as many times round: what is there is found, and soon. */
+static void test_huge_head(void)
+{
+	const uint64_t claims[2] = { UINT32_MAX, UINT32_MAX * 7ull + 3 };
+	struct history h;
+	begin();
+	CU_ASSERT(history_open(&h, directory, 16, true, &path) == 0);
+	for (int64_t n = 0; n < 3; n++)
+		add(&h, HISTORY_FAILURE, n);
+	int fd = open_file("failures");
+	CU_ASSERT(pwrite(fd, claims, sizeof claims, 2 * sizeof(uint32_t)) == (ssize_t)sizeof claims);
+	(void)close(fd);
+	(void)alarm(20);
+	const struct found f = find_all(&h, ANY);
+	(void)alarm(0);
+	CU_ASSERT(is_run(&f, 0, 2));
+	history_close(&h);
+	end();
+}
+
 static void test_foreign_file(void)
 {
 	struct history h;
@@ -369,6 +389,6 @@ static void test_queries(void)
 }
 
 #define TESTS(X) X(test_wraps) X(test_restart_goes_on) X(test_resume) X(test_kinds_are_apart) X(test_another_size_begins_anew) \
-	X(test_what_is_not_whole_is_passed_over) X(test_cut_off) X(test_foreign_file) X(test_links_are_not_followed) X(test_nothing_there) \
+	X(test_what_is_not_whole_is_passed_over) X(test_cut_off) X(test_huge_head) X(test_foreign_file) X(test_links_are_not_followed) X(test_nothing_there) \
 	X(test_modes) X(test_references_are_unique) X(test_queries)
 SUITE("history")

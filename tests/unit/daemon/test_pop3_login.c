@@ -70,6 +70,7 @@ static void test_plain_forms(void)
 		{ "padding alone", NULL, "AUTH PLAIN ====", BAD_BASE64 },
 		{ "a space behind it", NULL, "AUTH PLAIN AGFubgBzZWNyZXQ= ", BAD_BASE64 },
 		{ "two words", NULL, "AUTH PLAIN AGFubgBzZWNyZXQ= x", BAD_BASE64 },
+		{ "octets above ASCII", NULL, "AUTH PLAIN \x90\x90\x90\x90\x90\x90\x90\x90", BAD_BASE64 },
 		{ "url alphabet", NULL, "AUTH PLAIN AGFubgBzZ-NyZX_=", BAD_BASE64 },
 		{ "a command", "AUTH PLAIN", "QUIT now", BAD_BASE64 },
 		{ "two spaces", NULL, "AUTH PLAIN  AGFubgBzZWNyZXQ=", BAD_BASE64 },
@@ -154,6 +155,7 @@ static void test_tries(void)
 		ROW_ASSERT(last[i], fake.logins == 2 && p.failed_logins == 3);
 		expect(last[i], &p, "CAPA", "+OK", POP3_NEXT_LINE);
 		expect(last[i], &p, "STAT", "-ERR log in first", POP3_NEXT_LINE);
+		expect(last[i], &p, "AUTH", "+OK", POP3_NEXT_LINE);
 		expect(last[i], &p, last[i], "-ERR [AUTH] too many failed logins", POP3_NEXT_CLOSE);
 		ROW_ASSERT(last[i], p.end == POP3_END_TOO_MANY_LOGINS && fake.logins == 2);
 	}
@@ -174,6 +176,7 @@ static void test_final(void)
 	fake.login = REPLY_DROP_DENIED;
 	fake.final = true;
 	expect("denied", &p, "PASS x", "-ERR [SYS/PERM] the mailbox cannot be opened", POP3_NEXT_LINE);
+	expect("the list", &p, "AUTH", "+OK", POP3_NEXT_LINE);
 	expect("final", &p, "USER ann", "-ERR [SYS/TEMP] connect again", POP3_NEXT_CLOSE);
 	CU_ASSERT(p.end == POP3_END_TOO_MANY_LOGINS && fake.logins == 2);
 	fake_end();

@@ -1,0 +1,233 @@
+/*
+ * fuzz_gate.c - a gate between a client and a keeper that both say anything: what it asks is by the contract, what it says are lines.
+ * Runs in: the tests. Trusts: nothing.
+ */
+#include "daemon/gate.c"
+#include "tests/fuzz/fuzz_worker.h"
+
+enum { OUT_MAX = 4 << 20 };
+
+static struct gate g;
+static struct settings settings[2];
+static struct input script;            /* what the keeper answers */
+static int keeper_end, client_end;
+static char out[OUT_MAX];
+static size_t out_len;
+static struct asked {
+	unsigned count[RPC_VERBS];
+	uint64_t messages, marks;
+	bool session, over, sent;          /* sent: message text went to the client */
+} asked;
+
+int __lsan_is_turned_off(void);
+
+/* A gate that ends at once leaves its memory to the kernel. */
+int __lsan_is_turned_off(void)
+{
+	return 1;
+}
+
+static void hear_client(void)
+{
+	ssize_t n;
+	while ((n = recv(client_end, out + out_len, OUT_MAX - out_len, MSG_DONTWAIT)) > 0)
+		out_len += (size_t)n;
+	CHECK(out_len < OUT_MAX, "answers without end");
+}
+
+static int worker_waits(struct pollfd *fds, nfds_t count, int r)
+{
+	hear_client();
+	r = __real_poll(fds, count, 0);
+	CHECK(r != 0, "a wait for what will not come");
+	return r;
+}
+
+/* ---- the keeper ---- */
+
+/* What the gate may ask, and when. */
+static void check_request(const union rpc_message *m, size_t size)
+{
+	const struct rpc_row *row = rpc_row(m->verb);
+	const unsigned phase = asked.over ? RPC_OVER : asked.session ? RPC_SESSION : RPC_LOGIN;
+	CHECK(row != NULL && row->size == size && (row->phases & phase) != 0, "verb %u of %zu octets in phase %u", m->verb, size, phase);
+	CHECK(++asked.count[m->verb] <= row->most || row->most == 0, "verb %u came %u times", m->verb, asked.count[m->verb]);
+	switch (m->verb) {
+	case RPC_KNOWN:
+		CHECK(memchr(m->known.user, '\0', USER_NAME_MAX + 1) != NULL, "a name without its end");
+		break;
+	case RPC_AUTH:
+		CHECK(memchr(m->auth.user, '\0', sizeof m->auth.user) != NULL && m->auth.password.len <= PASSWORD_MAX &&
+		      m->auth.password.text[m->auth.password.len] == '\0', "a name or a password without its end");
+		break;
+	case RPC_FETCH:
+		CHECK(m->fetch.idx < asked.messages, "message %u of %ju", m->fetch.idx, (uintmax_t)asked.messages);
+		break;
+	case RPC_MARK:
+		CHECK(m->mark.count <= RPC_MARKS && (uint64_t)m->mark.first + m->mark.count <= asked.messages, "marks %u+%u", m->mark.first, m->mark.count);
+		for (uint32_t i = 0; i < m->mark.count; i++)
+			asked.marks += (m->mark.bits[i / 8] >> i % 8) & 1;
+		break;
+	case RPC_COMMIT:
+		CHECK(m->commit.marked == asked.marks, "%u committed, %ju marked", m->commit.marked, (uintmax_t)asked.marks);
+		asked.over = true;
+		break;
+	default:
+		break;
+	}
+}
+
+static int make_list(uint32_t count, unsigned odd)
+{
+	struct message_record record = { .octets = 11 };
+	int fd = memfd_create("list", MFD_CLOEXEC);
+	for (uint32_t i = 0; i < count && i < 80; i++) {
+		(void)snprintf(record.uidl, sizeof record.uidl, "u%u", i);
+		if (odd & 1)
+			memset(record.uidl, 'x', sizeof record.uidl);
+		CHECK(write(fd, &record, sizeof record) == (ssize_t)sizeof record, "a list");
+	}
+	return fd;
+}
+
+int __real_rpc_send(int socket, const void *message, size_t size, int fd);
+int __wrap_rpc_send(int socket, const void *message, size_t size, int fd);
+
+static void answer_login(struct rpc_answer *a, unsigned odd, int *fd_r)
+{
+	const unsigned count = take_octet(&script);
+	a->reply = odd & 1 ? REPLY_NOT_ACCEPTED : REPLY_LOGGED_IN;
+	a->count = count == 0xff ? (uint32_t)take_number(&script, 4) : count % 80;
+	*fd_r = odd & 2 ? -1 : make_list(odd & 4 ? a->count / 2 : a->count, odd >> 3);
+	asked.session = a->reply == REPLY_LOGGED_IN;
+	asked.messages = a->count;
+}
+
+static void answer(uint32_t verb)
+{
+	struct rpc_answer a = { .verb = verb, .reply = REPLY_SEND_PASS };
+	const unsigned odd = take_octet(&script);
+	int fd = -1;
+	if (verb == RPC_AUTH)
+		answer_login(&a, odd, &fd);
+	if (verb == RPC_FETCH) {
+		a.reply = odd & 1 ? REPLY_MESSAGE_GONE : REPLY_MESSAGE;
+		fd = odd & 2 ? -1 : fuzz_memory_file("X: y\n\n.z\nabcdefgh", 17);
+		a.offset = odd & 4 ? take_number(&script, 8) : 0;
+		a.length = odd & 8 ? take_number(&script, 8) : odd & 16 ? 9 : 17;
+		asked.sent = true;
+	}
+	if (verb == RPC_COMMIT)
+		a.reply = REPLY_BYE_UPDATED;
+	if (odd & 0x80)
+		a.reply = take_octet(&script);
+	/* A unique-id is taken for one. */
+	if ((odd & 0x40) && (a.reply >= REPLY_COUNT || a.reply == REPLY_NONE || strstr(reply_row((enum reply)a.reply)->text, "{u}") == NULL))
+		memset(a.told, (int)take_octet(&script), sizeof a.told);
+	a.final = odd & 0x20;
+	a.ref = ref_of_failure(odd, 1);
+	if (asked.session && verb == RPC_AUTH && a.reply != REPLY_LOGGED_IN)
+		asked.session = false;
+	CHECK(__real_rpc_send(keeper_end, &a, (odd & 0xf0) == 0xf0 ? take_octet(&script) % sizeof a + 1 : sizeof a, fd) == 0, "an answer");
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+int __wrap_rpc_send(int socket, const void *message, size_t size, int fd)
+{
+	union rpc_message m;
+	CHECK(socket == g.conn.keeper && fd == -1 && size <= sizeof m, "a message of %zu octets", size);
+	memset(&m, 0, sizeof m);
+	memcpy(&m, message, size);
+	check_request(&m, size);
+	if (m.verb == RPC_MARK || m.verb == RPC_ACTIVE || m.verb == RPC_BYE)
+		return 0;
+	const unsigned before = take_octet(&script);
+	if (before >= 0xf8) {
+		const struct rpc_stop stop = { .verb = RPC_STOP, .reply = before & 1 ? REPLY_TAKEN_OVER : REPLY_STOPPING, .told = "192.0.2.1" };
+		CHECK(__real_rpc_send(keeper_end, &stop, sizeof stop, -1) == 0, "a stop");
+	}
+	if (before == 0xf7)
+		CHECK(shutdown(keeper_end, SHUT_WR) == 0, "the keeper's end");
+	else
+		answer(m.verb);
+	return 0;
+}
+
+/* ---- the session, as gate_serve() has it ---- */
+
+static void check_lines(void)
+{
+	for (const char *at = out, *end = out + out_len; at < end && !asked.sent; ) {
+		const char *cr = memmem(at, (size_t)(end - at), "\r\n", 2);
+		CHECK(cr != NULL && cr - at + 2 <= REPLY_LINE_MAX && is_clean_utf8(at, (size_t)(cr - at)), "said %.*s", (int)(end - at), at);
+		at = cr + 2;
+	}
+}
+
+static void let_go(void)
+{
+	struct pop3_maildrop *drop = &g.pop3.drop;
+	if (drop->marks != NULL && drop->count <= 64)
+		memset(drop->marks, 0, drop->count);
+	if (drop->marks != NULL && drop->count > 64) {
+		free(drop->marks);
+		(void)munmap((void *)(uintptr_t)drop->records, drop->count * sizeof *drop->records);
+	}
+	if (g.conn.fd >= 0)
+		(void)close(g.conn.fd);
+}
+
+static void run_gate(const struct settings *s)
+{
+	static const struct pop3_host host = { host_login, host_known, host_fetch, host_commit, host_refer, &g };
+	bool linger = false;
+	g.pop3 = (struct pop3){ .host = &host, .plaintext_admitted = true, .explain = s->explain_failures == POLICY_ALWAYS, .input_pending = &g.input_pending,
+	                        .login_tries = (unsigned)s->login_tries };
+	if (setjmp(ending.back) == 0) {
+		g.bye.end = serve(&g, false, &linger);
+		(void)rpc_send(g.conn.keeper, &g.bye, sizeof g.bye, -1);
+		ending.status = EXIT_GOOD;
+	}
+	CHECK(ending.status == EXIT_GOOD || ending.status == EXIT_BUG || ending.status == EXIT_VIOLATION, "ended with %d: %s", ending.status, ending.words);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const char text[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = maildir:%s/M\nlock_directory = %s\njournal_directory = %s\n";
+	struct input in = INPUT_OF(data, size);
+	const unsigned flags = take_octet(&in);
+	struct piece answers = take_piece(&in, take_octet(&in));
+	struct piece typed = take_rest(&in);
+	int rpc[2], connection[2];
+	if (settings[0].login_tries == 0) {
+		worker_settings(&settings[0], text);
+		settings[1] = settings[0];
+		settings[1].explain_failures = POLICY_ALWAYS;
+		settings[1].utf8_required = UTF8_ANY;
+	}
+	script = INPUT_OF((const uint8_t *)answers.p, answers.len);
+	asked = (struct asked){ .session = false };
+	out_len = 0;
+	worker_pair(SOCK_SEQPACKET, rpc);
+	worker_pair(SOCK_STREAM, connection);
+	keeper_end = rpc[0];
+	client_end = connection[0];
+	memset(&g, 0, sizeof g);
+	g.settings = &settings[flags & 1];
+	g.bye.verb = RPC_BYE;
+	g.conn = (struct conn){ .fd = connection[1], .keeper = rpc[1] };
+	g.conn.out = BUF_OVER(g.conn.out_storage);
+	g.login_deadline = g.conn.deadline = now_ms() + 60000;
+	CHECK(fcntl(connection[1], F_SETFL, O_NONBLOCK) == 0, "non-blocking");
+	(void)send(client_end, typed.p, typed.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)shutdown(client_end, SHUT_WR);
+	run_gate(g.settings);
+	hear_client();
+	check_lines();
+	let_go();
+	(void)close(client_end);
+	(void)close(rpc[0]);
+	(void)close(rpc[1]);
+	return 0;
+}

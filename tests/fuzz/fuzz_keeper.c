@@ -1,0 +1,362 @@
+/*
+ * fuzz_keeper.c - a keeper whose gate says anything in any order, beside a table of what it may say and what that comes to.
+ * Runs in: the tests, as the mail's owner. Trusts: nothing.
+ */
+#include "daemon/contract.h"
+#include "daemon/doors.h"
+#include "daemon/keeper.h"
+#include "daemon/session.h"
+#include "tests/fuzz/fuzz_worker.h"
+
+enum { MESSAGES = 3, SAID_MOST = 48, KNOWN_MOST = 64, REFER_MOST = 64, MARKS_MOST = 2048, TRIES = 3 };
+
+static struct model {
+	bool explain, mbox;
+	enum { LOGIN = 1, SESSION = 2, OVER = 4 } phase;
+	unsigned failed, known, referred, byes;
+	bool marks[MESSAGES];
+	bool violated, over;
+	bool removed[MESSAGES];
+	unsigned answers;
+} model;
+
+static struct settings plain[2], explaining[2];
+static struct session *session;
+static bool granted;           /* auth_verify() said yes */
+static bool became;            /* ... and rights were taken on */
+
+/* ---- in place of the host ---- */
+
+static int worker_waits(struct pollfd *fds, nfds_t count, int r)
+{
+	/* A failed login waits for its slot: as if the gate were gone. */
+	CHECK(r != 0 || (count == 2 && fds[0].events == 0), "a wait for what will not come");
+	return r != 0 ? r : 1;
+}
+
+void __wrap_become_owner(uid_t uid, gid_t gid);
+void __wrap_become_owner(uid_t uid, gid_t gid)
+{
+	CHECK(granted && !became && uid == geteuid() && gid == getegid(), "the rights of uid %ld without a login", (long)uid);
+	became = true;
+}
+
+void __wrap_keep_only(const int *fds, size_t count);
+void __wrap_keep_only(const int *fds, size_t count)
+{
+	(void)fds, (void)count;
+}
+
+void __wrap_touch_pages(size_t stack);
+void __wrap_touch_pages(size_t stack)
+{
+	(void)stack;
+}
+
+void __wrap_forget_stack(void);
+void __wrap_forget_stack(void)
+{
+}
+
+static bool is_ann(const char *user, const char *password)
+{
+	return strcmp(user, "ann") == 0 && strcmp(password, "secret") == 0;
+}
+
+int __wrap_auth_verify(const struct auth_settings *settings, const struct auth_request *request, struct identity *identity_r, bool *proven_r, struct why *why_r);
+int __wrap_auth_verify(const struct auth_settings *settings, const struct auth_request *request, struct identity *identity_r, bool *proven_r, struct why *why_r)
+{
+	(void)settings;
+	CHECK(strlen(request->user) <= USER_NAME_MAX && request->password->len <= PASSWORD_MAX, "lengths");
+	*identity_r = (struct identity){ .uid = geteuid(), .gid = getegid() };
+	*proven_r = is_ann(request->user, request->password->text);
+	if (!*proven_r)
+		return why_set(why_r, REASON_PASSWORD_WRONG, 0, "wrong password");
+	(void)snprintf(identity_r->user, sizeof identity_r->user, "ann");
+	(void)snprintf(identity_r->home, sizeof identity_r->home, "%s", fuzz_directory());
+	granted = true;
+	return 0;
+}
+
+int __wrap_auth_known(const struct auth_settings *settings, const char *user, struct why *why_r);
+int __wrap_auth_known(const struct auth_settings *settings, const char *user, struct why *why_r)
+{
+	(void)settings, (void)why_r;
+	return strcmp(user, "ann") == 0;
+}
+
+void __real_session_init(struct session *s, const struct settings *settings, const char *pam_helper, int master, int gate);
+void __wrap_session_init(struct session *s, const struct settings *settings, const char *pam_helper, int master, int gate);
+void __wrap_session_init(struct session *s, const struct settings *settings, const char *pam_helper, int master, int gate)
+{
+	session = s;
+	__real_session_init(s, settings, pam_helper, master, gate);
+}
+
+/* ---- the mail ---- */
+
+static const char *file_of(size_t idx)
+{
+	char name[32];
+	(void)snprintf(name, sizeof name, "M/new/%zu.m", idx + 1);
+	return fuzz_path(name);
+}
+
+#define MESSAGE_OF_MBOX "From ann@example.org Thu Jan  1 00:00:0%u 1970\nX: %u\n\nbody\n\n"
+
+static void make_mail(void)
+{
+	char text[1024];
+	size_t len = 0;
+	for (unsigned i = 0; i < MESSAGES; i++) {
+		len += (size_t)snprintf(text + len, sizeof text - len, MESSAGE_OF_MBOX, i, i);
+		int fd = model.mbox ? -1 : open(file_of(i), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		CHECK(model.mbox || (fd >= 0 && write(fd, "S: x\n\nbody\n", 11) == 11), "a message");
+		if (fd >= 0)
+			(void)close(fd);
+	}
+	int fd = open(fuzz_path("mbox"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	CHECK(fd >= 0 && write(fd, text, len) == (ssize_t)len, "an mbox");
+	(void)close(fd);
+}
+
+static void check_mail(void)
+{
+	char want[1024], *got;
+	size_t want_len = 0, len;
+	for (unsigned i = 0; i < MESSAGES; i++) {
+		if (!model.removed[i])
+			want_len += (size_t)snprintf(want + want_len, sizeof want - want_len, MESSAGE_OF_MBOX, i, i);
+		CHECK(model.mbox || (access(file_of(i), F_OK) == 0) != model.removed[i], "message %u is %s", i + 1, model.removed[i] ? "there" : "gone");
+	}
+	if (!model.mbox)
+		return;
+	int fd = open(fuzz_path("mbox"), O_RDONLY | O_CLOEXEC);
+	CHECK(fd >= 0, "the mbox is gone");
+	got = fuzz_file_octets(fd, &len);
+	(void)close(fd);
+	CHECK(len == want_len && memcmp(got, want, len) == 0, "the mbox has %zu octets, want %zu", len, want_len);
+	free(got);
+}
+
+/* ---- what the gate says, and what that comes to ---- */
+
+static bool ends(const char *text, size_t size)
+{
+	return memchr(text, '\0', size) != NULL;
+}
+
+static bool judge_auth(const struct rpc_auth *m)
+{
+	if (!ends(m->user, sizeof m->user) || m->password.len > PASSWORD_MAX || m->password.text[m->password.len] != '\0' || model.failed >= TRIES)
+		return false;
+	model.answers++;
+	if (is_ann(m->user, m->password.text))
+		model.phase = SESSION;
+	else
+		model.failed++;
+	return true;
+}
+
+static bool judge_marks(const struct rpc_mark *m)
+{
+	if (m->count > MARKS_MOST || (uint64_t)m->first + m->count > MESSAGES)
+		return false;
+	for (uint32_t i = 0; i < m->count; i++)
+		if (m->bits[i / 8] & 1u << i % 8)
+			model.marks[m->first + i] = true;
+	return true;
+}
+
+static bool judge_commit(const struct rpc_commit *m)
+{
+	uint32_t set = 0;
+	for (size_t i = 0; i < MESSAGES; i++)
+		set += model.marks[i];
+	if (m->marked != set)
+		return false;
+	memcpy(model.removed, model.marks, sizeof model.removed);
+	model.phase = OVER;
+	model.answers++;
+	return true;
+}
+
+/* False: the keeper has to end at this. */
+static bool judge(const union rpc_message *m, size_t size, bool descriptor)
+{
+	static const size_t sizes[RPC_VERBS] = { [RPC_KNOWN] = sizeof m->known, [RPC_AUTH] = sizeof m->auth, [RPC_FETCH] = sizeof m->fetch,
+		[RPC_MARK] = sizeof m->mark, [RPC_COMMIT] = sizeof m->commit, [RPC_REFER] = sizeof m->refer, [RPC_ACTIVE] = sizeof m->active,
+		[RPC_BYE] = sizeof m->bye };
+	if (size < sizeof m->verb || m->verb >= RPC_VERBS || sizes[m->verb] != size || descriptor)
+		return false;
+	switch (m->verb) {
+	case RPC_KNOWN:
+		model.answers++;
+		return model.phase == LOGIN && ++model.known <= KNOWN_MOST && ends(m->known.user, sizeof m->known.user) && model.explain;
+	case RPC_AUTH:
+		return model.phase == LOGIN && judge_auth(&m->auth);
+	case RPC_FETCH:
+		model.answers++;
+		return model.phase == SESSION && m->fetch.idx < MESSAGES;
+	case RPC_MARK:
+		return model.phase == SESSION && judge_marks(&m->mark);
+	case RPC_COMMIT:
+		return model.phase == SESSION && judge_commit(&m->commit);
+	case RPC_REFER:
+		model.answers++;
+		return ++model.referred <= REFER_MOST && m->refer.reply < REPLY_COUNT && reply_row((enum reply)m->refer.reply)->referenced;
+	case RPC_ACTIVE:
+		return model.phase != LOGIN;
+	case RPC_BYE:
+		model.over = m->bye.end < END_COUNT && m->bye.door < DOOR_COUNT;
+		return model.over;
+	default:
+		return false;
+	}
+}
+
+/* A message that is mostly as it should be. */
+static size_t take_message(struct input *in, union rpc_message *m, bool *descriptor_r)
+{
+	const unsigned verb = take_octet(in), odd = take_octet(in);
+	memset(m, 0, sizeof *m);
+	m->verb = verb >= 0xf0 ? (uint32_t)take_number(in, 4) : verb % (RPC_VERBS + 1);
+	const struct rpc_row *row = rpc_row(m->verb);
+	switch (m->verb) {
+	case RPC_KNOWN:
+		(void)snprintf(m->known.user, sizeof m->known.user, odd & 1 ? "ann" : "eve");
+		if (odd & 2)
+			memset(m->known.user, 'x', sizeof m->known.user);
+		break;
+	case RPC_AUTH:
+		(void)snprintf(m->auth.user, sizeof m->auth.user, odd & 1 ? "ann" : "eve");
+		m->auth.password.len = (size_t)snprintf(m->auth.password.text, PASSWORD_MAX, odd & 2 ? "secret" : "guess");
+		if (odd & 4)
+			m->auth.password.len = (size_t)take_number(in, 8);
+		if (odd & 8)
+			memset(odd & 16 ? m->auth.user : m->auth.password.text, 'x', odd & 16 ? sizeof m->auth.user : sizeof m->auth.password.text);
+		break;
+	case RPC_FETCH:
+		m->fetch.idx = (uint32_t)take_number(in, odd & 1 ? 4 : 1) % (odd & 1 ? UINT32_MAX : MESSAGES + 1);
+		break;
+	case RPC_MARK:
+		m->mark.first = (uint32_t)take_number(in, odd & 1 ? 4 : 1) % (odd & 1 ? UINT32_MAX : MESSAGES + 1);
+		m->mark.count = (uint32_t)take_number(in, odd & 2 ? 4 : 1) % (odd & 2 ? UINT32_MAX : MESSAGES + 1);
+		m->mark.bits[0] = (uint8_t)take_octet(in);
+		break;
+	case RPC_COMMIT:
+		for (size_t i = 0; i < MESSAGES; i++)
+			m->commit.marked += model.marks[i];
+		m->commit.marked += odd & 1 ? (uint32_t)take_number(in, 4) : 0;
+		break;
+	case RPC_REFER:
+		m->refer.reply = (uint32_t)take_number(in, odd & 1 ? 4 : 1);
+		break;
+	case RPC_BYE:
+		m->bye.end = take_octet(in);
+		m->bye.door = odd & 1 ? take_octet(in) : 0;
+		memset(m->bye.detail, odd & 2 ? 'x' : 0, sizeof m->bye.detail);
+		break;
+	default:
+		break;
+	}
+	*descriptor_r = odd >= 0xfa;
+	size_t size = row != NULL && row->size > 0 ? row->size : sizeof *m;
+	return (odd & 0xe0) == 0xc0 ? take_number(in, 2) % (sizeof *m + 1) : size;
+}
+
+/* Everything at once, into the gate's end. */
+static void say_all(struct input *in, int gate)
+{
+	union rpc_message m;
+	for (int i = 0; i < SAID_MOST && in->left > 0 && !model.violated && !model.over; i++) {
+		bool descriptor;
+		size_t size = take_message(in, &m, &descriptor);
+		if (size == 0)
+			continue;
+		CHECK(rpc_send(gate, &m, size, descriptor ? gate : -1) == 0, "message %d", i);
+		model.violated = !judge(&m, size, descriptor);
+	}
+	CHECK(shutdown(gate, SHUT_WR) == 0, "the gate's end");
+}
+
+/* ---- what came of it ---- */
+
+static void check_answers(int gate)
+{
+	union rpc_message m;
+	unsigned answers = 0, logins = 0;
+	int fd;
+	ssize_t n;
+	while ((n = rpc_receive(gate, &m, sizeof m, &fd)) > 0) {
+		const bool with_mail = m.verb == RPC_AUTH || m.verb == RPC_FETCH;
+		CHECK(fd < 0 || m.verb == RPC_HELLO || (with_mail && granted), "a descriptor with verb %u", m.verb);
+		if (fd >= 0)
+			(void)close(fd);
+		if (m.verb == RPC_HELLO || m.verb == RPC_STOP)
+			continue;
+		CHECK(n == (ssize_t)sizeof m.answer && m.answer.reply < REPLY_COUNT, "an answer of %zd octets", n);
+		CHECK(memchr(m.answer.told, '\0', sizeof m.answer.told) != NULL, "words without their end");
+		CHECK(m.verb != RPC_AUTH || m.answer.reply != REPLY_LOGGED_IN || (granted && became && logins++ == 0), "logged in without a login");
+		answers++;
+	}
+	CHECK(model.violated ? answers <= model.answers : answers == model.answers, "%u answers, want %u", answers, model.answers);
+}
+
+static void run_keeper(int master[2], int gate[2], bool stop)
+{
+	struct job job = { .verb = JOB_SERVE, .peer = { .ss_family = AF_INET } };
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	CHECK(rpc_send(master[0], &job, sizeof job, null) == 0, "a job");
+	(void)close(null);
+	job.verb = JOB_STOP;
+	CHECK(!stop || rpc_send(master[0], &job, sizeof job, -1) == 0, "a stop");
+	session = NULL;
+	granted = became = false;
+	if (setjmp(ending.back) == 0)
+		keeper_serve(&(model.explain ? explaining : plain)[model.mbox], "/nonexistent/pam", master[1], gate[1]);
+	CHECK(session != NULL && ending.status == (model.violated ? EXIT_VIOLATION : EXIT_GOOD), "ended with %d (%s), want %s", ending.status, ending.words,
+	      model.violated ? "a violation" : "none");
+	leave_maildrop(&session->in);
+	free(session->marks);
+	session->marks = NULL;
+}
+
+static void begin(void)
+{
+	static bool begun;
+	static const char maildir[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = maildir:%s/M\nlock_directory = %s\njournal_directory = %s\n";
+	static const char mbox[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = mbox:%s/mbox\nlock_directory = %s\njournal_directory = %s\nmbox_locks = fcntl\n";
+	if (begun)
+		return;
+	begun = true;
+	worker_settings(&plain[0], maildir);
+	worker_settings(&plain[1], mbox);
+	for (size_t i = 0; i < 2; i++) {
+		explaining[i] = plain[i];
+		explaining[i].explain_failures = POLICY_ALWAYS;
+	}
+	CHECK(mkdir(fuzz_path("M"), 0700) == 0 && mkdir(fuzz_path("M/new"), 0700) == 0 && mkdir(fuzz_path("M/cur"), 0700) == 0, "a Maildir");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = INPUT_OF(data, size);
+	const unsigned flags = take_octet(&in);
+	int master[2], gate[2];
+	model = (struct model){ .explain = flags & 1, .mbox = flags & 2, .phase = LOGIN };
+	begin();
+	make_mail();
+	worker_pair(SOCK_SEQPACKET, master);
+	worker_pair(SOCK_SEQPACKET, gate);
+	say_all(&in, gate[0]);
+	run_keeper(master, gate, flags & 4);
+	(void)close(gate[1]);
+	check_answers(gate[0]);
+	check_mail();
+	CHECK(granted || memchr(model.removed, 1, sizeof model.removed) == NULL, "mail removed without a login");
+	(void)close(gate[0]);
+	(void)close(master[0]);
+	(void)close(master[1]);
+	return 0;
+}

@@ -1,0 +1,187 @@
+/*
+ * fuzz_maildir.c - a Maildir of files with any names, in a scratch directory, beside a list that is made from the names.
+ * Runs in: the tests. Trusts: nothing.
+ */
+#include "base/wire.h"
+#include "storage/maildrop.h"
+#include "tests/fuzz/fuzz.h"
+
+enum { FILES_MOST = 24, CONTENT_MOST = 64 };
+
+struct file {
+	char name[NAME_MAX + 1];
+	size_t base;              /* octets of the name that are not flags */
+	bool cur;
+	bool message;             /* one that is to be shown */
+	unsigned long long delivered;
+	uint64_t octets;
+};
+
+static struct file files[FILES_MOST];
+static size_t files_count;
+
+static const char *path_of(bool cur, const char *name)
+{
+	char path[NAME_MAX + 16];
+	(void)snprintf(path, sizeof path, "M/%s/%.255s", cur ? "cur" : "new", name);
+	return fuzz_path(path);
+}
+
+/* The number in front, 0 when it is too large for one. */
+static unsigned long long number_of(const char *name, size_t len)
+{
+	unsigned long long n = 0;
+	for (size_t i = 0; i < len && name[i] >= '0' && name[i] <= '9'; i++)
+		if (__builtin_mul_overflow(n, 10u, &n) || __builtin_add_overflow(n, (unsigned)(name[i] - '0'), &n))
+			return 0;
+	return n;
+}
+
+static void make_file(struct input *in)
+{
+	struct file *f = &files[files_count];
+	struct piece name = take_line(in), content = take_piece(in, take_below(in, CONTENT_MOST));
+	*f = (struct file){ .cur = name.len > 0 && (name.p[0] & 1) };
+	(void)piece_text(name, f->name, sizeof f->name);
+	for (char *p = f->name; *p != '\0'; p++)
+		if (*p == '/')
+			*p = '\\';
+	int fd = open(path_of(f->cur, f->name), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return; /* "", ".", "..", one that is there already */
+	CHECK(write(fd, content.p, content.len) == (ssize_t)content.len, "writing %s", f->name);
+	(void)close(fd);
+	const char *flags = f->name[0] != '\0' ? strstr(f->name + 1, ":2,") : NULL;
+	struct wire w = WIRE_START;
+	wire_count(&w, content.p, content.len);
+	f->octets = wire_count_end(&w);
+	f->base = flags != NULL ? (size_t)(flags - f->name) : strlen(f->name);
+	f->message = f->name[0] != '.' && strlen(f->name) < 255;
+	f->delivered = number_of(f->name, f->base);
+	files_count++;
+}
+
+/* ---- what it has to look like ---- */
+
+static bool may_be_uidl(const char *base, size_t len)
+{
+	if (len == 0 || len > 70)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (base[i] < 0x21 || base[i] > 0x7e)
+			return false;
+	return true;
+}
+
+static bool same_base(const struct file *a, const struct file *b)
+{
+	return a->base == b->base && memcmp(a->name, b->name, a->base) == 0;
+}
+
+/* Is there exactly one message called by its base name, for each base name that can be a unique-id? */
+static void check_uidls(const struct message_record *records, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		size_t len = strnlen(records[i].uidl, sizeof records[i].uidl);
+		CHECK(may_be_uidl(records[i].uidl, len), "unique-id \"%s\"", records[i].uidl);
+		for (size_t j = 0; j < i; j++)
+			CHECK(strcmp(records[i].uidl, records[j].uidl) != 0, "two messages are %s", records[i].uidl);
+	}
+	for (size_t i = 0; i < files_count; i++) {
+		size_t found = 0;
+		if (!files[i].message || !may_be_uidl(files[i].name, files[i].base))
+			continue;
+		for (size_t j = 0; j < count; j++)
+			found += strlen(records[j].uidl) == files[i].base && memcmp(records[j].uidl, files[i].name, files[i].base) == 0;
+		CHECK(found == 1, "%zu messages are %.*s", found, (int)files[i].base, files[i].name);
+	}
+}
+
+/* By the number in front, then by base name. */
+static bool is_before(const struct file *a, const struct file *b)
+{
+	if (a->delivered != b->delivered)
+		return a->delivered < b->delivered;
+	size_t shorter = a->base < b->base ? a->base : b->base;
+	int order = memcmp(a->name, b->name, shorter);
+	return order != 0 ? order < 0 : a->base < b->base;
+}
+
+/* The order of the sizes is that of the sorted files, where base names differ. */
+static void check_order(const struct message_record *records, size_t count)
+{
+	const struct file *sorted[FILES_MOST];
+	size_t n = 0;
+	for (size_t i = 0; i < files_count; i++) {
+		size_t at = n;
+		if (!files[i].message)
+			continue;
+		for (; at > 0 && is_before(&files[i], sorted[at - 1]); at--)
+			sorted[at] = sorted[at - 1];
+		sorted[at] = &files[i];
+		n++;
+	}
+	CHECK(n == count, "%zu messages, want %zu", count, n);
+	for (size_t i = 0; i < n; i++) {
+		const bool twin = (i > 0 && same_base(sorted[i], sorted[i - 1])) || (i + 1 < n && same_base(sorted[i], sorted[i + 1]));
+		CHECK(twin || records[i].octets == sorted[i]->octets, "message %zu has %ju octets, want %ju", i + 1, (uintmax_t)records[i].octets,
+		      (uintmax_t)sorted[i]->octets);
+	}
+}
+
+static size_t list(struct message_record records_r[FILES_MOST])
+{
+	struct maildrop_place place = { .format = MAILDROP_MAILDIR };
+	const struct maildrop_options options = { .owner = geteuid(), .journal = -1, .dotlock_helper = -1 };
+	struct maildrop *drop;
+	struct why why;
+	(void)snprintf(place.path, sizeof place.path, "%s", fuzz_path("M"));
+	CHECK(maildrop_open(&place, &options, &drop, &why) == 0, "%s", why.text);
+	size_t count = maildrop_count(drop);
+	CHECK(count <= FILES_MOST, "%zu messages", count);
+	for (size_t i = 0; i < count; i++) {
+		struct message_body body;
+		records_r[i] = (struct message_record){ .octets = 0 };
+		maildrop_record(drop, i, &records_r[i]);
+		CHECK(maildrop_fetch(drop, i, &body, &why) == 0, "%s", why.text);
+		(void)close(body.fd);
+	}
+	maildrop_close(&drop);
+	return count;
+}
+
+/* A mail program reads the mail: new/ to cur/, and other flags. */
+static void set_flags(struct input *in)
+{
+	char to[2 * NAME_MAX];
+	for (size_t i = 0; i < files_count; i++) {
+		struct file *f = &files[i];
+		if (!f->message || !take_flag(in))
+			continue;
+		(void)snprintf(to, sizeof to, "%.*s%s", (int)f->base, f->name, take_flag(in) ? ":2,S" : ":2,");
+		if (strlen(to) < 255)
+			(void)renameat2(AT_FDCWD, path_of(f->cur, f->name), AT_FDCWD, path_of(true, to), RENAME_NOREPLACE);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = INPUT_OF(data, size);
+	struct message_record records[FILES_MOST], again[FILES_MOST];
+	files_count = 0;
+	(void)fuzz_directory();
+	CHECK(mkdir(fuzz_path("M"), 0700) == 0 && mkdir(fuzz_path("M/new"), 0700) == 0 && mkdir(fuzz_path("M/cur"), 0700) == 0, "a Maildir");
+	struct piece flags = take_piece(&in, 8);
+	for (size_t i = 0; i < FILES_MOST && in.left > 0 && files_count < FILES_MOST; i++)
+		make_file(&in);
+	size_t count = list(records);
+	check_uidls(records, count);
+	check_order(records, count);
+	struct input changes = INPUT_OF((const uint8_t *)flags.p, flags.len);
+	set_flags(&changes);
+	CHECK(list(again) == count, "flags make other messages");
+	for (size_t i = 0; i < count; i++)
+		CHECK(strcmp(records[i].uidl, again[i].uidl) == 0 && records[i].octets == again[i].octets, "flags make %s of %s", again[i].uidl, records[i].uidl);
+	fuzz_empty_directory();
+	return 0;
+}

@@ -1,0 +1,58 @@
+/*
+ * fuzz_place.c - where a maildrop is, for any location and any user name: never outside of what the pattern says.
+ * Runs in: the tests. Trusts: nothing.
+ */
+#include "base/secret.h"
+#include "storage/maildrop.h"
+#include "tests/fuzz/fuzz.h"
+
+/* Components of the path that are ".." or empty can come from the pattern and the home only. */
+static size_t slashes(const char *text)
+{
+	size_t n = 0;
+	for (; *text != '\0'; text++)
+		n += *text == '/';
+	return n;
+}
+
+static size_t steps_up(const char *path)
+{
+	size_t n = 0;
+	for (const char *at = path; (at = strstr(at, "/..")) != NULL; at++)
+		n += at[3] == '/' || at[3] == '\0';
+	return n;
+}
+
+static void check_place(const char *location, const char *user, const char *home)
+{
+	struct maildrop_place place, other;
+	struct why why;
+	char key[MAILDROP_KEY + 1];
+	if (maildrop_place_expand(location, user, home, &place, &why) != 0) {
+		CHECK(why.reason == REASON_MAILDROP_BROKEN && why.text[0] != '\0', "refused for reason %d", (int)why.reason);
+		return;
+	}
+	CHECK(place.path[0] == '/' && memchr(place.path, '\0', sizeof place.path) != NULL, "no absolute path: %s", place.path);
+	CHECK(maildrop_place_expand(location, NULL, NULL, &other, &why) == 0, "%s is refused without a user only: %s", location, why.text);
+	/* The same with a user of letters: as many components, and as many steps up. */
+	char plain[USER_NAME_MAX + 1];
+	const char *at = strchr(user, '@');
+	(void)snprintf(plain, sizeof plain, at != NULL ? "u@d" : "u");
+	CHECK(maildrop_place_expand(location, plain, home, &other, &why) == 0, "%s is refused for %s: %s", location, plain, why.text);
+	CHECK(slashes(place.path) == slashes(other.path), "%s leads to %s, %s to %s", user, place.path, plain, other.path);
+	CHECK(steps_up(place.path) == steps_up(other.path), "%s leads up to %s", user, place.path);
+	maildrop_key(&place, key);
+	CHECK(strlen(key) == MAILDROP_KEY && strspn(key, "0123456789abcdef") == MAILDROP_KEY, "key %s", key);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = INPUT_OF(data, size);
+	char location[256], user[USER_NAME_MAX + 1], home[PATH_MAX];
+	(void)piece_text(take_line(&in), location, sizeof location);
+	(void)piece_text(take_line(&in), user, sizeof user);
+	(void)piece_text(take_rest(&in), home, sizeof home);
+	if (home[0] == '/' || home[0] == '\0')
+		check_place(location, user, home);
+	return 0;
+}
