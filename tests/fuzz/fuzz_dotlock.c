@@ -76,7 +76,7 @@ static void check_lock(int dir, const char *text, size_t len, bool old)
 	CHECK(!gone || strcmp(text + strspn(text, "0123456789"), ours) != 0 || !is_alive(text), "removed from a process that lives");
 	if (!old && strncmp(text, dead, strlen(dead)) == 0 && strcmp(text + strlen(dead), ours) == 0)
 		CHECK(gone, "a dead session's lock stays");
-	if (!gone && lock_owner_of_dotlock(dir, "mbox.lock", owner))
+	if (!gone && lock_owner_name(lock_owner_in_dotlock(dir, "mbox.lock"), owner))
 		CHECK(memchr(owner, '\0', sizeof owner) != NULL && is_printable(owner, strlen(owner)), "owner %s", owner);
 	(void)unlinkat(dir, "mbox.lock", 0);
 	CHECK(dotlock_take(&lock) == 0 && lock.held && dotlock_refresh(&lock) == 0 && dotlock_release(&lock) == 0, "a free lock");

@@ -5,7 +5,9 @@
 #include "daemon/contract.h"
 #include "daemon/doors.h"
 #include "daemon/keeper.h"
+#include "daemon/sandbox.h"
 #include "daemon/session.h"
+#include "daemon/sign.h"
 #include "tests/fuzz/fuzz_worker.h"
 
 enum { MESSAGES = 3, SAID_MOST = 48, KNOWN_MOST = 64, REFER_MOST = 64, MARKS_MOST = 2048, TRIES = 3 };
@@ -13,7 +15,7 @@ enum { MESSAGES = 3, SAID_MOST = 48, KNOWN_MOST = 64, REFER_MOST = 64, MARKS_MOS
 static struct model {
 	bool explain, mbox;
 	enum { LOGIN = 1, SESSION = 2, OVER = 4 } phase;
-	unsigned failed, known, referred, byes;
+	unsigned failed, known, referred, byes, signs;
 	bool marks[MESSAGES];
 	bool violated, over;
 	bool removed[MESSAGES];
@@ -45,6 +47,19 @@ void __wrap_keep_only(const int *fds, size_t count);
 void __wrap_keep_only(const int *fds, size_t count)
 {
 	(void)fds, (void)count;
+}
+
+void __wrap_shrink_root(void);
+void __wrap_shrink_root(void)
+{
+}
+
+/* The process goes on, and has to be able to: what it would be confined to is for test_sandbox.c. */
+void __wrap_sandbox_enter(enum sandbox_kind kind, const struct sandbox_path *paths, size_t count);
+void __wrap_sandbox_enter(enum sandbox_kind kind, const struct sandbox_path *paths, size_t count)
+{
+	(void)paths, (void)count;
+	CHECK(kind == SANDBOX_KEEPER && became, "confined before it is the owner");
 }
 
 void __wrap_touch_pages(size_t stack);
@@ -85,12 +100,12 @@ int __wrap_auth_known(const struct auth_settings *settings, const char *user, st
 	return strcmp(user, "ann") == 0;
 }
 
-void __real_session_init(struct session *s, const struct settings *settings, const char *pam_helper, int master, int gate);
-void __wrap_session_init(struct session *s, const struct settings *settings, const char *pam_helper, int master, int gate);
-void __wrap_session_init(struct session *s, const struct settings *settings, const char *pam_helper, int master, int gate)
+void __real_session_init(struct session *s, const struct settings *settings, const char *pam_helper, int master, int gate, int signer);
+void __wrap_session_init(struct session *s, const struct settings *settings, const char *pam_helper, int master, int gate, int signer);
+void __wrap_session_init(struct session *s, const struct settings *settings, const char *pam_helper, int master, int gate, int signer)
 {
 	session = s;
-	__real_session_init(s, settings, pam_helper, master, gate);
+	__real_session_init(s, settings, pam_helper, master, gate, signer);
 }
 
 /* ---- the mail ---- */
@@ -186,7 +201,7 @@ static bool judge(const union rpc_message *m, size_t size, bool descriptor)
 {
 	static const size_t sizes[RPC_VERBS] = { [RPC_KNOWN] = sizeof m->known, [RPC_AUTH] = sizeof m->auth, [RPC_FETCH] = sizeof m->fetch,
 		[RPC_MARK] = sizeof m->mark, [RPC_COMMIT] = sizeof m->commit, [RPC_REFER] = sizeof m->refer, [RPC_ACTIVE] = sizeof m->active,
-		[RPC_BYE] = sizeof m->bye };
+		[RPC_SIGN] = sizeof m->sign, [RPC_BYE] = sizeof m->bye };
 	if (size < sizeof m->verb || m->verb >= RPC_VERBS || sizes[m->verb] != size || descriptor)
 		return false;
 	switch (m->verb) {
@@ -207,6 +222,9 @@ static bool judge(const union rpc_message *m, size_t size, bool descriptor)
 		return ++model.referred <= REFER_MOST && m->refer.reply < REPLY_COUNT && reply_row((enum reply)m->refer.reply)->referenced;
 	case RPC_ACTIVE:
 		return model.phase != LOGIN;
+	case RPC_SIGN:
+		model.answers++;
+		return model.phase == LOGIN && ++model.signs <= 1 && sign_row(&m->sign.request) != NULL;
 	case RPC_BYE:
 		model.over = m->bye.end < END_COUNT && m->bye.door < DOOR_COUNT;
 		return model.over;
@@ -248,6 +266,10 @@ static size_t take_message(struct input *in, union rpc_message *m, bool *descrip
 		for (size_t i = 0; i < MESSAGES; i++)
 			m->commit.marked += model.marks[i];
 		m->commit.marked += odd & 1 ? (uint32_t)take_number(in, 4) : 0;
+		break;
+	case RPC_SIGN:
+		m->sign.request.scheme = (uint32_t)take_number(in, odd & 1 ? 4 : 1);
+		m->sign.request.size = (uint32_t)take_number(in, odd & 2 ? 4 : 1);
 		break;
 	case RPC_REFER:
 		m->refer.reply = (uint32_t)take_number(in, odd & 1 ? 4 : 1);
@@ -295,6 +317,11 @@ static void check_answers(int gate)
 			(void)close(fd);
 		if (m.verb == RPC_HELLO || m.verb == RPC_STOP)
 			continue;
+		if (m.verb == RPC_SIGN) {
+			CHECK(n == (ssize_t)sizeof m.signature && m.signature.answer.size == 0, "a signature without a signer");
+			answers++;
+			continue;
+		}
 		CHECK(n == (ssize_t)sizeof m.answer && m.answer.reply < REPLY_COUNT, "an answer of %zd octets", n);
 		CHECK(memchr(m.answer.told, '\0', sizeof m.answer.told) != NULL, "words without their end");
 		CHECK(m.verb != RPC_AUTH || m.answer.reply != REPLY_LOGGED_IN || (granted && became && logins++ == 0), "logged in without a login");
@@ -314,7 +341,7 @@ static void run_keeper(int master[2], int gate[2], bool stop)
 	session = NULL;
 	granted = became = false;
 	if (setjmp(ending.back) == 0)
-		keeper_serve(&(model.explain ? explaining : plain)[model.mbox], "/nonexistent/pam", master[1], gate[1]);
+		keeper_serve(&(model.explain ? explaining : plain)[model.mbox], "/nonexistent/pam", master[1], gate[1], -1);
 	CHECK(session != NULL && ending.status == (model.violated ? EXIT_VIOLATION : EXIT_GOOD), "ended with %d (%s), want %s", ending.status, ending.words,
 	      model.violated ? "a violation" : "none");
 	leave_maildrop(&session->in);
