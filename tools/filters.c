@@ -16,15 +16,20 @@
 
 #include "daemon/sandbox_table.h"
 
-/* Whose filter a kind has, or lays its own on top of; SANDBOX_KINDS: nobody's. */
-static const struct { const char *name; enum sandbox_kind below; } kinds[SANDBOX_KINDS] = {
-	[SANDBOX_NURSERY] = { "nursery", SANDBOX_KINDS },
-	[SANDBOX_GATE] = { "gate", SANDBOX_NURSERY },
-	[SANDBOX_SIGNER] = { "signer", SANDBOX_KINDS },
-	[SANDBOX_KEEPER] = { "keeper", SANDBOX_KINDS },
-	[SANDBOX_DOTLOCK] = { "dotlock", SANDBOX_KINDS },
-	[SANDBOX_RECORDER] = { "recorder", SANDBOX_KINDS },
-	[SANDBOX_ANSWER] = { "answer", SANDBOX_RECORDER },
+/*
+ * below: whose filter a kind has, or lays its own on top of; SANDBOX_KINDS: nobody's.
+ * brief: it is installed for each session. When a process takes a filter, the kernel works out for every system call there
+ * is whether the answer is always yes, so that it need not run the filter then: dearer than to run it, for the hundred
+ * calls of a session. It gives that up at an instruction that it does not follow, such as one that loads the index register.
+ */
+static const struct { const char *name; enum sandbox_kind below; int brief; } kinds[SANDBOX_KINDS] = {
+	[SANDBOX_NURSERY] = { "nursery", SANDBOX_KINDS, 0 },
+	[SANDBOX_GATE] = { "gate", SANDBOX_NURSERY, 0 },
+	[SANDBOX_SIGNER] = { "signer", SANDBOX_KINDS, 0 },
+	[SANDBOX_KEEPER] = { "keeper", SANDBOX_KINDS, 1 },
+	[SANDBOX_DOTLOCK] = { "dotlock", SANDBOX_KINDS, 1 },
+	[SANDBOX_RECORDER] = { "recorder", SANDBOX_KINDS, 0 },
+	[SANDBOX_ANSWER] = { "answer", SANDBOX_RECORDER, 1 },
 };
 
 _Noreturn static void fail(const char *what, const char *call, int err)
@@ -67,7 +72,7 @@ static scmp_filter_ctx begin(uint32_t otherwise)
 	scmp_filter_ctx ctx = seccomp_init(otherwise);
 	int r = ctx == NULL ? -ENOMEM : seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	r = r != 0 ? r : seccomp_attr_set(ctx, SCMP_FLTATR_API_TSKIP, 1);
-	/* A tree: the kernel goes through it for every system call that there is when a process takes the filter. */
+	/* A tree rather than a list. */
 	r = r != 0 ? r : seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (r != 0)
 		fail("seccomp_init", "", -r);
@@ -112,6 +117,8 @@ static void print(enum sandbox_kind kind, scmp_filter_ctx ctx)
 	if (code == MAP_FAILED)
 		fail("mmap", "", errno);
 	(void)printf("static const struct sock_filter %s[] = {\n", kinds[kind].name);
+	if (kinds[kind].brief)
+		(void)printf("\t{ BPF_LDX | BPF_W | BPF_IMM, 0, 0, 0 },\n");
 	for (size_t i = 0; i < (size_t)st.st_size / sizeof *code; i++)
 		(void)printf("\t{ %#x, %u, %u, %#x },\n", code[i].code, code[i].jt, code[i].jf, code[i].k);
 	(void)printf("};\n");
