@@ -138,7 +138,8 @@ static bool says(const char *line, size_t len, const char *word)
 static void check_change(const struct talk *t, const struct before *b, const char *line, size_t len, enum reply reply)
 {
 	const enum pop3_state now = t->pop3.state;
-	const bool quit = says(line, len, "QUIT");
+	/* A line with a NUL is none of POP3's, and may be the last that is taken. */
+	const bool quit = says(line, len, "QUIT") && memchr(line, '\0', len) == NULL;
 	const size_t set = marks_set();
 	if (now == POP3_TRANSACTION && b->state != POP3_TRANSACTION)
 		CHECK(host.logins == b->logins + 1 && host.login == REPLY_LOGGED_IN && reply == REPLY_LOGGED_IN, "logged in by %.*s", (int)len, line);
