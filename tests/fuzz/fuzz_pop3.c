@@ -203,6 +203,7 @@ static void hear(struct talk *t, bool *begun)
 	char *line;
 	size_t len;
 	while (!t->over && !t->stls) {
+		*begun = *begun || t->reader.skipped > 0;
 		const char *octets = t->reader.octets + t->reader.start;
 		enum door door = *begun || t->pop3.tls ? DOOR_NONE : door_of_octets(octets, t->reader.end - t->reader.start);
 		enum line_result r = LINE_NONE;
