@@ -29,7 +29,7 @@ struct gate {
 	uint32_t lost_ref;
 	long long login_deadline;
 	bool input_pending;
-	bool begun;               /* a line came in: what follows is no first octet any more */
+	bool begun;               /* a line, or much of one, came in: what follows is no first octet any more */
 };
 
 /* ---- asking the keeper ---- */
@@ -66,8 +66,7 @@ static void ask(struct gate *g, const void *request, size_t size, struct rpc_ans
 		rpc_r->final = 1;
 	}
 	const bool known = rpc_r->reply > REPLY_NONE && rpc_r->reply < REPLY_COUNT;
-	*answer_r = (struct pop3_answer){ .reply = known ? (enum reply)rpc_r->reply : REPLY_KEEPER_LOST,
-	                                  .final = rpc_r->final != 0 };
+	*answer_r = (struct pop3_answer){ .reply = known ? (enum reply)rpc_r->reply : REPLY_KEEPER_LOST, .final = rpc_r->final != 0 };
 	memcpy(answer_r->args.n, rpc_r->n, sizeof answer_r->args.n);
 	answer_r->args.ref = answer_r->reply == REPLY_KEEPER_LOST ? g->lost_ref : rpc_r->ref;
 	memcpy(answer_r->told, rpc_r->told, sizeof answer_r->told);
@@ -160,8 +159,7 @@ static void host_fetch(void *context, size_t idx, struct message_body *body_r, s
 	ask(g, &request, sizeof request, &rpc, &body_r->fd, answer_r);
 	if (answer_r->reply == REPLY_MESSAGE && body_r->fd < 0)
 		panic("a message without a descriptor");
-	body_r->offset = rpc.offset;
-	body_r->length = rpc.length;
+	*body_r = (struct message_body){ .fd = body_r->fd, .offset = rpc.offset, .length = rpc.length };
 	if (answer_r->reply == REPLY_MESSAGE && !g->pop3.utf8 && needs_utf8(g->settings->utf8_required, body_r)) {
 		(void)close(body_r->fd);
 		body_r->fd = -1;
@@ -274,6 +272,7 @@ static enum conn_result next_line(struct gate *g, enum pop3_next *next_r)
 	char *line;
 	size_t len;
 	for (;;) {
+		g->begun = g->begun || c->in.skipped > 0;
 		enum door door = g->begun || g->pop3.tls ? DOOR_NONE : door_of_octets(c->in.octets + c->in.start, c->in.end - c->in.start);
 		if (door != DOOR_NONE) {
 			*next_r = pop3_wrong_door(&g->pop3, door, &c->out);
@@ -286,6 +285,7 @@ static enum conn_result next_line(struct gate *g, enum pop3_next *next_r)
 			*next_r = pop3_line(&g->pop3, line, len, &c->out);
 			return CONN_OK;
 		case LINE_TOO_LONG:
+			g->begun = true;
 			*next_r = pop3_long_line(&g->pop3, &c->out);
 			return CONN_OK;
 		case LINE_NONE:

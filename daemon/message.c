@@ -92,8 +92,9 @@ size_t top_take(struct top *top, const char *octets, size_t len, bool *done_r)
 	while (at < len && !*done_r) {
 		const char *lf = memchr(octets + at, '\n', len - at);
 		size_t line = (lf != NULL ? (size_t)(lf - octets) : len) - at;
-		if (line > 1 || (line == 1 && octets[at] != '\r'))
+		if (line > 1 || (line == 1 && (octets[at] != '\r' || top->line_cr)))
 			top->line_empty = false;
+		top->line_cr = line > 0;
 		at += line;
 		if (lf == NULL)
 			break;
@@ -103,6 +104,7 @@ size_t top_take(struct top *top, const char *octets, size_t len, bool *done_r)
 		else
 			top->in_body = top->line_empty;
 		top->line_empty = true;
+		top->line_cr = false;
 		*done_r = top->in_body && top->lines == 0;
 	}
 	return at;

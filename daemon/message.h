@@ -12,7 +12,8 @@
 struct top {
 	uint64_t lines;     /* of the body, still to come */
 	bool in_body;
-	bool line_empty;    /* nothing but a CR in this line so far */
+	bool line_empty;    /* nothing but one CR in this line so far */
+	bool line_cr;       /* and that CR came */
 };
 #define TOP_START(lines_) ((struct top){ .lines = (lines_), .in_body = false, .line_empty = true })
 

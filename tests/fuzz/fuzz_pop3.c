@@ -138,7 +138,8 @@ static bool says(const char *line, size_t len, const char *word)
 static void check_change(const struct talk *t, const struct before *b, const char *line, size_t len, enum reply reply)
 {
 	const enum pop3_state now = t->pop3.state;
-	const bool quit = says(line, len, "QUIT");
+	/* A line with a NUL is none of POP3's, and may be the last that is taken. */
+	const bool quit = says(line, len, "QUIT") && memchr(line, '\0', len) == NULL;
 	const size_t set = marks_set();
 	if (now == POP3_TRANSACTION && b->state != POP3_TRANSACTION)
 		CHECK(host.logins == b->logins + 1 && host.login == REPLY_LOGGED_IN && reply == REPLY_LOGGED_IN, "logged in by %.*s", (int)len, line);
@@ -202,6 +203,7 @@ static void hear(struct talk *t, bool *begun)
 	char *line;
 	size_t len;
 	while (!t->over && !t->stls) {
+		*begun = *begun || t->reader.skipped > 0;
 		const char *octets = t->reader.octets + t->reader.start;
 		enum door door = *begun || t->pop3.tls ? DOOR_NONE : door_of_octets(octets, t->reader.end - t->reader.start);
 		enum line_result r = LINE_NONE;

@@ -122,6 +122,32 @@ static void test_endless_line(void)
 }
 
 /* login_seconds is a real bound, from the connection on, whatever the client says meanwhile. */
+/* The middle of a first line that is too long is not the beginning of the connection, and neither is what comes behind it. */
+static void test_long_first_line(void)
+{
+	static const char hello[] = "\x16\x03\x01 and more\r\n";
+	char line[300];
+	gates_begin(false);
+	for (size_t i = 0; i < 2; i++) {
+		begin(NULL, "127.0.0.1", false);
+		greet("long");
+		memset(line, 'A', sizeof line);
+		line[sizeof line - 1] = i == 0 ? 'A' : '\n';
+		peer_send(&client, line, sizeof line);
+		if (i == 1)
+			expect_line("long", &client, NULL, "-ERR command line too long");
+		else
+			(void)usleep(50000); /* so that it is read by itself; if it is not, this tests less */
+		peer_send(&client, hello, sizeof hello - 1);
+		expect_line("behind it", &client, NULL, i == 0 ? "-ERR command line too long" : "-ERR unknown command");
+		peer_say(&client, "QUIT");
+		expect_line("behind it", &client, NULL, "+OK");
+		(void)expect_bye("behind it", END_QUIT);
+		end("behind it");
+	}
+	gates_end();
+}
+
 static void test_login_deadline(void)
 {
 	gates_begin(false);
@@ -185,6 +211,6 @@ static void test_stop(void)
 	gates_end();
 }
 
-#define TESTS(X) X(test_session) X(test_marks) X(test_client_ends) X(test_endless_line) X(test_login_deadline) X(test_idle) \
+#define TESTS(X) X(test_session) X(test_marks) X(test_client_ends) X(test_endless_line) X(test_long_first_line) X(test_login_deadline) X(test_idle) \
 	X(test_stop)
 SUITE("gate")

@@ -82,6 +82,7 @@ static const struct { const char *label, *text; size_t len; } messages[] = {
 	MESSAGE("dot first", ".A: b\n\n.\n"),
 	MESSAGE("blank is not empty", "A: b\n \nC: d\n\none\n"),
 	MESSAGE("empty lines in the body", "A: b\n\n\n\n\none\n\n"),
+	MESSAGE("two CRs are not empty", "A: b\r\n\r\r\nC: d\r\n\r\none\r\n"),
 	MESSAGE("NUL and high octets", "A: \0\xff\n\n\0\n\xff\xfe\n"),
 };
 
