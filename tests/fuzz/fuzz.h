@@ -173,12 +173,15 @@ static inline void fuzz_remove_directory_(void)
 	(void)rmdir(fuzz_directory_);
 }
 
-/* A directory on a memory file system, made at the first call and removed at the process's end. */
+/* A directory on a memory file system (below FUZZ_SCRATCH), made at the first call and removed at the process's end, if that is a good one. */
 static inline const char *fuzz_directory(void)
 {
 	if (fuzz_directory_[0] != '\0')
 		return fuzz_directory_;
-	(void)snprintf(fuzz_directory_, sizeof fuzz_directory_, "%s/postern-fuzz-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	const char *below = getenv("FUZZ_SCRATCH");
+	if (below == NULL)
+		below = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	(void)snprintf(fuzz_directory_, sizeof fuzz_directory_, "%s/postern-fuzz-XXXXXX", below);
 	CHECK(mkdtemp(fuzz_directory_) != NULL && chmod(fuzz_directory_, 0755) == 0, "a directory %s", fuzz_directory_);
 	(void)atexit(fuzz_remove_directory_);
 	return fuzz_directory_;

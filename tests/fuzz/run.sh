@@ -11,6 +11,10 @@ BUILD=${BUILD:-build/fuzzing} FUZZ_SECONDS=${FUZZ_SECONDS:-3600}
 FUZZ_DIR=${FUZZ_DIR:-$BUILD/found} bad=0
 log=$FUZZ_DIR/hours.log
 mkdir -p "$FUZZ_DIR" || exit 2
+# What a target that failed, or was ended by its time, leaves behind.
+FUZZ_SCRATCH=$(mktemp -d /dev/shm/postern-fuzz.XXXXXX || mktemp -d) || exit 2
+export FUZZ_SCRATCH
+trap 'rm -rf "$FUZZ_SCRATCH"' EXIT
 if [ $# -eq 0 ]; then
 	for file in tests/fuzz/fuzz_*.c; do
 		name=${file##*/fuzz_}
