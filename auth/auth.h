@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "auth/hash.h"
 #include "base/secret.h"
 #include "base/why.h"
 
@@ -28,6 +29,7 @@ struct auth_settings {
 	const char *virtual_user;  /* owner of records without uid and gid; "" is none */
 	uid_t minimum_uid;
 	unsigned helper_seconds;   /* 0 is AUTH_HELPER_SECONDS */
+	struct hash_room room;     /* memory for hashes; .take NULL: nobody hands it out */
 };
 
 struct auth_request {

@@ -104,7 +104,7 @@ static void parse(const char *hash, size_t len, struct parsed *p, struct why *wh
 		return;
 	}
 	const char *problem = p->method->bound == NULL ? NULL
-		: p->method->bound(p->text + strlen(p->method->prefix), p->info.cost, sizeof p->info.cost);
+		: p->method->bound(p->text + strlen(p->method->prefix), &p->info.cost);
 	if (problem == NULL || p->method->prefix[0] != '\0')
 		(void)snprintf(p->info.scheme, sizeof p->info.scheme, "%s", p->method->name);
 	p->info.weak = p->method->weak;
@@ -126,7 +126,7 @@ void hash_inspect(const char *hash, size_t len, struct hash_info *info_r, struct
 static enum hash_result no_hash(const struct parsed *p, int err, struct why *why_r)
 {
 	if (err == ENOMEM || err == EAGAIN) {
-		(void)why_set(why_r, REASON_AUTH_TEMPORARY, ENOMEM, "compute a password hash (%s, %s)", p->info.scheme, p->info.cost);
+		(void)why_set(why_r, REASON_AUTH_TEMPORARY, ENOMEM, "compute a password hash (%s, %s)", p->info.scheme, p->info.cost.words);
 		return HASH_NO_MEMORY;
 	}
 	(void)why_set(why_r, REASON_AUTH_SETUP, 0, "the password hash (%s) is malformed", p->info.scheme);
@@ -208,7 +208,7 @@ static enum hash_result verify_crypt(const struct parsed *p, const struct secret
 	return result;
 }
 
-enum hash_result hash_verify(const char *hash, size_t len, const struct secret *password, struct why *why_r)
+enum hash_result hash_verify(const char *hash, size_t len, const struct secret *password, const struct hash_room *room, struct why *why_r)
 {
 	struct parsed p;
 	if (sodium_init() < 0) {
@@ -219,7 +219,10 @@ enum hash_result hash_verify(const char *hash, size_t len, const struct secret *
 	enum hash_result result = p.info.state;
 	if (result == HASH_LOCKED)
 		(void)why_set(why_r, REASON_ACCOUNT_LOCKED, 0, "no password opens this record");
-	if (result == HASH_RIGHT)
+	if (result == HASH_RIGHT && room != NULL && room->take != NULL && p.info.cost.mebibytes > 0 && room->take(room->context, p.info.cost.mebibytes) != 0) {
+		(void)why_set(why_r, REASON_AUTH_TEMPORARY, 0, "no memory free for a password hash (%s, %s): hash_memory is in use", p.info.scheme, p.info.cost.words);
+		result = HASH_NO_MEMORY;
+	} else if (result == HASH_RIGHT)
 		result = p.method->engine == ENGINE_ARGON2 ? verify_argon2(&p, password, why_r) : verify_crypt(&p, password, why_r);
 	if (result == HASH_WRONG)
 		(void)why_set(why_r, REASON_PASSWORD_WRONG, 0, "wrong password");
@@ -227,12 +230,12 @@ enum hash_result hash_verify(const char *hash, size_t len, const struct secret *
 	return result;
 }
 
-void hash_spend(const char *hash, size_t len, const struct secret *password)
+void hash_spend(const char *hash, size_t len, const struct secret *password, const struct hash_room *room)
 {
 	struct why unused;
-	enum hash_result result = hash == NULL ? HASH_UNUSABLE : hash_verify(hash, len, password, &unused);
+	enum hash_result result = hash == NULL ? HASH_UNUSABLE : hash_verify(hash, len, password, room, &unused);
 	if (result == HASH_LOCKED || result == HASH_UNUSABLE)
-		(void)hash_verify(DUMMY, strlen(DUMMY), password, &unused);
+		(void)hash_verify(DUMMY, strlen(DUMMY), password, room, &unused);
 }
 
 int hash_new(const struct secret *password, unsigned ops, unsigned memory_mib, char *text_r, struct why *why_r)

@@ -32,22 +32,33 @@ enum hash_result {
 	HASH_NO_MEMORY,  /* could not be computed now: says nothing about the password */
 };
 
+struct hash_cost {
+	char words[HASH_COST_MAX]; /* "19 MiB, 2 passes"; "" where the scheme has none */
+	unsigned mebibytes;        /* of memory for one verification; 0 is next to nothing */
+};
+
+/* Who hands out memory for verifications, when many have to share it. */
+struct hash_room {
+	int (*take)(void *context, size_t mebibytes);  /* wait for it: 0, or -1: there is none for now */
+	void *context;
+};
+
 /* What a hash is, as far as its text tells. */
 struct hash_info {
 	enum hash_result state;    /* HASH_RIGHT: can be used; HASH_LOCKED; HASH_UNUSABLE */
 	char scheme[24];           /* "ARGON2ID"; "unknown" */
-	char cost[HASH_COST_MAX];  /* "19 MiB, 2 passes"; "" where the scheme has none */
+	struct hash_cost cost;
 	bool weak;                 /* cheap to guess; verified all the same */
 };
 
 /* Look at a hash of len octets. why_r is filled when it is HASH_UNUSABLE. */
 void hash_inspect(const char *hash, size_t len, struct hash_info *info_r, struct why *why_r);
 
-/* Verify. why_r is filled for all but HASH_RIGHT. */
-enum hash_result hash_verify(const char *hash, size_t len, const struct secret *password, struct why *why_r);
+/* Verify, once room (NULL: nobody) has handed out the memory. why_r is filled for all but HASH_RIGHT. */
+enum hash_result hash_verify(const char *hash, size_t len, const struct secret *password, const struct hash_room *room, struct why *why_r);
 
 /* Take as long as a wrong password takes on this hash; on a default one when hash is NULL or cannot be used. */
-void hash_spend(const char *hash, size_t len, const struct secret *password);
+void hash_spend(const char *hash, size_t len, const struct secret *password, const struct hash_room *room);
 
 /* A new Argon2id hash, with its {SCHEME}, as text_r of HASH_TEXT_MAX + 1 octets. 0 or -1. */
 int hash_new(const struct secret *password, unsigned ops, unsigned memory_mib, char *text_r, struct why *why_r);

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "auth/hash.h"
 #include "base/number.h"
 
 static const char MALFORMED[] = "is malformed";
@@ -72,94 +71,100 @@ bool argon2_text_parse(const char *rest, struct argon2_text *text_r)
 	return true;
 }
 
-static const char *bound_argon2(const char *rest, char *cost_r, size_t size)
+static unsigned mebibytes(uint64_t kib)
+{
+	return kib > KIB_MAX ? 0 : (unsigned)((kib + KIB_PER_MIB - 1) / KIB_PER_MIB);
+}
+
+static const char *bound_argon2(const char *rest, struct hash_cost *cost_r)
 {
 	struct argon2_text text;
 	if (!argon2_text_parse(rest, &text))
 		return MALFORMED;
-	(void)snprintf(cost_r, size, "%.5g MiB, %u passes", (double)text.kib / KIB_PER_MIB, (unsigned)text.ops);
+	(void)snprintf(cost_r->words, sizeof cost_r->words, "%.5g MiB, %u passes", (double)text.kib / KIB_PER_MIB, (unsigned)text.ops);
+	cost_r->mebibytes = mebibytes(text.kib);
 	return text.kib > KIB_MAX || text.ops > HASH_OPS_MAX || text.lanes > HASH_LANES_MAX ? TOO_DEAR : NULL;
 }
 
-static const char *bound_memory(uint64_t log2_n, uint64_t r, char *cost_r, size_t size)
+static const char *bound_memory(uint64_t log2_n, uint64_t r, struct hash_cost *cost_r)
 {
 	if (log2_n > LOG2_MAX)
 		return TOO_DEAR;
 	/* r has 30 bits at the most: in KiB, but not in octets, the product always fits. */
 	uint64_t kib = (r << log2_n) / (1024 / SCRYPT_BLOCK);
-	(void)snprintf(cost_r, size, "%.5g MiB", (double)kib / KIB_PER_MIB);
+	(void)snprintf(cost_r->words, sizeof cost_r->words, "%.5g MiB", (double)kib / KIB_PER_MIB);
+	cost_r->mebibytes = mebibytes(kib);
 	return kib > KIB_MAX ? TOO_DEAR : NULL;
 }
 
 /* Flavour, N and r in a character each. More parameters cannot be judged, and no tool writes them. */
-static const char *bound_yescrypt(const char *rest, char *cost_r, size_t size)
+static const char *bound_yescrypt(const char *rest, struct hash_cost *cost_r)
 {
 	uint64_t flavour, log2_n, r;
 	if (!take_coded(&rest, 1, &flavour) || !take_coded(&rest, 1, &log2_n) || !take_coded(&rest, 1, &r))
 		return MALFORMED;
 	if (*rest != '$' || flavour > CODED_SMALL || log2_n > CODED_SMALL || r > CODED_SMALL)
 		return "has unusual parameters, whose cost is not known";
-	return bound_memory(log2_n + 1, r + 1, cost_r, size);
+	return bound_memory(log2_n + 1, r + 1, cost_r);
 }
 
-static const char *bound_scrypt(const char *rest, char *cost_r, size_t size)
+static const char *bound_scrypt(const char *rest, struct hash_cost *cost_r)
 {
 	uint64_t log2_n, r, p;
 	if (!take_coded(&rest, 1, &log2_n) || !take_coded(&rest, SCRYPT_DIGITS, &r) || !take_coded(&rest, SCRYPT_DIGITS, &p))
 		return MALFORMED;
-	return p > SCRYPT_PARALLEL_MAX ? TOO_DEAR : bound_memory(log2_n, r, cost_r, size);
+	return p > SCRYPT_PARALLEL_MAX ? TOO_DEAR : bound_memory(log2_n, r, cost_r);
 }
 
-static const char *bound_bcrypt(const char *rest, char *cost_r, size_t size)
+static const char *bound_bcrypt(const char *rest, struct hash_cost *cost_r)
 {
 	uint64_t cost;
 	if (!take_number(&rest, "", '$', UINT32_MAX, &cost))
 		return MALFORMED;
-	(void)snprintf(cost_r, size, "cost %u", (unsigned)cost);
+	(void)snprintf(cost_r->words, sizeof cost_r->words, "cost %u", (unsigned)cost);
 	return cost > HASH_BCRYPT_COST_MAX ? TOO_DEAR : NULL;
 }
 
-static const char *bound_rounds(uint64_t rounds, char *cost_r, size_t size)
+static const char *bound_rounds(uint64_t rounds, struct hash_cost *cost_r)
 {
-	(void)snprintf(cost_r, size, "%llu rounds", (unsigned long long)rounds);
+	(void)snprintf(cost_r->words, sizeof cost_r->words, "%llu rounds", (unsigned long long)rounds);
 	return rounds > HASH_ROUNDS_MAX ? TOO_DEAR : NULL;
 }
 
-static const char *bound_sha(const char *rest, char *cost_r, size_t size)
+static const char *bound_sha(const char *rest, struct hash_cost *cost_r)
 {
 	uint64_t rounds = SHA_ROUNDS_DEFAULT;
 	if (strncmp(rest, "rounds=", strlen("rounds=")) == 0 && !take_number(&rest, "rounds=", '$', UINT64_MAX, &rounds))
 		return MALFORMED;
-	return bound_rounds(rounds, cost_r, size);
+	return bound_rounds(rounds, cost_r);
 }
 
-static const char *bound_sha1(const char *rest, char *cost_r, size_t size)
+static const char *bound_sha1(const char *rest, struct hash_cost *cost_r)
 {
 	uint64_t rounds;
-	return take_number(&rest, "", '$', UINT64_MAX, &rounds) ? bound_rounds(rounds, cost_r, size) : MALFORMED;
+	return take_number(&rest, "", '$', UINT64_MAX, &rounds) ? bound_rounds(rounds, cost_r) : MALFORMED;
 }
 
-static const char *bound_sunmd5(const char *rest, char *cost_r, size_t size)
+static const char *bound_sunmd5(const char *rest, struct hash_cost *cost_r)
 {
 	uint64_t rounds = 0;
 	/* The number stands behind a comma, or behind a dollar sign where a salt may stand as well; crypt(3) takes both. */
 	const char *number = rest + (*rest != '\0');
 	if ((*rest == ',' || strncmp(number, "rounds=", strlen("rounds=")) == 0) && !take_number(&number, "rounds=", '$', UINT64_MAX, &rounds))
 		return MALFORMED;
-	return bound_rounds(rounds, cost_r, size);
+	return bound_rounds(rounds, cost_r);
 }
 
-static const char *bound_bsdi(const char *rest, char *cost_r, size_t size)
+static const char *bound_bsdi(const char *rest, struct hash_cost *cost_r)
 {
 	uint64_t rounds;
-	return take_coded(&rest, BSDI_DIGITS, &rounds) ? bound_rounds(rounds, cost_r, size) : MALFORMED;
+	return take_coded(&rest, BSDI_DIGITS, &rounds) ? bound_rounds(rounds, cost_r) : MALFORMED;
 }
 
 /* The last row takes what no other took: two characters of salt and eleven of hash, or it is no hash at all. */
-static const char *bound_des(const char *rest, char *cost_r, size_t size)
+static const char *bound_des(const char *rest, struct hash_cost *cost_r)
 {
 	(void)cost_r;
-	(void)size;
 	return strlen(rest) == DES_LENGTH && strspn(rest, ALPHABET) == DES_LENGTH ? NULL
 		: "is of no known kind; is it a plain password?";
 }

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "auth/hash.h"
+
 enum hash_engine { ENGINE_ARGON2, ENGINE_CRYPT };
 
 struct hash_method {
@@ -17,10 +19,10 @@ struct hash_method {
 	enum hash_engine engine;
 	bool weak;
 	/*
-	 * rest: the NUL-terminated hash behind the prefix. Says the cost in words and returns NULL,
-	 * or returns what is wrong. NULL: the cost is fixed.
+	 * rest: the NUL-terminated hash behind the prefix. Says the cost and returns NULL,
+	 * or returns what is wrong. NULL: the cost is fixed, and small.
 	 */
-	const char *(*bound)(const char *rest, char *cost_r, size_t size);
+	const char *(*bound)(const char *rest, struct hash_cost *cost_r);
 };
 
 /* What stands in "v=19$m=19456,t=2,p=1$SALT$HASH". */

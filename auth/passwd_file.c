@@ -107,7 +107,7 @@ static enum auth_verdict fill_identity(const struct auth_settings *settings, con
 }
 
 /* What a wrong password costs in this file: what the first record that can be verified costs. */
-static void spend_like(const struct passwd_image *image, const struct secret *password)
+static void spend_like(const struct passwd_image *image, const struct secret *password, const struct hash_room *room)
 {
 	struct passwd_lines lines = { .rest = { image->data, image->len } };
 	struct text line;
@@ -120,11 +120,11 @@ static void spend_like(const struct passwd_image *image, const struct secret *pa
 			continue;
 		hash_inspect(record.hash.p, record.hash.len, &info, &unused);
 		if (info.state == HASH_RIGHT) {
-			hash_spend(record.hash.p, record.hash.len, password);
+			hash_spend(record.hash.p, record.hash.len, password, room);
 			return;
 		}
 	}
-	hash_spend(NULL, 0, password);
+	hash_spend(NULL, 0, password, room);
 }
 
 static const enum auth_verdict verdict_of[] = {
@@ -145,10 +145,10 @@ static enum auth_verdict verify(const struct auth_settings *settings, const stru
 		goto done;
 
 	struct why inner;
-	enum hash_result result = hash_verify(found.record.hash.p, found.record.hash.len, request->password, &inner);
+	enum hash_result result = hash_verify(found.record.hash.p, found.record.hash.len, request->password, &settings->room, &inner);
 	verdict = verdict_of[result];
 	if (result == HASH_LOCKED)
-		spend_like(&image, request->password);
+		spend_like(&image, request->password, &settings->room);
 	if (verdict == AUTH_ACCEPTED)
 		verdict = fill_identity(settings, request->user, &found, identity_r, why_r);
 	else if (found.record.has_uid)
@@ -178,7 +178,7 @@ static void spend(const struct auth_settings *settings, const struct secret *pas
 	struct why unused;
 	/* Unreadable by now: a default hash is spent, as for an empty file. */
 	(void)passwd_image_read(settings->passwd_file, false, &image, &unused);
-	spend_like(&image, password);
+	spend_like(&image, password, &settings->room);
 	passwd_image_free(&image);
 }
 

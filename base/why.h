@@ -29,6 +29,7 @@ enum reason {
 	REASON_PASSWORD_EXPIRED,  /* password proven; PAM_NEW_AUTHTOK_REQD, PAM_AUTHTOK_EXPIRED */
 	REASON_ACCESS_DENIED,     /* password proven; PAM_PERM_DENIED from the account stage */
 	REASON_TRIES_EXCEEDED,    /* PAM_MAXTRIES */
+	REASON_SLOWED,            /* not verified: too many wrong passwords before */
 	REASON_AUTH_TEMPORARY,    /* a back end is down, hangs, crashed, has no memory: not the user's fault */
 	REASON_AUTH_SETUP,        /* a back end is set up wrongly (file refused, bad PAM service) */
 	/* what is in a maildrop */

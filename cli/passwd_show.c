@@ -57,7 +57,7 @@ static int verify_in(const struct passwd_options *o, const struct passwd_image *
 	}
 	if (cli_read_password(o->user, 0, &password) != CLI_OK)
 		return CLI_CANNOT_TELL;
-	enum hash_result result = hash_verify(record.hash.p, record.hash.len, &password, &why);
+	enum hash_result result = hash_verify(record.hash.p, record.hash.len, &password, NULL, &why);
 	secret_wipe(&password);
 	if (result == HASH_RIGHT)
 		(void)printf("%s: the password is right\n", o->user);
@@ -88,7 +88,7 @@ static void print_record(const struct passwd_record *record)
 		(void)snprintf(owner, sizeof owner, "%u:%u", (unsigned)record->uid, (unsigned)record->gid);
 	else if (record->has_uid)
 		(void)snprintf(owner, sizeof owner, "%u", (unsigned)record->uid);
-	(void)printf("%-20s %-14s %-22s %s%s\n", buf_text(&name), info.scheme, info.cost[0] == '\0' ? "-" : info.cost, owner,
+	(void)printf("%-20s %-14s %-22s %s%s\n", buf_text(&name), info.scheme, info.cost.words[0] == '\0' ? "-" : info.cost.words, owner,
 	             info.state == HASH_UNUSABLE ? "  (cannot be used)" : info.weak ? "  (weak)" : "");
 }
 

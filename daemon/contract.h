@@ -1,8 +1,8 @@
 /*
- * contract.h - what the master says to keepers, to the nursery and to the signer, and the latter two to the master:
+ * contract.h - what the master says to keepers, to the nursery and to the signer, and they to the master:
  * fixed-size messages over SOCK_SEQPACKET pairs (rpc_send(), rpc_receive()).
  * Runs in: master, keeper, nursery, signer. Trusts: the master is trusted; nursery and signer are not by the master,
- * beyond what a worker that dies could do too.
+ * beyond what a worker that dies could do too; a keeper is, until its login.
  */
 #ifndef POSTERN_CONTRACT_H
 #define POSTERN_CONTRACT_H
@@ -24,15 +24,38 @@ enum {
 	NURSERY_TEXT_MAX = 512,
 };
 
-/* Master to keeper. The channel's end of file means: the master is gone, or this worker is not needed. */
-enum job_verb { JOB_SERVE = 1, JOB_STOP };
+/*
+ * Master to keeper. The channel's end of file means: the master is gone, or this worker is not needed. The last four
+ * answer a keeper's KEEPER_ATTEMPT or KEEPER_ROOM.
+ */
+enum job_verb { JOB_SERVE = 1, JOB_STOP, JOB_MAKE_ROOM, JOB_VERIFY, JOB_REPEATED, JOB_REFUSED, JOB_ROOM };
 
 struct job {
 	uint32_t verb;
 	uint32_t tls;             /* JOB_SERVE: TLS from the start; the connection comes with it */
-	uint32_t lost_ref;        /* what the client is told should this keeper die: the master's record has it, too */
+	uint32_t lost_ref;        /* JOB_SERVE: what the client is told should this keeper die: the master's record has it, too */
+	uint32_t quiet;           /* enough such lines were logged this second: JOB_SERVE: an end without a login, others: a failed login */
+	uint32_t seconds;         /* JOB_REFUSED: when it is worth while to try again */
+	uint32_t reason, owner;   /* JOB_REPEATED: what became of that password before: enum reason, and whose mailbox it was about */
 	uint32_t reserved;
 	struct sockaddr_storage peer;
+};
+
+/* Keeper to master, before its login. No octet of a client is in them. */
+enum keeper_verb {
+	KEEPER_ATTEMPT = 1,       /* may this password be verified? Answered, sooner or later */
+	KEEPER_ROOM,              /* may so much memory be used for it? Answered, sooner or later */
+	KEEPER_FAILED,            /* it was wrong */
+	KEEPER_MOOT,              /* it was not found out whether it is right, or it is and yet there is no login */
+	KEEPER_PROVEN,            /* it was right: what comes is a session */
+	KEEPER_VERBS,
+};
+
+struct keeper_word {
+	uint32_t verb;
+	uint32_t mebibytes;       /* KEEPER_ROOM */
+	uint32_t reason, owner;   /* KEEPER_FAILED: to be remembered for the same password, reason 0: not to be */
+	uint64_t account, password; /* KEEPER_ATTEMPT: as in guesses.h */
 };
 
 /* What nursery and signer are started with; they look up no user themselves. */

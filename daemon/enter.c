@@ -170,10 +170,8 @@ int enter_maildrop(struct entry *e, const struct entrant *who, struct why *why_r
 		return -1;
 	if (who->place->format == MAILDROP_MBOX && prepare_mbox(e, who, &options, why_r) != 0)
 		return -1;
-	if (who->signer != NULL && *who->signer >= 0) {
-		(void)close(*who->signer);
-		*who->signer = -1;
-	}
+	if (who->shed != NULL)
+		who->shed(who->context);
 	become_owner(who->uid, who->gid);
 	e->rights_gone = true;
 	if (who->confined)

@@ -226,6 +226,16 @@ static enum session_end end_of_connection(enum conn_result r, bool logged_in)
 	return END_PEER_ERROR;
 }
 
+/* Why the keeper wants it to stop. */
+static enum session_end end_of_stop(const struct rpc_stop *stop)
+{
+	switch ((int)stop->reply) {
+	case REPLY_TAKEN_OVER: return END_TAKEN_OVER;
+	case REPLY_MADE_ROOM: return END_MADE_ROOM;
+	default: return END_STOPPED;
+	}
+}
+
 static enum session_end end_of_protocol(enum pop3_end end)
 {
 	switch (end) {
@@ -245,6 +255,8 @@ static void say_why(struct gate *g, enum session_end end)
 	enum reply reply;
 	switch ((int)end) {
 	case END_LOGIN_TIMEOUT: reply = REPLY_LOGIN_TIMEOUT; args.n[0] = g->settings->login_seconds; break;
+	case END_COMMAND_TIMEOUT: reply = REPLY_COMMAND_TIMEOUT; args.n[0] = COMMAND_SECONDS; break;
+	case END_MADE_ROOM: reply = REPLY_MADE_ROOM; break;
 	case END_IDLE: reply = REPLY_IDLE; args.n[0] = g->settings->idle_minutes; break;
 	case END_STOPPED: reply = REPLY_STOPPING; break;
 	case END_TAKEN_OVER: reply = REPLY_TAKEN_OVER; args.text = g->conn.stop.told; args.ref = g->conn.stop.ref; break;
@@ -255,8 +267,16 @@ static void say_why(struct gate *g, enum session_end end)
 	(void)conn_flush(&g->conn);
 }
 
+/* An absolute deadline: no octet that drips in moves it. */
+static long long before_login(const struct gate *g, long long seconds)
+{
+	const long long due = now_ms() + 1000 * seconds;
+	return due < g->login_deadline ? due : g->login_deadline;
+}
+
 static enum conn_result start_tls(struct gate *g)
 {
+	g->conn.deadline = before_login(g, TLS_SECONDS);
 	/* What the client sent in clear is gone before the first octet of TLS is read. */
 	g->conn.in = (struct line_reader){ .start = 0 };
 	enum conn_result r = conn_start_tls(&g->conn, g->context);
@@ -359,7 +379,7 @@ static enum session_end converse(struct gate *g, bool *linger_r)
 	for (;;) {
 		enum pop3_next doing = next;
 		bool logged_in = g->pop3.state == POP3_TRANSACTION;
-		c->deadline = logged_in ? now_ms() + 60000LL * (long long)g->settings->idle_minutes : g->login_deadline;
+		c->deadline = logged_in ? now_ms() + 60000LL * (long long)g->settings->idle_minutes : before_login(g, COMMAND_SECONDS);
 		enum conn_result r = turn(g, &next);
 		/* Without its keeper a session ends; a command that met that has said so. */
 		if (r == CONN_OK && (next == POP3_NEXT_CLOSE || c->keeper_lost)) {
@@ -373,12 +393,14 @@ static enum session_end converse(struct gate *g, bool *linger_r)
 		if (doing == POP3_NEXT_TLS && r != CONN_STOPPED && r != CONN_KEEPER_LOST)
 			return END_TLS_FAILED;
 		enum session_end end = end_of_connection(r, logged_in);
-		if (end == END_STOPPED && c->stop.reply == REPLY_TAKEN_OVER)
-			end = END_TAKEN_OVER;
+		if (end == END_STOPPED)
+			end = end_of_stop(&c->stop);
+		if (end == END_LOGIN_TIMEOUT && now_ms() < g->login_deadline)
+			end = END_COMMAND_TIMEOUT;
 		/* In the middle of an answer there is no place for other words. */
 		if (doing == POP3_NEXT_LINE) {
 			say_why(g, end);
-			*linger_r = end != END_PEER_CLOSED && end != END_PEER_ERROR;
+			*linger_r = end != END_PEER_CLOSED && end != END_PEER_ERROR && end != END_MADE_ROOM;
 		}
 		return end;
 	}
@@ -413,7 +435,7 @@ static enum session_end serve(struct gate *g, bool tls, bool *linger_r)
 	if (r == CONN_OK && tls)
 		r = start_tls(g);
 	if (r != CONN_OK)
-		return tls && r == CONN_STOPPED ? END_STOPPED : END_TLS_FAILED;
+		return r == CONN_STOPPED ? end_of_stop(&c->stop) : END_TLS_FAILED;
 	pop3_greet(&g->pop3, &c->out);
 	return converse(g, linger_r);
 }

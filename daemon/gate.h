@@ -9,6 +9,12 @@
 
 #include "daemon/settings.h"
 
+/* Before a login, each an absolute time that no octet prolongs, and all within login_seconds. */
+enum {
+	TLS_SECONDS = 30,      /* a handshake */
+	COMMAND_SECONDS = 60,  /* a whole line */
+};
+
 /* Wait for a connection on the keeper's socket (borrowed), serve it, and end the process. */
 _Noreturn void gate_serve(int keeper, SSL_CTX *context, const struct settings *settings);
 

@@ -70,17 +70,20 @@ static bool gate_speaks(struct session *s)
 	return !s->over;
 }
 
-/* The master says stop, or is gone: the gate tells the client, and ends. */
-static void master_speaks(struct session *s)
+struct job keeper_hear(struct session *s)
 {
 	struct job job;
 	int fd;
-	(void)rpc_receive(s->master, &job, sizeof job, &fd);
+	if (rpc_receive(s->master, &job, sizeof job, &fd) != (ssize_t)sizeof job)
+		job = (struct job){ .verb = JOB_STOP };
 	if (fd >= 0)
 		(void)close(fd);
-	struct rpc_stop stop = { .verb = RPC_STOP, .reply = REPLY_STOPPING };
+	if (job.verb != JOB_STOP && job.verb != JOB_MAKE_ROOM)
+		return job;
+	struct rpc_stop stop = { .verb = RPC_STOP, .reply = job.verb == JOB_STOP ? REPLY_STOPPING : REPLY_MADE_ROOM };
 	(void)rpc_send(s->gate, &stop, sizeof stop, -1);
 	s->stopping = true;
+	return job;
 }
 
 static void serve(struct session *s)
@@ -94,7 +97,7 @@ static void serve(struct session *s)
 		if (n == 0)
 			return; /* whatever the gate is at, it is not an update */
 		if (fds[1].revents != 0)
-			master_speaks(s);
+			(void)keeper_hear(s);
 		if (fds[2].revents != 0)
 			session_bell(s);
 		if (fds[0].revents != 0 && !gate_speaks(s))
@@ -131,6 +134,7 @@ void keeper_serve(const struct settings *settings, const char *pam_helper, int m
 	session_init(s, settings, pam_helper, master, gate, signer);
 	await_job(s, &job, &connection);
 	session_begin(s, &job.peer);
+	s->quiet = job.quiet != 0;
 	struct rpc_hello hello = { .verb = RPC_HELLO, .tls = job.tls, .lost_ref = job.lost_ref, .peer = job.peer };
 	bool gate_there = rpc_send(gate, &hello, sizeof hello, connection) == 0;
 	(void)close(connection);

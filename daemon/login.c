@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "daemon/attempt.h"
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "daemon/session.h"
@@ -50,19 +51,29 @@ static void await_slot(const struct session *s, long long asked)
 			return;
 }
 
-static void login_failed(struct session *s, const struct rpc_auth *request, uid_t owner, long long asked, bool proven, const struct why *why)
+/* What came out of a password. */
+struct verdict {
+	bool proven;          /* it is right, and yet there is no login */
+	struct identity who;  /* after a failure .uid only: whose mailbox it was about, NO_ID when that is not known */
+	struct why why;
+	unsigned seconds;     /* REASON_SLOWED: when to try again */
+	bool quiet;           /* not for the log */
+};
+
+static void login_failed(struct session *s, const struct rpc_auth *request, long long asked, const struct verdict *v)
 {
-	struct rpc_answer a = { .reply = REPLY_NONE };
-	bool told = proven || policy_admits(s->settings->explain_failures, &s->peer);
+	const struct why *why = &v->why;
+	struct rpc_answer a = { .reply = REPLY_NONE, .n = { v->seconds } };
+	bool told = v->proven || policy_admits(s->settings->explain_failures, &s->peer);
 	a.reply = (uint32_t)reply_for_reason(why->reason, told);
 	/* What PAM's modules said is for who has proven the password; where to find help is for everybody. */
-	if (proven)
+	if (v->proven)
 		memcpy(a.told, why->told, sizeof a.told);
 	else if (a.reply == REPLY_NOT_ACCEPTED)
 		memcpy(a.told, s->settings->login_help, sizeof a.told);
 	s->failed_logins++;
-	session_report(s, &(struct report){ .event = "login-failed", .words = "login failed", .guess = !proven, .user = request->user, .tls = request->tls, .why = why,
-	                                    .owner = owner }, &a);
+	session_report(s, &(struct report){ .event = "login-failed", .words = "login failed", .guess = !v->proven, .quiet = v->quiet, .user = request->user,
+	                                    .tls = request->tls, .why = why, .owner = v->who.uid }, &a);
 	await_slot(s, asked);
 	session_answer(s, &a, RPC_AUTH, -1);
 }
@@ -113,6 +124,16 @@ static void notice(void *context, enum notice weight, const char *text)
 	log_line(notice_priority(weight), "maildrop of %s: %s", log_text(s->user, user, sizeof user), text);
 }
 
+/* What root has, and the mail's owner must not have. */
+static void shed(void *context)
+{
+	struct session *s = context;
+	attempt_forget();
+	if (s->signer >= 0)
+		(void)close(s->signer);
+	s->signer = -1;
+}
+
 /* 0, or -1 and *why_r; s->in.rights_gone tells how far it came. */
 static int enter(struct session *s, const struct identity *who, struct why *why_r)
 {
@@ -122,7 +143,7 @@ static int enter(struct session *s, const struct identity *who, struct why *why_
 	(void)snprintf(s->place, sizeof s->place, "%s:%.*s", place.format == MAILDROP_MBOX ? "mbox" : "maildir", (int)sizeof s->place - 16,
 	               place.path);
 	const struct entrant entrant = { .settings = s->settings, .place = &place, .uid = who->uid, .gid = who->gid, .peer = s->peer_text,
-	                                 .on_locked = s->settings->on_locked.what, .confined = true, .watch = s->master, .signer = &s->signer,
+	                                 .on_locked = s->settings->on_locked.what, .confined = true, .watch = s->master, .shed = shed,
 	                                 .notice = notice, .context = s };
 	return enter_maildrop(&s->in, &entrant, why_r);
 }
@@ -173,13 +194,52 @@ static int open_session(struct session *s, const struct identity *who, int *snap
 	return 0;
 }
 
+/* Tell the master what became of it. */
+static void tell_outcome(const struct session *s, int verified, const struct verdict *v)
+{
+	const enum reason reason = v->why.reason;
+	if (verified == 0)
+		attempt_tell(s, KEEPER_PROVEN, REASON_NONE, NO_ID);
+	else if (v->proven || reason == REASON_AUTH_TEMPORARY || reason == REASON_AUTH_SETUP)
+		attempt_tell(s, KEEPER_MOOT, REASON_NONE, NO_ID);
+	else
+		/* Locks and such pass; a password that is wrong is wrong until somebody sets another. */
+		attempt_tell(s, KEEPER_FAILED, reason == REASON_PASSWORD_WRONG || reason == REASON_USER_UNKNOWN ? reason : REASON_NONE, v->who.uid);
+}
+
+/* Is it the right password? 0, or -1. */
+static int verify(struct session *s, const struct rpc_auth *request, struct verdict *v_r)
+{
+	const struct attempt attempt = attempt_ask(s, request);
+	const struct auth_request ask = { .user = request->user, .password = &request->password, .remote_host = s->peer_text };
+	int verified = -1;
+	*v_r = (struct verdict){ .who = { .uid = NO_ID, .gid = NO_ID }, .seconds = attempt.seconds, .quiet = attempt.quiet };
+	switch (attempt.answer) {
+	case ATTEMPT_VERIFY:
+		verified = auth_verify(&s->auth, &ask, &v_r->who, &v_r->proven, &v_r->why);
+		tell_outcome(s, verified, v_r);
+		break;
+	case ATTEMPT_REPEATED:
+		v_r->who.uid = attempt.owner;
+		(void)why_set(&v_r->why, attempt.reason, 0, "the same password was refused a while ago; not asked again (repeat_seconds)");
+		break;
+	case ATTEMPT_REFUSED:
+		(void)why_set(&v_r->why, REASON_SLOWED, 0, "not verified: too many wrong passwords from this network or for this account");
+		break;
+	case ATTEMPT_GIVEN_UP:
+		attempt_tell(s, KEEPER_MOOT, REASON_NONE, NO_ID);
+		(void)why_set(&v_r->why, REASON_AUTH_TEMPORARY, 0, "given up: the server stops, the connection makes room, or the client is gone");
+		break;
+	}
+	return verified;
+}
+
 void session_auth(struct session *s, union rpc_message *message)
 {
 	struct rpc_auth *request = &message->auth;
-	struct identity who;
+	struct verdict v;
 	struct why why = { .reason = REASON_NONE };
 	long long asked = now_ms();
-	bool proven = false;
 	int snapshot;
 	session_check_text(request->user, sizeof request->user, "user name");
 	if (request->password.len > PASSWORD_MAX || request->password.text[request->password.len] != '\0')
@@ -187,24 +247,24 @@ void session_auth(struct session *s, union rpc_message *message)
 	if (s->in.rights_gone || s->failed_logins >= s->settings->login_tries)
 		violation("another login after the last one that was allowed");
 	memcpy(s->user, request->user, sizeof s->user);
-	const struct auth_request ask = { .user = request->user, .password = &request->password, .remote_host = s->peer_text };
-	int verified = auth_verify(&s->auth, &ask, &who, &proven, &why);
+	int verified = verify(s, request, &v);
 	/* Before anything is forked from here, or becomes the user's. */
 	secret_wipe(&request->password);
 	if (verified != 0) {
-		login_failed(s, request, who.uid, asked, proven, &why);
+		login_failed(s, request, asked, &v);
 		return;
 	}
-	memcpy(s->user, who.user, sizeof s->user);
+	memcpy(s->user, v.who.user, sizeof s->user);
 	s->bye.tls = request->tls;
-	if (open_session(s, &who, &snapshot, &why) != 0) {
+	if (open_session(s, &v.who, &snapshot, &why) != 0) {
 		leave_maildrop(&s->in);
-		maildrop_failed(s, request, &who, &why);
+		attempt_tell(s, KEEPER_MOOT, REASON_NONE, NO_ID);
+		maildrop_failed(s, request, &v.who, &why);
 		return;
 	}
 	s->phase = RPC_SESSION;
 	s->logged_in = true;
-	s->owner = who.uid;
+	s->owner = v.who.uid;
 	s->since = s->heard = time(NULL);
 	struct rpc_answer a = { .reply = REPLY_LOGGED_IN, .count = (uint32_t)s->count };
 	session_answer(s, &a, RPC_AUTH, snapshot);

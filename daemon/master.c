@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "daemon/admission.h"
 #include "daemon/listeners.h"
 #include "daemon/log.h"
 #include "daemon/nursery_link.h"
@@ -197,26 +199,37 @@ static void hear_nursery(struct master *m)
 
 /* ---- connections ---- */
 
-static void refuse(struct master *m, const struct listener *l, int connection, const char *peer, enum reply reply, uint64_t n1, uint64_t n2)
-{
-	refusals_add(&m->refusals, connection, l->tls, peer, reply, &(struct reply_args){ .n = { n1, n2 } });
-}
 
 static void admit(struct master *m, const struct listener *l, int connection, const struct sockaddr_storage *peer)
 {
+	enum reply reply = REPLY_SERVER_FULL;
+	struct reply_args args = { .n = { m->settings->max } };
 	char text[INET6_ADDRSTRLEN];
+	size_t open, victim;
+	switch (admission_decide(&m->pool.workers, m->settings, pool_source(peer), randombytes_random(), now_ms(), &open, &victim)) {
+	case ADMIT_EVICTING:
+		pool_evict(&m->pool, victim);
+		/* fallthrough */
+	case ADMIT:
+		if (pool_assign(&m->pool, connection, peer, l->tls) == 0) {
+			(void)close(connection);
+			return;
+		}
+		reply = REPLY_THROTTLED;
+		break;
+	case ADMIT_NOT_SOURCE:
+		reply = REPLY_SOURCE_FULL;
+		args = (struct reply_args){ .n = { open, m->settings->per_source } };
+		break;
+	case ADMIT_NOT_CROWDED:
+		reply = REPLY_CROWDED;
+		args = (struct reply_args){ .n = { open } };
+		break;
+	case ADMIT_NOT_FULL:
+		break;
+	}
 	(void)address_text(peer, text, sizeof text);
-	size_t open = pool_source_count(&m->pool, pool_source(peer));
-	if (open >= m->settings->per_source) {
-		refuse(m, l, connection, text, REPLY_SOURCE_FULL, open, m->settings->per_source);
-		return;
-	}
-	if (pool_assign(&m->pool, connection, peer, l->tls) == 0) {
-		(void)close(connection);
-		return;
-	}
-	bool full = m->pool.count >= m->settings->max;
-	refuse(m, l, connection, text, full ? REPLY_SERVER_FULL : REPLY_THROTTLED, m->settings->max, 0);
+	refusals_add(&m->refusals, connection, l->tls, text, reply, &args);
 }
 
 static void accept_some(struct master *m, const struct listener *l)
@@ -265,7 +278,7 @@ static void stop(struct master *m)
 		return;
 	m->stopping = true;
 	service_notify("STOPPING=1");
-	log_line(LOG_NOTICE, "stopping; sessions to be told or finished: %zu", m->pool.count - m->pool.idle);
+	log_line(LOG_NOTICE, "stopping; sessions to be told or finished: %zu", m->pool.workers.count - m->pool.workers.of_state[WORKER_IDLE] - m->pool.workers.of_state[WORKER_RETIRED]);
 	listeners_close(&m->listeners);
 	pool_retire_idle(&m->pool);
 	pool_stop(&m->pool);
@@ -333,6 +346,7 @@ static int wait_ms(struct master *m)
 	sooner(&due, m->recorder.due);
 	sooner(&due, m->watchdog_due);
 	sooner(&due, refusals_due(&m->refusals));
+	sooner(&due, attempts_due(&m->pool.attempts));
 	if (m->pool.filling)
 		sooner(&due, m->pool.throttled_until);
 	return due > now ? (int)(due - now) : 0;
@@ -352,16 +366,18 @@ static void run_timers(struct master *m)
 	if (m->recorder.due > 0)
 		recorder_start(&m->recorder);
 	refusals_expire(&m->refusals, now);
+	attempts_run(&m->pool.attempts, now);
 }
 
 static void turn(struct master *m)
 {
-	enum { SIGNALS, NURSERY, SIGNER, COMING, COMING_SIGNER, FIRST_LISTENER };
+	enum { SIGNALS, NURSERY, SIGNER, COMING, COMING_SIGNER, KEEPERS, FIRST_LISTENER };
 	struct pollfd fds[FIRST_LISTENER + LISTENERS_MAX] = {
 		[SIGNALS] = { .fd = m->signals, .events = POLLIN },
 		[NURSERY] = { .fd = m->nursery.channel, .events = POLLIN },
 		[SIGNER] = { .fd = m->nursery.signer, .events = 0 },
 		[COMING] = { .fd = m->coming.ready ? -1 : m->coming.channel, .events = POLLIN },
+		[KEEPERS] = { .fd = m->pool.words, .events = POLLIN },
 		[COMING_SIGNER] = { .fd = m->coming.signer_ready ? -1 : m->coming.signer, .events = POLLIN },
 	};
 	size_t count = m->listeners.count;
@@ -373,6 +389,8 @@ static void turn(struct master *m)
 	for (size_t i = 0; i < count; i++)
 		if (fds[FIRST_LISTENER + i].revents != 0)
 			accept_some(m, &m->listeners.list[i]);
+	if (fds[KEEPERS].revents != 0)
+		pool_hear(&m->pool);
 	if (fds[NURSERY].revents != 0)
 		hear_nursery(m);
 	if (fds[SIGNER].revents != 0 && m->nursery.signer == fds[SIGNER].fd)
@@ -450,7 +468,10 @@ int master_run(const struct master_options *options, struct settings *settings)
 	struct master *m = &master;
 	char problem[NURSERY_TEXT_MAX];
 	*m = (struct master){ .options = options, .settings = settings, .nursery = NO_NURSERY, .coming = NO_NURSERY, .recorder = NO_RECORDER_YET };
-	m->pool = (struct pool){ .settings = settings, .pam_helper = options->programs.pam_helper, .nursery = -1, .signer = -1 };
+	if (pool_open(&m->pool, settings, options->programs.pam_helper) != 0) {
+		log_line(LOG_ERR, "cannot make the tables of workers and of failed logins: %s", strerror(errno));
+		return EXIT_ENVIRONMENT;
+	}
 	if (!sandbox_prepare(settings->sandbox == SANDBOX_REQUIRED))
 		return EXIT_ENVIRONMENT;
 	m->signals = open_signals();
@@ -473,7 +494,7 @@ int master_run(const struct master_options *options, struct settings *settings)
 	while (!m->stopping)
 		turn(m);
 	bool served = m->serving;
-	while (m->pool.count > 0)
+	while (m->pool.workers.count > 0)
 		turn(m);
 	nursery_dismiss(&m->coming);
 	nursery_dismiss(&m->nursery);

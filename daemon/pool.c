@@ -1,18 +1,19 @@
 /*
  * pool.c - the workers: forked ahead of need, one connection each.
- * Runs in: master. Trusts: nothing that a worker does; knows it by its pid only.
+ * Runs in: master. Trusts: nothing that a worker does; knows it by its pid and its channel.
  */
 #include "daemon/pool.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "daemon/attempt.h"
 #include "daemon/contract.h"
 #include "daemon/keeper.h"
 #include "daemon/log.h"
@@ -41,14 +42,6 @@ uint64_t pool_source(const struct sockaddr_storage *address)
 	return (uint64_t)0xffff << 32 | ntohl(host);
 }
 
-size_t pool_source_count(const struct pool *pool, uint64_t source)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < pool->count; i++)
-		n += pool->workers[i].busy && pool->workers[i].source == source;
-	return n;
-}
-
 /* A worker broke: forking ahead pauses, longer each time, so that a broken set-up does not burn the host. */
 static void throttle(struct pool *pool)
 {
@@ -58,33 +51,34 @@ static void throttle(struct pool *pool)
 	pool->throttled_until = now_ms() + pool->throttle_ms;
 }
 
-static int make_room(struct pool *pool)
+static int listen_to(struct pool *pool, int channel, uint64_t number)
 {
-	if (pool->count < pool->room)
-		return 0;
-	size_t room = pool->room == 0 ? 64 : 2 * pool->room;
-	struct worker *more = reallocarray(pool->workers, room, sizeof *more);
-	if (more == NULL)
-		return -1;
-	pool->workers = more;
-	pool->room = room;
-	return 0;
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = number };
+	return epoll_ctl(pool->words, EPOLL_CTL_ADD, channel, &event);
+}
+
+int pool_open(struct pool *pool, const struct settings *settings, const char *pam_helper)
+{
+	*pool = (struct pool){ .settings = settings, .pam_helper = pam_helper, .nursery = -1, .signer = -1 };
+	attempt_prepare();
+	pool->words = epoll_create1(EPOLL_CLOEXEC);
+	return pool->words >= 0 ? attempts_open(&pool->attempts, settings, &pool->workers) : -1;
 }
 
 int pool_spawn(struct pool *pool)
 {
 	int channel[2] = { -1, -1 }, halves[2] = { -1, -1 };
-	const char *what = "no memory";
+	const char *what = "socketpair";
 	pid_t pid = -1;
 	if (pool->nursery < 0)
 		return -1;
-	if (make_room(pool) != 0)
-		goto failed;
-	what = "socketpair";
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) != 0 ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, halves) != 0)
 		goto failed;
 	struct nursery_order order = { .worker = ++pool->next_number };
+	what = "epoll_ctl";
+	if (listen_to(pool, channel[0], order.worker) != 0)
+		goto failed;
 	what = "order to the nursery";
 	if (rpc_send(pool->nursery, &order, sizeof order, halves[1]) != 0)
 		goto failed;
@@ -94,11 +88,12 @@ int pool_spawn(struct pool *pool)
 		goto failed;
 	if (pid == 0)
 		keeper_serve(pool->settings, pool->pam_helper, channel[1], halves[0], pool->signer);
+	what = "no memory for its row";
+	if (workers_add(&pool->workers, pid, channel[0], order.worker) < 0)
+		goto failed; /* it sees its channel's end, and goes */
 	(void)close(channel[1]);
 	(void)close(halves[0]);
 	(void)close(halves[1]);
-	pool->workers[pool->count++] = (struct worker){ .pid = pid, .channel = channel[0], .number = order.worker };
-	pool->idle++;
 	return 0;
 failed:
 	log_line(LOG_ERR, "cannot start a worker: %s: %s", what, strerror(errno));
@@ -112,79 +107,116 @@ failed:
 	return -1;
 }
 
+/* Has the pool as many workers as it may have? */
+static bool is_full(const struct pool *pool)
+{
+	return pool->workers.count - pool->workers.of_state[WORKER_LEAVING] >= pool->settings->max;
+}
+
 bool pool_wants_spare(struct pool *pool)
 {
-	if (pool->idle < pool->settings->spare_min)
+	const size_t idle = pool->workers.of_state[WORKER_IDLE];
+	if (idle < pool->settings->spare_min)
 		pool->filling = true;
-	else if (pool->idle >= pool->settings->spare_max)
+	else if (idle >= pool->settings->spare_max)
 		pool->filling = false;
-	return pool->filling && pool->nursery >= 0 && pool->count < pool->settings->max && now_ms() >= pool->throttled_until;
+	return pool->filling && pool->nursery >= 0 && !is_full(pool) && now_ms() >= pool->throttled_until;
 }
 
-static void let_go(struct pool *pool, struct worker *w)
+static void let_go(struct pool *pool, size_t at)
 {
+	struct worker *w = &pool->workers.list[at];
 	(void)close(w->channel);
 	w->channel = -1;
-	pool->idle--;
-}
-
-static struct worker *first_idle(struct pool *pool)
-{
-	for (size_t i = 0; pool->idle > 0 && i < pool->count; i++)
-		if (!pool->workers[i].busy && pool->workers[i].channel >= 0)
-			return &pool->workers[i];
-	return NULL;
+	workers_set(&pool->workers, at, WORKER_RETIRED);
 }
 
 int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage *peer, bool tls)
 {
-	struct job job = { .verb = JOB_SERVE, .tls = tls, .peer = *peer };
-	struct worker *w;
+	const long long now = now_ms();
+	struct workers *t = &pool->workers;
+	struct job job = { .verb = JOB_SERVE, .tls = tls, .peer = *peer, .quiet = attempts_begin(&pool->attempts, now) };
+	ssize_t at;
 	for (;;) {
-		w = first_idle(pool);
-		if (w == NULL) {
-			bool refuse = pool->throttle_ms >= THROTTLE_REFUSE_MS && now_ms() < pool->throttled_until;
-			if (pool->count >= pool->settings->max || refuse || pool_spawn(pool) != 0)
+		at = workers_first(t, WORKER_IDLE);
+		if (at < 0) {
+			const bool refuse = pool->throttle_ms >= THROTTLE_REFUSE_MS && now < pool->throttled_until;
+			if (is_full(pool) || refuse || pool_spawn(pool) != 0)
 				return -1;
-			w = &pool->workers[pool->count - 1];
+			continue;
 		}
-		job.lost_ref = ref_of_worker(w->number, pool->ref_key);
-		if (rpc_send(w->channel, &job, sizeof job, connection) == 0)
+		job.lost_ref = ref_of_worker(t->numbers[at], pool->ref_key);
+		if (rpc_send(t->list[at].channel, &job, sizeof job, connection) == 0)
 			break;
 		/* It died while it waited; the next one, please. */
-		let_go(pool, w);
+		let_go(pool, (size_t)at);
 	}
-	pool->idle--;
-	w->busy = true;
-	w->source = pool_source(peer);
+	struct worker *w = &t->list[at];
+	workers_set(t, (size_t)at, WORKER_STRANGER);
+	t->sources[at] = pool_source(peer);
+	w->since = now;
+	w->quiet = job.quiet;
 	(void)address_text(peer, w->peer, sizeof w->peer);
 	return 0;
 }
 
-/* What its client was told with this reference, if it was there to be told. */
-static void report_lost(const struct pool *pool, const struct worker *w, const char *what)
+void pool_evict(struct pool *pool, size_t at)
 {
+	const struct job job = { .verb = JOB_MAKE_ROOM };
+	(void)rpc_send(pool->workers.list[at].channel, &job, sizeof job, -1);
+	workers_set(&pool->workers, at, WORKER_LEAVING);
+	attempts_end(&pool->attempts, at, now_ms());
+}
+
+void pool_hear(struct pool *pool)
+{
+	enum { AT_ONCE = 32 };
+	struct epoll_event events[AT_ONCE];
+	const int n = epoll_wait(pool->words, events, AT_ONCE, 0);
+	for (int i = 0; i < n; i++) {
+		struct keeper_word word;
+		int fd;
+		const ssize_t at = workers_by_number(&pool->workers, events[i].data.u64);
+		if (at < 0)
+			continue;
+		const int channel = pool->workers.list[at].channel;
+		const ssize_t size = rpc_receive(channel, &word, sizeof word, &fd);
+		if (fd >= 0)
+			(void)close(fd);
+		/* At the end of file it is on its way out, and will be reaped. */
+		if (size != (ssize_t)sizeof word || fd >= 0 || !attempts_hear(&pool->attempts, (size_t)at, &word, now_ms()))
+			(void)epoll_ctl(pool->words, EPOLL_CTL_DEL, channel, NULL);
+	}
+}
+
+/* What its client was told with this reference, if it was there to be told. */
+static void report_lost(const struct pool *pool, size_t at, const char *what)
+{
+	const char *peer = pool->workers.list[at].peer;
 	struct history_record record;
 	char ref[REF_TEXT_MAX];
 	recorder_begin(&record, HISTORY_FAILURE, "master");
-	record.ref = ref_of_worker(w->number, pool->ref_key);
-	(void)snprintf(record.peer, sizeof record.peer, "%s", w->peer);
+	record.ref = ref_of_worker(pool->workers.numbers[at], pool->ref_key);
+	(void)snprintf(record.peer, sizeof record.peer, "%s", peer);
 	(void)snprintf(record.reply, sizeof record.reply, "%s", reply_row(REPLY_KEEPER_LOST)->name);
 	(void)snprintf(record.reason, sizeof record.reason, "keeper died");
 	(void)snprintf(record.text, sizeof record.text, "%s", what);
 	recorder_send(&record);
 	const struct log_field fields[] = {
-		{ "POSTERN_EVENT", "keeper-died" }, { "POSTERN_REF", ref_text(record.ref, ref) }, { "POSTERN_REPLY", record.reply }, { "POSTERN_PEER", w->peer },
+		{ "POSTERN_EVENT", "keeper-died" }, { "POSTERN_REF", ref_text(record.ref, ref) }, { "POSTERN_REPLY", record.reply }, { "POSTERN_PEER", peer },
 	};
-	log_event(LOG_CRIT, fields, sizeof fields / sizeof fields[0], "%s peer=%s reply=%s ref=%s", what, w->peer, record.reply, ref);
+	log_event(LOG_CRIT, fields, sizeof fields / sizeof fields[0], "%s peer=%s reply=%s ref=%s", what, peer, record.reply, ref);
 }
 
-static void note_end(struct pool *pool, const struct worker *w, int status)
+static void note_end(struct pool *pool, size_t at, int status)
 {
 	char what[WHY_TEXT_MAX];
+	const bool busy = worker_busy(pool->workers.states[at]);
+	const char *whose = busy ? pool->workers.list[at].peer : "idle";
+	const long pid = (long)pool->workers.pids[at];
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	if (code == EXIT_GOOD) {
-		if (w->busy)
+		if (busy)
 			pool->throttle_ms = pool->throttled_until = 0;
 		return;
 	}
@@ -192,38 +224,31 @@ static void note_end(struct pool *pool, const struct worker *w, int status)
 	if (code == EXIT_GATE_GONE)
 		return; /* the nursery's report has the cause */
 	if (WIFSIGNALED(status))
-		(void)snprintf(what, sizeof what, "keeper %ld (%s) was killed by signal %d (%s)", (long)w->pid, w->busy ? w->peer : "idle",
-		               WTERMSIG(status), strsignal(WTERMSIG(status)));
+		(void)snprintf(what, sizeof what, "keeper %ld (%s) was killed by signal %d (%s)", pid, whose, WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else
-		(void)snprintf(what, sizeof what, "keeper %ld (%s) ended with status %d", (long)w->pid, w->busy ? w->peer : "idle", code);
-	if (w->busy)
-		report_lost(pool, w, what);
+		(void)snprintf(what, sizeof what, "keeper %ld (%s) ended with status %d", pid, whose, code);
+	if (busy)
+		report_lost(pool, at, what);
 	else
 		log_line(LOG_CRIT, "%s", what);
 }
 
 void pool_reaped(struct pool *pool, pid_t pid, int status)
 {
-	for (size_t i = 0; i < pool->count; i++) {
-		struct worker *w = &pool->workers[i];
-		if (w->pid != pid)
-			continue;
-		note_end(pool, w, status);
-		if (!w->busy && w->channel >= 0)
-			let_go(pool, w);
-		if (w->channel >= 0)
-			(void)close(w->channel);
-		*w = pool->workers[--pool->count];
+	const ssize_t at = workers_by_pid(&pool->workers, pid);
+	if (at < 0)
 		return;
-	}
+	note_end(pool, (size_t)at, status);
+	attempts_end(&pool->attempts, (size_t)at, now_ms());
+	if (pool->workers.list[at].channel >= 0)
+		(void)close(pool->workers.list[at].channel);
+	workers_remove(&pool->workers, (size_t)at);
 }
 
 void pool_gate_died(struct pool *pool, uint64_t number, int signal, int status)
 {
-	const char *peer = "over";
-	for (size_t i = 0; i < pool->count; i++)
-		if (pool->workers[i].number == number)
-			peer = pool->workers[i].busy ? pool->workers[i].peer : "idle";
+	const ssize_t at = workers_by_number(&pool->workers, number);
+	const char *peer = at < 0 ? "over" : worker_busy(pool->workers.states[at]) ? pool->workers.list[at].peer : "idle";
 	if (signal != 0)
 		log_line(LOG_CRIT, "gate of worker %llu (%s) was killed by signal %d (%s)", (unsigned long long)number, peer, signal, strsignal(signal));
 	else
@@ -233,15 +258,21 @@ void pool_gate_died(struct pool *pool, uint64_t number, int signal, int status)
 
 void pool_retire_idle(struct pool *pool)
 {
-	for (size_t i = 0; i < pool->count; i++)
-		if (!pool->workers[i].busy && pool->workers[i].channel >= 0)
-			let_go(pool, &pool->workers[i]);
+	for (ssize_t at; (at = workers_first(&pool->workers, WORKER_IDLE)) >= 0; )
+		let_go(pool, (size_t)at);
 }
 
 void pool_stop(struct pool *pool)
 {
-	struct job stop = { .verb = JOB_STOP };
-	for (size_t i = 0; i < pool->count; i++)
-		if (pool->workers[i].busy)
-			(void)rpc_send(pool->workers[i].channel, &stop, sizeof stop, -1);
+	const struct job stop = { .verb = JOB_STOP };
+	for (size_t i = 0; i < pool->workers.count; i++)
+		if (worker_busy(pool->workers.states[i]))
+			(void)rpc_send(pool->workers.list[i].channel, &stop, sizeof stop, -1);
+}
+
+void pool_close(struct pool *pool)
+{
+	guesses_close(&pool->attempts.guesses);
+	workers_free(&pool->workers);
+	(void)close(pool->words);
 }

@@ -87,6 +87,12 @@ const struct advice_row advice_login[] = {
 		"Correct the password in every device, then wait; each further try may begin the time anew.",
 		"`postern log --user NAME` shows which address sends wrong passwords. With pam_faillock `faillock --user NAME` shows the count, and "
 		"`faillock --user NAME --reset` ends it."),
+	ADVICE(SLOWED, NETWORK,
+		"So many wrong passwords came from your network, or for this user, that each further one has to wait for its turn. This one was not looked at, so "
+		"nothing is known about it.",
+		"Correct the password in every device that has an old one, wait as long as the answer says, and try again. Do not change the password because of this answer.",
+		"`postern log` shows who sends wrong passwords. `free_failures` and `longest_wait` in [limits] are the rule; raise the first where many users come through "
+		"one address. A user who logged in from that network before is not slowed by others."),
 	ADVICE(TOO_MANY_LOGINS, ACCOUNT,
 		"So many logins failed on this connection that it was closed. Each of them had its own answer, which says why.",
 		"Look at the answers before this one, correct user name or password, and connect again.",

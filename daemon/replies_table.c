@@ -95,6 +95,7 @@ const struct reply_row replies_table[REPLY_COUNT] = {
 	REF(PASSWORD_EXPIRED, "AUTH", LOG_NOTICE, "password correct, but it has expired: set a new one first{q}"),
 	REF(ACCESS_DENIED, "AUTH", LOG_NOTICE, "password correct, but this account may not use POP3 now; ask your administrator{q}"),
 	REF(TRIES_EXCEEDED, "AUTH", LOG_NOTICE, "too many wrong passwords for this account; wait, then try again{q}"),
+	REF(SLOWED, "SYS/TEMP", LOG_NOTICE, "too many wrong passwords from your network or for this user: not checked; try again in {1} {1|second|seconds}"),
 	REF(TOO_MANY_LOGINS, "AUTH", LOG_NOTICE, "too many failed logins in one connection; closing"),
 	REF(AUTH_TEMPORARY, "SYS/TEMP", LOG_ERR, "passwords cannot be checked now: the server's trouble, not yours; try later"),
 	REF(AUTH_SETUP, "SYS/PERM", LOG_ERR, "passwords cannot be checked: the server is set up wrongly; tell the administrator"),
@@ -133,14 +134,17 @@ const struct reply_row replies_table[REPLY_COUNT] = {
 	REF(NO_MEMORY, "SYS/TEMP", LOG_ERR, "the server has no memory left for this; try later"),
 
 	REF(LOGIN_TIMEOUT, NULL, LOG_INFO, "no login within {1} {1|second|seconds}; closing"),
+	REF(COMMAND_TIMEOUT, NULL, LOG_INFO, "no whole command within {1} {1|second|seconds} before a login; closing"),
 	REF(IDLE, NULL, LOG_INFO, "idle for {1} {1|minute|minutes}, closing; nothing was deleted"),
 	REF(STOPPING, "SYS/TEMP", LOG_NOTICE, "the server is stopping or restarting; nothing was deleted; try again soon"),
+	REF(MADE_ROOM, "SYS/TEMP", LOG_NOTICE, "not logged in yet, and the server is full: closed to make room; connect again"),
 	REF(TAKEN_OVER, "IN-USE", LOG_NOTICE, "this session was ended by a newer login of yours from {t}; nothing was deleted"),
 	REF(KEEPER_LOST, "SYS/TEMP", LOG_CRIT, "this session broke on the server; nothing was deleted; connect again"),
 	REF(UPDATE_LOST, "SYS/TEMP", LOG_CRIT,
 	    "this session broke on the server while it deleted: some of the marked messages may be gone; connect again"),
 	REF(SERVER_FULL, "SYS/TEMP", LOG_WARNING, "the server has all {1} sessions in use; try again in a minute"),
 	REF(SOURCE_FULL, "SYS/TEMP", LOG_WARNING, "your address has {1} of {2} connections open; close one, or wait"),
+	REF(CROWDED, "SYS/TEMP", LOG_WARNING, "too many connections wait for a login now, {1} of them from your address; try again in a minute"),
 	REF(THROTTLED, "SYS/TEMP", LOG_ERR, "the server has trouble starting sessions; try again in a minute"),
 };
 
@@ -158,6 +162,7 @@ const struct reason_row reasons_table[REASON_COUNT] = {
 	REASON(PASSWORD_EXPIRED,  NOT_ACCEPTED,     PASSWORD_EXPIRED, KEPT_IO),
 	REASON(ACCESS_DENIED,     NOT_ACCEPTED,     ACCESS_DENIED,    KEPT_IO),
 	REASON(TRIES_EXCEEDED,    NOT_ACCEPTED,     TRIES_EXCEEDED,   KEPT_IO),
+	REASON(SLOWED,            SLOWED,           SLOWED,           KEPT_IO),
 	REASON(AUTH_TEMPORARY,    AUTH_TEMPORARY,   AUTH_TEMPORARY,   KEPT_IO),
 	REASON(AUTH_SETUP,        AUTH_SETUP,       AUTH_SETUP,       KEPT_IO),
 	REASON(MAILDROP_LOCKED,   LOCKED_UNNAMED,   LOCKED_UNNAMED,   KEPT_BUSY),

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "daemon/attempt.h"
 #include "daemon/doors.h"
 #include "daemon/log.h"
 #include "daemon/replies.h"
@@ -21,6 +22,7 @@ void session_init(struct session *s, const struct settings *settings, const char
 	*s = (struct session){ .settings = settings, .master = master, .gate = gate, .signer = signer, .phase = RPC_LOGIN, .in = NO_ENTRY, .owner = HISTORY_NOBODY };
 	settings_for_auth(settings, pam_helper, &s->auth);
 	s->auth.watch = &s->master;
+	s->auth.room = (struct hash_room){ attempt_room, s };
 }
 
 void session_begin(struct session *s, const struct sockaddr_storage *peer)

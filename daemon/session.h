@@ -27,6 +27,7 @@ struct session {
 	enum rpc_phase phase;
 	unsigned asked[RPC_VERBS];
 	bool stopping, over;
+	bool quiet;                /* an end without a login is not for the log */
 	struct sockaddr_storage peer;
 	char peer_text[INET6_ADDRSTRLEN];
 	long long begun;           /* now_ms() */

@@ -53,7 +53,7 @@ void session_report(const struct session *s, const struct report *report, struct
 	};
 	/* A back end in trouble is not the guesser's. */
 	const bool failing = why->reason == REASON_AUTH_TEMPORARY || why->reason == REASON_AUTH_SETUP;
-	log_event(failing ? LOG_ERR : row->severity, fields, sizeof fields / sizeof fields[0],
+	log_event(report->quiet ? LOG_DEBUG : failing ? LOG_ERR : row->severity, fields, sizeof fields / sizeof fields[0],
 	          "%s: user=%s peer=%s tls=%s reason=\"%s\" reply=%s ref=%s%s%s%s", report->words, log_text(report->user, name, sizeof name), s->peer_text,
 	          tls_version_text(report->tls), reason_words(why->reason), row->name, ref,
 	          why->text[0] != '\0' ? " (" : "", why->text, why->text[0] != '\0' ? ")" : "");
@@ -133,7 +133,7 @@ void session_log_end(const struct session *s)
 		count_door(s);
 	if (s->logged_in)
 		keep_session(s);
-	log_event(lost ? LOG_DEBUG : LOG_INFO, fields, sizeof fields / sizeof fields[0],
+	log_event(lost || (s->quiet && !s->logged_in) ? LOG_DEBUG : LOG_INFO, fields, sizeof fields / sizeof fields[0],
 	          "session: user=%s login=%s peer=%s tls=%s fetched=%s octets=%s deleted=%s left=%s dropped-marks=%s seconds=%s end=\"%s\"%s%s",
 	          log_text(s->user, name, sizeof name), s->logged_in ? "yes" : "no", s->peer_text, tls_version_text(s->bye.tls), fetched, octets, deleted, left, dropped,
 	          seconds, end, s->bye.detail[0] != '\0' ? " cause=" : "",

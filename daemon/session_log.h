@@ -12,6 +12,7 @@ struct report {
 	const char *event;       /* for the log's field: "login-failed" */
 	const char *words;       /* for its line: "login failed" */
 	bool guess;              /* anybody on the network can cause it */
+	bool quiet;              /* enough such lines were logged: this one is for the history */
 	const char *user;
 	unsigned tls;            /* the protocol's number, 0 in clear */
 	uid_t owner;             /* whose mailbox it is about, HISTORY_NOBODY when that is not known */

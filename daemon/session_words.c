@@ -18,6 +18,7 @@ static const char *const reason_names[REASON_COUNT] = {
 	[REASON_PASSWORD_EXPIRED] = "password expired",
 	[REASON_ACCESS_DENIED] = "access denied",
 	[REASON_TRIES_EXCEEDED] = "too many tries",
+	[REASON_SLOWED] = "slowed down",
 	[REASON_AUTH_TEMPORARY] = "back end in trouble",
 	[REASON_AUTH_SETUP] = "back end set up wrongly",
 	[REASON_MAILDROP_LOCKED] = "maildrop locked by another session",
@@ -51,6 +52,8 @@ static const char *const end_names[END_COUNT] = {
 	[END_READ_ERROR] = "message unreadable",
 	[END_KEEPER_LOST] = "keeper lost",
 	[END_TAKEN_OVER] = "taken over by a newer login",
+	[END_COMMAND_TIMEOUT] = "no command in time",
+	[END_MADE_ROOM] = "made room for others",
 };
 
 const char *reason_words(enum reason reason)

@@ -64,6 +64,7 @@ struct settings {
 	uint64_t minimum_uid;
 	char virtual_user[64];
 	char login_help[WHY_TOLD_MAX];
+	uint64_t hash_memory;       /* MiB */
 	/* [maildrop] */
 	char location[SETTING_TEXT_MAX];
 	enum host_lock mbox_locks[HOST_LOCKS_MAX];
@@ -76,7 +77,7 @@ struct settings {
 	/* [workers] */
 	uint64_t spare_min, spare_max, max;
 	/* [limits] */
-	uint64_t login_seconds, idle_minutes, per_source, login_tries;
+	uint64_t login_seconds, idle_minutes, per_source, login_tries, free_failures, longest_wait, repeat_seconds;
 	/* [log] */
 	enum log_target log_target;
 	int log_level;              /* LOG_ERR .. LOG_DEBUG, as in syslog(3) */

@@ -74,6 +74,9 @@ const struct setting settings_table[] = {
 	  .help = "What everybody is told besides when user name or password is not accepted: where this host's users find "
 	          "help, for example `mail passwords: https://example.org/mail`." },
 
+	{ .section = "auth", .name = "hash_memory", .set = setting_number, FIELD(hash_memory), .min = 1, .max = 1048576, .value = "512",
+	  .help = "MiB that the passwd file's hashes (Argon2id, yescrypt) may use at the same time; who comes later waits." },
+
 	{ .section = "maildrop", .name = "location", .set = setting_location, FIELD(location),
 	  .value = "mbox:/var/mail/%u",
 	  .help = "Where the mail is: maildir:PATH or mbox:PATH, with ~ for the user's home, %u for the user, %n for "
@@ -126,6 +129,14 @@ const struct setting settings_table[] = {
 	{ .section = "limits", .name = "login_tries", .set = setting_number, FIELD(login_tries), .min = 1, .max = 100,
 	  .value = "3",
 	  .help = "Failed logins after which a connection is closed." },
+	{ .section = "limits", .name = "free_failures", .set = setting_number, FIELD(free_failures), .max = 1000, .value = "10",
+	  .help = "Wrong passwords from one address (IPv6: /64), or for one user, after which the next has to wait: a second, then "
+	          "two, four, up to longest_wait. One is forgiven each minute. Who logged in from there before does not wait. 0 is off." },
+	{ .section = "limits", .name = "longest_wait", .set = setting_number, FIELD(longest_wait), .min = 1, .max = 19, .value = "15",
+	  .help = "Seconds between two passwords that are looked at from an address with many wrong ones." },
+	{ .section = "limits", .name = "repeat_seconds", .set = setting_number, FIELD(repeat_seconds), .max = 86400, .value = "600",
+	  .help = "Seconds for which a wrong password from the same address is refused again without asking the back ends, so that a phone "
+	          "with an old password locks nobody out. A change of passwd_file or /etc/shadow ends it at once. 0 is off." },
 
 	{ .section = "log", .name = "target", .set = setting_choice, FIELD(log_target), .choices = targets,
 	  .value = "auto",

@@ -21,8 +21,20 @@ static void begin(const char *extra)
 	settings = settings_of(extra);
 	socket_pair(SOCK_SEQPACKET, ends);
 	nursery = ends[0];
-	pool = (struct pool){ .settings = settings, .pam_helper = "/nonexistent/pam", .nursery = ends[1], .signer = -1 };
+	CU_ASSERT_FATAL(pool_open(&pool, settings, "/nonexistent/pam") == 0);
+	pool.nursery = ends[1];
 	kept_stderr = log_capture();
+}
+
+static size_t idle(const struct pool *p)
+{
+	return p->workers.of_state[WORKER_IDLE];
+}
+
+static size_t of_source(const struct sockaddr_storage *peer)
+{
+	size_t unproven;
+	return workers_of_source(&pool.workers, pool_source(peer), &unproven);
 }
 
 /* A child of ours has ended: the pool hears of it. */
@@ -38,13 +50,13 @@ static void reap_one(void)
 static void end(void)
 {
 	pool_retire_idle(&pool);
-	while (pool.count > 0)
+	while (pool.workers.count > 0)
 		reap_one();
-	CU_ASSERT(pool.idle == 0);
+	CU_ASSERT(idle(&pool) == 0);
 	(void)close(pool.nursery);
 	if (nursery >= 0)
 		(void)close(nursery);
-	free(pool.workers);
+	pool_close(&pool);
 	log_release(kept_stderr);
 	host_remove();
 }
@@ -100,7 +112,9 @@ static void test_spare(void)
 	settings->spare_min = 2;
 	settings->spare_max = 4;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		struct pool p = { .settings = settings, .nursery = 3, .signer = -1, .count = rows[i].count, .idle = rows[i].idle, .filling = rows[i].filling };
+		struct pool p = { .settings = settings, .nursery = 3, .signer = -1, .filling = rows[i].filling };
+		p.workers.count = rows[i].count;
+		p.workers.of_state[WORKER_IDLE] = rows[i].idle;
 		ROW_ASSERT(rows[i].label, pool_wants_spare(&p) == rows[i].want);
 		p.nursery = -1;
 		ROW_ASSERT(rows[i].label, !pool_wants_spare(&p));
@@ -123,7 +137,7 @@ static void test_workers(void)
 		CU_ASSERT_FATAL(pool_spawn(&pool) == 0);
 		gates[i] = take_order(i + 1);
 	}
-	CU_ASSERT(pool.count == 3 && pool.idle == 3);
+	CU_ASSERT(pool.workers.count == 3 && idle(&pool) == 3);
 	/* Connections go to workers that wait, then to one that is forked for it. */
 	for (int i = 0; i < 4; i++) {
 		CU_ASSERT_FATAL(pool_assign(&pool, connection[0], i == 3 ? &two : &one, i == 1) == 0);
@@ -133,14 +147,14 @@ static void test_workers(void)
 		CU_ASSERT(hello.tls == (i == 1) && fd >= 0 && memcmp(&hello.peer, i == 3 ? &two : &one, sizeof one) == 0);
 		(void)close(fd);
 	}
-	CU_ASSERT(pool.count == 4 && pool.idle == 0);
-	CU_ASSERT(pool_source_count(&pool, pool_source(&one)) == 3 && pool_source_count(&pool, pool_source(&two)) == 1);
+	CU_ASSERT(pool.workers.count == 4 && idle(&pool) == 0);
+	CU_ASSERT(of_source(&one) == 3 && of_source(&two) == 1);
 	pool_stop(&pool);
 	for (int i = 0; i < 4; i++)
 		CU_ASSERT(rpc_await(gates[i], &stop, sizeof stop, &fd) == (ssize_t)sizeof stop && stop.verb == RPC_STOP);
 	(void)close(gates[1]);
 	reap_one();
-	CU_ASSERT(pool.count == 3 && pool_source_count(&pool, pool_source(&one)) == 2);
+	CU_ASSERT(pool.workers.count == 3 && of_source(&one) == 2);
 	CU_ASSERT(pool.throttle_ms == 0);
 	for (int i = 0; i < 4; i++)
 		if (i != 1)
@@ -161,10 +175,10 @@ static void test_max(void)
 		CU_ASSERT(pool_assign(&pool, connection[0], &one, false) == 0);
 		gates[i] = take_order((uint64_t)i + 1);
 	}
-	CU_ASSERT(pool_assign(&pool, connection[0], &one, false) == -1 && pool.count == 2);
+	CU_ASSERT(pool_assign(&pool, connection[0], &one, false) == -1 && pool.workers.count == 2);
 	(void)close(gates[0]);
 	reap_one();
-	CU_ASSERT(pool_assign(&pool, connection[0], &one, false) == 0 && pool.count == 2);
+	CU_ASSERT(pool_assign(&pool, connection[0], &one, false) == 0 && pool.workers.count == 2);
 	(void)close(take_order(3));
 	(void)close(gates[1]);
 	end();
@@ -184,12 +198,12 @@ static void test_dead_worker(void)
 	(void)close(take_order(1)); /* its gate is gone: it ends */
 	CU_ASSERT_FATAL(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT) == 0);
 	CU_ASSERT(pool_assign(&pool, connection[0], &one, false) == 0);
-	CU_ASSERT(pool.count == 2 && pool.idle == 0 && pool.workers[1].busy && !pool.workers[0].busy);
+	CU_ASSERT(pool.workers.count == 2 && idle(&pool) == 0 && pool.workers.states[1] == WORKER_STRANGER && pool.workers.states[0] == WORKER_RETIRED);
 	int gate = take_order(2);
 	int status;
 	CU_ASSERT(waitpid(info.si_pid, &status, 0) == info.si_pid && WEXITSTATUS(status) == EXIT_GATE_GONE);
 	pool_reaped(&pool, info.si_pid, status);
-	CU_ASSERT(pool.count == 1 && pool.idle == 0 && pool.workers[0].busy && pool.throttle_ms == THROTTLE_FIRST_MS);
+	CU_ASSERT(pool.workers.count == 1 && idle(&pool) == 0 && pool.workers.states[0] == WORKER_STRANGER && pool.throttle_ms == THROTTLE_FIRST_MS);
 	(void)close(gate);
 	end();
 	(void)close(connection[0]);
@@ -211,22 +225,30 @@ static void test_throttle(void)
 	};
 	begin("");
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		struct worker workers[2] = { { .pid = 100, .channel = -1, .busy = true }, { .pid = 200, .channel = -1, .busy = rows[i].busy } };
-		struct pool p = { .settings = settings, .signer = -1, .workers = workers, .count = 2, .room = 2, .throttle_ms = rows[i].before };
-		(void)snprintf(workers[1].peer, sizeof workers[1].peer, "192.0.2.9");
+		struct pool p;
+		CU_ASSERT_FATAL(pool_open(&p, settings, "") == 0);
+		p.throttle_ms = rows[i].before;
+		CU_ASSERT(workers_add(&p.workers, 100, -1, 7) == 0 && workers_add(&p.workers, 200, -1, 8) == 1);
+		workers_set(&p.workers, 0, WORKER_STRANGER);
+		workers_set(&p.workers, 1, rows[i].busy ? WORKER_STRANGER : WORKER_RETIRED);
+		(void)snprintf(p.workers.list[1].peer, sizeof p.workers.list[1].peer, "192.0.2.9");
 		(void)read_log();
 		host_log[0] = '\0';
 		long long before = now_ms();
 		pool_reaped(&p, 300, EXIT_BUG << 8); /* not one of them */
 		pool_reaped(&p, 200, rows[i].status);
-		ROW_ASSERT(rows[i].label, p.count == 1 && workers[0].pid == 100);
+		ROW_ASSERT(rows[i].label, p.workers.count == 1 && p.workers.pids[0] == 100);
 		ROW_ASSERT(rows[i].label, p.throttle_ms == rows[i].after);
 		ROW_ASSERT(rows[i].label, p.throttled_until == 0 || p.throttled_until >= before + rows[i].after);
 		ROW_ASSERT(rows[i].label, rows[i].words == NULL ? *read_log() == '\0' : strstr(read_log(), rows[i].words) != NULL);
+		pool_close(&p);
 	}
 	/* What the nursery tells of gates. */
-	struct worker workers[2] = { { .number = 7, .busy = true, .peer = "192.0.2.9" }, { .number = 8 } };
-	struct pool p = { .settings = settings, .signer = -1, .workers = workers, .count = 2 };
+	struct pool p;
+	CU_ASSERT_FATAL(pool_open(&p, settings, "") == 0);
+	CU_ASSERT(workers_add(&p.workers, 100, -1, 7) == 0 && workers_add(&p.workers, 200, -1, 8) == 1);
+	workers_set(&p.workers, 0, WORKER_STRANGER);
+	(void)snprintf(p.workers.list[0].peer, sizeof p.workers.list[0].peer, "192.0.2.9");
 	pool_gate_died(&p, 7, SIGSYS, 0);
 	pool_gate_died(&p, 8, 0, EXIT_BUG);
 	pool_gate_died(&p, 9, 0, EXIT_BUG);
@@ -234,6 +256,7 @@ static void test_throttle(void)
 	CU_ASSERT(strstr(read_log(), "gate of worker 7 (192.0.2.9) was killed by signal 31") != NULL);
 	CU_ASSERT(strstr(host_log, "gate of worker 8 (idle) ended with status 71") != NULL);
 	CU_ASSERT(strstr(host_log, "gate of worker 9 (over) ended with status 71") != NULL);
+	pool_close(&p);
 	end();
 }
 
@@ -246,9 +269,9 @@ static void test_throttled_assign(void)
 	socket_pair(SOCK_STREAM, connection);
 	pool.throttled_until = now_ms() + 1000000;
 	pool.throttle_ms = THROTTLE_REFUSE_MS;
-	CU_ASSERT(pool_assign(&pool, connection[0], &one, false) == -1 && pool.count == 0);
+	CU_ASSERT(pool_assign(&pool, connection[0], &one, false) == -1 && pool.workers.count == 0);
 	pool.throttle_ms = THROTTLE_REFUSE_MS - 1;
-	CU_ASSERT(pool_assign(&pool, connection[0], &one, false) == 0 && pool.count == 1);
+	CU_ASSERT(pool_assign(&pool, connection[0], &one, false) == 0 && pool.workers.count == 1);
 	(void)close(take_order(1));
 	end();
 	/* No nursery, and one that is gone. */
@@ -259,7 +282,7 @@ static void test_throttled_assign(void)
 	pool.nursery = there;
 	(void)close(nursery);
 	nursery = -1;
-	CU_ASSERT(pool_spawn(&pool) == -1 && pool.count == 0 && pool.throttle_ms == THROTTLE_FIRST_MS);
+	CU_ASSERT(pool_spawn(&pool) == -1 && pool.workers.count == 0 && pool.throttle_ms == THROTTLE_FIRST_MS);
 	CU_ASSERT(strstr(read_log(), "cannot start a worker: order to the nursery: Broken pipe") != NULL);
 	end();
 	(void)close(connection[0]);
@@ -276,10 +299,10 @@ static void test_retire(void)
 		CU_ASSERT_FATAL(pool_spawn(&pool) == 0);
 		gates[i] = take_order((uint64_t)i + 1);
 	}
-	CU_ASSERT(pool.count == MANY && pool.idle == MANY);
+	CU_ASSERT(pool.workers.count == MANY && idle(&pool) == MANY);
 	pool_retire_idle(&pool);
-	CU_ASSERT(pool.count == MANY && pool.idle == 0);
-	while (pool.count > 0)
+	CU_ASSERT(pool.workers.count == MANY && idle(&pool) == 0);
+	while (pool.workers.count > 0)
 		reap_one();
 	CU_ASSERT(pool.throttle_ms == 0);
 	for (int i = 0; i < MANY; i++)

@@ -1,0 +1,39 @@
+/*
+ * admission.c - who is let in when many come.
+ * Runs in: master. Trusts: nothing.
+ */
+#include "daemon/admission.h"
+
+/* Is this one too many of a crowd? */
+static bool is_crowding(const struct workers *t, uint64_t max, size_t of_source, uint32_t chance)
+{
+	const uint64_t half = max / 2, strangers = workers_unproven(t);
+	return of_source > 0 && strangers > half && chance % (max - half) < strangers - half;
+}
+
+/* Who makes room: nobody whose password is being looked at. */
+static ssize_t find_victim(const struct workers *t, long long now)
+{
+	ssize_t at = workers_oldest(t, WORKER_STRANGER);
+	if (at < 0 || now - t->list[at].since < EVICT_AFTER_MS)
+		at = workers_oldest(t, WORKER_HELD);
+	return at >= 0 && now - t->list[at].since >= EVICT_AFTER_MS ? at : -1;
+}
+
+enum admission admission_decide(const struct workers *workers, const struct settings *settings, uint64_t source, uint32_t chance, long long now,
+                                size_t *open_r, size_t *victim_r)
+{
+	size_t strangers;
+	*open_r = workers_of_source(workers, source, &strangers);
+	if (*open_r >= settings->per_source)
+		return ADMIT_NOT_SOURCE;
+	if (is_crowding(workers, settings->max, strangers, chance))
+		return ADMIT_NOT_CROWDED;
+	if (workers->of_state[WORKER_IDLE] > 0 || workers->count - workers->of_state[WORKER_LEAVING] < settings->max)
+		return ADMIT;
+	const ssize_t victim = workers->of_state[WORKER_LEAVING] < LEAVING_MAX ? find_victim(workers, now) : -1;
+	if (victim < 0)
+		return ADMIT_NOT_FULL;
+	*victim_r = (size_t)victim;
+	return ADMIT_EVICTING;
+}

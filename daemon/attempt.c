@@ -1,0 +1,126 @@
+/*
+ * attempt.c - the keeper's side of a login attempt.
+ * Runs in: keeper, as root until the login; attempt_prepare() in the master. Trusts: the master.
+ */
+#include "daemon/attempt.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sodium.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/keeper.h"
+#include "daemon/log.h"
+#include "daemon/rpc.h"
+
+static unsigned char key[crypto_generichash_KEYBYTES];
+
+void attempt_prepare(void)
+{
+	crypto_generichash_keygen(key);
+}
+
+void attempt_forget(void)
+{
+	sodium_memzero(key, sizeof key);
+}
+
+/* Is there anything that the master would have to decide? */
+static bool is_asked(const struct session *s)
+{
+	return s->settings->free_failures > 0 || s->settings->repeat_seconds > 0;
+}
+
+/* A changed password file: what was wrong may be right now. */
+static void add_stamp(crypto_generichash_state *state, const char *path)
+{
+	struct stat st;
+	struct { uint64_t device, inode, size; struct timespec written, changed; } stamp = { 0 };
+	if (stat(path, &st) == 0) {
+		stamp.device = st.st_dev;
+		stamp.inode = st.st_ino;
+		stamp.size = (uint64_t)st.st_size;
+		stamp.written = st.st_mtim;
+		stamp.changed = st.st_ctim;
+	}
+	(void)crypto_generichash_update(state, (const unsigned char *)&stamp, sizeof stamp);
+}
+
+static void hash_request(const struct session *s, const struct rpc_auth *request, struct keeper_word *word)
+{
+	crypto_generichash_state state;
+	unsigned char digest[crypto_generichash_BYTES_MIN];
+	(void)crypto_generichash_init(&state, key, sizeof key, sizeof digest);
+	/* With its NUL, so that no other division of the same octets has the same hash. */
+	(void)crypto_generichash_update(&state, (const unsigned char *)request->user, strlen(request->user) + 1);
+	crypto_generichash_state whole = state;
+	(void)crypto_generichash_final(&state, digest, sizeof digest);
+	memcpy(&word->account, digest, sizeof word->account);
+	(void)crypto_generichash_update(&whole, (const unsigned char *)request->password.text, request->password.len);
+	add_stamp(&whole, s->settings->passwd_file);
+	add_stamp(&whole, "/etc/shadow");
+	(void)crypto_generichash_final(&whole, digest, sizeof digest);
+	memcpy(&word->password, digest, sizeof word->password);
+	sodium_memzero(&whole, sizeof whole);
+	sodium_memzero(&state, sizeof state);
+}
+
+/*
+ * The master's answer; or JOB_STOP, after the gate was told to stop, or was found to be gone. The connection is looked at
+ * only in that its gate may end.
+ */
+static struct job await_answer(struct session *s)
+{
+	struct job job = { .verb = JOB_STOP };
+	struct pollfd fds[] = { { .fd = s->master, .events = POLLIN }, { .fd = s->gate, .events = 0 } };
+	if (s->stopping)
+		return job;
+	while (poll(fds, 2, -1) < 0)
+		if (errno != EINTR)
+			fatal("poll");
+	if (fds[0].revents == 0)
+		return job;
+	return keeper_hear(s);
+}
+
+struct attempt attempt_ask(struct session *s, const struct rpc_auth *request)
+{
+	struct keeper_word word = { .verb = KEEPER_ATTEMPT };
+	if (!is_asked(s))
+		return (struct attempt){ .answer = ATTEMPT_VERIFY };
+	hash_request(s, request, &word);
+	if (rpc_send(s->master, &word, sizeof word, -1) != 0)
+		return (struct attempt){ .answer = ATTEMPT_GIVEN_UP };
+	const struct job job = await_answer(s);
+	struct attempt a = { .answer = ATTEMPT_GIVEN_UP, .quiet = job.quiet != 0, .seconds = job.seconds, .owner = (uid_t)job.owner };
+	switch (job.verb) {
+	case JOB_VERIFY: a.answer = ATTEMPT_VERIFY; break;
+	case JOB_REFUSED: a.answer = ATTEMPT_REFUSED; break;
+	case JOB_REPEATED:
+		a.answer = ATTEMPT_REPEATED;
+		a.reason = job.reason < REASON_COUNT ? (enum reason)job.reason : REASON_PASSWORD_WRONG;
+		break;
+	default: break;
+	}
+	return a;
+}
+
+void attempt_tell(const struct session *s, enum keeper_verb verb, enum reason reason, uid_t owner)
+{
+	const struct keeper_word word = { .verb = verb, .reason = reason, .owner = (uint32_t)owner };
+	if (is_asked(s) || verb == KEEPER_PROVEN)
+		(void)rpc_send(s->master, &word, sizeof word, -1);
+}
+
+int attempt_room(void *context, size_t mebibytes)
+{
+	struct session *s = context;
+	const struct keeper_word word = { .verb = KEEPER_ROOM, .mebibytes = (uint32_t)mebibytes };
+	if (!is_asked(s))
+		return 0;
+	if (rpc_send(s->master, &word, sizeof word, -1) != 0)
+		return -1;
+	return await_answer(s).verb == JOB_ROOM ? 0 : -1;
+}

@@ -1,0 +1,270 @@
+/*
+ * attempts.c - the master's side of a login attempt.
+ * Runs in: master. Trusts: a keeper's word on what became of an attempt.
+ */
+#include "daemon/attempts.h"
+
+#include "base/clock.h"
+#include "daemon/log.h"
+#include "daemon/rpc.h"
+
+int attempts_open(struct attempts *a, const struct settings *settings, struct workers *workers)
+{
+	*a = (struct attempts){ .settings = settings, .workers = workers };
+	return guesses_open(&a->guesses, now_ms());
+}
+
+static struct guess_rule rule_of(const struct settings *s)
+{
+	return (struct guess_rule){ .free_failures = (unsigned)s->free_failures, .longest_wait = (unsigned)s->longest_wait,
+	                            .repeat_seconds = (unsigned)s->repeat_seconds };
+}
+
+static void answer(struct attempts *a, size_t at, struct job job, long long now)
+{
+	struct worker *w = &a->workers->list[at];
+	if (job.verb != JOB_ROOM) {
+		w->quiet_failure = !line_limit_take(&a->failures, now);
+		job.quiet = w->quiet_failure;
+	}
+	/* A keeper that is gone is reaped. */
+	(void)rpc_send(w->channel, &job, sizeof job, -1);
+}
+
+static void let_verify(struct attempts *a, size_t at, long long now)
+{
+	workers_set(a->workers, at, WORKER_VERIFYING);
+	answer(a, at, (struct job){ .verb = JOB_VERIFY }, now);
+}
+
+static void refuse(struct attempts *a, size_t at, unsigned seconds, long long now)
+{
+	workers_set(a->workers, at, WORKER_STRANGER);
+	answer(a, at, (struct job){ .verb = JOB_REFUSED, .seconds = seconds }, now);
+}
+
+/* Ask for it what the rule says, for the first time or again. */
+static void decide(struct attempts *a, size_t at, long long now)
+{
+	struct worker *w = &a->workers->list[at];
+	const struct guess_rule rule = rule_of(a->settings);
+	const struct guess_ruling ruling = guesses_ask(&a->guesses, &rule, &w->guess, now);
+	switch (ruling.answer) {
+	case GUESS_GO:
+		w->trusted = ruling.trusted;
+		w->charged = true;
+		w->due = ruling.due;
+		if (ruling.due > now)
+			workers_set(a->workers, at, WORKER_HELD);
+		else
+			let_verify(a, at, now);
+		break;
+	case GUESS_HOLD:
+		w->due = 0;
+		workers_set(a->workers, at, WORKER_HELD);
+		break;
+	case GUESS_REPEATED:
+		workers_set(a->workers, at, WORKER_STRANGER);
+		answer(a, at, (struct job){ .verb = JOB_REPEATED, .reason = ruling.reason, .owner = ruling.owner }, now);
+		break;
+	case GUESS_REFUSED:
+		refuse(a, at, ruling.seconds, now);
+		break;
+	}
+}
+
+/* ---- memory for hashes ---- */
+
+static bool has_room(const struct attempts *a, unsigned mebibytes)
+{
+	/* One that is larger than all there is goes alone. */
+	return a->room == 0 || a->room + mebibytes <= a->settings->hash_memory;
+}
+
+static void grant(struct attempts *a, size_t at, unsigned mebibytes, long long now)
+{
+	struct worker *w = &a->workers->list[at];
+	w->room_wanted = 0;
+	w->room += mebibytes;
+	a->room += mebibytes;
+	answer(a, at, (struct job){ .verb = JOB_ROOM }, now);
+}
+
+/* Who has waited longest, first; a large one is not passed by smaller ones for ever. */
+static void grant_waiting(struct attempts *a, long long now)
+{
+	const struct workers *t = a->workers;
+	for (;;) {
+		ssize_t first = -1;
+		for (size_t i = 0; t->of_state[WORKER_VERIFYING] > 0 && i < t->count; i++)
+			if (t->states[i] == WORKER_VERIFYING && t->list[i].room_wanted > 0 && (first < 0 || t->list[i].until < t->list[first].until))
+				first = (ssize_t)i;
+		if (first < 0 || !has_room(a, t->list[first].room_wanted))
+			return;
+		grant(a, (size_t)first, t->list[first].room_wanted, now);
+	}
+}
+
+static void release_room(struct attempts *a, size_t at, long long now)
+{
+	struct worker *w = &a->workers->list[at];
+	const bool had = w->room > 0;
+	a->room -= w->room;
+	w->room = w->room_wanted = 0;
+	if (had)
+		grant_waiting(a, now);
+}
+
+/* ---- outcomes ---- */
+
+/* Those who wait for an outcome ask again. */
+static void wake_held(struct attempts *a, long long now)
+{
+	struct workers *t = a->workers;
+	for (size_t i = 0; t->of_state[WORKER_HELD] > 0 && i < t->count; i++)
+		if (t->states[i] == WORKER_HELD && t->list[i].due == 0)
+			decide(a, i, now);
+}
+
+static void settle(struct attempts *a, size_t at, enum guess_outcome outcome, unsigned reason, uint32_t owner, long long now)
+{
+	struct worker *w = &a->workers->list[at];
+	const struct guess_rule rule = rule_of(a->settings);
+	release_room(a, at, now);
+	if (!w->charged)
+		return;
+	w->charged = false;
+	if (outcome != GUESS_WRONG)
+		line_limit_give_back(&a->failures, !w->quiet_failure);
+	guesses_settle(&a->guesses, &rule, &w->guess, w->trusted, outcome, reason, owner, now);
+	wake_held(a, now);
+}
+
+/* ---- what keepers say ---- */
+
+static void hear_attempt(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
+{
+	struct worker *w = &a->workers->list[at];
+	w->guess = (struct guess){ .source = a->workers->sources[at], .account = word->account, .password = word->password };
+	w->until = now + ATTEMPT_HOLD_MS;
+	decide(a, at, now);
+}
+
+static void hear_room(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
+{
+	struct worker *w = &a->workers->list[at];
+	w->until = now + ATTEMPT_HOLD_MS;
+	w->room_wanted = word->mebibytes;
+	if (has_room(a, word->mebibytes))
+		grant(a, at, word->mebibytes, now);
+}
+
+static void hear_failed(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
+{
+	workers_set(a->workers, at, WORKER_STRANGER);
+	settle(a, at, GUESS_WRONG, word->reason, word->owner, now);
+}
+
+static void hear_moot(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
+{
+	(void)word;
+	workers_set(a->workers, at, WORKER_STRANGER);
+	settle(a, at, GUESS_MOOT, 0, 0, now);
+}
+
+static void hear_proven(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
+{
+	(void)word;
+	workers_set(a->workers, at, WORKER_PROVEN);
+	line_limit_give_back(&a->ends, !a->workers->list[at].quiet);
+	settle(a, at, GUESS_RIGHT, 0, 0, now);
+}
+
+/* What is legal in which state. */
+static const struct word_row {
+	unsigned states;
+	void (*hear)(struct attempts *a, size_t at, const struct keeper_word *word, long long now);
+} words[KEEPER_VERBS] = {
+	[KEEPER_ATTEMPT] = { 1u << WORKER_STRANGER, hear_attempt },
+	[KEEPER_ROOM] = { 1u << WORKER_VERIFYING, hear_room },
+	[KEEPER_FAILED] = { 1u << WORKER_VERIFYING, hear_failed },
+	[KEEPER_MOOT] = { 1u << WORKER_VERIFYING | 1u << WORKER_HELD | 1u << WORKER_STRANGER | 1u << WORKER_PROVEN, hear_moot },
+	[KEEPER_PROVEN] = { 1u << WORKER_VERIFYING | 1u << WORKER_STRANGER, hear_proven },
+};
+
+bool attempts_hear(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
+{
+	struct worker *w = &a->workers->list[at];
+	const enum worker_state state = a->workers->states[at];
+	if (state == WORKER_LEAVING)
+		return true; /* said before it heard that */
+	const bool known = word->verb > 0 && word->verb < KEEPER_VERBS;
+	if (!known || (words[word->verb].states & 1u << state) == 0 || ++w->words > ATTEMPT_WORDS * (a->settings->login_tries + 1)) {
+		log_line(LOG_CRIT, "keeper %ld (%s) said verb %lu, as its word %u, in state %d: not listened to any more", (long)a->workers->pids[at], w->peer,
+		         (unsigned long)word->verb, w->words, (int)state);
+		return false;
+	}
+	words[word->verb].hear(a, at, word, now);
+	return true;
+}
+
+bool attempts_begin(struct attempts *a, long long now)
+{
+	return !line_limit_take(&a->ends, now);
+}
+
+void attempts_end(struct attempts *a, size_t at, long long now)
+{
+	settle(a, at, GUESS_MOOT, 0, 0, now);
+}
+
+/* ---- timers ---- */
+
+long long attempts_due(const struct attempts *a)
+{
+	const struct workers *t = a->workers;
+	const long long dues[] = { line_limit_due(&a->failures), line_limit_due(&a->ends) };
+	long long due = 0;
+	for (size_t i = 0; i < sizeof dues / sizeof *dues; i++)
+		if (dues[i] > 0 && (due == 0 || dues[i] < due))
+			due = dues[i];
+	for (size_t i = 0; t->of_state[WORKER_HELD] + t->of_state[WORKER_VERIFYING] > 0 && i < t->count; i++) {
+		const struct worker *w = &t->list[i];
+		long long next = 0;
+		if (t->states[i] == WORKER_HELD)
+			next = w->due > 0 ? w->due : w->until;
+		else if (t->states[i] == WORKER_VERIFYING && w->room_wanted > 0)
+			next = w->until;
+		if (next > 0 && (due == 0 || next < due))
+			due = next;
+	}
+	return due;
+}
+
+static void say_sums(struct attempts *a, long long now)
+{
+	unsigned seconds;
+	unsigned long n = line_limit_sum(&a->failures, now, &seconds);
+	if (n > 0)
+		log_line(LOG_NOTICE, "%lu more failed logins in %u seconds; `postern log` has them", n, seconds);
+	n = line_limit_sum(&a->ends, now, &seconds);
+	if (n > 0)
+		log_line(LOG_NOTICE, "%lu more connections without a login in %u seconds", n, seconds);
+}
+
+void attempts_run(struct attempts *a, long long now)
+{
+	const struct workers *t = a->workers;
+	for (size_t i = 0; t->of_state[WORKER_HELD] + t->of_state[WORKER_VERIFYING] > 0 && i < t->count; i++) {
+		struct worker *w = &t->list[i];
+		if (t->states[i] == WORKER_HELD && w->due > 0 && now >= w->due)
+			let_verify(a, i, now);
+		else if (t->states[i] == WORKER_HELD && w->due == 0 && now >= w->until)
+			refuse(a, i, ATTEMPT_AGAIN_SECONDS, now);
+		else if (t->states[i] == WORKER_VERIFYING && w->room_wanted > 0 && now >= w->until) {
+			w->room_wanted = 0;
+			answer(a, i, (struct job){ .verb = JOB_REFUSED, .seconds = ATTEMPT_AGAIN_SECONDS }, now);
+		}
+	}
+	say_sums(a, now);
+}

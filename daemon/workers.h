@@ -1,0 +1,82 @@
+/*
+ * workers.h - the table of workers: who is there, for which client, and how far its login is.
+ * Runs in: master. Trusts: nothing that a worker does; knows it by its pid and its channel.
+ *
+ * What is looked for at every connection lies in arrays of its own, which are read from end to end: a thousand workers
+ * are a few cache lines each.
+ */
+#ifndef POSTERN_WORKERS_H
+#define POSTERN_WORKERS_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/guesses.h"
+
+enum worker_state {
+	WORKER_IDLE,        /* waits for a connection */
+	WORKER_RETIRED,     /* let go while it was idle */
+	WORKER_STRANGER,    /* has a client who has not proven who he is */
+	WORKER_HELD,        /* its client's password may not be verified yet: GUESS_HOLD, or not before .due */
+	WORKER_VERIFYING,
+	WORKER_PROVEN,      /* has a user */
+	WORKER_LEAVING,     /* was told to make room */
+	WORKER_STATES,
+};
+
+struct worker {
+	int channel;        /* the master's end, -1: retired */
+	long long since;    /* now_ms(): when its connection came */
+	char peer[INET6_ADDRSTRLEN]; /* as text, for the log */
+	bool quiet;         /* its end without a login is not to be logged */
+	/* Its login attempt. */
+	unsigned words;     /* that it said, to be bounded */
+	struct guess guess;
+	long long due;      /* WORKER_HELD: when it may go, 0: when it is known what became of others */
+	long long until;    /* WORKER_HELD: when it is told no */
+	bool charged;       /* let go by guesses_ask(), and not settled */
+	bool trusted;       /* as in struct guess_ruling */
+	bool quiet_failure; /* its failure is not to be logged */
+	unsigned room, room_wanted; /* MiB for its hash: granted, asked for */
+};
+
+struct workers {
+	size_t count, room;
+	size_t of_state[WORKER_STATES];
+	struct worker *list;
+	pid_t *pids;        /* this and what follows: with the same index */
+	uint64_t *numbers;  /* the nursery, and references, know a worker by it; never used again */
+	uint64_t *sources;  /* of the connection, pool_source(); 0 for an idle one */
+	uint8_t *states;
+};
+
+/* A new one, idle. Its index; or -1: no memory. */
+ssize_t workers_add(struct workers *t, pid_t pid, int channel, uint64_t number);
+
+/* Takes it out. The last one gets its index. */
+void workers_remove(struct workers *t, size_t at);
+
+void workers_set(struct workers *t, size_t at, enum worker_state state);
+
+/* Has it a client? */
+bool worker_busy(enum worker_state state);
+
+/* Indices, or -1. */
+ssize_t workers_by_pid(const struct workers *t, pid_t pid);
+ssize_t workers_by_number(const struct workers *t, uint64_t number);
+ssize_t workers_first(const struct workers *t, enum worker_state state);
+
+/* The one of that state whose connection came first; or -1. */
+ssize_t workers_oldest(const struct workers *t, enum worker_state state);
+
+/* How many connections of that source are open; *unproven_r: how many of them without a login. */
+size_t workers_of_source(const struct workers *t, uint64_t source, size_t *unproven_r);
+
+/* Workers with a client who has not proven who he is. */
+size_t workers_unproven(const struct workers *t);
+
+void workers_free(struct workers *t);
+
+#endif
