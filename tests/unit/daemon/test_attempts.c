@@ -1,0 +1,214 @@
+/*
+ * test_attempts.c - daemon/attempts.c, daemon/line_limit.c: what the master answers keepers, and when.
+ * Runs in: the tests; keepers are played, the clock is made up.
+ */
+#include "daemon/attempts.h"
+#include "tests/unit/daemon/worker.h"
+
+static struct workers workers;
+static struct attempts attempts;
+static struct settings settings;
+static int kept_stderr = -1;
+static long long now;
+
+enum { KEEPERS_MAX = 16 };
+static int ends[KEEPERS_MAX];  /* keepers' ends of their channels */
+
+/* So many keepers with strangers, each from a source of its own unless `together`. */
+static void begin(size_t count, bool together)
+{
+	int pair[2];
+	host_make();
+	settings = (struct settings){ .free_failures = 2, .longest_wait = 15, .repeat_seconds = 600, .hash_memory = 100, .login_tries = 3 };
+	now = 5000000;
+	CU_ASSERT_FATAL(attempts_open(&attempts, &settings, &workers) == 0);
+	now = attempts.guesses.begun;
+	for (size_t i = 0; i < count; i++) {
+		socket_pair(SOCK_SEQPACKET, pair);
+		ends[i] = pair[0];
+		CU_ASSERT_FATAL(workers_add(&workers, (pid_t)(100 + i), pair[1], i + 1) == (ssize_t)i);
+		workers_set(&workers, i, WORKER_STRANGER);
+		workers.sources[i] = together ? 1 : i + 1;
+	}
+	kept_stderr = log_capture();
+}
+
+static void end(void)
+{
+	for (size_t i = 0; i < workers.count; i++) {
+		(void)close(workers.list[i].channel);
+		(void)close(ends[i]);
+	}
+	workers_free(&workers);
+	guesses_close(&attempts.guesses);
+	log_release(kept_stderr);
+	host_remove();
+}
+
+static bool say(size_t at, enum keeper_verb verb, uint64_t number)
+{
+	const struct keeper_word word = { .verb = verb, .mebibytes = (uint32_t)number, .reason = verb == KEEPER_FAILED ? REASON_PASSWORD_WRONG : 0,
+	                                  .owner = 77, .account = 9, .password = number };
+	return attempts_hear(&attempts, at, &word, now);
+}
+
+/* What that keeper was told, 0: nothing. */
+static uint32_t heard(size_t at, struct job *job_r)
+{
+	int fd;
+	*job_r = (struct job){ .verb = 0 };
+	if (recv(ends[at], job_r, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+		CU_ASSERT(rpc_receive(ends[at], job_r, sizeof *job_r, &fd) == (ssize_t)sizeof *job_r && fd == -1);
+	return job_r->verb;
+}
+
+/* Right away; the same again; then waits, by a timer and not before. */
+static void test_answers(void)
+{
+	struct job job;
+	begin(1, true);
+	CU_ASSERT(say(0, KEEPER_ATTEMPT, 1) && heard(0, &job) == JOB_VERIFY && workers.states[0] == WORKER_VERIFYING);
+	CU_ASSERT(say(0, KEEPER_FAILED, 0) && heard(0, &job) == 0 && workers.states[0] == WORKER_STRANGER);
+	CU_ASSERT(say(0, KEEPER_ATTEMPT, 1) && heard(0, &job) == JOB_REPEATED && job.reason == REASON_PASSWORD_WRONG && job.owner == 77);
+	CU_ASSERT(workers.states[0] == WORKER_STRANGER && attempts_due(&attempts) == 0);
+	CU_ASSERT(say(0, KEEPER_ATTEMPT, 2) && heard(0, &job) == JOB_VERIFY && say(0, KEEPER_FAILED, 0));
+	CU_ASSERT(say(0, KEEPER_ATTEMPT, 3) && heard(0, &job) == 0 && workers.states[0] == WORKER_HELD);
+	const long long due = attempts_due(&attempts);
+	CU_ASSERT(due >= now + 1000 && due <= now + 1100);
+	attempts_run(&attempts, due - 1);
+	CU_ASSERT(heard(0, &job) == 0);
+	attempts_run(&attempts, due);
+	CU_ASSERT(heard(0, &job) == JOB_VERIFY && workers.states[0] == WORKER_VERIFYING);
+	now = due;
+	CU_ASSERT(say(0, KEEPER_PROVEN, 0) && workers.states[0] == WORKER_PROVEN);
+	/* The mailbox could not be had: he may try again, and does not wait where he was right. */
+	CU_ASSERT(say(0, KEEPER_MOOT, 0) && workers.states[0] == WORKER_STRANGER);
+	CU_ASSERT(say(0, KEEPER_ATTEMPT, 4) && heard(0, &job) == JOB_VERIFY);
+	end();
+}
+
+/* Held until it is known what became of others; by a keeper's death as well; told no in the end. */
+static void test_held(void)
+{
+	static const struct { const char *label; bool dies; enum keeper_verb outcome; uint32_t want; enum worker_state state; } rows[] = {
+		{ "the other is right", false, KEEPER_PROVEN, JOB_VERIFY, WORKER_VERIFYING },
+		{ "the other is moot", false, KEEPER_MOOT, JOB_VERIFY, WORKER_VERIFYING },
+		{ "the other dies", true, 0, JOB_VERIFY, WORKER_VERIFYING },
+		{ "the other is wrong", false, KEEPER_FAILED, 0, WORKER_HELD },
+	};
+	struct job job;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		begin(3, true);
+		ROW_ASSERT(rows[i].label, say(0, KEEPER_ATTEMPT, 1) && say(1, KEEPER_ATTEMPT, 2) && say(2, KEEPER_ATTEMPT, 3));
+		ROW_ASSERT(rows[i].label, heard(0, &job) == JOB_VERIFY && heard(1, &job) == JOB_VERIFY && heard(2, &job) == 0);
+		if (rows[i].dies)
+			attempts_end(&attempts, 0, now);
+		else
+			ROW_ASSERT(rows[i].label, say(0, rows[i].outcome, 0));
+		ROW_ASSERT(rows[i].label, heard(2, &job) == rows[i].want && workers.states[2] == rows[i].state);
+		now += ATTEMPT_HOLD_MS;
+		attempts_run(&attempts, now);
+		if (rows[i].state == WORKER_HELD)
+			ROW_ASSERT(rows[i].label, heard(2, &job) == JOB_REFUSED && job.seconds > 0 && workers.states[2] == WORKER_STRANGER);
+		end();
+	}
+}
+
+/* Memory for hashes: what is there is shared, who is too large goes alone, a death gives it back. */
+static void test_room(void)
+{
+	struct job job;
+	begin(5, false);
+	settings.free_failures = 100;
+	for (size_t i = 0; i < 5; i++)
+		CU_ASSERT(say(i, KEEPER_ATTEMPT, i + 1) && heard(i, &job) == JOB_VERIFY);
+	CU_ASSERT(say(0, KEEPER_ROOM, 64) && heard(0, &job) == JOB_ROOM);
+	now++;
+	CU_ASSERT(say(1, KEEPER_ROOM, 64) && heard(1, &job) == 0);
+	now++;
+	CU_ASSERT(say(2, KEEPER_ROOM, 300) && heard(2, &job) == 0);
+	now++;
+	CU_ASSERT(say(3, KEEPER_ROOM, 30) && heard(3, &job) == JOB_ROOM);
+	CU_ASSERT(say(0, KEEPER_FAILED, 0) && heard(1, &job) == JOB_ROOM && heard(2, &job) == 0);
+	CU_ASSERT(say(3, KEEPER_PROVEN, 0) && heard(2, &job) == 0);
+	attempts_end(&attempts, 1, now);
+	CU_ASSERT(heard(2, &job) == JOB_ROOM);
+	CU_ASSERT(say(4, KEEPER_ROOM, 1) && heard(4, &job) == 0);
+	now += ATTEMPT_HOLD_MS;
+	attempts_run(&attempts, now);
+	CU_ASSERT(heard(4, &job) == JOB_REFUSED && attempts.room == 300);
+	CU_ASSERT(say(2, KEEPER_MOOT, 0) && attempts.room == 0);
+	end();
+}
+
+/* Words out of place, and too many: nobody listens any more, and nothing is given. */
+static void test_words(void)
+{
+	static const struct { const char *label; enum worker_state state; uint32_t verb; bool want; } rows[] = {
+		{ "no verb", WORKER_STRANGER, 0, false }, { "no such verb", WORKER_STRANGER, KEEPER_VERBS, false },
+		{ "room without an attempt", WORKER_STRANGER, KEEPER_ROOM, false }, { "failed without one", WORKER_STRANGER, KEEPER_FAILED, false },
+		{ "proven without being asked (nothing is asked)", WORKER_STRANGER, KEEPER_PROVEN, true },
+		{ "an attempt in a session", WORKER_PROVEN, KEEPER_ATTEMPT, false }, { "an idle one", WORKER_IDLE, KEEPER_ATTEMPT, false },
+		{ "two at a time", WORKER_HELD, KEEPER_ATTEMPT, false }, { "given up", WORKER_HELD, KEEPER_MOOT, true },
+		{ "on its way out", WORKER_LEAVING, KEEPER_ATTEMPT, true },
+	};
+	struct job job;
+	unsigned taken = 0;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct keeper_word word = { .verb = rows[i].verb };
+		begin(1, true);
+		workers_set(&workers, 0, rows[i].state);
+		ROW_ASSERT(rows[i].label, attempts_hear(&attempts, 0, &word, now) == rows[i].want);
+		ROW_ASSERT(rows[i].label, (strstr(read_log(), "not listened to any more") != NULL) == !rows[i].want);
+		ROW_ASSERT(rows[i].label, heard(0, &job) == 0);
+		end();
+	}
+	begin(1, true);
+	while (taken < 1000 && say(0, KEEPER_MOOT, 0))
+		taken++;
+	CU_ASSERT(taken == ATTEMPT_WORDS * (settings.login_tries + 1));
+	end();
+}
+
+/* Ten lines a second; those that a right password did not need are given back; lines and sums add up. */
+static void test_lines(void)
+{
+	enum { FAILURES = 300, EACH_MS = 7 };
+	struct line_limit l = { .second = now };
+	unsigned long lines = 0, sums = 0;
+	unsigned seconds;
+	begin(0, true);
+	for (int i = 0; i < FAILURES; i++, now += EACH_MS) {
+		lines += line_limit_take(&l, now);
+		line_limit_give_back(&l, line_limit_take(&l, now));
+		sums += line_limit_sum(&l, now, &seconds);
+	}
+	CU_ASSERT(lines >= LINES_A_SECOND * 2 && lines <= LINES_A_SECOND * (FAILURES * EACH_MS / 1000 + 1));
+	CU_ASSERT(sums == 0 && line_limit_due(&l) <= now + LINES_SUM_MS);
+	sums = line_limit_sum(&l, line_limit_due(&l), &seconds);
+	CU_ASSERT(lines + sums == FAILURES && seconds == LINES_SUM_MS / 1000 && line_limit_due(&l) == 0);
+	CU_ASSERT(line_limit_sum(&l, now + 10 * LINES_SUM_MS, &seconds) == 0);
+	end();
+}
+
+/* The sums in the log, of failures and of ends without a login. */
+static void test_sums(void)
+{
+	struct job job;
+	begin(1, true);
+	settings.free_failures = 0;
+	for (uint64_t i = 0; i < LINES_A_SECOND + 3; i++) {
+		(void)attempts_begin(&attempts, now);
+		workers.list[0].words = 0;
+		CU_ASSERT(say(0, KEEPER_ATTEMPT, i + 1) && heard(0, &job) == JOB_VERIFY && job.quiet == (i >= LINES_A_SECOND));
+		CU_ASSERT(say(0, KEEPER_FAILED, 0));
+	}
+	CU_ASSERT(attempts_due(&attempts) == now + LINES_SUM_MS);
+	attempts_run(&attempts, now + LINES_SUM_MS);
+	CU_ASSERT(strstr(read_log(), "3 more failed logins in 10 seconds") != NULL);
+	CU_ASSERT(strstr(host_log, "3 more connections without a login in 10 seconds") != NULL);
+	end();
+}
+
+#define TESTS(X) X(test_answers) X(test_held) X(test_room) X(test_words) X(test_lines) X(test_sums)
+SUITE("attempts")
