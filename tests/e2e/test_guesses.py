@@ -1,0 +1,207 @@
+"""Guessing is slow, honest users are not: waits by address and by user, the shield for a device that repeats an old password,
+memory for hashes. With POSTERN_FAULT=full for a minute each, and from 1,000 addresses.
+"""
+import os
+import re
+import subprocess
+import time
+import unittest
+
+from client import plain_words
+from crowd import Crowd, address, need_descriptors
+from postern import Server
+from processes import wait_until
+from test_pam import REASON as NO_PAM
+from test_pam import PamServer, build_module
+
+FULL = os.environ.get("POSTERN_FAULT") == "full"
+FREE, LONGEST = 5, 4          # free_failures, longest_wait
+RATE = 200                    # guesses a second
+NEUTRAL = "user name or password not accepted"
+SLOWED = "too many wrong passwords"
+
+
+def guess_server(users, **limits):
+    return Server(users=users, settings={
+        "auth": {"explain_failures": "never"},
+        "limits": {"free_failures": FREE, "longest_wait": LONGEST, "repeat_seconds": 600, "per_source": 20, **limits},
+        "workers": {"max": 200}})
+
+
+class Guesser(Crowd):
+    """Tries passwords at a rate, each on a connection of its own, from so many addresses in turn."""
+
+    def __init__(self, server, addresses, user):
+        super().__init__(server)
+        self.addresses, self.user, self.tries, self.done, self.begun = addresses, user, 0, [], time.monotonic()
+
+    def go_on(self):
+        while self.tries < (time.monotonic() - self.begun) * RATE:
+            self.tries += 1
+            source = address(self.tries % self.addresses)
+            talk = self.talk(source, ["USER " + self.user, "PASS guess-%d" % self.tries])
+            talk.source = source
+            self.done.append(talk)
+        self.turn(0.01)
+
+    def verified(self, source):
+        """How many passwords were looked at, by what the guesser was told."""
+        return sum(talk.source == source and any(NEUTRAL in answer for answer in talk.answers) for talk in self.done)
+
+
+class Guessing(unittest.TestCase):
+    def run_guesser(self, addresses, seconds):
+        reason = need_descriptors(4096)
+        if reason:
+            self.skipTest(reason)
+        server = guess_server(["anna", "berta", "clara"])
+        self.addCleanup(server.stop)
+        with server.client(source="127.0.0.7") as known:
+            known.login("anna")
+            known.quit()
+        guesser = Guesser(server, addresses, "anna")
+        self.addCleanup(guesser.close)
+        honest, crowd = [], Crowd(server)
+        self.addCleanup(crowd.close)
+        end = time.monotonic() + seconds
+        due = time.monotonic()
+        users = [("anna", "127.0.0.7"), ("berta", "127.0.0.8"), ("clara", "127.0.0.9"), ("anna", "127.0.0.6")]
+        while time.monotonic() < end:
+            guesser.go_on()
+            if time.monotonic() >= due and all(talk.over for talk in honest[-1:]):
+                user, source = users[len(honest) % len(users)]
+                honest.append(crowd.talk(source, ["USER " + user, "PASS secret", "STAT", "QUIT"]))
+                due = time.monotonic() + 0.2
+            crowd.turn(0)
+        crowd.until(lambda: all(talk.over for talk in honest), "the honest users' end")
+        failed = [talk.answers for talk in honest if sum(a.startswith("+OK") for a in talk.answers) != 5]
+        self.assertEqual(failed, [], "of %d honest sessions" % len(honest))
+        self.assertGreater(len(honest), seconds, "sessions of honest users, the one who is guessed at from two places")
+        most = FREE + seconds / LONGEST + 2
+        counts = [guesser.verified(address(n)) for n in range(addresses)]
+        self.assertLessEqual(max(counts), most, "passwords that were looked at for one address")
+        self.assertGreater(guesser.tries, seconds * RATE / 2, "guesses in all")
+        self.assertGreater(sum(counts), 0)
+        return guesser
+
+    def test_one_address(self):
+        guesser = self.run_guesser(1, 60 if FULL else 8)
+        self.assertGreaterEqual(guesser.verified(address(0)), FREE)
+        self.assertTrue(any(SLOWED in answer for talk in guesser.done for answer in talk.answers))
+
+    def test_many_addresses(self):
+        """For a user who is guessed at by all of them, each address but the first few has one try before it waits."""
+        self.run_guesser(1000 if FULL else 100, 60 if FULL else 8)
+
+
+class Waits(unittest.TestCase):
+    def test_words(self):
+        """The one who waits is told nothing until his time has come; who would wait too long is told at once."""
+        server = guess_server(["anna"], free_failures=1, longest_wait=19, login_tries=100)
+        self.addCleanup(server.stop)
+        with server.client() as client:
+            for n in range(6):
+                client.ok("USER anna")
+                answer = client.cmd("PASS wrong-%d" % n)
+            self.assertIn(NEUTRAL, answer)
+            crowd = Crowd(server)
+            self.addCleanup(crowd.close)
+            talks = [crowd.talk("127.0.0.1", ["USER anna", "PASS other-%d" % n]) for n in range(3)]
+            crowd.until(lambda: sum(talk.over for talk in talks) >= 2, "a refusal")
+            told = [talk.answers[-1] for talk in talks if talk.over]
+        for answer in told:
+            self.assertRegex(answer, r"^-ERR \[SYS/TEMP\] too many wrong passwords .*try again in \d+ seconds \(ref \w+\)")
+
+    def test_shield(self):
+        """The same wrong password: looked at once; other ones count; a new passwd file ends it at once."""
+        server = guess_server(["anna"], free_failures=3, longest_wait=19, login_tries=100)
+        self.addCleanup(server.stop)
+        with server.client() as client:
+            answers = set()
+            for _ in range(8):
+                client.ok("USER anna")
+                answers.add(plain_words(client.cmd("PASS old-one")))
+            self.assertEqual(len(answers), 1, answers)
+            self.assertEqual(server.log().count('reason="wrong password"'), 8)
+            self.assertEqual(server.log().count("not asked again"), 7)
+            server.users["anna"].password = "old-one"
+            server.write_passwd()
+            client.ok("USER anna")
+            client.ok("PASS old-one")
+
+    def test_log_names_the_owner(self):
+        """Each of the shield's answers is in the user's own history, with the reason."""
+        server = guess_server(["anna"], login_tries=100)
+        self.addCleanup(server.stop)
+        with server.client() as client:
+            for _ in range(2):
+                client.ok("USER anna")
+                answer = client.cmd("PASS old-one")
+        reference = re.search(r"\(ref (\w+)\)", answer).group(1)
+        wait_until(lambda: "ref=" + reference in server.log(), "the line of " + reference)
+        line = [line for line in server.log().splitlines() if "ref=" + reference in line]
+        self.assertRegex(line[0], r'user="anna" peer=127\.0\.0\.1 .*reason="wrong password" .*not asked again')
+
+
+@unittest.skipIf(NO_PAM, NO_PAM)
+class Faillock(unittest.TestCase):
+    def test_phone(self):
+        """pam_faillock locks an account after three wrong passwords; a phone that repeats one of them locks nobody out."""
+        server = PamServer(["pgood"], service="placeholder")
+        self.addCleanup(server.stop)
+        counts = server.base / "faillock"
+        counts.mkdir()
+        (server.base / "pam.d" / "postern-e2e").write_text("""\
+auth required pam_faillock.so preauth deny=3 unlock_time=3600 dir=%(dir)s
+auth [success=1 default=bad] %(module)s
+auth [default=die] pam_faillock.so authfail deny=3 unlock_time=3600 dir=%(dir)s
+auth required pam_permit.so
+account required %(module)s
+""" % {"dir": counts, "module": build_module()})
+        server.write_config(limits={"repeat_seconds": 600, "free_failures": 10})
+        server.start()
+        for _ in range(6):
+            self.assertIn(NEUTRAL, server.answer("pgood", "old-one"))
+        self.assertRegex(server.answer("pgood", "secret"), r"^\+OK", "the right one, after the phone")
+        # And it is PAM that would have locked the account: other passwords do.
+        for n in range(3):
+            self.assertIn(NEUTRAL, server.answer("pgood", "other-%d" % n))
+        self.assertIn(NEUTRAL, server.answer("pgood", "secret"), "locked now")
+
+
+class HashMemory(unittest.TestCase):
+    MIB, BUDGET, AT_ONCE = 64, 128, 8
+
+    def test_budget(self):
+        """Eight logins of 64 MiB each at the same time, and 128 MiB for them: all succeed, never three at once."""
+        names = ["user%d" % n for n in range(self.AT_ONCE)]
+        server = Server(users=names, start=False, settings={"auth": {"hash_memory": self.BUDGET}})
+        self.addCleanup(server.stop)
+        for name, user in server.users.items():
+            subprocess.run([str(server.programs / "postern"), "passwd", "-f", str(server.passwd_file), "set", "--mem", str(self.MIB), name],
+                           input=b"secret\n", stdout=subprocess.DEVNULL, check=True)
+            user.empty()
+        server.start()
+        crowd = Crowd(server)
+        self.addCleanup(crowd.close)
+        talks = [crowd.talk("127.0.0.1", ["USER " + name, "PASS secret", "QUIT"]) for name in names]
+        peak = 0
+
+        def over():
+            nonlocal peak
+            large = [self.resident_mib(keeper.pid) for keeper in server.keepers()]
+            peak = max(peak, sum(1 for mib in large if mib > self.MIB / 2))
+            return all(talk.over for talk in talks)
+        crowd.until(over, "eight logins", 120)
+        for talk in talks:
+            self.assertEqual([answer[:3] for answer in talk.answers], ["+OK"] * 4, talk.answers)
+        self.assertGreaterEqual(peak, 1, "a hash in the making was seen")
+        self.assertLessEqual(peak, self.BUDGET // self.MIB)
+
+    @staticmethod
+    def resident_mib(pid):
+        try:
+            with open("/proc/%d/statm" % pid, encoding="ascii") as statm:
+                return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE") >> 20
+        except (OSError, ValueError, IndexError):
+            return 0
