@@ -16,7 +16,7 @@
 #include "daemon/workers.h"
 
 enum {
-	EVICT_AFTER_MS = 2000,  /* so long everybody may take, whoever else comes */
+	EVICT_AFTER_MS = 500,   /* so long everybody has, whoever else comes; a thousand workers are not filled faster */
 	LEAVING_MAX = 64,       /* workers that are on their way out, and not counted */
 };
 

@@ -1,0 +1,141 @@
+"""Floods of connections that do not log in: whoever has a password gets in beside them.
+
+Small in make check (hundreds of connections, a server for 300); with POSTERN_FAULT=full 10,000 connections beside a server
+with its defaults. Times are printed, and not judged.
+"""
+import os
+import statistics
+import time
+import unittest
+
+from client import Client
+from crowd import Crowd, address, need_descriptors
+from postern import Server
+from processes import PATIENCE, wait_until
+
+FULL = os.environ.get("POSTERN_FAULT") == "full"
+FLOOD, MAX, PER_SOURCE = (10000, 1000, 20) if FULL else (900, 300, 20)
+HONEST, SECONDS, AGAIN = 20, (60 if FULL else 6), 300
+TLS_HELLO_HALF = bytes.fromhex("16030100c8010000c40303") + b"\0" * 40
+SLOW = [  # what a connection says in its long life
+    ("silent", []), ("half a line", [b"US"]), ("a name and no password", [b"USER honest0\r\n"]), ("half a TLS hello", [TLS_HELLO_HALF]),
+]
+
+
+def percentile(values, part):
+    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
+
+
+class Floods(unittest.TestCase):
+    def setUp(self):
+        reason = need_descriptors(FLOOD + 4096)
+        if reason:
+            self.skipTest(reason)
+        self.users = ["honest%d" % n for n in range(HONEST)]
+        self.server = Server(users=self.users, settings={
+            "workers": {"spare_min": 4, "spare_max": 16, "max": MAX}, "limits": {"per_source": PER_SOURCE, "free_failures": 10}})
+        self.addCleanup(self.server.stop)
+
+    def honest_session(self, crowd, n, tries):
+        """One user's session, tried again at once when it was refused. (took, attempts), or None."""
+        for attempt in range(1, tries + 1):
+            begun = time.monotonic()
+            talk = crowd.talk("127.0.1.%d" % (n + 1), ["USER " + self.users[n], "PASS secret", "STAT", "QUIT"])
+            yield talk
+            if sum(answer.startswith("+OK") for answer in talk.answers) == 5:
+                return begun, talk.died - begun, attempt, talk.answers
+        return begun, None, tries, talk.answers
+
+    def honest_users(self, flood, seconds, tries):
+        """HONEST users, each with one session after the other, beside the flood. [(latency or None, attempts, answers)]"""
+        crowd, results = Crowd(self.server), []
+        self.addCleanup(crowd.close)
+        end = time.monotonic() + seconds
+        running = {}
+        while time.monotonic() < end or running:
+            for n in range(HONEST):
+                if n not in running and time.monotonic() < end:
+                    session = self.honest_session(crowd, n, tries)
+                    running[n] = (session, next(session), time.monotonic() + 0.1)
+                elif n in running and running[n][1].over and time.monotonic() >= running[n][2]:
+                    try:
+                        running[n] = (running[n][0], next(running[n][0]), running[n][2])
+                    except StopIteration as stop:
+                        results.append(stop.value[1:])
+                        del running[n]
+            crowd.turn(0.01)
+            if flood is not None:
+                flood()
+        return results
+
+    def flood(self, addresses):
+        """Keeps FLOOD connections that do not log in, from so many addresses; those that were closed come again, AGAIN of them a second."""
+        crowd = Crowd(self.server)
+        self.addCleanup(crowd.close)
+        begun, opened = time.monotonic(), 0
+
+        def go_on():
+            nonlocal opened
+            more = FLOOD - len(crowd.talks)
+            if opened >= FLOOD:
+                more = min(more, int(FLOOD + (time.monotonic() - begun) * AGAIN) - opened)
+            for _ in range(min(more, 200)):
+                opened += 1
+                crowd.talk(address(opened % addresses), SLOW[opened % len(SLOW)][1], hold=True)
+            crowd.turn(0)
+        return crowd, go_on
+
+    def check(self, addresses, tries, least):
+        quiet = self.honest_users(None, SECONDS / 3, 1)
+        crowd, go_on = self.flood(addresses)
+        busy = self.honest_users(go_on, SECONDS, tries)
+        good = [took for took, _, _ in busy if took is not None]
+        first = sum(attempts == 1 and took is not None for took, attempts, _ in busy)
+        failed = [answers for took, _, answers in busy if took is None]
+        p99 = [percentile([took for took, *_ in some if took is not None], 0.99) for some in (quiet, busy)]
+        print("flood of %d from %d addresses: %d honest sessions, %.2f%% good at the first try, %.2f%% in all; p99 %.0f ms quiet, %.0f ms in it, median %.0f ms"
+              % (FLOOD, addresses, len(busy), 100 * first / len(busy), 100 * len(good) / len(busy), 1000 * p99[0], 1000 * p99[1],
+                 1000 * statistics.median(good)), flush=True)
+        self.assertTrue(all(took is not None for took, *_ in quiet), "without a flood")
+        self.assertGreaterEqual(len(good), least * len(busy), failed[:5])
+        return crowd
+
+    def test_one_address(self):
+        crowd = self.check(1, 1, 1.0)
+        mine = [p for p in self.server.log().splitlines() if "peer=127.10.0.1" in p and "SOURCE_FULL" in p]
+        self.assertTrue(mine, "the log names the source")
+        greeted = sum(talk.answers[:1] == ["+OK postern POP3 server ready"] for talk in crowd.talks.values())
+        self.assertLessEqual(greeted, PER_SOURCE, "admitted from one address at a time")
+
+    def test_many_addresses(self):
+        self.check(1000 if FULL else 100, 2, 0.999)
+
+    def test_room(self):
+        """The stranger who came first makes room, with words; who is logged in does not."""
+        crowd = Crowd(self.server)
+        self.addCleanup(crowd.close)
+        with Client(self.server, source="127.0.1.1") as session:
+            session.login("honest0")
+            strangers = [crowd.talk(address(n), hold=True) for n in range(MAX)]
+            crowd.until(lambda: sum(bool(talk.answers) for talk in strangers) >= MAX - 1, "greetings for all that fit")
+            time_up = time.monotonic() + PATIENCE
+            crowd.until(lambda: time.monotonic() > time_up, "EVICT_AFTER_MS")
+            with Client(self.server, source="127.0.1.2") as other:
+                other.login("honest1")
+                other.quit()
+            crowd.until(lambda: any("to make room" in answer for talk in strangers for answer in talk.answers), "words for one who goes")
+            gone = [n for n, talk in enumerate(strangers) if any("to make room" in answer for answer in talk.answers)]
+            self.assertEqual(len(gone), 1)
+            self.assertLess(gone[0], PER_SOURCE, "one of those who came first")
+            session.stat()
+            session.quit()
+
+    def test_counts_return(self):
+        """When all have gone, each address may have as many as before, and the pool is as it was."""
+        for _ in range(2):
+            crowd = Crowd(self.server)
+            talks = [crowd.talk(address(0), hold=True) for _ in range(PER_SOURCE)]
+            crowd.until(lambda: all(talk.answers for talk in talks), "greetings")
+            self.assertTrue(all(talk.answers[0].startswith("+OK") for talk in talks), [talk.answers for talk in talks][:3])
+            crowd.close()
+            wait_until(lambda: len([k for k in self.server.keepers()]) <= 16, "the workers' end", 10)
