@@ -12,12 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,6 +25,7 @@
 #include "daemon/log.h"
 #include "daemon/nursery_link.h"
 #include "daemon/pool.h"
+#include "daemon/prepare.h"
 #include "daemon/privilege.h"
 #include "daemon/recorder.h"
 #include "daemon/recovery.h"
@@ -39,7 +37,6 @@ enum {
 	ACCEPTS_AT_ONCE = 64,        /* connections taken before anything else is looked at again */
 	NURSERY_PAUSE_MS = 1000,     /* between two starts of the nursery */
 	ACCEPT_PAUSE_MS = 100,       /* after accept(2) found no descriptor or memory left */
-	DESCRIPTORS_SPARE = 64,      /* besides one a worker */
 	CHILDREN_MS = 2000,          /* for the last children, at the end */
 	CHILDREN_LOOK_MS = 100,
 };
@@ -311,22 +308,6 @@ static void take_signals(struct master *m)
 	reap(m);
 }
 
-static int open_signals(void)
-{
-	static const int taken[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
-	sigset_t set;
-	sigemptyset(&set);
-	for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
-		sigaddset(&set, taken[i]);
-	worker_signals();
-	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
-		fatal("sigprocmask");
-	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (fd < 0)
-		fatal("signalfd");
-	return fd;
-}
-
 /* ---- the loop ---- */
 
 static void sooner(long long *due, long long other)
@@ -416,40 +397,6 @@ static void await_children(const struct master *m)
 	}
 }
 
-/* A directory of our own, where it is missing. */
-static void make_directory(const char *name, const char *path, const char *without)
-{
-	char parent[PATH_MAX];
-	(void)snprintf(parent, sizeof parent, "%s", path);
-	char *slash = strrchr(parent, '/');
-	if (slash != NULL && slash != parent) {
-		*slash = '\0';
-		(void)mkdir(parent, 0755);
-	}
-	if (mkdir(path, 0700) != 0 && errno != EEXIST)
-		log_line(LOG_ERR, "%s = %s: %s; until it is there, %s", name, path, strerror(errno), without);
-}
-
-static void prepare_process(const struct settings *settings)
-{
-	struct rlimit files;
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &files);
-		if (files.rlim_cur < settings->max + DESCRIPTORS_SPARE)
-			log_line(LOG_WARNING, "the limit of %llu open files is too small for max = %llu sessions",
-			         (unsigned long long)files.rlim_cur, (unsigned long long)settings->max);
-	}
-	(void)umask(INSTRUMENTED ? 0 : 077);
-	/* Gates of a nursery that died, and helpers, come to us when they end: no zombie stays. */
-	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	shrink_bounding_set();
-	(void)prctl(PR_SET_DUMPABLE, INSTRUMENTED, 0, 0, 0);
-	if (geteuid() != 0)
-		log_line(LOG_NOTICE, "not started as root: everything runs as uid %lu, gates are kept from mail by the sandbox alone, and only "
-		         "that uid's mail can be served", (unsigned long)geteuid());
-}
-
 /* With the gates' user; if there is none, the nursery says so, and that is the end. */
 static void open_recorder(struct master *m)
 {
@@ -474,16 +421,14 @@ int master_run(const struct master_options *options, struct settings *settings)
 	}
 	if (!sandbox_prepare(settings->sandbox == SANDBOX_REQUIRED))
 		return EXIT_ENVIRONMENT;
-	m->signals = open_signals();
+	m->signals = prepare_signals();
 	listeners_inherit(&m->listeners);
 	if (listeners_apply(&m->listeners, settings, problem, sizeof problem) != 0) {
 		log_line(LOG_ERR, "%s", problem);
 		return EXIT_ENVIRONMENT;
 	}
 	prepare_process(settings);
-	make_directory("lock_directory", settings->lock_directory, "nobody can log in");
-	make_directory("journal_directory", settings->journal_directory, "only the newest messages of an mbox can be deleted");
-	make_directory("history_directory", settings->history_directory, "postern explain and postern log know nothing");
+	prepare_directories(settings);
 	recover_maildrops(settings);
 	open_recorder(m);
 	check_listeners(m);

@@ -40,11 +40,11 @@ static bool is_cheap(const struct hash_info *info)
 	unsigned long long n;
 	double mib;
 	char unit[8] = "";
-	if (sscanf(info->cost, "%llu rounds", &n) == 1 && strstr(info->cost, "rounds") != NULL)
+	if (sscanf(info->cost.words, "%llu rounds", &n) == 1 && strstr(info->cost.words, "rounds") != NULL)
 		return n <= CHEAP_ROUNDS;
-	if (sscanf(info->cost, "cost %llu", &n) == 1)
+	if (sscanf(info->cost.words, "cost %llu", &n) == 1)
 		return n <= CHEAP_BCRYPT;
-	if (sscanf(info->cost, "%lf %7s", &mib, unit) == 2)
+	if (sscanf(info->cost.words, "%lf %7s", &mib, unit) == 2)
 		return mib < 0.5;
 	return strcmp(info->scheme, "MD5-CRYPT") == 0 || strcmp(info->scheme, "DES-CRYPT") == 0 || strcmp(info->scheme, "NT") == 0;
 }
