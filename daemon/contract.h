@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "daemon/proven.h"
 #include "daemon/settings.h"
 #include "daemon/sign.h"
 
@@ -37,7 +38,7 @@ struct job {
 	uint32_t quiet;           /* enough such lines were logged this second: JOB_SERVE: an end without a login, others: a failed login */
 	uint32_t seconds;         /* JOB_REFUSED: when it is worth while to try again */
 	uint32_t reason, owner;   /* JOB_REPEATED: what became of that password before: enum reason, and whose mailbox it was about */
-	uint32_t reserved;
+	uint32_t proven;          /* JOB_VERIFY: this password was right a short while ago (login_cache) */
 	struct sockaddr_storage peer;
 };
 
@@ -55,7 +56,7 @@ struct keeper_word {
 	uint32_t verb;
 	uint32_t mebibytes;       /* KEEPER_ROOM */
 	uint32_t reason, owner;   /* KEEPER_FAILED: to be remembered for the same password, reason 0: not to be */
-	uint64_t account, password; /* KEEPER_ATTEMPT: as in guesses.h */
+	struct proven_hash hash;  /* KEEPER_ATTEMPT: keyed; of the name, and of name, password and what the password files look like */
 };
 
 /* What nursery and signer are started with; they look up no user themselves. */

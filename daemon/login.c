@@ -211,7 +211,7 @@ static void tell_outcome(const struct session *s, int verified, const struct ver
 static int verify(struct session *s, const struct rpc_auth *request, struct verdict *v_r)
 {
 	const struct attempt attempt = attempt_ask(s, request);
-	const struct auth_request ask = { .user = request->user, .password = &request->password, .remote_host = s->peer_text };
+	const struct auth_request ask = { .user = request->user, .password = &request->password, .remote_host = s->peer_text, .proven = attempt.proven };
 	int verified = -1;
 	*v_r = (struct verdict){ .who = { .uid = NO_ID, .gid = NO_ID }, .seconds = attempt.seconds, .quiet = attempt.quiet };
 	switch (attempt.answer) {

@@ -272,7 +272,7 @@ void pool_stop(struct pool *pool)
 
 void pool_close(struct pool *pool)
 {
-	guesses_close(&pool->attempts.guesses);
+	attempts_close(&pool->attempts);
 	workers_free(&pool->workers);
 	(void)close(pool->words);
 }

@@ -65,6 +65,7 @@ struct settings {
 	char virtual_user[64];
 	char login_help[WHY_TOLD_MAX];
 	uint64_t hash_memory;       /* MiB */
+	uint64_t login_cache;       /* seconds */
 	/* [maildrop] */
 	char location[SETTING_TEXT_MAX];
 	enum host_lock mbox_locks[HOST_LOCKS_MAX];

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "daemon/guesses.h"
+#include "daemon/proven.h"
 
 enum worker_state {
 	WORKER_IDLE,        /* waits for a connection */
@@ -34,6 +35,8 @@ struct worker {
 	/* Its login attempt. */
 	unsigned words;     /* that it said, to be bounded */
 	struct guess guess;
+	struct proven_hash hash;
+	bool proven;        /* it was found among those that were right a short while ago */
 	long long due;      /* WORKER_HELD: when it may go, 0: when it is known what became of others */
 	long long until;    /* WORKER_HELD: when it is told no */
 	bool charged;       /* let go by guesses_ask(), and not settled */

@@ -169,6 +169,49 @@ account required %(module)s
         self.assertIn(NEUTRAL, server.answer("pgood", "secret"), "locked now")
 
 
+def set_dear_password(server, name, mebibytes):
+    subprocess.run([str(server.programs / "postern"), "passwd", "-f", str(server.passwd_file), "set", "--mem", str(mebibytes), name],
+                   input=b"secret\n", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+
+
+class LoginCache(unittest.TestCase):
+    MIB = 64
+
+    def hashed(self, server, password="secret"):
+        """Log in; was a hash computed, by the most memory that the session's keeper ever had?"""
+        before = {keeper.pid for keeper in server.keepers()}
+        with server.client() as client:
+            client.ok("USER anna")
+            if not client.cmd("PASS " + password).startswith("+OK"):
+                return None
+            keeper = [k.pid for k in server.keepers() if k.pid in before and os.stat("/proc/%d" % k.pid) and self.owner(k.pid) != 0]
+            with open("/proc/%d/status" % keeper[0], encoding="ascii") as status:
+                most = re.search(r"VmHWM:\s+(\d+) kB", status.read()).group(1)
+            client.quit()
+        return int(most) >= self.MIB * 1024
+
+    @staticmethod
+    def owner(pid):
+        with open("/proc/%d/status" % pid, encoding="ascii") as status:
+            return int(re.search(r"Uid:\s+(\d+)", status.read()).group(1))
+
+    def test_one_hash(self):
+        server = Server(users=("anna",), settings={"auth": {"login_cache": 600}})
+        self.addCleanup(server.stop)
+        set_dear_password(server, "anna", self.MIB)
+        steps = [
+            ("first", None, "secret", True), ("again", None, "secret", False), ("and again", None, "secret", False),
+            ("a wrong one", None, "wrong", None), ("after it", None, "secret", True), ("again", None, "secret", False),
+            ("the file was touched", lambda: os.utime(server.passwd_file), "secret", True),
+            ("off", lambda: (server.write_config(auth={"login_cache": 0}), server.reload()), "secret", True),
+        ]
+        for label, change, password, want in steps:
+            with self.subTest(label):
+                if change:
+                    change()
+                self.assertEqual(self.hashed(server, password), want)
+
+
 class HashMemory(unittest.TestCase):
     MIB, BUDGET, AT_ONCE = 64, 128, 8
 
@@ -178,8 +221,7 @@ class HashMemory(unittest.TestCase):
         server = Server(users=names, start=False, settings={"auth": {"hash_memory": self.BUDGET}})
         self.addCleanup(server.stop)
         for name, user in server.users.items():
-            subprocess.run([str(server.programs / "postern"), "passwd", "-f", str(server.passwd_file), "set", "--mem", str(self.MIB), name],
-                           input=b"secret\n", stdout=subprocess.DEVNULL, check=True)
+            set_dear_password(server, name, self.MIB)
             user.empty()
         server.start()
         crowd = Crowd(server)

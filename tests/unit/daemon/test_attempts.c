@@ -40,7 +40,7 @@ static void end(void)
 		(void)close(ends[i]);
 	}
 	workers_free(&workers);
-	guesses_close(&attempts.guesses);
+	attempts_close(&attempts);
 	log_release(kept_stderr);
 	host_remove();
 }
@@ -48,7 +48,7 @@ static void end(void)
 static bool say(size_t at, enum keeper_verb verb, uint64_t number)
 {
 	const struct keeper_word word = { .verb = verb, .mebibytes = (uint32_t)number, .reason = verb == KEEPER_FAILED ? REASON_PASSWORD_WRONG : 0,
-	                                  .owner = 77, .account = 9, .password = number };
+	                                  .owner = 77, .hash = { 9, { number, ~number } } };
 	return attempts_hear(&attempts, at, &word, now);
 }
 
@@ -170,14 +170,65 @@ static void test_words(void)
 	end();
 }
 
+/* What was right a short while ago is told so, for its time; another password, or a failure, ends it. */
+static void test_proven(void)
+{
+	static const struct { const char *label; uint64_t cache, second; long long later; bool wrong_between, want; } rows[] = {
+		{ "at once", 300, 1, 0, false, true }, { "in time", 300, 1, 299999, false, true }, { "too late", 300, 1, 300000, false, false },
+		{ "another password", 300, 2, 0, false, false }, { "a wrong one between", 300, 1, 0, true, false }, { "off", 0, 1, 0, false, false },
+	};
+	struct job job;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		begin(3, false);
+		settings.free_failures = 100;
+		settings.login_cache = rows[i].cache;
+		ROW_ASSERT(rows[i].label, say(0, KEEPER_ATTEMPT, 1) && heard(0, &job) == JOB_VERIFY && !job.proven && say(0, KEEPER_PROVEN, 0));
+		if (rows[i].wrong_between)
+			ROW_ASSERT(rows[i].label, say(1, KEEPER_ATTEMPT, 7) && heard(1, &job) == JOB_VERIFY && say(1, KEEPER_FAILED, 0));
+		now += rows[i].later;
+		ROW_ASSERT(rows[i].label, say(2, KEEPER_ATTEMPT, rows[i].second) && heard(2, &job) == JOB_VERIFY && job.proven == rows[i].want);
+		ROW_ASSERT(rows[i].label, say(2, KEEPER_PROVEN, 0));
+		end();
+	}
+	/* Its time is not prolonged by being used. */
+	begin(2, false);
+	settings.login_cache = 10;
+	CU_ASSERT(say(0, KEEPER_ATTEMPT, 1) && heard(0, &job) == JOB_VERIFY && say(0, KEEPER_PROVEN, 0));
+	for (int second = 1; second <= 12; second++) {
+		now += 1000;
+		workers_set(&workers, 1, WORKER_STRANGER);
+		workers.list[1].words = 0;
+		CU_ASSERT(say(1, KEEPER_ATTEMPT, 1) && heard(1, &job) == JOB_VERIFY && job.proven == (second < 10 || second > 10) && say(1, KEEPER_PROVEN, 0));
+	}
+	end();
+}
+
+/* A million probes with other passwords and other accounts: none is taken for one that was right. */
+static void test_proven_probes(void)
+{
+	enum { ACCOUNTS = 1000, PROBES = 1000000 };
+	unsigned taken = 0;
+	struct proven p;
+	CU_ASSERT_FATAL(proven_open(&p) == 0);
+	for (uint64_t i = 0; i < ACCOUNTS; i++)
+		proven_put(&p, &(struct proven_hash){ i * 0x9e3779b97f4a7c15u, { i, ~i } }, 1000);
+	for (uint64_t i = 0; i < PROBES; i++) {
+		const uint64_t account = i % ACCOUNTS * 0x9e3779b97f4a7c15u, other = (i + 1) % ACCOUNTS;
+		taken += proven_check(&p, &(struct proven_hash){ account, { other, ~other } }, 2000, 300000);
+		taken += proven_check(&p, &(struct proven_hash){ account, { i % ACCOUNTS, i } }, 2000, 300000);
+	}
+	CU_ASSERT(taken == 0 && proven_check(&p, &(struct proven_hash){ 0x9e3779b97f4a7c15u, { 1, ~(uint64_t)1 } }, 2000, 300000));
+	proven_close(&p);
+}
+
 /* Ten lines a second; those that a right password did not need are given back; lines and sums add up. */
 static void test_lines(void)
 {
 	enum { FAILURES = 300, EACH_MS = 7 };
-	struct line_limit l = { .second = now };
 	unsigned long lines = 0, sums = 0;
 	unsigned seconds;
 	begin(0, true);
+	struct line_limit l = { .second = now };
 	for (int i = 0; i < FAILURES; i++, now += EACH_MS) {
 		lines += line_limit_take(&l, now);
 		line_limit_give_back(&l, line_limit_take(&l, now));
@@ -210,5 +261,5 @@ static void test_sums(void)
 	end();
 }
 
-#define TESTS(X) X(test_answers) X(test_held) X(test_room) X(test_words) X(test_lines) X(test_sums)
+#define TESTS(X) X(test_answers) X(test_held) X(test_room) X(test_words) X(test_proven) X(test_proven_probes) X(test_lines) X(test_sums)
 SUITE("attempts")
