@@ -23,12 +23,19 @@ static struct guess_rule rule_of(const struct settings *s)
 static void answer(struct attempts *a, size_t at, struct job job, long long now)
 {
 	struct worker *w = &a->workers->list[at];
-	if (job.verb != JOB_ROOM) {
-		w->quiet_failure = !line_limit_take(&a->failures, now);
-		job.quiet = w->quiet_failure;
-	}
+	if (w->line == LINE_UNKNOWN)
+		w->line = line_limit_take(&a->failures, now) ? LINE_LOUD : LINE_QUIET;
+	job.quiet = w->line == LINE_QUIET;
 	/* A keeper that is gone is reaped. */
 	(void)rpc_send(w->channel, &job, sizeof job, -1);
+}
+
+/* No line will be written, or counted in the sum, for what was to be a failure. */
+static void give_line_back(struct attempts *a, struct worker *w)
+{
+	if (w->line != LINE_UNKNOWN)
+		line_limit_give_back(&a->failures, w->line == LINE_LOUD);
+	w->line = LINE_UNKNOWN;
 }
 
 static void let_verify(struct attempts *a, size_t at, long long now)
@@ -134,8 +141,8 @@ static void settle(struct attempts *a, size_t at, enum guess_outcome outcome, un
 	if (!w->charged)
 		return;
 	w->charged = false;
-	if (outcome != GUESS_WRONG)
-		line_limit_give_back(&a->failures, !w->quiet_failure);
+	if (outcome == GUESS_RIGHT)
+		give_line_back(a, w);
 	guesses_settle(&a->guesses, &rule, &w->guess, w->trusted, outcome, reason, owner, now);
 	wake_held(a, now);
 }
@@ -145,6 +152,7 @@ static void settle(struct attempts *a, size_t at, enum guess_outcome outcome, un
 static void hear_attempt(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
 {
 	struct worker *w = &a->workers->list[at];
+	w->line = LINE_UNKNOWN;
 	w->guess = (struct guess){ .source = a->workers->sources[at], .account = word->account, .password = word->password };
 	w->until = now + ATTEMPT_HOLD_MS;
 	decide(a, at, now);
@@ -215,6 +223,9 @@ bool attempts_begin(struct attempts *a, long long now)
 
 void attempts_end(struct attempts *a, size_t at, long long now)
 {
+	/* Nobody is there to write it. */
+	if (a->workers->states[at] == WORKER_VERIFYING)
+		give_line_back(a, &a->workers->list[at]);
 	settle(a, at, GUESS_MOOT, 0, 0, now);
 }
 
