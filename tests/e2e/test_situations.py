@@ -93,8 +93,8 @@ class Typed(ServerCase):
 
     def test_before_login(self):
         for situation, row, first, line in BEFORE_LOGIN:
-            with self.subTest(situation):
-                situations.check(self.server, row, situation, self.say(self.client(), first, line))
+            with self.subTest(situation), self.client() as client:
+                situations.check(self.server, row, situation, self.say(client, first, line))
 
     def test_after_login(self):
         for situation, row, first, line in AFTER_LOGIN:
