@@ -20,6 +20,7 @@
 #include "daemon/privilege.h"
 #include "daemon/session.h"
 #include "daemon/session_log.h"
+#include "daemon/session_words.h"
 
 /* ---- failures ---- */
 
@@ -221,7 +222,7 @@ static int verify(struct session *s, const struct rpc_auth *request, struct verd
 		break;
 	case ATTEMPT_REPEATED:
 		v_r->who.uid = attempt.owner;
-		(void)why_set(&v_r->why, attempt.reason, 0, "the same password was refused a while ago; not asked again (repeat_seconds)");
+		(void)why_set(&v_r->why, attempt.reason, 0, WORDS_REPEATED " (repeat_seconds)");
 		break;
 	case ATTEMPT_REFUSED:
 		(void)why_set(&v_r->why, REASON_SLOWED, 0, "not verified: too many wrong passwords from this network or for this account");
