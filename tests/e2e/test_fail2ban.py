@@ -7,7 +7,6 @@ import os
 import random
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
@@ -16,6 +15,7 @@ import unittest
 from pathlib import Path
 
 from client import Client, reference
+from log_daemon import LogDaemon
 from postern import ROOT, Server, need_mounts
 from processes import PATIENCE, wait_until
 from test_auth import plain
@@ -34,50 +34,6 @@ PIECES = ['"', "'", " ", "peer=" + VICTIM, 'user="x"', "x\" peer=%s tls=none rea
 SKIP = None if shutil.which("fail2ban-regex") else "no fail2ban here"
 if not ROOT:
     SKIP = "needs root: another /dev/log"
-
-
-class LogDaemon:
-    """What listens where the server's log goes, and writes it to a file in the form that fail2ban reads."""
-
-    FORMS = {"syslog": "/dev/log", "journal": "/run/systemd/journal/socket"}
-
-    def __init__(self, base, target):
-        self.socket, self.file, self.target = base / "log-socket", base / "mail.log", target
-        self.file.write_text("")
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.sock.bind(str(self.socket))
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def setup(self):
-        """Shell lines that put the socket in its place, in the server's own mount namespace."""
-        place = self.FORMS[self.target]
-        return ("mount -t tmpfs tmpfs /dev && mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9\n" if self.target == "syslog" else
-                "mkdir -p /run/systemd && mount -t tmpfs tmpfs /run/systemd && mkdir /run/systemd/journal\n") + ": >%s && mount --bind %s %s" % (place, self.socket, place)
-
-    def run(self):
-        with open(self.file, "a", encoding="ascii") as out:
-            while True:
-                out.write(getattr(self, self.target)(self.sock.recv(1 << 16)))
-                out.flush()
-
-    @staticmethod
-    def syslog(datagram):
-        """As rsyslog has it in /var/log/mail.log."""
-        text = re.sub(r"^<\d+>", "", datagram.decode("ascii"))
-        return "%s mailhost %s\n" % (text[:15], text[16:])
-
-    @staticmethod
-    def journal(datagram):
-        """As fail2ban's systemd backend puts an entry together, behind its time."""
-        fields = dict(re.findall(rb"^([A-Z_]+)=(.*)$", datagram, re.MULTILINE))
-        return "%s mailhost %s[4711]: %s\n" % (time.strftime("%b %d %H:%M:%S"), fields[b"SYSLOG_IDENTIFIER"].decode(), fields[b"MESSAGE"].decode())
-
-    def failed(self):
-        """The lines about failed logins, by how they begin, which no name can forge."""
-        return [line for line in self.file.read_text("ascii").splitlines() if re.match(r".{15} mailhost postern\[\d+\]: keeper: login failed: ", line)]
-
-    def lost(self):
-        return sum(map(int, re.findall(r": (\d+) lines lost: ", self.file.read_text("ascii"))))
 
 
 def fuzzed_name(dice):
@@ -104,6 +60,7 @@ class Fail2ban(unittest.TestCase):
         self.addCleanup(server.stop)
         daemon = LogDaemon(server.base, target)
         server.setup = daemon.setup()
+        daemon.start()
         server.start()
         return server, daemon
 
