@@ -41,9 +41,9 @@ def fuzzed_name(dice):
     return "".join(dice.choice(PIECES) for _ in range(dice.randint(1, 4))).encode()[:120].decode("utf-8", "ignore")
 
 
-def matched(log):
+def matched(log, mode="normal"):
     """The addresses that fail2ban's own tool finds in that file, one for each line that counts, in order."""
-    done = subprocess.run(["fail2ban-regex", "-o", "ip", str(log), str(FILTER)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run(["fail2ban-regex", "-o", "ip", str(log), "%s[mode=%s]" % (FILTER, mode)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     assert b"ERROR" not in done.stderr and b"Traceback" not in done.stderr, done.stderr.decode()
     return done.stdout.decode().split()
 
@@ -118,6 +118,13 @@ class Fail2ban(unittest.TestCase):
             log = Path(folder) / "log"
             log.write_text("".join(line % (peer, reason, tail) for peer, (reason, tail, _) in peers.items()))
             self.assertEqual(matched(log), [peer for peer, (_, _, counts) in peers.items() if counts])
+            log.write_text("".join("Nov 24 12:00:00 mailhost postern[1]: %s\n" % line for line in (
+                "master: refused: peer=198.51.100.1 reason=SOURCE_FULL ref=7KQ2M (0 more since the last such line)",
+                "master: refused: peer=198.51.100.2 reason=CROWDED ref=7KQ2M (0 more since the last such line)",
+                "master: refused: peer=198.51.100.3 reason=SERVER_FULL ref=7KQ2M (0 more since the last such line)",
+                "recorder: wrong door: peer=2001:db8::4 door=http times=1: a web request; a browser, a scanner, or an attack through a browser")))
+            self.assertEqual(matched(log), [])
+            self.assertEqual(matched(log, "aggressive"), ["198.51.100.1", "198.51.100.2", "2001:db8::4"])
 
     def test_ban(self):
         """A real fail2ban with the shipped jail: who guesses is banned; a phone that repeats an old password is not, nor who errs thrice."""
