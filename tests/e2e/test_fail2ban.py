@@ -1,7 +1,7 @@
 """fail2ban's filter and jail, as shipped, over what the real server logs: the address that is banned is the one that guessed.
 
-The server writes to /dev/log, where this test listens as a syslog daemon does and makes a file of it in rsyslog's form; the journal's
-form is made of the same datagrams as fail2ban's systemd backend makes it. POSTERN_FUZZ=full tries 10,000 names instead of some hundred; POSTERN_SEED=N those of another run.
+The server writes to /dev/log or to the journal's socket, where log_daemon.py listens and makes a file of it, in rsyslog's form and in
+that of fail2ban's systemd backend. POSTERN_FUZZ=full tries 10,000 names instead of some hundred; POSTERN_SEED=N those of another run.
 """
 import os
 import random
