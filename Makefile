@@ -248,6 +248,9 @@ install: all
 	[ -e $(DESTDIR)$(SYSCONF)/postern/postern.conf ] || install -m 644 systemd/postern.conf $(DESTDIR)$(SYSCONF)/postern/postern.conf
 	[ -e $(DESTDIR)$(SYSCONF)/pam.d/postern ] || install -m 644 systemd/postern.pam $(DESTDIR)$(SYSCONF)/pam.d/postern
 	install -m 644 README.md docs/*.md docs/errors.html $(DESTDIR)$(DOCDIR)/
+	install -d $(DESTDIR)$(DOCDIR)/fail2ban/filter.d $(DESTDIR)$(DOCDIR)/fail2ban/jail.d
+	install -m 644 systemd/fail2ban/filter.d/postern.conf $(DESTDIR)$(DOCDIR)/fail2ban/filter.d/
+	install -m 644 systemd/fail2ban/jail.d/postern.conf $(DESTDIR)$(DOCDIR)/fail2ban/jail.d/
 	install -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8
 	install -m 644 docs/postern-errors.7 $(DESTDIR)$(MANDIR)/man7/
 	install -m 644 docs/postern.1 $(DESTDIR)$(MANDIR)/man1/

@@ -29,12 +29,19 @@ static struct guess_rule rule_of(const struct settings *s)
 static void answer(struct attempts *a, size_t at, struct job job, long long now)
 {
 	struct worker *w = &a->workers->list[at];
-	if (job.verb != JOB_ROOM) {
-		w->quiet_failure = !line_limit_take(&a->failures, now);
-		job.quiet = w->quiet_failure;
-	}
+	if (w->line == LINE_UNKNOWN)
+		w->line = line_limit_take(&a->failures, now) ? LINE_LOUD : LINE_QUIET;
+	job.quiet = w->line == LINE_QUIET;
 	/* A keeper that is gone is reaped. */
 	(void)rpc_send(w->channel, &job, sizeof job, -1);
+}
+
+/* No line will be written, or counted in the sum, for what was to be a failure. */
+static void give_line_back(struct attempts *a, struct worker *w)
+{
+	if (w->line != LINE_UNKNOWN)
+		line_limit_give_back(&a->failures, w->line == LINE_LOUD);
+	w->line = LINE_UNKNOWN;
 }
 
 static void let_verify(struct attempts *a, size_t at, long long now)
@@ -137,8 +144,8 @@ static void settle(struct attempts *a, size_t at, enum guess_outcome outcome, un
 	struct worker *w = &a->workers->list[at];
 	const struct guess_rule rule = rule_of(a->settings);
 	release_room(a, at, now);
-	if (outcome != GUESS_WRONG && (w->charged || w->proven))
-		line_limit_give_back(&a->failures, !w->quiet_failure);
+	if (outcome == GUESS_RIGHT)
+		give_line_back(a, w);
 	if (outcome == GUESS_WRONG)
 		proven_drop(&a->proven, w->hash.account);
 	else if (outcome == GUESS_RIGHT && !w->proven && a->settings->login_cache > 0)
@@ -156,6 +163,7 @@ static void settle(struct attempts *a, size_t at, enum guess_outcome outcome, un
 static void hear_attempt(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
 {
 	struct worker *w = &a->workers->list[at];
+	w->line = LINE_UNKNOWN;
 	/* Who comes through a gateway is a source of his own. */
 	const uint64_t source = a->workers->sources[at];
 	const uint64_t mixed = settings_gateway(a->settings, source) ? source ^ word->hash.account : source;
@@ -234,6 +242,9 @@ bool attempts_begin(struct attempts *a, long long now)
 
 void attempts_end(struct attempts *a, size_t at, long long now)
 {
+	/* Nobody is there to write it. */
+	if (a->workers->states[at] == WORKER_VERIFYING)
+		give_line_back(a, &a->workers->list[at]);
 	settle(a, at, GUESS_MOOT, 0, 0, now);
 }
 

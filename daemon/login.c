@@ -20,6 +20,7 @@
 #include "daemon/privilege.h"
 #include "daemon/session.h"
 #include "daemon/session_log.h"
+#include "daemon/session_words.h"
 
 /* ---- failures ---- */
 
@@ -34,8 +35,8 @@ void session_known(struct session *s, union rpc_message *message)
 	if (auth_known(&s->auth, user, &why) == 0) {
 		a.reply = REPLY_MAILBOX_UNKNOWN;
 		(void)why_set(&why, REASON_USER_UNKNOWN, 0, "no back end knows the name given with USER");
-		session_report(s, &(struct report){ .event = "login-failed", .words = "login failed", .guess = true, .user = user, .tls = message->known.tls, .owner = HISTORY_NOBODY,
-		                                    .why = &why }, &a);
+		session_report(s, &(struct report){ .event = "login-failed", .words = "login failed", .guess = true, .quiet = session_log_enough(s, REPLY_MAILBOX_UNKNOWN),
+		                                    .user = user, .tls = message->known.tls, .owner = HISTORY_NOBODY, .why = &why }, &a);
 	}
 	session_answer(s, &a, RPC_KNOWN, -1);
 }
@@ -221,13 +222,15 @@ static int verify(struct session *s, const struct rpc_auth *request, struct verd
 		break;
 	case ATTEMPT_REPEATED:
 		v_r->who.uid = attempt.owner;
-		(void)why_set(&v_r->why, attempt.reason, 0, "the same password was refused a while ago; not asked again (repeat_seconds)");
+		(void)why_set(&v_r->why, attempt.reason, 0, WORDS_REPEATED " (repeat_seconds)");
 		break;
 	case ATTEMPT_REFUSED:
 		(void)why_set(&v_r->why, REASON_SLOWED, 0, "not verified: too many wrong passwords from this network or for this account");
 		break;
 	case ATTEMPT_GIVEN_UP:
 		attempt_tell(s, KEEPER_MOOT, REASON_NONE, NO_ID);
+		/* Thousands may be sent away at once, and nobody has failed. */
+		v_r->quiet = true;
 		(void)why_set(&v_r->why, REASON_AUTH_TEMPORARY, 0, "given up: the server stops, the connection makes room, or the client is gone");
 		break;
 	}

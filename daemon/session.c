@@ -161,7 +161,8 @@ void session_refer(struct session *s, union rpc_message *message)
 	const struct why why = { .reason = REASON_NONE };
 	if (m->reply >= REPLY_COUNT || !reply_row((enum reply)m->reply)->referenced)
 		violation("a reference for reply %lu", (unsigned long)m->reply);
-	session_report(s, &(struct report){ .event = "told", .words = "told", .guess = !s->logged_in, .user = s->user, .tls = m->tls, .owner = s->owner, .why = &why }, &a);
+	session_report(s, &(struct report){ .event = "told", .words = "told", .guess = !s->logged_in, .quiet = session_log_enough(s, (enum reply)m->reply), .user = s->user,
+	                                    .tls = m->tls, .owner = s->owner, .why = &why }, &a);
 	session_answer(s, &a, RPC_REFER, -1);
 }
 

@@ -28,6 +28,8 @@ struct session {
 	unsigned asked[RPC_VERBS];
 	bool stopping, over;
 	bool quiet;                /* an end without a login is not for the log */
+	bool reported[REPLY_COUNT]; /* logged in this connection: session_log_enough() */
+	unsigned long unreported;  /* and not logged again */
 	struct sockaddr_storage peer;
 	char peer_text[INET6_ADDRSTRLEN];
 	long long begun;           /* now_ms() */

@@ -41,7 +41,7 @@ struct worker {
 	long long until;    /* WORKER_HELD: when it is told no */
 	bool charged;       /* let go by guesses_ask(), and not settled */
 	bool trusted;       /* as in struct guess_ruling */
-	bool quiet_failure; /* its failure is not to be logged */
+	enum worker_line { LINE_UNKNOWN, LINE_LOUD, LINE_QUIET } line; /* is its failure to be logged? */
 	unsigned room, room_wanted; /* MiB for its hash: granted, asked for */
 };
 

@@ -75,7 +75,8 @@ AFTER_LOGIN = [
 
 class Typed(ServerCase):
     users = ("anna", "bert", "empty")
-    settings = {"limits": {"login_tries": 20}}
+    # So many connections a second are not all logged, but for who wants each.
+    settings = {"limits": {"login_tries": 20}, "log": {"level": "debug"}}
 
     @classmethod
     def prepare(cls, server):
@@ -92,8 +93,8 @@ class Typed(ServerCase):
 
     def test_before_login(self):
         for situation, row, first, line in BEFORE_LOGIN:
-            with self.subTest(situation):
-                situations.check(self.server, row, situation, self.say(self.client(), first, line))
+            with self.subTest(situation), self.client() as client:
+                situations.check(self.server, row, situation, self.say(client, first, line))
 
     def test_after_login(self):
         for situation, row, first, line in AFTER_LOGIN:
@@ -140,6 +141,8 @@ class Typed(ServerCase):
         client.send(b"STLS\r\nUSER anna\r\n")
         situations.check(self.server, "TLS_PIPELINED", "a command behind STLS", client.status())
 
+
+class Doors(ServerCase):
     def test_doors_are_counted(self):
         """One line at once, and none for the next; the sessions themselves are not in the log."""
         mark = self.server.mark()
@@ -263,13 +266,6 @@ class Login(unittest.TestCase):
             client.close()
             return None
         return [wait_until(served, "a connection is served") for _ in range(count)]
-
-    def test_full(self):
-        server = self.server(settings={"workers": {"spare_min": 1, "spare_max": 1, "max": 2}})
-        held = self.hold(server, 2)
-        line = self.client(server, greeting=False).status()
-        situations.check(server, "SERVER_FULL", "more connections than max", line)
-        del held
 
     def test_source_full(self):
         server = self.server(settings={"limits": {"per_source": 2}})
@@ -469,7 +465,9 @@ class Whole(unittest.TestCase):
         "TAKEN_OVER": "test_waits.py", "LOCKED": "tests/unit/daemon/test_bell.c", "IDLE": "ten minutes at least: RFC 1939", "THROTTLED": "test_processes.py",
         "DROP_CHANGED": "tests/unit/storage: a file that is replaced again and again", "KEPT_MEMORY": "tests/unit/storage: no memory",
         "NO_MEMORY": "tests/unit/storage: no memory", "DISK_FULL": "tests/fault/test_full.py", "READ_ONLY": "tests/unit/storage",
-        "UNFINISHED": "tests/fault/test_errors.py", "UTF8_NEEDED": "test_lang.py",
+        "UNFINISHED": "tests/fault/test_errors.py", "UTF8_NEEDED": "test_lang.py", "COMMAND_TIMEOUT": "test_waits.py",
+        "SLOWED": "test_situations_floods.py", "CROWDED": "test_situations_floods.py", "MADE_ROOM": "test_situations_floods.py",
+        "SERVER_FULL": "test_situations_floods.py",
     }
 
     def test_whole(self):

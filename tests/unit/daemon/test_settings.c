@@ -98,6 +98,7 @@ static void test_defaults(void)
 	ROW_ASSERT("network_mbox", s.network_mbox == 0);
 	CU_ASSERT(s.minimum_uid == 1000 && s.spare_min == 4 && s.spare_max == 16 && s.max == 1000);
 	CU_ASSERT(s.login_seconds == 120 && s.idle_minutes == 10 && s.per_source == 20 && s.login_tries == 3);
+	CU_ASSERT(s.free_failures == 10 && s.longest_wait == 15 && s.repeat_seconds == 600 && s.hash_memory == 512);
 	CU_ASSERT(s.log_target == LOG_TARGET_AUTO && s.log_level == LOG_INFO);
 	ROW_TEXT("gate_user", s.gate_user, "postern");
 }
@@ -122,6 +123,7 @@ static const char full[] =
 	"explain_failures = always\n"
 	"minimum_uid = 1\n"
 	"virtual_user = vmail\n"
+	"hash_memory = 1048576\n"
 	"[maildrop]\n"
 	"location = maildir:~/Maildir\n"
 	"mbox_locks = flock dotlock fcntl\n"
@@ -137,6 +139,9 @@ static const char full[] =
 	"idle_minutes = 1440\n"
 	"per_source = 10000\n"
 	"login_tries = 1\n"
+	"free_failures = 0\n"
+	"longest_wait = 19\n"
+	"repeat_seconds = 86400\n"
 	"[log]\n"
 	"target = journal\n"
 	"level = debug\n"
@@ -164,6 +169,7 @@ static void test_full(void)
 	ROW_ASSERT("network_mbox", s.network_mbox == 1);
 	CU_ASSERT(s.minimum_uid == 1 && s.spare_min == 1 && s.spare_max == 1 && s.max == 1);
 	CU_ASSERT(s.login_seconds == 3600 && s.idle_minutes == 1440 && s.per_source == 10000 && s.login_tries == 1);
+	CU_ASSERT(s.free_failures == 0 && s.longest_wait == 19 && s.repeat_seconds == 86400 && s.hash_memory == 1048576);
 	CU_ASSERT(s.log_target == LOG_TARGET_JOURNAL && s.log_level == LOG_DEBUG);
 	ROW_TEXT("gate_user", s.gate_user, "gate");
 }
@@ -197,6 +203,12 @@ static const struct {
 	/* values */
 	{ "[limits]\nidle_minutes = 9\n", 2, "[limits] idle_minutes = \"9\": write a number from 10 to 1440" },
 	{ "[limits]\nidle_minutes = 1441\n", 2, "from 10 to 1440" },
+	{ "[limits]\nfree_failures = 1001\n", 2, "from 0 to 1000" },
+	{ "[limits]\nlongest_wait = 0\n", 2, "from 1 to 19" },
+	{ "[limits]\nlongest_wait = 20\n", 2, "from 1 to 19" },
+	{ "[limits]\nrepeat_seconds = 86401\n", 2, "from 0 to 86400" },
+	{ "[auth]\nhash_memory = 0\n", 2, "from 1 to 1048576" },
+	{ "[auth]\nfree_failures = 5\n", 2, "move it to [limits]" },
 	{ "[limits]\nidle_minutes = 10m\n", 2, "from 10 to 1440" },
 	{ "[limits]\nidle_minutes =\n", 2, "from 10 to 1440" },
 	{ "[limits]\nidle_minutes = -10\n", 2, "from 10 to 1440" },
