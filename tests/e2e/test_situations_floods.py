@@ -102,7 +102,7 @@ class Floods(unittest.TestCase):
         del held
 
     def test_made_room(self):
-        """All workers have strangers: who came first makes room for the newcomer, once he was there for two seconds."""
+        """All workers have strangers: who came first makes room for the newcomer, once he has had time to log in."""
         server = self.server(workers={"spare_min": 1, "spare_max": 1, "max": 2})
         first, _ = self.hold(server, ["127.0.0.2", "127.0.0.3"])
         self.hold(server, ["127.0.0.4"])
