@@ -91,7 +91,7 @@ static void decide(struct attempts *a, size_t at, long long now)
 static bool has_room(const struct attempts *a, unsigned mebibytes)
 {
 	/* One that is larger than all there is goes alone. */
-	return a->room == 0 || a->room + mebibytes <= a->settings->hash_memory;
+	return a->settings->hash_memory == 0 || a->room == 0 || a->room + mebibytes <= a->settings->hash_memory;
 }
 
 static void grant(struct attempts *a, size_t at, unsigned mebibytes, long long now)

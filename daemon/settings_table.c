@@ -74,8 +74,8 @@ const struct setting settings_table[] = {
 	  .help = "What everybody is told besides when user name or password is not accepted: where this host's users find "
 	          "help, for example `mail passwords: https://example.org/mail`." },
 
-	{ .section = "auth", .name = "hash_memory", .set = setting_number, FIELD(hash_memory), .min = 1, .max = 1048576, .value = "512",
-	  .help = "MiB that the passwd file's hashes (Argon2id, yescrypt) may use at the same time; who comes later waits." },
+	{ .section = "auth", .name = "hash_memory", .set = setting_number, FIELD(hash_memory), .max = 1048576, .value = "512",
+	  .help = "MiB that the passwd file's hashes (Argon2id, yescrypt) may use at the same time; who comes later waits. 0 is without a limit." },
 	{ .section = "auth", .name = "login_cache", .set = setting_number, FIELD(login_cache), .max = 3600, .value = "0",
 	  .help = "Seconds for which a right password need not be hashed again: a client that polls every five minutes then pays for one hash "
 	          "in that time. Kept in the master's memory, as a keyed hash; gone with a wrong password for the user or a change of passwd_file. "

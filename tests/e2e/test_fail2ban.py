@@ -75,7 +75,7 @@ class Fail2ban(unittest.TestCase):
                         told[reference(line)] = source
 
     def fuzz(self, target, names):
-        server, daemon = self.serve(target, free_failures=0)
+        server, daemon = self.serve(target, free_failures=0, repeat_seconds=600)
         dice, told = random.Random(SEED), {}
         print("%s: %d names, seed %d" % (target, names, SEED), flush=True)
         shares = [[(fuzzed_name(dice), "p%d" % n) for n in range(names // CLIENTS)] for _ in range(CLIENTS)]
@@ -128,7 +128,7 @@ class Fail2ban(unittest.TestCase):
 
     def test_ban(self):
         """A real fail2ban with the shipped jail: who guesses is banned; a phone that repeats an old password is not, nor who errs thrice."""
-        server, daemon = self.serve("syslog", free_failures=100)
+        server, daemon = self.serve("syslog", free_failures=100, repeat_seconds=600)
         folder = server.base / "fail2ban"
         shutil.copytree(FILTER.parent.parent, folder)
         shutil.copy("/etc/fail2ban/fail2ban.conf", folder)

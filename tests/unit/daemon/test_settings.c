@@ -207,7 +207,7 @@ static const struct {
 	{ "[limits]\nlongest_wait = 0\n", 2, "from 1 to 19" },
 	{ "[limits]\nlongest_wait = 20\n", 2, "from 1 to 19" },
 	{ "[limits]\nrepeat_seconds = 86401\n", 2, "from 0 to 86400" },
-	{ "[auth]\nhash_memory = 0\n", 2, "from 1 to 1048576" },
+	{ "[auth]\nhash_memory = 1048577\n", 2, "from 0 to 1048576" },
 	{ "[auth]\nfree_failures = 5\n", 2, "move it to [limits]" },
 	{ "[limits]\nidle_minutes = 10m\n", 2, "from 10 to 1440" },
 	{ "[limits]\nidle_minutes =\n", 2, "from 10 to 1440" },
