@@ -18,16 +18,38 @@ LINK     ?= static
 VERSION  := 0.1.0
 CC       ?= cc
 
+# What every compiler takes, and what only some do (gcc, clang; by version and machine). Those are asked for once, when
+# the first file is compiled: which of the flags in $(1) does this compiler take for this machine?
+takes = $(shell for flag in $(1); do $(CC) -Werror -O2 -U_FORTIFY_SOURCE $$flag -include features.h \
+	-x c -c -o /dev/null /dev/null 2>/dev/null && echo $$flag; done)
+
+# Left out: -Wformat-truncation=2 takes every "%.*s" into a bounded place for a mistake (1 is part of -Wall);
+# -Wjump-misses-init every goto to the end of a function, past a declaration (a use there is -Wmaybe-uninitialized's);
+# -Wthread-safety: there are no threads.
 WARNINGS := -Wall -Wextra -Wpedantic -Wformat=2 -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wold-style-definition -Wvla -Wcast-qual -Wpointer-arith -Wundef -Wwrite-strings \
-	-Wnull-dereference -Wswitch-enum -Wunused-result -Wredundant-decls -Werror
-HARDEN   := -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fPIE \
-	-fno-strict-aliasing -fno-delete-null-pointer-checks -fno-common
+	-Wnull-dereference -Wswitch-enum -Wunused-result -Wredundant-decls -Wdate-time -Werror
+WARN_ASK := -Walloca -Warith-conversion -Warray-bounds=2 -Wassign-enum -Wbidi-chars=any -Wcast-align=strict -Wcomma \
+	-Wconditional-uninitialized -Wduplicated-branches -Wduplicated-cond -Wformat-overflow=2 -Wformat-signedness \
+	-Wimplicit-fallthrough -Wimplicit-fallthrough=5 -Wlogical-op -Wshorten-64-to-32 -Wstringop-overflow=4 -Wtrampolines \
+	-Wunreachable-code-aggressive -Wuse-after-free=3
+# Not -fvisibility=hidden: a program exports nothing of its own (make harden-check looks). -Wstack-usage stands here since
+# sanitizers need more; crypt(3)'s work area alone is 32 KiB.
+HARDEN   := -O2 -U_FORTIFY_SOURCE -fstack-protector-strong -fPIE -fno-strict-aliasing -fno-strict-overflow \
+	-fno-delete-null-pointer-checks -fno-common
+HARDEN_ASK := -fstack-clash-protection -fcf-protection=full -mbranch-protection=standard -ftrivial-auto-var-init=zero \
+	-fzero-call-used-regs=used-gpr -Wstack-usage=40960
+FORTIFY_ASK := -D_FORTIFY_SOURCE=3 -D_FORTIFY_SOURCE=2
 HARDENLD := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--as-needed
+TAKEN_W = $(eval TAKEN_W := $$(call takes,$$(WARN_ASK)))$(TAKEN_W)
+TAKEN_H = $(eval TAKEN_H := $$(call takes,$$(HARDEN_ASK)) $$(firstword $$(call takes,$$(FORTIFY_ASK))))$(TAKEN_H)
+
 SANITIZE ?=
 CPPFLAGS += -D_GNU_SOURCE -DPOSTERN_VERSION='"$(VERSION)"' -DDEFAULT_CONFIG='"$(SYSCONF)/postern/postern.conf"' -I.
 CFLAGS   ?= -g
-ALL_CFLAGS = -std=c11 $(WARNINGS) $(if $(SANITIZE),$(SANITIZE),$(HARDEN)) $(CFLAGS) -MMD -MP
+# Where it is built is not written into what is built.
+PLACE    := -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(BUILD)=build
+ALL_CFLAGS = -std=c11 $(WARNINGS) $(TAKEN_W) $(if $(SANITIZE),$(SANITIZE),$(HARDEN) $(TAKEN_H)) $(PLACE) $(CFLAGS) -MMD -MP
 ALL_LDFLAGS = $(if $(SANITIZE),$(SANITIZE),$(HARDENLD)) $(LDFLAGS)
 
 Q := $(if $(V),,@)
