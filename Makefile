@@ -48,7 +48,7 @@ SANITIZE ?=
 CPPFLAGS += -D_GNU_SOURCE -DPOSTERN_VERSION='"$(VERSION)"' -DDEFAULT_CONFIG='"$(SYSCONF)/postern/postern.conf"' -I.
 CFLAGS   ?= -g
 # Where it is built is not written into what is built.
-PLACE    := -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(BUILD)=build
+PLACE    := '-ffile-prefix-map=$(CURDIR)=.' '-ffile-prefix-map=$(BUILD)=build'
 ALL_CFLAGS = -std=c11 $(WARNINGS) $(TAKEN_W) $(if $(SANITIZE),$(SANITIZE),$(HARDEN) $(TAKEN_H)) $(PLACE) $(CFLAGS) -MMD -MP
 ALL_LDFLAGS = $(if $(SANITIZE),$(SANITIZE),$(HARDENLD)) $(LDFLAGS)
 
@@ -56,7 +56,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$(2)")
 
 # Which folder's objects each program is made of.
-src   = $(wildcard $(1)/*.c)
+src   = $(sort $(wildcard $(1)/*.c))
 obj   = $(patsubst %.c,$(BUILD)/%.o,$(1))
 BASE    := $(call src,base)
 STORAGE := $(call src,storage)
@@ -70,7 +70,7 @@ SIGNER  := $(addprefix daemon/,sign_key.c sign.c tls_error.c started.c rpc.c log
 CLI     := $(call src,cli)
 
 # The answers in other languages: po/*.po, compiled by gettext, read by tools/translate.c, become C (docs/design.md).
-CATALOGUES := $(patsubst po/%.po,$(BUILD)/locale/%/LC_MESSAGES/postern.mo,$(wildcard po/*.po))
+CATALOGUES := $(patsubst po/%.po,$(BUILD)/locale/%/LC_MESSAGES/postern.mo,$(sort $(wildcard po/*.po)))
 TEXTS   := $(BUILD)/gen/languages_texts.o
 # What each kind of process may ask of the kernel: daemon/sandbox_table.c, compiled by libseccomp, becomes C.
 FILTERS := $(BUILD)/gen/sandbox_filters.o
@@ -107,9 +107,10 @@ $(BUILD)/libdaemon.a: $(call obj,$(DAEMON)) $(TEXTS) $(FILTERS)
 $(BUILD)/libcli.a: $(call obj,$(filter-out cli/postern.c,$(CLI)))
 $(BUILD)/%.a:
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcsD $@ $^
 
-$(BUILD)/%.o: %.c
+# The flags are part of what is compiled.
+$(BUILD)/%.o: %.c Makefile
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
@@ -132,7 +133,7 @@ $(FILTERS:.o=.c): $(BUILD)/tools/filters
 	$(call say,GEN,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(BUILD)/tools/filters >$@.new && mv $@.new $@
-$(TEXTS) $(FILTERS): %.o: %.c
+$(TEXTS) $(FILTERS): %.o: %.c Makefile
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
@@ -191,7 +192,13 @@ layers:
 check:
 	tools/packages.sh check
 	$(MAKE) all unit layers
+	BUILD=$(BUILD) CC='$(CC)' LINK=$(LINK) tests/harden.py
 	BUILD=$(BUILD) tests/run.sh
+
+# How the programs are built (a part of check), and whether two builds are the same to the octet (a part of lint: two minutes).
+harden-check: all
+	BUILD=$(BUILD) CC='$(CC)' LINK=$(LINK) tests/harden.py
+	tests/reproducible.sh CC='$(CC)' LINK=$(LINK)
 
 # The fault tests in full: every call of every pattern, thousands of deliveries, images of disks. Takes more than an hour.
 fault:
@@ -241,6 +248,7 @@ lint:
 	$(MAKE) BUILD=$(BUILD)/clang CC=clang all unit
 	$(MAKE) BUILD=$(BUILD)/analyzer CFLAGS='-g -fanalyzer' all
 	tests/lint.sh
+	tests/reproducible.sh CC='$(CC)' LINK=$(LINK)
 
 # Speed beside its peers; needs root, ports 2110-2113 and some minutes.
 bench: all
@@ -267,7 +275,7 @@ install: all
 	install -m 644 systemd/postern.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/postern.conf
 	[ -e $(DESTDIR)$(SYSCONF)/postern/postern.conf ] || install -m 644 systemd/postern.conf $(DESTDIR)$(SYSCONF)/postern/postern.conf
 	[ -e $(DESTDIR)$(SYSCONF)/pam.d/postern ] || install -m 644 systemd/postern.pam $(DESTDIR)$(SYSCONF)/pam.d/postern
-	install -m 644 README.md docs/*.md docs/errors.html $(DESTDIR)$(DOCDIR)/
+	install -m 644 README.md SECURITY.md docs/*.md docs/errors.html $(DESTDIR)$(DOCDIR)/
 	install -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8
 	install -m 644 docs/postern-errors.7 $(DESTDIR)$(MANDIR)/man7/
 	install -m 644 docs/postern.1 $(DESTDIR)$(MANDIR)/man1/
@@ -276,11 +284,11 @@ install: all
 
 # The targets and what they are for.
 help:
-	@awk '/^# / {text = substr($$0, 3)} /^[a-z-]+:/ && text {sub(":.*", ""); printf "%-11s %s\n", $$0, text} !/^# / {text = ""}' Makefile
+	@awk '/^# / {text = substr($$0, 3)} /^[a-z-]+:/ && text {sub(":.*", ""); printf "%-12s %s\n", $$0, text} !/^# / {text = ""}' Makefile
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: help all pot unit layers check fault fault-peers errors asan fuzz fuzzers fuzz-replay valgrind coverage lint bench run install clean
+.PHONY: help all pot unit layers check harden-check fault fault-peers errors asan fuzz fuzzers fuzz-replay valgrind coverage lint bench run install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
