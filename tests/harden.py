@@ -28,7 +28,7 @@ FOLDERS = ("base", "auth", "storage", "daemon", "cli")
 THRESHOLD = 40  # of systemd-analyze security, in tenths
 
 # Each is found in the notes of every object of ours, where this compiler takes it for this machine.
-FLAGS = ("-O2", "-fPIE", "-fstack-protector-strong", "-fstack-clash-protection", "-fcf-protection=full",
+FLAGS = ("-fPIE", "-fstack-protector-strong", "-fstack-clash-protection", "-fcf-protection=full",
          "-mbranch-protection=standard", "-ftrivial-auto-var-init=zero", "-fzero-call-used-regs=used-gpr",
          "-fno-strict-aliasing", "-fno-strict-overflow", "-fno-delete-null-pointer-checks", "-fno-common")
 # What -D_FORTIFY_SOURCE replaces wherever it is called with a format (not snprintf: what is proven to fit stays as it is).
@@ -59,7 +59,7 @@ def units(program):
     found, flags = {}, ""
     for line in output("readelf", "-wi", "--dwarf-depth=1", str(BUILD / program)).splitlines():
         key, _, value = line.partition(" : ")
-        value = re.sub(r"^\(indirect (line )?string, offset: 0x[0-9a-f]+\): ", "", value.strip())
+        value = re.sub(r"^\((indirect|indexed)[^)]*\): ", "", value.strip())
         if "DW_AT_producer" in key:
             flags = value
         elif "DW_AT_name" in key:
@@ -72,7 +72,7 @@ def units(program):
 @functools.lru_cache(maxsize=None)
 def asked(objects):
     """What these objects take from elsewhere."""
-    return set(re.findall(r" U (\S+)", output("nm", "--undefined-only", *objects)))
+    return set(re.findall(r" U (\S+)", output("nm", "--undefined-only", *objects))) if objects else set()
 
 
 def symbols(program):
@@ -141,9 +141,10 @@ def properties():
 
 def table():
     passed = failed = 0
-    width = max(len(row[0]) for row in properties()) + 2
+    rows = properties()
+    width = max(len(row[0]) for row in rows) + 2
     print(f"{'':{width}}{'want':6}" + "".join(f"{p:15}" for p in PROGRAMS))
-    for label, want, get in properties():
+    for label, want, get in rows:
         wants = [want(p) if callable(want) else want for p in PROGRAMS]
         gots = [str(get(p)) for p in PROGRAMS]
         bad = sum(got != wanted for got, wanted in zip(gots, wants))
