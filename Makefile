@@ -19,8 +19,8 @@ VERSION  := 0.1.0
 CC       ?= cc
 
 # What every compiler takes, and what only some do (gcc, clang; by version and machine). Those are asked for once, when
-# the first file is compiled: which of the flags in $(1) does this compiler take for this machine?
-takes = $(shell for flag in $(1); do $(CC) -Werror -O2 -U_FORTIFY_SOURCE $$flag -include features.h \
+# the first file is compiled: which of the flags in $(1) does this compiler take for this machine, with $(2)?
+takes = $(shell for flag in $(1); do $(CC) -Werror -O2 -U_FORTIFY_SOURCE $$flag $(2) \
 	-x c -c -o /dev/null /dev/null 2>/dev/null && echo $$flag; done)
 
 # Left out: -Wformat-truncation=2 takes every "%.*s" into a bounded place for a mistake (1 is part of -Wall);
@@ -39,10 +39,11 @@ HARDEN   := -O2 -U_FORTIFY_SOURCE -fstack-protector-strong -fPIE -fno-strict-ali
 	-fno-delete-null-pointer-checks -fno-common
 HARDEN_ASK := -fstack-clash-protection -fcf-protection=full -mbranch-protection=standard -ftrivial-auto-var-init=zero \
 	-fzero-call-used-regs=used-gpr -Wstack-usage=40960
-FORTIFY_ASK := -D_FORTIFY_SOURCE=3 -D_FORTIFY_SOURCE=2
+# Level 3 where compiler and C library know it.
+FORTIFY  = $(firstword $(call takes,-D_FORTIFY_SOURCE=3,-include features.h) -D_FORTIFY_SOURCE=2)
 HARDENLD := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--as-needed
 TAKEN_W = $(eval TAKEN_W := $$(call takes,$$(WARN_ASK)))$(TAKEN_W)
-TAKEN_H = $(eval TAKEN_H := $$(call takes,$$(HARDEN_ASK)) $$(firstword $$(call takes,$$(FORTIFY_ASK))))$(TAKEN_H)
+TAKEN_H = $(eval TAKEN_H := $$(call takes,$$(HARDEN_ASK)) $$(FORTIFY))$(TAKEN_H)
 
 SANITIZE ?=
 CPPFLAGS += -D_GNU_SOURCE -DPOSTERN_VERSION='"$(VERSION)"' -DDEFAULT_CONFIG='"$(SYSCONF)/postern/postern.conf"' -I.
