@@ -116,6 +116,7 @@ static int hang(int lock, struct sockaddr_un *address_r)
 {
 	socklen_t len = sizeof *address_r;
 	int bell = bell_hang(lock);
+	*address_r = (struct sockaddr_un){ .sun_family = AF_UNSPEC };
 	CU_ASSERT_FATAL(bell >= 0 && getsockname(bell, (struct sockaddr *)address_r, &len) == 0);
 	return bell;
 }
