@@ -17,6 +17,7 @@
 #include "daemon/rpc.h"
 #include "daemon/recorder_link.h"
 #include "daemon/replies.h"
+#include "daemon/sandbox.h"
 #include "daemon/session.h"
 
 enum {
@@ -126,6 +127,7 @@ void keeper_serve(const struct settings *settings, const char *pam_helper, int m
 	struct job job;
 	int connection = -1;
 	const struct recorder_link link = recorder_link();
+	gate = sandbox_renumber(gate);
 	const int kept[] = { master, gate, signer, log_descriptor(), link.records, link.refs };
 	touch_pages(LOGIN_STACK);
 	keep_only(kept, sizeof kept / sizeof kept[0]);

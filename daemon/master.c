@@ -203,10 +203,11 @@ static void admit(struct master *m, const struct listener *l, int connection, co
 	struct reply_args args = { .n = { m->settings->max } };
 	char text[INET6_ADDRSTRLEN];
 	size_t open, victim;
-	switch (admission_decide(&m->pool.workers, m->settings, address_source(peer), randombytes_random(), now_ms(), &open, &victim)) {
-	case ADMIT_EVICTING:
+	const enum admission admission = admission_decide(&m->pool.workers, m->settings, address_source(peer), randombytes_random(), now_ms(), &open, &victim);
+	if (admission == ADMIT_EVICTING)
 		pool_evict(&m->pool, victim);
-		/* fallthrough */
+	switch (admission) {
+	case ADMIT_EVICTING:
 	case ADMIT:
 		if (pool_assign(&m->pool, connection, peer, l->tls) == 0) {
 			(void)close(connection);

@@ -22,6 +22,7 @@
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "daemon/recorder_answer.h"
+#include "daemon/rpc.h"
 #include "daemon/sandbox.h"
 
 enum {
@@ -125,16 +126,10 @@ static void fill_refs(struct recorder *r)
  */
 static bool take_record(struct recorder *r, struct history_record *record)
 {
-	union { struct cmsghdr header; char octets[CMSG_SPACE(sizeof(struct ucred))]; } control;
-	struct iovec part = { .iov_base = record, .iov_len = sizeof *record };
-	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
-	struct ucred who = { .uid = HISTORY_NOBODY };
-	ssize_t n = recvmsg(r->records, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
+	struct ucred who;
+	ssize_t n = rpc_receive_from(r->records, record, sizeof *record, &who, 0);
 	if (n < 0)
 		return false;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&header); c != NULL; c = CMSG_NXTHDR(&header, c))
-		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
-			memcpy(&who, CMSG_DATA(c), sizeof who);
 	if (n != (ssize_t)sizeof *record || record->kind > HISTORY_DOOR)
 		record->format = 0;
 	if (who.uid != 0)

@@ -182,4 +182,11 @@ int rpc_send(int socket, const void *message, size_t size, int fd);
  */
 ssize_t rpc_receive(int socket, void *message, size_t size, int *fd_r);
 
+/*
+ * One datagram of anybody's, without waiting, and whose it is: the ids that the kernel puts on it (the socket has SO_PASSCRED;
+ * uid -1: none). flags: 0, or MSG_PEEK to leave it there. Returns the octets that it has, of which at most size are in
+ * message; -1 and errno. Descriptors that came with it are never ours.
+ */
+ssize_t rpc_receive_from(int socket, void *message, size_t size, struct ucred *who_r, int flags);
+
 #endif

@@ -38,7 +38,7 @@ static const struct ruleset versions[] = {
 	[5] = { .files = (1 << 16) - 1, .network = 3 },                       /* ioctl on devices */
 	[6] = { .files = (1 << 16) - 1, .network = 3, .scopes = 3 },          /* abstract sockets, signals */
 };
-enum { NEWEST = sizeof versions / sizeof *versions - 1, SCOPE_SOCKETS = 1 };
+enum { NEWEST = sizeof versions / sizeof *versions - 1 };
 
 static const struct { uint64_t rights; int flags; } accesses[] = {
 	[SANDBOX_MAIL_DIRECTORY] = { READ_FILE | READ_DIR | REMOVE_FILE, O_DIRECTORY | O_NOFOLLOW },
@@ -49,21 +49,20 @@ static const struct { uint64_t rights; int flags; } accesses[] = {
 
 /* ---- the kinds ---- */
 
-enum { AS_IT_IS = -1, DESCRIPTORS = 64 };
+enum { AS_IT_IS = -1 };
 
 static const struct profile {
 	const char *name;
 	bool landlock;          /* else that of the process it was forked from */
-	bool sends_anywhere;    /* to sockets outside: the bell's answer goes to a keeper that is not confined yet */
 	int descriptors, processes, file_size;
 } profiles[SANDBOX_KINDS] = {
-	[SANDBOX_NURSERY] = { "gate nursery", true, false, DESCRIPTORS, AS_IT_IS, 0 },
-	[SANDBOX_GATE] = { "gate", false, false, AS_IT_IS, 0, 0 },
-	[SANDBOX_SIGNER] = { "signer", true, false, DESCRIPTORS, 0, 0 },
-	[SANDBOX_KEEPER] = { "keeper", true, true, DESCRIPTORS, 0, AS_IT_IS },
-	[SANDBOX_DOTLOCK] = { "dotlock helper", true, false, DESCRIPTORS, 0, AS_IT_IS },
-	[SANDBOX_RECORDER] = { "recorder", true, false, DESCRIPTORS, AS_IT_IS, AS_IT_IS },
-	[SANDBOX_ANSWER] = { "recorder's answer", false, false, AS_IT_IS, 0, 0 },
+	[SANDBOX_NURSERY] = { "gate nursery", true, SANDBOX_DESCRIPTORS, AS_IT_IS, 0 },
+	[SANDBOX_GATE] = { "gate", false, AS_IT_IS, 0, 0 },
+	[SANDBOX_SIGNER] = { "signer", true, SANDBOX_DESCRIPTORS, 0, 0 },
+	[SANDBOX_KEEPER] = { "keeper", true, SANDBOX_DESCRIPTORS, 0, AS_IT_IS },
+	[SANDBOX_DOTLOCK] = { "dotlock helper", true, SANDBOX_DESCRIPTORS, 0, AS_IT_IS },
+	[SANDBOX_RECORDER] = { "recorder", true, SANDBOX_DESCRIPTORS, AS_IT_IS, AS_IT_IS },
+	[SANDBOX_ANSWER] = { "recorder's answer", false, AS_IT_IS, 0, 0 },
 };
 
 static struct {
@@ -97,6 +96,17 @@ void sandbox_begin(struct sandbox_host host, bool required)
 	state.host = host;
 }
 
+/* Something that is no socket: whatever the master opens later, for any worker, has another number. */
+static void reserve_number(void)
+{
+	int root = open("/", O_PATH | O_CLOEXEC);
+	int fd = fcntl(root, F_DUPFD_CLOEXEC, SANDBOX_PASSING_FD);
+	(void)close(root);
+	/* It is reserved already. */
+	if (fd > SANDBOX_PASSING_FD)
+		(void)close(fd);
+}
+
 bool sandbox_prepare(bool required)
 {
 	const struct sandbox_host host = sandbox_probe();
@@ -108,7 +118,18 @@ bool sandbox_prepare(bool required)
 	if (missing != NULL)
 		log_line(LOG_WARNING, "sandbox = as-available: this kernel has no %s; processes are confined without", missing);
 	sandbox_begin(host, required);
+	reserve_number();
 	return true;
+}
+
+int sandbox_renumber(int gate)
+{
+	if (gate == SANDBOX_PASSING_FD)
+		return gate;
+	if (dup3(gate, SANDBOX_PASSING_FD, O_CLOEXEC) < 0)
+		fatal("descriptor %d", SANDBOX_PASSING_FD);
+	(void)close(gate);
+	return SANDBOX_PASSING_FD;
 }
 
 /* A piece is not to be had. Where that is allowed the master has said so at the start. */
@@ -140,11 +161,9 @@ static int open_path(int ruleset, const struct ruleset *handled, const struct sa
 	return r == 0 || errno == EINVAL ? 0 : -1;
 }
 
-static int restrict_paths(const struct profile *p, const struct sandbox_path *paths, size_t count)
+static int restrict_paths(const struct sandbox_path *paths, size_t count)
 {
-	struct ruleset handled = versions[state.host.landlock < NEWEST ? state.host.landlock : NEWEST];
-	if (p->sends_anywhere)
-		handled.scopes &= ~(uint64_t)SCOPE_SOCKETS;
+	const struct ruleset handled = versions[state.host.landlock < NEWEST ? state.host.landlock : NEWEST];
 	int fd = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof handled, 0);
 	int r = fd < 0 ? -1 : 0;
 	for (size_t i = 0; r == 0 && i < count; i++)
@@ -158,7 +177,7 @@ static int restrict_paths(const struct profile *p, const struct sandbox_path *pa
 
 static void confine_paths(const struct profile *p, const struct sandbox_path *paths, size_t count)
 {
-	if (state.host.landlock == 0 || restrict_paths(p, paths, count) != 0) {
+	if (state.host.landlock == 0 || restrict_paths(paths, count) != 0) {
 		lack(p, "Landlock");
 		return;
 	}

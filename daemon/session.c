@@ -193,13 +193,14 @@ void session_bell(struct session *s)
 	struct bell_state state = { .since = s->since, .heard = s->heard };
 	char peer[sizeof s->successor];
 	bool take_over;
-	if (!bell_heard(s->in.bell, &take_over, peer))
+	int answer;
+	if (!bell_heard(s->in.bell, &take_over, peer, &answer))
 		return;
 	/* The whole minute in which it is over at the latest. */
 	state.free_by = (s->heard + limit + 59) / 60 * 60;
 	state.yields = take_over && now - s->heard >= TAKE_OVER_SECONDS;
 	(void)snprintf(state.peer, sizeof state.peer, "%s", s->peer_text);
-	bell_answer(s->in.bell, &state);
+	bell_answer(answer, &state);
 	if (state.yields != 0) {
 		memcpy(s->successor, peer, sizeof s->successor);
 		yield(s);

@@ -86,7 +86,7 @@ static struct origin here(void)
 	struct origin o = { .boot = UNKNOWN };
 	struct stat st;
 	if (gethostname(o.host, sizeof o.host - 1) != 0 || o.host[0] == '\0' || strchr(o.host, ' ') != NULL)
-		(void)strcpy(o.host, UNKNOWN);
+		(void)snprintf(o.host, sizeof o.host, "%s", UNKNOWN);
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
 		ssize_t n = read(fd, o.boot, sizeof o.boot - 1);

@@ -162,7 +162,7 @@ static int scan(struct mbox *m, struct why *why_r)
 
 static void mbox_close(struct maildrop *drop)
 {
-	struct mbox *m = (struct mbox *)drop;
+	struct mbox *m = mbox_of(drop);
 	close_file(m);
 	if (m->dir_fd >= 0)
 		(void)close(m->dir_fd);
@@ -204,7 +204,7 @@ fail:
 
 static void mbox_record(const struct maildrop *drop, size_t idx, struct message_record *record_r)
 {
-	const struct mbox_message *message = &((const struct mbox *)drop)->messages[idx];
+	const struct mbox_message *message = &mbox_of_const(drop)->messages[idx];
 	const size_t digits = 2 * (size_t)MBOX_UIDL;
 	record_r->octets = message->octets;
 	(void)sodium_bin2hex(record_r->uidl, sizeof record_r->uidl, message->uidl, sizeof message->uidl);
@@ -283,7 +283,7 @@ static int check_message(struct mbox *m, size_t idx, const struct stat *now, str
 
 static int mbox_fetch(struct maildrop *drop, size_t idx, struct message_body *body_r, struct why *why_r)
 {
-	struct mbox *m = (struct mbox *)drop;
+	struct mbox *m = mbox_of(drop);
 	const struct mbox_message *message = &m->messages[idx];
 	struct stat st;
 	int r = -1;

@@ -52,6 +52,19 @@ struct mbox {
 	bool internal;             /* begins with another program's pseudo message: stays, is not shown */
 };
 
+/* The mbox that a maildrop of this format is; made as a whole, with the alignment of the whole. */
+static inline struct mbox *mbox_of(struct maildrop *drop)
+{
+	void *whole = drop;
+	return whole;
+}
+
+static inline const struct mbox *mbox_of_const(const struct maildrop *drop)
+{
+	const void *whole = drop;
+	return whole;
+}
+
 static inline uint64_t mbox_next(const struct mbox *m, size_t idx)
 {
 	return idx + 1 < m->drop.count ? m->messages[idx + 1].start : m->next;

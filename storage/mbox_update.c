@@ -184,7 +184,7 @@ static int update_locked(struct mbox *m, const bool *marks, struct why *why_r)
 
 int mbox_update(struct maildrop *drop, const bool *marks, int *errors, struct why *why_r)
 {
-	struct mbox *m = (struct mbox *)drop;
+	struct mbox *m = mbox_of(drop);
 	int r;
 	if (m->read_only != 0)
 		r = why_errno(why_r, m->read_only, "open %s for writing", m->path);

@@ -117,7 +117,7 @@ static int open_for_writing(struct mbox *m, struct why *why_r)
 
 int mbox_put_back(struct maildrop *drop, int kept, size_t *appended_r, struct why *why_r)
 {
-	struct mbox *m = (struct mbox *)drop;
+	struct mbox *m = mbox_of(drop);
 	struct stat st;
 	char name[] = "the journal";
 	struct mbox *text = aligned_alloc(_Alignof(struct mbox), sizeof *text);

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "tests/unit/base/slow_encoder.h"
 #include "tests/unit/suite.h"
 
 /* The portable form, under other names. */
@@ -39,27 +40,6 @@ static const struct coder {
 	{ "portable", portable_count, portable_count_end, portable_encode, portable_encode_end },
 };
 
-/* What RFC 1939 asks for, octet by octet. */
-static size_t encode_plainly(const char *in, size_t len, char *out, uint64_t *octets_r)
-{
-	size_t n = 0, dots = 0;
-	for (size_t i = 0; i < len; i++) {
-		if (in[i] == '.' && (i == 0 || in[i - 1] == '\n')) {
-			out[n++] = '.';
-			dots++;
-		}
-		if (in[i] == '\n' && (i == 0 || in[i - 1] != '\r'))
-			out[n++] = '\r';
-		out[n++] = in[i];
-	}
-	if (len > 0 && in[len - 1] != '\n') {
-		out[n++] = '\r';
-		out[n++] = '\n';
-	}
-	*octets_r = n - dots;
-	return n;
-}
-
 /* Octets from a small alphabet, so that every meeting of CR, LF and dot happens often. */
 static size_t make_message(char *out, unsigned *seed)
 {
@@ -75,7 +55,7 @@ static void check(const struct coder *c, const char *label, const char *in, size
 {
 	static char want[2 * MESSAGE_MAX + 64], got[2 * MESSAGE_MAX + 64];
 	uint64_t want_octets;
-	size_t want_len = encode_plainly(in, len, want, &want_octets), got_len = 0;
+	size_t want_len = encode_slowly(in, len, want, &want_octets), got_len = 0;
 	struct wire encoding = WIRE_START, counting = WIRE_START;
 	for (size_t at = 0; at < len;) {
 		size_t n = 1 + (size_t)rand_r(seed) % chunk_max;

@@ -338,7 +338,9 @@ static void test_no_file(void)
 /* systemd/postern.conf is settings_print_defaults(), and each of its settings is the default. */
 static void test_printed(void)
 {
-	char *printed = NULL, shipped[16384];
+	static char shipped[16384];
+	static struct settings plain, s;
+	char *printed = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&printed, &len);
 	CU_ASSERT_FATAL(out != NULL);
@@ -350,7 +352,6 @@ static void test_printed(void)
 	(void)fclose(in);
 	ROW_TEXT("systemd/postern.conf", shipped, printed);
 
-	struct settings plain, s;
 	CU_ASSERT(read_text("", &plain) == 0);
 	CU_ASSERT(read_text(printed, &s) == 0 && memcmp(&s, &plain, sizeof s) == 0);
 	for (size_t i = 0; i < settings_table_count; i++) {
