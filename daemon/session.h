@@ -26,6 +26,7 @@ struct session {
 	int signer;                /* where signatures are asked for, all keepers' one socket; -1: none, or none any more */
 	enum rpc_phase phase;
 	unsigned asked[RPC_VERBS];
+	bool prepared;             /* its pages are there */
 	bool stopping, over;
 	struct sockaddr_storage peer;
 	char peer_text[INET6_ADDRSTRLEN];
