@@ -103,6 +103,12 @@ nproc
 case " $what " in *' logins '*)
 	beside "logins: STAT, 8 connections, ten messages; Dovecot as packaged" "$port" 2110 -c 8 -m -s STAT
 	beside "logins: the same; Dovecot's high-performance mode" "$port" 2111 -c 8 -m -s STAT
+	section "processor time of a login: the same two"
+	for peer in "2110 default" "2111 fast"; do
+		# shellcheck disable=SC2086 # a port, and the name of a set-up
+		set -- $peer
+		bench/cpu.sh "$port" "$server" "$1" "$(cat "$dir/dovecot/run-$2/master.pid")" -n "$rounds" -d "$seconds" -c 8 -m -s STAT
+	done
 esac
 case " $what " in *' burst '*)
 	beside "one login after the other on an idle server; Dovecot's high-performance mode" "$port" 2111 -c 1 -m -s STAT
