@@ -87,9 +87,9 @@ $(BUILD)/posternd: LIBS = -lsodium -lxxhash -lcrypt -linih
 # LINK=shared makes posternd like the others.
 $(BUILD)/posternd: KIND = $(if $(SANITIZE)$(filter shared,$(LINK)),,-static-pie)
 $(BUILD)/posternd-gate: $(call obj,daemon/nursery.c $(GATE)) $(TEXTS) $(FILTERS) $(BUILD)/libbase.a
-$(BUILD)/posternd-gate: LIBS = -lssl -lcrypto -lsodium
+$(BUILD)/posternd-gate: LIBS = -lssl -lcrypto
 $(BUILD)/posternd-sign: $(call obj,daemon/signer.c $(SIGNER)) $(FILTERS) $(BUILD)/libbase.a
-$(BUILD)/posternd-sign: LIBS = -lcrypto -lsodium
+$(BUILD)/posternd-sign: LIBS = -lcrypto
 $(BUILD)/posternd-pam: $(call obj,auth/pam_helper.c) $(BUILD)/libbase.a
 $(BUILD)/posternd-pam: LIBS = -lpam
 $(BUILD)/postern: $(call obj,$(CLI)) $(BUILD)/libdaemon.a $(BUILD)/libauth.a $(BUILD)/libstorage.a $(BUILD)/libbase.a

@@ -4,10 +4,10 @@
  */
 #include "daemon/commands.h"
 
-#include <sodium.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/base64.h"
 #include "daemon/languages.h"
 
 static enum outcome say(struct pop3 *p, struct buf *out, enum reply reply, uint64_t n1, uint64_t n2)
@@ -107,15 +107,6 @@ static int plain_split(const char *plain, size_t size, const char **user_r, cons
 	return memchr(*password_r, '\0', *len_r) == NULL ? 0 : -1;
 }
 
-/* sodium_base642bin() takes some octets above ASCII for digits. */
-static bool is_ascii(const char *text, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)text[i] > 0x7f)
-			return false;
-	return true;
-}
-
 static enum outcome sasl_plain(struct pop3 *p, char *text, size_t len, struct buf *out)
 {
 	char plain[RESPONSE_LINE_MAX];
@@ -123,8 +114,7 @@ static enum outcome sasl_plain(struct pop3 *p, char *text, size_t len, struct bu
 	const char *user = NULL, *password_text = NULL;
 	struct secret password = { .len = 0 };
 	enum reply refusal = REPLY_NONE;
-	int r = !is_ascii(text, len) ? -1
-		: sodium_base642bin((unsigned char *)plain, sizeof plain, text, len, NULL, &size, NULL, sodium_base64_VARIANT_ORIGINAL);
+	int r = base64_decode(text, len, plain, sizeof plain, &size);
 	explicit_bzero(text, len);
 	if (r != 0)
 		refusal = REPLY_BAD_BASE64;

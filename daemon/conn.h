@@ -47,9 +47,9 @@ struct conn {
 	const char *problem;    /* why CONN_BROKEN, for the log */
 	bool no_signature;      /* the keeper had no signature for the handshake */
 	enum door door;         /* and the wrong door that it shows, if any */
+	struct line_reader in;
 	struct buf out;
 	char out_storage[CONN_OUT];
-	struct line_reader in;
 };
 
 /* Read what there is into c->in, waiting until c->deadline. CONN_OK: at least one octet more. */

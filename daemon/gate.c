@@ -22,7 +22,6 @@
 struct gate {
 	const struct settings *settings;
 	SSL_CTX *context;
-	struct conn conn;
 	struct pop3 pop3;
 	struct rpc_bye bye;
 	unsigned known_asked, refer_asked;
@@ -30,6 +29,7 @@ struct gate {
 	long long login_deadline;
 	bool input_pending;
 	bool begun;               /* a line, or much of one, came in: what follows is no first octet any more */
+	struct conn conn;         /* last: the buffers at its end are touched as far as they are used */
 };
 
 /* ---- asking the keeper ---- */
@@ -442,7 +442,7 @@ static enum session_end serve(struct gate *g, bool tls, bool *linger_r)
 
 void gate_serve(int keeper, SSL_CTX *context, const struct settings *settings)
 {
-	static struct gate gate;
+	static struct gate gate __attribute__((aligned(PAGE)));  /* all but the buffers on one page */
 	struct gate *g = &gate;
 	static const struct pop3_host host = { host_login, host_known, host_fetch, host_commit, host_refer, &gate };
 	struct rpc_hello hello;

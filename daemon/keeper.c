@@ -21,7 +21,6 @@
 #include "daemon/session.h"
 
 enum {
-	LOGIN_STACK = 56 * 1024,  /* what a login by crypt(3) and PATH_MAX names touch */
 	STOP_LIMIT_MS = 30000,    /* a gate that is told to stop takes a few seconds; a hostile one would take for ever */
 };
 
@@ -129,7 +128,6 @@ void keeper_serve(const struct settings *settings, const char *pam_helper, int m
 	const struct recorder_link link = recorder_link();
 	gate = sandbox_renumber(gate);
 	const int kept[] = { master, gate, signer, log_descriptor(), link.records, link.refs };
-	touch_pages(LOGIN_STACK);
 	keep_only(kept, sizeof kept / sizeof kept[0]);
 	log_role("keeper");
 	shrink_root();

@@ -15,10 +15,10 @@ enum {
 };
 
 struct line_reader {
-	char octets[LINE_BUFFER];
 	size_t start, end;  /* octets[start..end) are not used yet */
 	size_t scanned;     /* of those, so many hold no LF */
 	size_t skipped;     /* octets thrown away of a line that is too long and has not ended */
+	char octets[LINE_BUFFER];
 };
 
 enum line_result { LINE_NONE, LINE_WHOLE, LINE_TOO_LONG };

@@ -22,6 +22,16 @@
 #include "daemon/session_log.h"
 #include "daemon/session_words.h"
 
+enum { LOGIN_STACK = 24 * 1024, LOGIN_HEAP = 44 * 1024 };  /* octets that a login by crypt(3) and PATH_MAX names touches */
+
+/* The pages of a login, not before there is one: most of what an idle keeper would hold. */
+static void prepare(struct session *s)
+{
+	if (!s->prepared)
+		touch_pages(LOGIN_STACK, LOGIN_HEAP);
+	s->prepared = true;
+}
+
 /* ---- failures ---- */
 
 void session_known(struct session *s, union rpc_message *message)
@@ -29,6 +39,7 @@ void session_known(struct session *s, union rpc_message *message)
 	struct rpc_answer a = { .reply = REPLY_SEND_PASS };
 	struct why why = { .reason = REASON_NONE };
 	const char *user = message->known.user;
+	prepare(s);
 	session_check_text(user, sizeof message->known.user, "user name");
 	if (!policy_admits(s->settings->explain_failures, &s->peer))
 		violation("asked who exists, which explain_failures does not admit");
@@ -244,6 +255,7 @@ void session_auth(struct session *s, union rpc_message *message)
 	struct why why = { .reason = REASON_NONE };
 	long long asked = now_ms();
 	int snapshot;
+	prepare(s);
 	session_check_text(request->user, sizeof request->user, "user name");
 	if (request->password.len > PASSWORD_MAX || request->password.text[request->password.len] != '\0')
 		violation("password without its end");

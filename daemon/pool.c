@@ -63,7 +63,7 @@ int pool_spawn(struct pool *pool)
 	if (rpc_send(pool->nursery, &order, sizeof order, halves[1]) != 0)
 		goto failed;
 	what = "fork";
-	pid = fork();
+	pid = fork_half();
 	if (pid < 0)
 		goto failed;
 	if (pid == 0)

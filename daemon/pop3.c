@@ -218,22 +218,25 @@ enum pop3_next pop3_line(struct pop3 *p, char *line, size_t len, struct buf *out
 	return act(p, run_command(p, row, rest, space != NULL ? len - word - 1 : 0, out));
 }
 
+/* A line of a listing; whole, or not at all. */
+static int add_listed(struct buf *out, const struct message_record *record, size_t msgno, bool uidl)
+{
+	struct buf line = *out;
+	if (buf_add_number(&line, msgno) != 0 || buf_add(&line, " ", 1) != 0 ||
+	    (uidl ? buf_add_text(&line, record->uidl) : buf_add_number(&line, record->octets)) != 0 || buf_add(&line, "\r\n", 2) != 0)
+		return -1;
+	*out = line;
+	return 0;
+}
+
 enum pop3_next pop3_more(struct pop3 *p, struct buf *out)
 {
-	struct buf text = *out;
-	while (p->listing < p->drop.count) {
-		size_t idx = p->listing;
-		if (!p->drop.marks[idx]) {
-			const struct message_record *record = &p->drop.records[idx];
-			int r = p->listing_uidl ? buf_printf(&text, "%zu %s\r\n", idx + 1, record->uidl)
-			                        : buf_printf(&text, "%zu %llu\r\n", idx + 1, (unsigned long long)record->octets);
-			if (r != 0)
-				break;
-		}
-		p->listing++;
+	for (; p->listing < p->drop.count; p->listing++) {
+		const size_t idx = p->listing;
+		if (!p->drop.marks[idx] && add_listed(out, &p->drop.records[idx], idx + 1, p->listing_uidl) != 0)
+			break;
 	}
-	bool done = p->listing == p->drop.count && buf_add_text(&text, ".\r\n") == 0;
-	out->len = text.len;
+	bool done = p->listing == p->drop.count && buf_add_text(out, ".\r\n") == 0;
 	return done ? POP3_NEXT_LINE : POP3_NEXT_MORE;
 }
 

@@ -21,7 +21,6 @@
 
 enum {
 	FORGET_STACK = 96 * 1024,  /* how deep calls have gone */
-	PAGE = 4096,               /* advice for part of a larger page is refused, and does no harm */
 	STACK_IN_USE = 8192,       /* below the caller: what madvise(2) itself needs, and a page to spare */
 };
 
@@ -163,12 +162,21 @@ static void advise(uintptr_t from, uintptr_t to, int advice)
 	(void)madvise((void *)(from & ~mask), (to & ~mask) - (from & ~mask), advice);
 }
 
-void touch_pages(size_t stack)
+pid_t fork_half(void)
+{
+	return _Fork();
+}
+
+void touch_pages(size_t stack, size_t heap)
 {
 	extern char __data_start[], _edata[];
 	char here;
 	advise((uintptr_t)__data_start, (uintptr_t)_edata, MADV_POPULATE_WRITE);
 	advise((uintptr_t)&here - stack, (uintptr_t)&here, MADV_POPULATE_WRITE);
+	char *first = heap > 0 ? malloc(heap) : NULL;
+	if (first != NULL)
+		advise((uintptr_t)first, (uintptr_t)first + heap, MADV_POPULATE_WRITE);
+	free(first);
 }
 
 void forget_stack(void)

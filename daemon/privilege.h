@@ -48,12 +48,21 @@ void keep_only(const int *fds, size_t count);
  */
 void worker_signals(void);
 
+enum { PAGE = 4096 };  /* advice for part of a larger page is refused, and does no harm */
+
+/*
+ * fork(2) for the half of a worker, from a process with one thread. What fork(3) does besides, for threads and pthread_atfork(3), would
+ * have each child copy four pages for nothing. OpenSSL knows a child by its pid and gets randomness anew.
+ */
+pid_t fork_half(void);
+
 /*
  * A forked child meets a page fault on each page that it writes first, and faults are dear (measured: three
  * times what the page costs in one call with its neighbours). Take those that it is sure to write, its
- * initialised data and `stack` octets of stack, ahead (MADV_POPULATE_WRITE, madvise(2); Linux 5.14).
+ * initialised data, `stack` octets of stack, and as many as malloc(heap) gets, ahead (MADV_POPULATE_WRITE, madvise(2);
+ * Linux 5.14). Pages of the program are not worth it: taking all costs more than the faults on those that are used.
  */
-void touch_pages(size_t stack);
+void touch_pages(size_t stack, size_t heap);
 
 /* Give back the stack below the caller, and what deeper calls have left there. */
 void forget_stack(void);

@@ -26,6 +26,7 @@ struct session {
 	int signer;                /* where signatures are asked for, all keepers' one socket; -1: none, or none any more */
 	enum rpc_phase phase;
 	unsigned asked[RPC_VERBS];
+	bool prepared;             /* its pages are there */
 	bool stopping, over;
 	bool quiet;                /* an end without a login is not for the log */
 	bool reported[REPLY_COUNT]; /* logged in this connection: session_log_enough() */

@@ -68,10 +68,10 @@ void __wrap_sandbox_enter(enum sandbox_kind kind, const struct sandbox_path *pat
 	CHECK(kind == SANDBOX_KEEPER && became, "confined before it is the owner");
 }
 
-void __wrap_touch_pages(size_t stack);
-void __wrap_touch_pages(size_t stack)
+void __wrap_touch_pages(size_t stack, size_t heap);
+void __wrap_touch_pages(size_t stack, size_t heap)
 {
-	(void)stack;
+	(void)stack, (void)heap;
 }
 
 void __wrap_forget_stack(void);
