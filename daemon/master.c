@@ -333,8 +333,7 @@ static int wait_ms(struct master *m)
 	sooner(&due, m->recorder.due);
 	sooner(&due, m->watchdog_due);
 	sooner(&due, refusals_due(&m->refusals));
-	if (m->pool.filling)
-		sooner(&due, m->pool.throttled_until);
+	sooner(&due, pool_spare_due(&m->pool));
 	return due > now ? (int)(due - now) : 0;
 }
 

@@ -112,13 +112,24 @@ failed:
 	return -1;
 }
 
+/* Could another worker be forked, but for the throttling? */
+static bool has_place(const struct pool *pool)
+{
+	return pool->filling && pool->nursery >= 0 && pool->count < pool->settings->max;
+}
+
 bool pool_wants_spare(struct pool *pool)
 {
 	if (pool->idle < pool->settings->spare_min)
 		pool->filling = true;
 	else if (pool->idle >= pool->settings->spare_max)
 		pool->filling = false;
-	return pool->filling && pool->nursery >= 0 && pool->count < pool->settings->max && now_ms() >= pool->throttled_until;
+	return has_place(pool) && now_ms() >= pool->throttled_until;
+}
+
+long long pool_spare_due(const struct pool *pool)
+{
+	return has_place(pool) ? pool->throttled_until : 0;
 }
 
 static void let_go(struct pool *pool, struct worker *w)
