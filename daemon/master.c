@@ -36,7 +36,7 @@
 enum {
 	ACCEPTS_AT_ONCE = 64,        /* connections taken before anything else is looked at again */
 	NURSERY_PAUSE_MS = 1000,     /* between two starts of the nursery */
-	ACCEPT_PAUSE_MS = 100,       /* after accept(2) found no descriptor or memory left */
+	ACCEPT_PAUSE_MS = 100,       /* after accept(2) failed */
 	DESCRIPTORS_SPARE = 64,      /* besides one a worker */
 	CHILDREN_MS = 2000,          /* for the last children, at the end */
 	CHILDREN_LOOK_MS = 100,
@@ -228,12 +228,14 @@ static void accept_some(struct master *m, const struct listener *l)
 			admit(m, l, connection, &peer);
 			continue;
 		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+		if (errno == EINTR || errno == ECONNABORTED)
+			continue;
+		/* Descriptors or memory ran out, or the kernel does not let us: the connection may still be waiting, and poll(2) would say so at once. */
+		if (errno != EAGAIN) {
 			log_line(LOG_ERR, "accept: %s; pausing", strerror(errno));
 			m->accept_due = now_ms() + ACCEPT_PAUSE_MS;
 		}
-		if (errno != EINTR && errno != ECONNABORTED)
-			return;
+		return;
 	}
 }
 
