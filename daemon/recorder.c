@@ -206,13 +206,11 @@ _Noreturn static void serve(struct recorder *r, int alive)
 
 void recorder_start(struct recorder *r)
 {
-	int pipes[2];
+	int pipes[2] = { -1, -1 };
 	if (r->pid != 0 || (r->due > 0 && now_ms() < r->due))
 		return;
 	r->due = 0;
-	if (pipe2(pipes, O_CLOEXEC) != 0)
-		fatal("pipe2");
-	pid_t pid = fork();
+	pid_t pid = pipe2(pipes, O_CLOEXEC) == 0 ? fork() : -1;
 	if (pid == 0) {
 		const int kept[] = { r->records, r->refs, r->listener, pipes[0], log_descriptor(),
 		                     r->history.rings[HISTORY_GUESS].fd, r->history.rings[HISTORY_FAILURE].fd, r->history.rings[HISTORY_SESSION].fd };
@@ -225,11 +223,13 @@ void recorder_start(struct recorder *r)
 		sandbox_enter(SANDBOX_RECORDER, NULL, 0);
 		serve(r, pipes[0]);
 	}
-	(void)close(pipes[0]);
+	if (pid < 0)
+		log_line(LOG_ERR, "cannot start the recorder: %s", strerror(errno));
+	if (pipes[0] >= 0)
+		(void)close(pipes[0]);
 	r->alive = pipes[1];
 	r->pid = pid > 0 ? pid : 0;
 	if (pid < 0) {
-		log_line(LOG_ERR, "cannot fork the recorder: %s", strerror(errno));
 		recorder_dismiss(r);
 		r->due = now_ms() + RECORDER_PAUSE_MS;
 	}
