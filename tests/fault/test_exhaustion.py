@@ -1,0 +1,249 @@
+"""What the host has runs out: descriptors, processes, memory. The master neither ends nor spins, clients are told in words
+where a word can be sent, and when the cause is over the service is back by itself within 5 s.
+
+"Does not spin": less than 5% of one processor over 2 s, counted by the kernel.
+"""
+import os
+import shutil
+import signal
+import unittest
+
+import bodies
+from client import Client, Closed
+from postern import BUILD, PREFIX, Server
+from processes import load_of, read_process, wait_until
+from run import FULL
+from tracing import Trace
+
+MOST_LOAD, OVER_SECONDS, BACK_SECONDS = 0.05, 2, 5
+HELPERS = ("posternd-record", "posternd-gate", "posternd-sign")
+CGROUP = "/sys/fs/cgroup/pids"
+
+
+def no_pids_cgroup():
+    """Why a limit on processes cannot be had here; None when it can."""
+    try:
+        os.mkdir(CGROUP + "/postern-probe-%d" % os.getpid())
+        os.rmdir(CGROUP + "/postern-probe-%d" % os.getpid())
+    except OSError as error:
+        return "no cgroup for a limit on processes can be made: %s" % error
+    return None
+
+
+class Case(unittest.TestCase):
+    def begin(self, own_programs=False, **options):
+        settings = {"workers": {"spare_min": 2, "spare_max": 4, "max": 60}, "limits": {"per_source": 60, "login_seconds": 300}}
+        for section, values in options.pop("settings", {}).items():
+            settings.setdefault(section, {}).update(values)
+        server = Server(settings=settings, start=False)
+        server.users["anna"].deliver(bodies.message())
+        if own_programs:
+            server.programs = server.base / "programs"
+            server.programs.mkdir()
+            for name in ("posternd", "posternd-gate", "posternd-sign", "posternd-pam"):
+                shutil.copy2(BUILD / name, server.programs)
+        server.start(**options)
+        self.addCleanup(server.stop)
+        server.expect_trouble = True
+        return server
+
+    def kill(self, server, find):
+        """One of those that there are, and wait until the master has noticed."""
+        def killed():
+            for process in find():
+                try:
+                    os.kill(process.pid, signal.SIGKILL)
+                    return process.pid
+                except ProcessLookupError:
+                    pass  # it has ended by itself
+            return None
+        pid = wait_until(killed, "there is one to kill")
+        wait_until(lambda: read_process(pid) is None, "it is reaped")
+        return pid
+
+    def kill_helpers(self, server):
+        """Those that there are: a nursery and its signer go together."""
+        for name in HELPERS:
+            if self.children(server, name):
+                self.kill(server, lambda n=name: self.children(server, n))
+
+    def children(self, server, name):
+        return [p for p in server.processes() if p.ppid == server.pid and p.name == name and p.state != "Z"]
+
+    def calm(self, server, when):
+        load = load_of(server.pid, OVER_SECONDS)
+        print("%s: %.1f%% of a processor" % (when, 100 * load))
+        self.assertLess(load, MOST_LOAD, when)
+        self.assertEqual(server.popen.poll(), None, server.log()[-2000:])
+
+    def served(self, server, tls=False):
+        """A whole session, or False: the bar is that one is had in time."""
+        try:
+            with Client(server, tls=tls, greeting=False) as client:
+                if not client.status().startswith("+OK"):
+                    return False
+                client.login("anna")
+                client.retr(1)
+                client.quit()
+                return True
+        except (Closed, OSError, AssertionError):
+            return False
+
+    def back(self, server, when):
+        wait_until(lambda: self.served(server), lambda: "served again after %s; the log:\n%s" % (when, server.log()[-3000:]), BACK_SECONDS)
+        wait_until(lambda: self.served(server, tls=True), lambda: "TLS again after %s; the log:\n%s" % (when, server.log()[-3000:]), BACK_SECONDS)
+        self.assertEqual(server.zombies(), [])
+
+    def hold(self, server, most):
+        """Connections that say nothing, until one is not greeted; those held, and what the last one was told."""
+        held = []
+        for _ in range(most):
+            client = Client(server, greeting=False)
+            client.sock.settimeout(1)
+            try:
+                line = client.raw_line().decode()
+            except (OSError, Closed):
+                client.close()
+                return held, None
+            if not line.startswith("+OK"):
+                client.close()
+                return held, line
+            held.append(client)
+        return held, ""
+
+    def let_go(self, held):
+        for client in held:
+            client.close()
+
+
+class Full(Case):
+    def test_no_spin_when_full_after_trouble(self):
+        """A worker that broke throttles forking for a moment; later all sessions are taken, and the master still sleeps."""
+        server = self.begin(settings={"workers": {"spare_min": 1, "spare_max": 2, "max": 3}})
+        self.kill(server, server.keepers)
+        held = []
+        def taken():
+            more, _ = self.hold(server, 1)
+            held.extend(more)
+            return len(held) == 3
+        wait_until(taken, "all sessions are taken")
+        self.calm(server, "all sessions are taken")
+        self.let_go(held)
+        self.back(server, "all sessions were taken")
+
+    def test_no_spin_without_a_nursery(self):
+        """The nursery will not come up again; sessions that are there go on."""
+        server = self.begin(own_programs=True)
+        self.kill(server, server.keepers)
+        session = server.login()
+        gate = server.programs / "posternd-gate"
+        gate.rename(server.programs / "away")
+        self.kill(server, server.nurseries)
+        self.calm(server, "no nursery")
+        session.ok("NOOP")
+        session.quit()
+        (server.programs / "away").rename(gate)
+        self.back(server, "the programs were gone")
+
+
+@unittest.skipIf(PREFIX, "strace cannot trace what runs under valgrind, and valgrind has limits of its own")
+class Descriptors(Case):
+    def limited(self, count):
+        return self.begin(launcher=["prlimit", "--nofile=%d:%d" % (count, count)])
+
+    def test_limit(self):
+        """More connections than there are descriptors for: refused in words, or left waiting; then all is as before."""
+        for count in (48, 64, 100) if FULL else (48,):
+            with self.subTest(count=count):
+                server = self.limited(count)
+                held, told = self.hold(server, 60)
+                print("%d descriptors: %d connections, then %r" % (count, len(held), told))
+                self.assertGreater(len(held), 5)
+                self.assertRegex(told or "-ERR [SYS/TEMP] nothing", r"^-ERR \[SYS/TEMP\] ")
+                self.assertNotEqual(told, "", "the limit was not reached")
+                self.calm(server, "no descriptor is left")
+                self.kill_helpers(server)
+                self.calm(server, "helpers have to be started and there are no descriptors")
+                held[0].err("NOOP")
+                self.let_go(held)
+                self.back(server, "descriptors ran out")
+
+    def test_accept_fails(self):
+        """accept(2) says no for as long as it likes; who waits meanwhile is served afterwards."""
+        for error in ("EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "EPERM", "EPROTO"):
+            with self.subTest(error):
+                server = self.begin()
+                with Trace(server.pid, "accept4:error=" + error, calls="accept4"):
+                    waiting = Client(server, greeting=False)
+                    self.calm(server, "accept: " + error)
+                waiting.sock.settimeout(BACK_SECONDS)
+                self.assertRegex(waiting.status(), r"^\+OK")
+                waiting.close()
+                self.back(server, error)
+                lines = server.log().count("accept: ")
+                self.assertTrue(0 < lines <= 12 * OVER_SECONDS, "%d lines" % lines)
+
+
+@unittest.skipIf(PREFIX, "strace cannot trace what runs under valgrind")
+class Processes(Case):
+    def test_calls_of_the_master_fail(self):
+        """All that starts a process, or takes memory or a descriptor, fails for a while: helpers die, a reload comes, clients come."""
+        for calls, error in (("clone,clone3,fork,vfork", "EAGAIN"), ("pipe2", "EMFILE"), ("socketpair", "EMFILE"), ("memfd_create", "ENFILE"),
+                             ("openat", "EMFILE"), ("mmap,brk,mremap", "ENOMEM")):
+            with self.subTest(calls, error=error):
+                server = self.begin()
+                with Trace(server.pid, "%s:error=%s" % (calls, error), calls=calls):
+                    self.kill_helpers(server)
+                    os.kill(server.pid, signal.SIGHUP)
+                    held, told = self.hold(server, 20)
+                    self.assertTrue(not told or told.startswith("-ERR [SYS/TEMP]"), told)
+                    self.calm(server, "%s: %s" % (calls, error))
+                    self.let_go(held)
+                self.back(server, calls)
+                wait_until(lambda s=server: all(self.children(s, name) for name in HELPERS), "all helpers are there", BACK_SECONDS)
+
+    def test_nursery_cannot_fork(self):
+        server = self.begin()
+        with Trace(server.nurseries()[0].pid, "clone,clone3,fork,vfork:error=EAGAIN", calls="clone,clone3,fork,vfork"):
+            held, told = self.hold(server, 60)
+            self.assertTrue(told is None or told.startswith("-ERR [SYS/TEMP]"), told)
+            self.calm(server, "no fork in the nursery")
+            self.let_go(held)
+        self.back(server, "the nursery could not fork")
+
+    def test_table_of_processes_is_full(self):
+        """A limit on processes, as containers and service managers have it."""
+        reason = no_pids_cgroup()
+        if reason:
+            self.skipTest(reason)
+        group = CGROUP + "/postern-e2e-%d" % os.getpid()
+        os.mkdir(group)
+        self.addCleanup(lambda: wait_until(lambda: self.removed(group), "the cgroup goes", 20))
+        server = self.begin(launcher=["sh", "-c", 'echo $$ >%s/cgroup.procs; exec "$@"' % group, "sh"])
+        with open(group + "/pids.max", "w") as f:
+            f.write("18\n")
+        held, told = self.hold(server, 60)
+        print("18 processes: %d connections, then %r" % (len(held), told))
+        self.assertTrue(told is None or told.startswith("-ERR [SYS/TEMP]"), told)
+        self.calm(server, "no process is left")
+        self.kill_helpers(server)
+        self.calm(server, "helpers are gone and no process is left")
+        with open(group + "/pids.max", "w") as f:
+            f.write("max\n")
+        self.let_go(held)
+        self.back(server, "processes ran out")
+        server.stop()
+        self.removed(group)
+
+    def removed(self, group):
+        try:
+            os.rmdir(group)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return False
+        return True
+
+
+if __name__ == "__main__":
+    unittest.main()
