@@ -53,6 +53,7 @@ struct master {
 	long long nursery_due;           /* when a nursery may be started, 0: none is wanted */
 	long long nursery_started;
 	long long accept_due;
+	long long reload_due;            /* of a reload that was asked for during another, 0: none */
 	long long watchdog_ms, watchdog_due;
 	struct refusals refusals;
 	struct recorder recorder;
@@ -245,14 +246,18 @@ static void reload(struct master *m)
 {
 	struct timespec t;
 	char text[64];
+	/* Each costs a nursery and a signer. However often it is asked for meanwhile, that is one more, and a pause. */
+	if (m->next != NULL || m->reload_due > 0) {
+		m->reload_due = m->nursery_started + NURSERY_PAUSE_MS;
+		return;
+	}
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
 	(void)snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu",
 	               (unsigned long long)t.tv_sec * 1000000ULL + (unsigned long long)t.tv_nsec / 1000ULL);
 	service_notify(text);
 	/* A nursery on its way has older settings. */
 	nursery_dismiss(&m->coming);
-	if (m->next == NULL)
-		m->next = malloc(sizeof *m->next);
+	m->next = malloc(sizeof *m->next);
 	if (m->next == NULL || settings_read(m->options->config, m->next, master_log_finding, NULL) > 0 || !sandbox_prepare(m->next->sandbox == SANDBOX_REQUIRED)) {
 		log_line(LOG_ERR, "reload: the old configuration stays");
 		end_reload(m);
@@ -266,6 +271,7 @@ static void stop(struct master *m)
 	if (m->stopping)
 		return;
 	m->stopping = true;
+	m->reload_due = 0;
 	service_notify("STOPPING=1");
 	log_line(LOG_NOTICE, "stopping; sessions to be told or finished: %zu", m->pool.count - m->pool.idle);
 	listeners_close(&m->listeners);
@@ -332,6 +338,7 @@ static int wait_ms(struct master *m)
 		return 0;
 	sooner(&due, m->nursery_due);
 	sooner(&due, m->accept_due);
+	sooner(&due, m->next == NULL ? m->reload_due : 0);
 	sooner(&due, m->recorder.due);
 	sooner(&due, m->watchdog_due);
 	sooner(&due, refusals_due(&m->refusals));
@@ -353,6 +360,10 @@ static void run_timers(struct master *m)
 	if (m->recorder.due > 0)
 		recorder_start(&m->recorder);
 	refusals_expire(&m->refusals, now);
+	if (m->reload_due > 0 && now >= m->reload_due && m->next == NULL && !m->stopping) {
+		m->reload_due = 0;
+		reload(m);
+	}
 }
 
 static void turn(struct master *m)
