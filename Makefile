@@ -224,6 +224,11 @@ lint:
 bench: all
 	BUILD=$(BUILD) bench/run.sh
 
+# Mixed sessions for SOAK_MINUTES (30): memory and descriptors stay as they are, every message is accounted for.
+soak: all
+	tools/packages.sh check
+	POSTERN_BUILD=$(BUILD) unshare --net sh -c 'ip link set lo up && exec python3 tests/load/soak.py'
+
 # The manual page and the page about failures, from the reply table.
 errors: $(BUILD)/postern
 	$(BUILD)/postern explain --man >docs/postern-errors.7
@@ -259,6 +264,6 @@ help:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: help all pot unit layers check fault fault-peers errors asan fuzz fuzzers fuzz-replay valgrind coverage lint bench run install clean
+.PHONY: help all pot unit layers check fault fault-peers soak errors asan fuzz fuzzers fuzz-replay valgrind coverage lint bench run install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
