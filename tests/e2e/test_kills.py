@@ -49,10 +49,13 @@ class Peer(threading.Thread):
         subject = b"%s %d" % (self.user.name.encode(), self.number)
         octets = bodies.message(subject.decode(), b"line %d\n.\n" % self.number * self.random.choice((1, 30, 3000)))
         if self.is_mbox:
-            self.user.append_mbox(bodies.mbox([octets]))
+            self.append(bodies.mbox([octets]))
         else:
             self.user.deliver(octets, self.random.choice(("new", "cur")))
         self.sure[subject] = octets
+
+    def append(self, octets):
+        self.user.append_mbox(octets)
 
     def run(self):
         try:
