@@ -142,6 +142,7 @@ WORKER_SEAMS := leave violation panic fatal poll log_line log_event
 both = $(BUILD)/replay/$(1) $(BUILD)/fuzz/$(1)
 $(call both,keeper): SEAMS = $(WORKER_SEAMS) become_owner keep_only touch_pages forget_stack auth_verify auth_known session_init shrink_root sandbox_enter
 $(call both,gate): SEAMS = $(WORKER_SEAMS) rpc_send
+$(call both,signer) $(call both,recorder) $(call both,signature): SEAMS = $(WORKER_SEAMS)
 $(call both,history): SEAMS = alarm
 $(REPLAYS): $(BUILD)/replay/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libcli.a $(UNITLIBS)
 $(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libcli.a $(UNITLIBS)
