@@ -6,12 +6,14 @@ where a word can be sent, and when the cause is over the service is back by itse
 import os
 import shutil
 import signal
+import subprocess
 import unittest
 
 import bodies
 from client import Client, Closed
-from postern import BUILD, PREFIX, Server
-from processes import load_of, read_process, wait_until
+from memory import INSTRUMENTED
+from postern import BUILD, PREFIX, TOP, Server, run_directory
+from processes import PATIENCE, load_of, read_process, wait_until
 from run import FULL
 from tracing import Trace
 
@@ -92,7 +94,7 @@ class Case(unittest.TestCase):
     def back(self, server, when):
         wait_until(lambda: self.served(server), lambda: "served again after %s; the log:\n%s" % (when, server.log()[-3000:]), BACK_SECONDS)
         wait_until(lambda: self.served(server, tls=True), lambda: "TLS again after %s; the log:\n%s" % (when, server.log()[-3000:]), BACK_SECONDS)
-        self.assertEqual(server.zombies(), [])
+        wait_until(lambda: not server.zombies(), "no zombie is left", BACK_SECONDS)
 
     def hold(self, server, most):
         """Connections that say nothing, until one is not greeted; those held, and what the last one was told."""
@@ -243,6 +245,80 @@ class Processes(Case):
         except OSError:
             return False
         return True
+
+
+@unittest.skipIf(PREFIX or INSTRUMENTED, "valgrind and the sanitizers have an allocator of their own")
+class Memory(Case):
+    """An allocation fails: of the programs that have a library's allocator, each for itself; of the static one, what it asks the kernel for."""
+    seconds = int(PATIENCE * (3600 if FULL else 120))
+    ALLOCATIONS = range(1, 2001) if FULL else (1, 2, 3, 6, 13, 47, 322)
+
+    def library(self):
+        library = run_directory() / "malloc_fails.so"
+        compiler = shutil.which(os.environ.get("CC", "cc"))
+        if not library.exists() and (not compiler or subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, TOP / "tests/preload/malloc_fails.c"],
+                                                                    check=False).returncode != 0):
+            self.skipTest("no compiler for the library that makes allocations fail")
+        return library
+
+    def try_one(self, what, **options):
+        """Started, and then it serves within the time; or ended with words and a status. Never by a signal. Which of them."""
+        server = Server(start=False, **options)
+        server.users["anna"].deliver(bodies.message())
+        server.expect_trouble = True
+        try:
+            try:
+                server.start(**self.launch)
+            except AssertionError:
+                self.assertNotIn(server.popen.returncode, (None, 0), what)
+                self.assertGreater(server.popen.returncode, 0, "%s: ended by a signal: %s" % (what, server.log()[-1500:]))
+                self.assertRegex(server.log(), r"postern\[\d+\] [a-z ]+: \S+ \S+ \S+", what)
+                return "ended in words"
+            for _ in range(3):
+                self.served(server)
+                self.served(server, tls=True)
+            self.back(server, what)
+            self.assertNotRegex(server.log(), r"killed by signal|panic", what)
+            server.stop()
+            return "served"
+        finally:
+            server.kill_all()
+
+    launch = {}
+
+    def test_malloc(self):
+        library, seen = str(self.library()), {}
+        for label, program, forked in (("nursery", "posternd-gate", {}), ("gate", "posternd-gate", {"POSTERN_MALLOC_FORKED": "yes"}), ("signer", "posternd-sign", {})):
+            for number in self.ALLOCATIONS:
+                result = self.try_one("%s, allocation %d" % (label, number), environment={
+                    "LD_PRELOAD": library, "POSTERN_MALLOC_PROGRAM": program, "POSTERN_MALLOC_AT": str(number), **forked})
+                seen[label, result] = seen.get((label, result), 0) + 1
+        print("allocations that failed: %s" % seen)
+        for label in ("nursery", "signer"):
+            self.assertIn((label, "ended in words"), seen, "none of them mattered")
+
+    def test_mmap(self):
+        """In all processes at once, the n-th of each: master, nursery, signer, recorder, keepers, gates."""
+        seen = {}
+        for number in range(1, 61) if FULL else range(1, 30, 4):
+            self.launch = {"launcher": ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=mmap,mremap", "-e",
+                                        "inject=mmap,mremap:error=ENOMEM:when=%d" % number]}
+            result = self.try_one("mmap %d" % number)
+            seen[result] = seen.get(result, 0) + 1
+        print("calls of mmap that failed: %s" % seen)
+        self.assertEqual(set(seen), {"served", "ended in words"})
+
+    def test_mmap_of_a_session(self):
+        """From some moment on none works in a keeper, or in a gate, that waits for a client: that client sees an end or words, others are served."""
+        for find in ("keepers", "gates"):
+            server = self.begin(settings={"workers": {"spare_min": 1, "spare_max": 1}})
+            wait_until(lambda s=server: len(s.keepers()) == len(s.gates()) == 1, "one worker waits")
+            victim = getattr(server, find)()[0].pid
+            with Trace(victim, "mmap,mremap,brk:error=ENOMEM" if find == "gates" else "mmap,mremap:error=ENOMEM", calls="mmap,mremap,brk"):
+                self.served(server, tls=True)
+                self.calm(server, "no memory in one of the %s" % find)
+            self.back(server, "memory ran out in one of the %s" % find)
+            self.assertNotRegex(server.log(), "killed by signal|panic")
 
 
 if __name__ == "__main__":
