@@ -6,15 +6,18 @@ where a word can be sent, and when the cause is over the service is back by itse
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import unittest
 
 import bodies
 from client import Client, Closed
 from memory import INSTRUMENTED
-from postern import BUILD, PREFIX, TOP, Server, run_directory
+from postern import BUILD, PREFIX, ROOT, TOP, Server, run_directory
 from processes import PATIENCE, load_of, read_process, wait_until
 from run import FULL
+from test_pam import REASON, PamServer
 from tracing import Trace
 
 MOST_LOAD, OVER_SECONDS, BACK_SECONDS = 0.05, 2, 5
@@ -37,7 +40,7 @@ class Case(unittest.TestCase):
         settings = {"workers": {"spare_min": 2, "spare_max": 4, "max": 60}, "limits": {"per_source": 60, "login_seconds": 300}}
         for section, values in options.pop("settings", {}).items():
             settings.setdefault(section, {}).update(values)
-        server = Server(settings=settings, start=False)
+        server = Server(("anna", "bert"), settings=settings, start=False)
         server.users["anna"].deliver(bodies.message())
         if own_programs:
             server.programs = server.base / "programs"
@@ -212,6 +215,56 @@ class Processes(Case):
             self.calm(server, "no fork in the nursery")
             self.let_go(held)
         self.back(server, "the nursery could not fork")
+
+    def test_keeper_cannot_fork(self):
+        """A login that needs a helper, for PAM or for a lock file, is told so in words, and the next one works."""
+        rows = [("the helper of a lock file", lambda: Server(location="mbox:SPOOL/%u", start=False), "anna")]
+        if REASON is None:
+            rows.append(("the helper of PAM", lambda: PamServer(["pgood"]), "pgood"))
+        for label, make, user in rows if ROOT else ():
+            with self.subTest(label):
+                server = make()
+                server.write_config(workers={"spare_min": 1, "spare_max": 1})
+                server.start()
+                self.addCleanup(server.stop)
+                wait_until(lambda s=server: len(s.keepers()) == 1, "one keeper waits")
+                with Trace(server.keepers()[0].pid, "clone,clone3,fork,vfork:error=EAGAIN", calls="clone,clone3,fork,vfork"), Client(server) as client:
+                    client.ok("USER " + user)
+                    client.err("PASS secret", r"\[SYS/TEMP\]")
+                with Client(server) as client:
+                    client.login(user, "secret")
+                    client.quit()
+
+    def test_nursery_loses_an_order(self):
+        """One whose descriptor it cannot take, or that it cannot read: that worker ends, the next ones are made."""
+        for error in ("ENOMEM", "ENOBUFS"):
+            with self.subTest(error):
+                server = self.begin(settings={"workers": {"spare_min": 1, "spare_max": 1}})
+                held = server.login("bert")
+                with Trace(server.nurseries()[0].pid, "recvmsg:error=%s:when=1" % error, calls="recvmsg"):
+                    for _ in range(4):
+                        self.served(server)
+                    self.back(server, "an order was lost")
+                held.ok("NOOP")
+                held.quit()
+
+    def test_recorder_cannot_accept(self):
+        """Somebody asks for the history, and the kernel has no descriptor for it: the recorder waits, and then answers."""
+        server = self.begin()
+        recorder = self.children(server, "posternd-record")[0].pid
+        calls = server.base / "calls"
+        asking = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.addCleanup(asking.close)
+        with Trace(recorder, "accept4:error=ENFILE", calls="accept4", output=calls):
+            asking.connect(str(server.base / "ask"))
+            load = load_of(recorder, OVER_SECONDS)
+            print("the recorder cannot accept: %.1f%% of a processor" % (100 * load))
+            self.assertLess(load, MOST_LOAD)
+            self.assertLess(calls.read_text().count("accept4"), 20 * OVER_SECONDS, "it asks again and again")
+            self.back(server, "the recorder could not accept")
+        asking.settimeout(BACK_SECONDS)
+        asking.send(struct.pack("=IIqII132s4x", 0x50480001, 0, 0, 7, 0xffffffff, b""))
+        self.assertIn(b"anna", asking.recv(4096))
 
     def test_table_of_processes_is_full(self):
         """A limit on processes, as containers and service managers have it."""
