@@ -91,7 +91,7 @@ class KeyUpdates(Case):
                 print(kind, said)
                 self.assertRegex(said, r"then closed")
                 found = server.wait_for_log(r"seconds=(\d+\.\d+) end=\"no login in time\"", since=mark)
-                self.assertLess(float(found.group(1)), (LOGIN_SECONDS + 3) * PATIENCE)
+                self.assertLess(float(found.group(1)), (LOGIN_SECONDS + 20) * PATIENCE)
         self.calm(server)
 
     def test_renegotiation(self):
@@ -212,7 +212,7 @@ class Handshakes(Case):
             with self.subTest(label):
                 client.rest()  # TimeoutError if it never ends
         ends = re.findall(r'seconds=(\d+\.\d+) end="([^"]*)"', server.log())
-        late = [e for e in ends if float(e[0]) > (LOGIN_SECONDS + 3) * PATIENCE]
+        late = [e for e in ends if float(e[0]) > (LOGIN_SECONDS + 20) * PATIENCE]
         self.assertEqual(late, [])
         self.calm(server)
 
