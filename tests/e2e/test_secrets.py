@@ -122,13 +122,15 @@ BAD = [("wrong " + label, way) for label, way in GOOD] + [
     ("no base64", bad_base64), ("mistyped command", mistyped), ("a response that is none", cancelled)]
 
 
-def open_connection(server, mode):
+def open_connection(server, mode, n):
+    """Each from an address of its own: whoever fails often from one may be made to wait."""
+    source = "127.3.%d.%d" % (n // 200, 1 + n % 200)
     if mode == "clear":
-        return server.client()
+        return server.client(source=source)
     if mode == "STLS":
-        return server.client().stls()
+        return server.client(source=source).stls()
     number = ssl.TLSVersion.TLSv1_2 if mode == "TLS 1.2" else ssl.TLSVersion.TLSv1_3
-    return server.client(tls=True, context=client_context(server.certificate, number, number))
+    return server.client(tls=True, source=source, context=client_context(server.certificate, number, number))
 
 
 class Case(unittest.TestCase):
@@ -153,8 +155,8 @@ class Case(unittest.TestCase):
     def talk(self, server, cases):
         """All of them at once, each on a connection that stays open: cases are (label, mode, way, user, secret, right)."""
         held, wanted = [], {}
-        for label, mode, way, user, secret, right in cases:
-            client = open_connection(server, mode)
+        for n, (label, mode, way, user, secret, right) in enumerate(cases):
+            client = open_connection(server, mode, n)
             self.addCleanup(client.close)
             answer = way(client, user, secret)
             self.assertEqual(answer.startswith("+OK"), right, (label, mode, answer))
