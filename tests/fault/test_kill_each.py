@@ -1,5 +1,5 @@
 """kill -9 of each kind of process under load: 12 times each, 4 times those that are started again after a second only; 1,000 times
-each with POSTERN_FAULT=full.
+each with POSTERN_FAULT=full; POSTERN_KILLS says another number.
 
 The bar: a kill ends the session of the worker that was hit, and no other. All other sessions of the run succeed, from greeting to
 QUIT; a connection that finds no worker, because forking is throttled then, is refused in words. What a kind of process is needed
@@ -27,7 +27,7 @@ from test_kills import Peer, Refused
 from test_pam import REASON, host_files, build_module
 from tracing import Trace, keeper_in_session
 
-KILLS = 1000 if FULL else 12
+KILLS = int(os.environ.get("POSTERN_KILLS", "1000" if FULL else "12"))
 CLIENTS, SOURCE_MOST = 5, 12
 SEED = int(os.environ.get("POSTERN_SEED", "0")) or random.randrange(1 << 30)
 IN_WORDS = re.compile(r"-ERR \[SYS/TEMP\] (the server has trouble starting sessions|the server has all \d+ sessions)")

@@ -55,7 +55,7 @@ class Storm(threading.Thread):
 
 class Signals(unittest.TestCase):
     def begin(self, **options):
-        server = Server(("anna", "bert"), **options)
+        server = Server(("anna", "bert"), settings={"limits": {"login_seconds": 600}}, **options)
         for name in ("anna", "bert"):
             server.users[name].deliver(bodies.message())
         self.addCleanup(server.stop)
