@@ -200,7 +200,7 @@ static bool fits_uidl(const char *base, size_t len)
 			return false;
 		digits += (base[i] >= '0' && base[i] <= '9') || (base[i] >= 'a' && base[i] <= 'f');
 	}
-	return len != 2 * UIDL_HASH || digits < len;
+	return len != (size_t)2 * UIDL_HASH || digits < len;
 }
 
 static void make_uidl(const struct maildir *m, const struct maildir_entry *e, char *uidl_r)
