@@ -166,6 +166,7 @@ WORKER_SEAMS := leave violation panic fatal poll log_line log_event
 both = $(BUILD)/replay/$(1) $(BUILD)/fuzz/$(1)
 $(call both,keeper): SEAMS = $(WORKER_SEAMS) become_owner keep_only touch_pages forget_stack auth_verify auth_known session_init shrink_root sandbox_enter sandbox_renumber
 $(call both,gate): SEAMS = $(WORKER_SEAMS) rpc_send
+$(call both,signer) $(call both,recorder) $(call both,signature): SEAMS = $(WORKER_SEAMS)
 $(call both,history): SEAMS = alarm
 $(REPLAYS): $(BUILD)/replay/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libcli.a $(UNITLIBS)
 $(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libcli.a $(UNITLIBS)
@@ -257,6 +258,11 @@ bench: all
 	BUILD=$(BUILD) bench/run.sh
 	POSTERN_BUILD=$(BUILD) OUT=$(BUILD)/bench bench/scale.py
 
+# Mixed sessions for SOAK_MINUTES (30): memory and descriptors stay as they are, every message is accounted for.
+soak: all
+	tools/packages.sh check
+	POSTERN_BUILD=$(BUILD) unshare --net sh -c 'ip link set lo up && exec python3 tests/load/soak.py'
+
 # The manual page and the page about failures, from the reply table.
 errors: $(BUILD)/postern
 	$(BUILD)/postern explain --man >docs/postern-errors.7
@@ -295,6 +301,6 @@ help:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: help all pot unit layers check harden-check fault fault-peers errors asan fuzz fuzzers fuzz-replay valgrind coverage lint bench run install clean
+.PHONY: help all pot unit layers check harden-check fault fault-peers soak errors asan fuzz fuzzers fuzz-replay valgrind coverage lint bench run install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

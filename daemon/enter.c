@@ -45,15 +45,23 @@ static void confine_helper(const struct maildrop_place *place)
 	sandbox_enter(SANDBOX_DOTLOCK, paths, 2);
 }
 
-/* A process beside this one for the one thing that is more than the mail: the dotlock, in a directory, often with its group. */
+/*
+ * A process beside this one for the one thing that is more than the mail: the dotlock, in a directory, often with its group.
+ * Our end of the way to it, or -1 and errno.
+ */
 static int start_dotlock_helper(const struct entrant *who, gid_t group)
 {
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-		fatal("socketpair");
+		return -1;
 	pid_t pid = fork();
-	if (pid < 0)
-		fatal("fork");
+	if (pid < 0) {
+		const int error = errno;
+		(void)close(pair[0]);
+		(void)close(pair[1]);
+		errno = error;
+		return -1;
+	}
 	if (pid == 0) {
 		const int kept[] = { pair[1], log_descriptor() };
 		log_role("dotlock helper");
@@ -151,8 +159,8 @@ static int prepare_mbox(struct entry *e, const struct entrant *who, struct maild
 	}
 	options->journal = e->journal;
 	gid_t group = helper_group(who, options);
-	if (group != (gid_t)-1)
-		e->dotlock_helper = start_dotlock_helper(who, group);
+	if (group != (gid_t)-1 && (e->dotlock_helper = start_dotlock_helper(who, group)) < 0)
+		return why_set(why_r, REASON_MAILDROP_IO, errno, "start the helper that makes the lock file");
 	options->dotlock_helper = e->dotlock_helper;
 	return 0;
 }

@@ -157,8 +157,8 @@ static void host_fetch(void *context, size_t idx, struct message_body *body_r, s
 	struct rpc_answer rpc;
 	struct rpc_fetch request = { .verb = RPC_FETCH, .idx = (uint32_t)idx };
 	ask(g, &request, sizeof request, &rpc, &body_r->fd, answer_r);
-	if (answer_r->reply == REPLY_MESSAGE && body_r->fd < 0)
-		panic("a message without a descriptor");
+	if ((answer_r->reply == REPLY_MESSAGE) != (body_r->fd >= 0))
+		panic("a message without a descriptor, or a descriptor without a message");
 	*body_r = (struct message_body){ .fd = body_r->fd, .offset = rpc.offset, .length = rpc.length };
 	if (answer_r->reply == REPLY_MESSAGE && !g->pop3.utf8 && needs_utf8(g->settings->utf8_required, body_r)) {
 		(void)close(body_r->fd);

@@ -16,6 +16,7 @@ enum {
 
 struct line_reader {
 	size_t start, end;  /* octets[start..end) are not used yet */
+	size_t filled;      /* behind this nothing was ever read to, or it is wiped */
 	size_t scanned;     /* of those, so many hold no LF */
 	size_t skipped;     /* octets thrown away of a line that is too long and has not ended */
 	char octets[LINE_BUFFER];
@@ -23,7 +24,10 @@ struct line_reader {
 
 enum line_result { LINE_NONE, LINE_WHOLE, LINE_TOO_LONG };
 
-/* Where to read more octets to, and how many fit (never 0 after line_next() said LINE_NONE). */
+/*
+ * Where to read more octets to, and how many fit (never 0 after line_next() said LINE_NONE). What was used before is wiped:
+ * a password may have been in it that no command took.
+ */
 char *line_room(struct line_reader *reader, size_t *size_r);
 void line_filled(struct line_reader *reader, size_t len);
 

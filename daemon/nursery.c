@@ -109,8 +109,10 @@ static void serve_orders(int signals, SSL_CTX *context, const struct settings *s
 		ssize_t n = rpc_receive(NURSERY_CHANNEL_FD, &order, sizeof order, &keeper);
 		if (n == (ssize_t)sizeof order && keeper >= 0)
 			fork_gate(&order, keeper, signals, context, settings);
-		else if (n == 0 || (n < 0 && errno != EAGAIN))
+		else if (n == 0)
 			open = false;
+		else if (n < 0 && errno != EAGAIN && errno != EPROTO)
+			fatal("orders"); /* whoever waits here for a gate sees an end; the master starts another nursery */
 		if (keeper >= 0)
 			(void)close(keeper);
 	}

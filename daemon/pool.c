@@ -93,6 +93,12 @@ static bool is_full(const struct pool *pool)
 	return pool->workers.count - pool->workers.of_state[WORKER_LEAVING] >= pool->settings->max;
 }
 
+/* Could another worker be forked, but for the throttling? */
+static bool has_place(const struct pool *pool)
+{
+	return pool->filling && pool->nursery >= 0 && !is_full(pool);
+}
+
 bool pool_wants_spare(struct pool *pool)
 {
 	const size_t idle = pool->workers.of_state[WORKER_IDLE];
@@ -100,7 +106,12 @@ bool pool_wants_spare(struct pool *pool)
 		pool->filling = true;
 	else if (idle >= pool->settings->spare_max)
 		pool->filling = false;
-	return pool->filling && pool->nursery >= 0 && !is_full(pool) && now_ms() >= pool->throttled_until;
+	return has_place(pool) && now_ms() >= pool->throttled_until;
+}
+
+long long pool_spare_due(const struct pool *pool)
+{
+	return has_place(pool) ? pool->throttled_until : 0;
 }
 
 static void let_go(struct pool *pool, size_t at)

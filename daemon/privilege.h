@@ -44,7 +44,8 @@ void keep_only(const int *fds, size_t count);
 
 /*
  * SIGPIPE and SIGXFSZ become errors of the call; SIGINT, SIGTERM, SIGHUP (a terminal's Ctrl-C, systemd's stop) are
- * blocked, here and in what is forked from here: ends come over the sockets.
+ * blocked, here and in what is forked from here: ends come over the sockets. So are SIGUSR1, SIGUSR2 and SIGALRM, which mean
+ * something to other servers and would end this one with all its sessions.
  */
 void worker_signals(void);
 

@@ -189,14 +189,18 @@ static bool same_base(const struct maildir *m, const struct maildir_entry *x, co
 	return x->base_len == y->base_len && memcmp(maildir_name(m, x), maildir_name(m, y), x->base_len) == 0;
 }
 
+/* Not one that looks like the hash of another name, which it could be. */
 static bool fits_uidl(const char *base, size_t len)
 {
+	size_t digits = 0;
 	if (len == 0 || len > UIDL_MAX)
 		return false;
-	for (size_t i = 0; i < len; i++)
+	for (size_t i = 0; i < len; i++) {
 		if (base[i] < 0x21 || base[i] > 0x7e)
 			return false;
-	return true;
+		digits += (base[i] >= '0' && base[i] <= '9') || (base[i] >= 'a' && base[i] <= 'f');
+	}
+	return len != (size_t)2 * UIDL_HASH || digits < len;
 }
 
 static void make_uidl(const struct maildir *m, const struct maildir_entry *e, char *uidl_r)

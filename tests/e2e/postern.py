@@ -167,22 +167,23 @@ class User:
         self.mbox.write_bytes(octets)
         return self.own(self.mbox, 0o660)
 
-    def append_mbox(self, octets):
-        """Deliver as Debian's programs do: the fcntl lock, then the dotlock, and back off when one is taken."""
+    def try_append(self, octets):
+        """Deliver as Debian's programs do: the fcntl lock, then the dotlock. False, and nothing is changed, when one is taken."""
         lock = self.mbox.with_name(self.name + ".lock")
+        with open(self.mbox, "ab") as f:
+            try:
+                fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            except (BlockingIOError, FileExistsError):
+                return False
+            f.write(octets)
+            f.flush()
+            lock.unlink()
+            return True
 
-        def appended():
-            with open(self.mbox, "ab") as f:
-                try:
-                    fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-                except (BlockingIOError, FileExistsError):
-                    return False
-                f.write(octets)
-                f.flush()
-                lock.unlink()
-                return True
-        wait_until(appended, "the locks of %s" % self.mbox, 30)
+    def append_mbox(self, octets):
+        """The same, as often as it takes."""
+        wait_until(lambda: self.try_append(octets), "the locks of %s" % self.mbox, 30)
 
 
 class Server:

@@ -192,6 +192,27 @@ static void run_gate(const struct settings *s)
 	CHECK(ending.status == EXIT_GOOD || ending.status == EXIT_BUG || ending.status == EXIT_VIOLATION, "ended with %d: %s", ending.status, ending.words);
 }
 
+enum { DESCRIPTORS = 32 };
+
+/* Which descriptors are open, a bit each. */
+static uint32_t open_descriptors(void)
+{
+	uint32_t bits = 0;
+	for (int fd = 0; fd < DESCRIPTORS; fd++)
+		bits |= (uint32_t)(fcntl(fd, F_GETFD) >= 0) << fd;
+	return bits;
+}
+
+/* A gate that ends by itself leaves none open; with one that broke they go with the process. */
+static void let_go_of_descriptors(uint32_t before)
+{
+	const uint32_t left = open_descriptors() & ~before;
+	CHECK(left == 0 || ending.status != EXIT_GOOD, "descriptors are left: %#x", left);
+	for (int fd = 0; fd < DESCRIPTORS; fd++)
+		if (left >> fd & 1)
+			(void)close(fd);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char text[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = maildir:%s/M\nlock_directory = %s\njournal_directory = %s\n";
@@ -206,6 +227,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		settings[1].explain_failures = POLICY_ALWAYS;
 		settings[1].utf8_required = UTF8_ANY;
 	}
+	const uint32_t before = open_descriptors();
 	script = INPUT_OF((const uint8_t *)answers.p, answers.len);
 	asked = (struct asked){ .session = false };
 	out_len = 0;
@@ -229,5 +251,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)close(client_end);
 	(void)close(rpc[0]);
 	(void)close(rpc[1]);
+	let_go_of_descriptors(before);
 	return 0;
 }

@@ -22,6 +22,9 @@ static struct model {
 	unsigned answers;
 } model;
 
+/* All messages that were judged, told at the end of a run: the bar is a number of messages, not of inputs. */
+static struct { unsigned long long messages, violations, logins; } judged;
+
 static struct settings plain[2], explaining[2];
 static struct session *session;
 static bool granted;           /* auth_verify() said yes */
@@ -304,6 +307,8 @@ static void say_all(struct input *in, int gate)
 			continue;
 		CHECK(rpc_send(gate, &m, size, descriptor ? gate : -1) == 0, "message %d", i);
 		model.violated = !judge(&m, size, descriptor);
+		judged.messages++;
+		judged.violations += model.violated;
 	}
 	CHECK(shutdown(gate, SHUT_WR) == 0, "the gate's end");
 }
@@ -355,6 +360,11 @@ static void run_keeper(int master[2], int gate[2], bool stop)
 	session->marks = NULL;
 }
 
+static void tell_judged(void)
+{
+	(void)fprintf(stderr, "judged: messages=%llu violations=%llu logins=%llu\n", judged.messages, judged.violations, judged.logins);
+}
+
 static void begin(void)
 {
 	static bool begun;
@@ -363,6 +373,7 @@ static void begin(void)
 	if (begun)
 		return;
 	begun = true;
+	(void)atexit(tell_judged);
 	worker_settings(&plain[0], maildir);
 	worker_settings(&plain[1], mbox);
 	for (size_t i = 0; i < 2; i++) {
@@ -387,6 +398,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)close(gate[1]);
 	check_answers(gate[0]);
 	check_mail();
+	judged.logins += granted;
 	CHECK(granted || memchr(model.removed, 1, sizeof model.removed) == NULL, "mail removed without a login");
 	(void)close(gate[0]);
 	(void)close(master[0]);

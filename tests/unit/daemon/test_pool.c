@@ -103,6 +103,7 @@ static void test_source(void)
 /* spare_min starts the filling, spare_max ends it, max bounds it all. */
 static void test_spare(void)
 {
+	const long long later = now_ms() + 1000000;
 	static const struct { const char *label; size_t count, idle; bool filling, want; } rows[] = {
 		{ "none", 0, 0, false, true }, { "under min", 5, 1, false, true }, { "at min", 5, 2, false, false },
 		{ "at min, filling", 5, 2, true, true }, { "over min, filling", 6, 3, true, true }, { "at most", 6, 4, true, false },
@@ -117,10 +118,10 @@ static void test_spare(void)
 		p.workers.of_state[WORKER_IDLE] = rows[i].idle;
 		ROW_ASSERT(rows[i].label, pool_wants_spare(&p) == rows[i].want);
 		p.nursery = -1;
-		ROW_ASSERT(rows[i].label, !pool_wants_spare(&p));
+		p.throttled_until = later;
+		ROW_ASSERT(rows[i].label, !pool_wants_spare(&p) && pool_spare_due(&p) == 0);
 		p.nursery = 3;
-		p.throttled_until = now_ms() + 1000000;
-		ROW_ASSERT(rows[i].label, !pool_wants_spare(&p));
+		ROW_ASSERT(rows[i].label, !pool_wants_spare(&p) && pool_spare_due(&p) == (rows[i].want ? later : 0));
 	}
 	end();
 }
