@@ -42,7 +42,7 @@ int pool_open(struct pool *pool, const struct settings *settings, const char *pa
 	*pool = (struct pool){ .settings = settings, .pam_helper = pam_helper, .nursery = -1, .signer = -1 };
 	attempt_prepare();
 	pool->words = epoll_create1(EPOLL_CLOEXEC);
-	return pool->words >= 0 ? attempts_open(&pool->attempts, settings, &pool->workers) : -1;
+	return pool->words >= 0 && workers_open(&pool->workers) == 0 ? attempts_open(&pool->attempts, settings, &pool->workers) : -1;
 }
 
 int pool_spawn(struct pool *pool)
@@ -68,7 +68,7 @@ int pool_spawn(struct pool *pool)
 		goto failed;
 	if (pid == 0)
 		keeper_serve(pool->settings, pool->pam_helper, channel[1], halves[0], pool->signer);
-	what = "no memory for its row";
+	what = "no row for it";
 	if (workers_add(&pool->workers, pid, channel[0], order.worker) < 0)
 		goto failed; /* it sees its channel's end, and goes */
 	(void)close(channel[1]);
@@ -116,7 +116,7 @@ long long pool_spare_due(const struct pool *pool)
 
 static void let_go(struct pool *pool, size_t at)
 {
-	struct worker *w = &pool->workers.list[at];
+	struct worker *w = &pool->workers.rows->list[at];
 	(void)close(w->channel);
 	w->channel = -1;
 	workers_set(&pool->workers, at, WORKER_RETIRED);
@@ -136,15 +136,15 @@ int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage
 				return -1;
 			continue;
 		}
-		job.lost_ref = ref_of_worker(t->numbers[at], pool->ref_key);
-		if (rpc_send(t->list[at].channel, &job, sizeof job, connection) == 0)
+		job.lost_ref = ref_of_worker(t->rows->numbers[at], pool->ref_key);
+		if (rpc_send(t->rows->list[at].channel, &job, sizeof job, connection) == 0)
 			break;
 		/* It died while it waited; the next one, please. */
 		let_go(pool, (size_t)at);
 	}
-	struct worker *w = &t->list[at];
+	struct worker *w = &t->rows->list[at];
 	workers_set(t, (size_t)at, WORKER_STRANGER);
-	t->sources[at] = address_source(peer);
+	t->rows->sources[at] = address_source(peer);
 	w->since = now;
 	w->quiet = job.quiet;
 	(void)address_text(peer, w->peer, sizeof w->peer);
@@ -154,7 +154,7 @@ int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage
 void pool_evict(struct pool *pool, size_t at)
 {
 	const struct job job = { .verb = JOB_MAKE_ROOM };
-	(void)rpc_send(pool->workers.list[at].channel, &job, sizeof job, -1);
+	(void)rpc_send(pool->workers.rows->list[at].channel, &job, sizeof job, -1);
 	workers_set(&pool->workers, at, WORKER_LEAVING);
 	attempts_end(&pool->attempts, at, now_ms());
 }
@@ -170,7 +170,7 @@ void pool_hear(struct pool *pool)
 		const ssize_t at = workers_by_number(&pool->workers, events[i].data.u64);
 		if (at < 0)
 			continue;
-		const int channel = pool->workers.list[at].channel;
+		const int channel = pool->workers.rows->list[at].channel;
 		const ssize_t size = rpc_receive(channel, &word, sizeof word, &fd);
 		if (fd >= 0)
 			(void)close(fd);
@@ -183,11 +183,11 @@ void pool_hear(struct pool *pool)
 /* What its client was told with this reference, if it was there to be told. */
 static void report_lost(const struct pool *pool, size_t at, const char *what)
 {
-	const char *peer = pool->workers.list[at].peer;
+	const char *peer = pool->workers.rows->list[at].peer;
 	struct history_record record;
 	char ref[REF_TEXT_MAX];
 	recorder_begin(&record, HISTORY_FAILURE, "master");
-	record.ref = ref_of_worker(pool->workers.numbers[at], pool->ref_key);
+	record.ref = ref_of_worker(pool->workers.rows->numbers[at], pool->ref_key);
 	(void)snprintf(record.peer, sizeof record.peer, "%s", peer);
 	(void)snprintf(record.reply, sizeof record.reply, "%s", reply_row(REPLY_KEEPER_LOST)->name);
 	(void)snprintf(record.reason, sizeof record.reason, "keeper died");
@@ -202,9 +202,9 @@ static void report_lost(const struct pool *pool, size_t at, const char *what)
 static void note_end(struct pool *pool, size_t at, int status)
 {
 	char what[WHY_TEXT_MAX];
-	const bool busy = worker_busy(pool->workers.states[at]);
-	const char *whose = busy ? pool->workers.list[at].peer : "idle";
-	const long pid = (long)pool->workers.pids[at];
+	const bool busy = worker_busy(pool->workers.rows->states[at]);
+	const char *whose = busy ? pool->workers.rows->list[at].peer : "idle";
+	const long pid = (long)pool->workers.rows->pids[at];
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	if (code == EXIT_GOOD) {
 		if (busy)
@@ -231,15 +231,15 @@ void pool_reaped(struct pool *pool, pid_t pid, int status)
 		return;
 	note_end(pool, (size_t)at, status);
 	attempts_end(&pool->attempts, (size_t)at, now_ms());
-	if (pool->workers.list[at].channel >= 0)
-		(void)close(pool->workers.list[at].channel);
+	if (pool->workers.rows->list[at].channel >= 0)
+		(void)close(pool->workers.rows->list[at].channel);
 	workers_remove(&pool->workers, (size_t)at);
 }
 
 void pool_gate_died(struct pool *pool, uint64_t number, int signal, int status)
 {
 	const ssize_t at = workers_by_number(&pool->workers, number);
-	const char *peer = at < 0 ? "over" : worker_busy(pool->workers.states[at]) ? pool->workers.list[at].peer : "idle";
+	const char *peer = at < 0 ? "over" : worker_busy(pool->workers.rows->states[at]) ? pool->workers.rows->list[at].peer : "idle";
 	if (signal != 0)
 		log_line(LOG_CRIT, "gate of worker %llu (%s) was killed by signal %d (%s)", (unsigned long long)number, peer, signal, strsignal(signal));
 	else
@@ -257,13 +257,13 @@ void pool_stop(struct pool *pool)
 {
 	const struct job stop = { .verb = JOB_STOP };
 	for (size_t i = 0; i < pool->workers.count; i++)
-		if (worker_busy(pool->workers.states[i]))
-			(void)rpc_send(pool->workers.list[i].channel, &stop, sizeof stop, -1);
+		if (worker_busy(pool->workers.rows->states[i]))
+			(void)rpc_send(pool->workers.rows->list[i].channel, &stop, sizeof stop, -1);
 }
 
 void pool_close(struct pool *pool)
 {
 	attempts_close(&pool->attempts);
-	workers_free(&pool->workers);
+	workers_close(&pool->workers);
 	(void)close(pool->words);
 }

@@ -185,6 +185,17 @@ void forget_stack(void)
 	advise((uintptr_t)&here - FORGET_STACK, (uintptr_t)&here - STACK_IN_USE, MADV_DONTNEED);
 }
 
+void *private_memory(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	if (madvise(p, size, MADV_DONTFORK) == 0 && madvise(p, size, MADV_DONTDUMP) == 0)
+		return p;
+	(void)munmap(p, size);
+	return NULL;
+}
+
 void leave(int status)
 {
 	if (INSTRUMENTED)

@@ -199,12 +199,12 @@ static void test_dead_worker(void)
 	(void)close(take_order(1)); /* its gate is gone: it ends */
 	CU_ASSERT_FATAL(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT) == 0);
 	CU_ASSERT(pool_assign(&pool, connection[0], &one, false) == 0);
-	CU_ASSERT(pool.workers.count == 2 && idle(&pool) == 0 && pool.workers.states[1] == WORKER_STRANGER && pool.workers.states[0] == WORKER_RETIRED);
+	CU_ASSERT(pool.workers.count == 2 && idle(&pool) == 0 && pool.workers.rows->states[1] == WORKER_STRANGER && pool.workers.rows->states[0] == WORKER_RETIRED);
 	int gate = take_order(2);
 	int status;
 	CU_ASSERT(waitpid(info.si_pid, &status, 0) == info.si_pid && WEXITSTATUS(status) == EXIT_GATE_GONE);
 	pool_reaped(&pool, info.si_pid, status);
-	CU_ASSERT(pool.workers.count == 1 && idle(&pool) == 0 && pool.workers.states[0] == WORKER_STRANGER && pool.throttle_ms == THROTTLE_FIRST_MS);
+	CU_ASSERT(pool.workers.count == 1 && idle(&pool) == 0 && pool.workers.rows->states[0] == WORKER_STRANGER && pool.throttle_ms == THROTTLE_FIRST_MS);
 	(void)close(gate);
 	end();
 	(void)close(connection[0]);
@@ -232,13 +232,13 @@ static void test_throttle(void)
 		CU_ASSERT(workers_add(&p.workers, 100, -1, 7) == 0 && workers_add(&p.workers, 200, -1, 8) == 1);
 		workers_set(&p.workers, 0, WORKER_STRANGER);
 		workers_set(&p.workers, 1, rows[i].busy ? WORKER_STRANGER : WORKER_RETIRED);
-		(void)snprintf(p.workers.list[1].peer, sizeof p.workers.list[1].peer, "192.0.2.9");
+		(void)snprintf(p.workers.rows->list[1].peer, sizeof p.workers.rows->list[1].peer, "192.0.2.9");
 		(void)read_log();
 		host_log[0] = '\0';
 		long long before = now_ms();
 		pool_reaped(&p, 300, EXIT_BUG << 8); /* not one of them */
 		pool_reaped(&p, 200, rows[i].status);
-		ROW_ASSERT(rows[i].label, p.workers.count == 1 && p.workers.pids[0] == 100);
+		ROW_ASSERT(rows[i].label, p.workers.count == 1 && p.workers.rows->pids[0] == 100);
 		ROW_ASSERT(rows[i].label, p.throttle_ms == rows[i].after);
 		ROW_ASSERT(rows[i].label, p.throttled_until == 0 || p.throttled_until >= before + rows[i].after);
 		ROW_ASSERT(rows[i].label, rows[i].words == NULL ? *read_log() == '\0' : strstr(read_log(), rows[i].words) != NULL);
@@ -249,7 +249,7 @@ static void test_throttle(void)
 	CU_ASSERT_FATAL(pool_open(&p, settings, "") == 0);
 	CU_ASSERT(workers_add(&p.workers, 100, -1, 7) == 0 && workers_add(&p.workers, 200, -1, 8) == 1);
 	workers_set(&p.workers, 0, WORKER_STRANGER);
-	(void)snprintf(p.workers.list[0].peer, sizeof p.workers.list[0].peer, "192.0.2.9");
+	(void)snprintf(p.workers.rows->list[0].peer, sizeof p.workers.rows->list[0].peer, "192.0.2.9");
 	pool_gate_died(&p, 7, SIGSYS, 0);
 	pool_gate_died(&p, 8, 0, EXIT_BUG);
 	pool_gate_died(&p, 9, 0, EXIT_BUG);
