@@ -297,6 +297,25 @@ static void test_check_is_bounded(void)
 	fixture_remove();
 }
 
+/* A password that was right a short while ago: its hash is spared, and nothing else. */
+static void test_proven(void)
+{
+	static const struct { const char *user; bool proven; enum auth_verdict want; } rows[] = {
+		{ "good", true, AUTH_ACCEPTED }, { "good", false, AUTH_REFUSED }, { "locked", true, AUTH_REFUSED }, { "nobody", true, AUTH_NOT_HERE },
+		{ "plain", true, AUTH_FAILED },
+	};
+	struct identity identity;
+	struct why why;
+	struct secret other = secret_of("another");
+	begin("good:" SECRET ":1001:1002\nlocked:!" SECRET ":1001:1002\nplain:{PLAIN}another:1001:1002\n");
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct auth_request request = { .user = rows[i].user, .password = &other, .remote_host = "192.0.2.1", .proven = rows[i].proven };
+		ROW_ASSERT(rows[i].user, auth_passwd_file.verify(&settings, &request, &identity, &why) == rows[i].want);
+		ROW_ASSERT(rows[i].user, rows[i].want != AUTH_ACCEPTED || (identity.uid == 1001 && identity.gid == 1002));
+	}
+	fixture_remove();
+}
+
 #define TESTS(X) X(test_records) X(test_lookup) X(test_owner) X(test_refused_files) X(test_other_files) X(test_parser) \
-	X(test_check) X(test_check_is_bounded)
+	X(test_check) X(test_check_is_bounded) X(test_proven)
 SUITE("passwd-file")
