@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include <errno.h>
+
 #include "storage/dotlock.h"
 #include "storage/lock.h"
 #include "storage/lock_owner.h"
