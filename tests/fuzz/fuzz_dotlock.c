@@ -4,10 +4,9 @@
  *
  * In the input \1 stands for what this host's own lock files say behind the process id, \2 for a process that is no more.
  */
+#include <errno.h>
 #include <sys/wait.h>
 #include <time.h>
-
-#include <errno.h>
 
 #include "storage/dotlock.h"
 #include "storage/lock.h"
