@@ -432,6 +432,7 @@ int master_run(const struct master_options *options, struct settings *settings)
 		log_line(LOG_ERR, "cannot make the tables of workers and of failed logins: %s", strerror(errno));
 		return EXIT_ENVIRONMENT;
 	}
+	prepare_process(settings);
 	if (!sandbox_prepare(settings->sandbox == SANDBOX_REQUIRED))
 		return EXIT_ENVIRONMENT;
 	m->signals = prepare_signals();
@@ -440,7 +441,6 @@ int master_run(const struct master_options *options, struct settings *settings)
 		log_line(LOG_ERR, "%s", problem);
 		return EXIT_ENVIRONMENT;
 	}
-	prepare_process(settings);
 	prepare_directories(settings);
 	recover_maildrops(settings);
 	open_recorder(m);

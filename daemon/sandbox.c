@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -97,7 +98,7 @@ void sandbox_begin(struct sandbox_host host, bool required)
 }
 
 /* Something that is no socket: whatever the master opens later, for any worker, has another number. */
-static void reserve_number(void)
+static bool reserve_number(void)
 {
 	int root = open("/", O_PATH | O_CLOEXEC);
 	int fd = fcntl(root, F_DUPFD_CLOEXEC, SANDBOX_PASSING_FD);
@@ -105,6 +106,9 @@ static void reserve_number(void)
 	/* It is reserved already. */
 	if (fd > SANDBOX_PASSING_FD)
 		(void)close(fd);
+	if (fd < 0)
+		log_line(LOG_ERR, "descriptor %d: %s; the limit of open files (ulimit -n, LimitNOFILE=) has to be larger than that", SANDBOX_PASSING_FD, strerror(errno));
+	return fd >= 0;
 }
 
 bool sandbox_prepare(bool required)
@@ -118,8 +122,7 @@ bool sandbox_prepare(bool required)
 	if (missing != NULL)
 		log_line(LOG_WARNING, "sandbox = as-available: this kernel has no %s; processes are confined without", missing);
 	sandbox_begin(host, required);
-	reserve_number();
-	return true;
+	return reserve_number();
 }
 
 int sandbox_renumber(int gate)

@@ -154,11 +154,12 @@ class Full(Case):
 @unittest.skipIf(PREFIX, "strace cannot trace what runs under valgrind, and valgrind has limits of its own")
 class Descriptors(Case):
     def limited(self, count):
-        return self.begin(launcher=["prlimit", "--nofile=%d:%d" % (count, count)])
+        # A crowd of strangers would be told so before the descriptors are gone.
+        return self.begin(launcher=["prlimit", "--nofile=%d:%d" % (count, count)], settings={"limits": {"gateways": "127.0.0.1"}})
 
     def test_limit(self):
         """More connections than there are descriptors for: refused in words, or left waiting; then all is as before."""
-        for count in (40, 48, 64) if FULL else (48,):
+        for count in (72, 80, 96) if FULL else (80,):
             with self.subTest(count=count):
                 server = self.limited(count)
                 held, told = self.hold(server, 60)
@@ -172,6 +173,11 @@ class Descriptors(Case):
                 held[0].err("NOOP")
                 self.let_go(held)
                 self.back(server, "descriptors ran out")
+
+    def test_too_few_to_begin(self):
+        """Fewer than its own numbers need: it does not start, and says what to raise."""
+        with self.assertRaisesRegex(AssertionError, r"the limit of open files \(ulimit -n, LimitNOFILE=\) has to be larger"):
+            self.limited(48)
 
     def test_accept_fails(self):
         """accept(2) says no for as long as it likes; who waits meanwhile is served afterwards."""
