@@ -228,7 +228,7 @@ class Kill(unittest.TestCase):
         wait_until(at_rest, lambda: "the pool is back: %s; %s" % (server.processes(), what), 30)
         for peer in peers:
             before = peer.sessions
-            wait_until(lambda p=peer, b=before: p.one(True) or p.sessions > b or p.wrong or (p.is_mbox and p.free_lock()), "a last session of " + peer.user.name, 20)
+            wait_until(lambda p=peer, b=before: p.one(True) or p.sessions > b or p.wrong or (p.is_mbox and p.free_lock()), "a last session of " + peer.user.name, 90)  # an empty lock file is waited for, for 30
             self.assertEqual((peer.wrong, peer.maybe), ([], {}), what)
         self.assertEqual([p.name for p in (server.base / "spool").iterdir() if p.name.endswith(".lock")], [])
         self.assertNotRegex(server.log(), re.compile(r"AddressSanitizer|runtime error:|signal (?!9\b)\d+ "))
