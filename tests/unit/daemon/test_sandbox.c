@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 
@@ -63,6 +64,7 @@ static int a_connect(void) { const struct sockaddr_un a = { .sun_family = AF_UNI
 static int a_bind(void) { const struct sockaddr_un a = { .sun_family = AF_UNIX }; return result(bind(pair[0], (const struct sockaddr *)&a, sizeof a)); }
 static int a_listen(void) { return result(listen(pair[0], 1)); }
 static int a_send_to(void) { const struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "\0nobody" }; return result(sendto(pair[0], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&a, sizeof a)); }
+static int a_send_file(void) { return result(sendfile(pair[0], pair[1], NULL, 1)); } /* which no socket can be read by */
 static int a_exec(void) { char name[] = "true"; char *const argv[] = { name, NULL }; return result(execve("/bin/true", argv, argv + 1)); }
 static int a_exec_at(void) { char name[] = ""; char *const argv[] = { name, NULL }; return result(syscall(SYS_execveat, pair[0], "", argv, argv + 1, AT_EMPTY_PATH)); }
 static int a_ptrace(void) { return result(ptrace(PTRACE_ATTACH, parent, NULL, NULL)); }
@@ -150,6 +152,7 @@ static const struct {
 	{ "bind", a_bind, EACH(KILL) },
 	{ "listen", a_listen, EACH(KILL) },
 	{ "send to an address", a_send_to,       { KILL, KILL, ECONNREFUSED, ECONNREFUSED, KILL, KILL, KILL } },
+	{ "sendfile", a_send_file,               { EINVAL, KILL, KILL, KILL, KILL, KILL, KILL } },
 	{ "execve", a_exec, EACH(KILL) },
 	{ "execveat", a_exec_at, EACH(KILL) },
 	{ "ptrace", a_ptrace, EACH(KILL) },
