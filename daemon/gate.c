@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "daemon/ahead.h"
 #include "daemon/conn.h"
+#include "daemon/gate_end.h"
 #include "daemon/log.h"
 #include "daemon/message.h"
 #include "daemon/pop3.h"
@@ -24,6 +26,7 @@ struct gate {
 	SSL_CTX *context;
 	struct pop3 pop3;
 	struct rpc_bye bye;
+	struct ahead ahead;
 	unsigned known_asked, refer_asked;
 	uint32_t lost_ref;
 	long long login_deadline;
@@ -151,15 +154,33 @@ static bool needs_utf8(enum utf8_required required, const struct message_body *b
 	return message_header(body) >= (required == UTF8_ANY ? HEADER_8BIT : HEADER_UTF8);
 }
 
-static void host_fetch(void *context, size_t idx, struct message_body *body_r, struct pop3_answer *answer_r)
+/* One message, and those behind it that the client is likely to want. */
+static void ask_for_message(struct gate *g, size_t idx, uint32_t more, struct message_body *body_r, struct pop3_answer *answer_r)
 {
-	struct gate *g = context;
 	struct rpc_answer rpc;
-	struct rpc_fetch request = { .verb = RPC_FETCH, .idx = (uint32_t)idx };
+	struct rpc_fetch request = { .verb = RPC_FETCH, .idx = (uint32_t)idx, .more = more };
 	ask(g, &request, sizeof request, &rpc, &body_r->fd, answer_r);
 	if ((answer_r->reply == REPLY_MESSAGE) != (body_r->fd >= 0))
 		panic("a message without a descriptor, or a descriptor without a message");
-	*body_r = (struct message_body){ .fd = body_r->fd, .offset = rpc.offset, .length = rpc.length };
+	*body_r = ahead_body(&rpc, body_r->fd);
+	for (; answer_r->reply == REPLY_MESSAGE && more > 0; more--) {
+		int fd = -1;
+		if (await_answer(g, &rpc, &fd) != 0)
+			return;
+		const struct message_body body = ahead_body(&rpc, fd);
+		ahead_keep(&g->ahead, &body);
+	}
+}
+
+static void host_fetch(void *context, size_t idx, struct message_body *body_r, struct pop3_answer *answer_r)
+{
+	struct gate *g = context;
+	uint32_t more;
+	*answer_r = (struct pop3_answer){ .reply = REPLY_MESSAGE, .args = { .n = { idx + 1 } } };
+	if (g->conn.stopping)
+		ahead_forget(&g->ahead);
+	if (!ahead_take(&g->ahead, idx, g->pop3.drop.count - idx - 1, line_count(&g->conn.in), body_r, &more))
+		ask_for_message(g, idx, more, body_r, answer_r);
 	if (answer_r->reply == REPLY_MESSAGE && !g->pop3.utf8 && needs_utf8(g->settings->utf8_required, body_r)) {
 		(void)close(body_r->fd);
 		body_r->fd = -1;
@@ -190,6 +211,7 @@ static void host_commit(void *context, const struct pop3_maildrop *drop, size_t 
 {
 	struct gate *g = context;
 	struct rpc_commit request = { .verb = RPC_COMMIT, .marked = (uint32_t)marked };
+	ahead_forget(&g->ahead);
 	if (send_marks(g, drop) != 0)
 		g->conn.keeper_lost = true; /* ask() finds the same and says so */
 	ask_plainly(g, &request, sizeof request, answer_r);
@@ -210,43 +232,6 @@ static uint32_t host_refer(void *context, enum reply reply, const struct reply_a
 }
 
 /* ---- the session ---- */
-
-static enum session_end end_of_connection(enum conn_result r, bool logged_in)
-{
-	switch (r) {
-	case CONN_OK:
-	case CONN_CLOSED: return END_PEER_CLOSED;
-	case CONN_BROKEN: return END_PEER_ERROR;
-	case CONN_TIMEOUT: return logged_in ? END_IDLE : END_LOGIN_TIMEOUT;
-	case CONN_STALLED: return END_STALLED;
-	case CONN_STOPPED: return END_STOPPED;
-	case CONN_KEEPER_LOST: return END_KEEPER_LOST;
-	case CONN_UNREADABLE: return END_READ_ERROR;
-	}
-	return END_PEER_ERROR;
-}
-
-/* Why the keeper wants it to stop. */
-static enum session_end end_of_stop(const struct rpc_stop *stop)
-{
-	switch ((int)stop->reply) {
-	case REPLY_TAKEN_OVER: return END_TAKEN_OVER;
-	case REPLY_MADE_ROOM: return END_MADE_ROOM;
-	default: return END_STOPPED;
-	}
-}
-
-static enum session_end end_of_protocol(enum pop3_end end)
-{
-	switch (end) {
-	case POP3_END_QUIT: return END_QUIT;
-	case POP3_END_TOO_MANY_BAD: return END_TOO_MANY_BAD;
-	case POP3_END_TOO_MANY_LOGINS: return END_TOO_MANY_LOGINS;
-	case POP3_END_WRONG_DOOR: return END_WRONG_DOOR;
-	case POP3_END_TLS_PIPELINED: return END_TLS_PIPELINED;
-	}
-	return END_QUIT;
-}
 
 /* The last words for an end that is not the client's own; said between two answers only. */
 static void say_why(struct gate *g, enum session_end end)
@@ -384,7 +369,7 @@ static enum session_end converse(struct gate *g, bool *linger_r)
 		/* Without its keeper a session ends; a command that met that has said so. */
 		if (r == CONN_OK && (next == POP3_NEXT_CLOSE || c->keeper_lost)) {
 			(void)conn_flush(c);
-			enum session_end end = c->keeper_lost ? END_KEEPER_LOST : end_of_protocol(g->pop3.end);
+			enum session_end end = c->keeper_lost ? END_KEEPER_LOST : gate_end_of_protocol(g->pop3.end);
 			*linger_r = end != END_QUIT;
 			return end;
 		}
@@ -392,9 +377,9 @@ static enum session_end converse(struct gate *g, bool *linger_r)
 			continue;
 		if (doing == POP3_NEXT_TLS && r != CONN_STOPPED && r != CONN_KEEPER_LOST)
 			return END_TLS_FAILED;
-		enum session_end end = end_of_connection(r, logged_in);
+		enum session_end end = gate_end_of_connection(r, logged_in);
 		if (end == END_STOPPED)
-			end = end_of_stop(&c->stop);
+			end = gate_end_of_stop(&c->stop);
 		if (end == END_LOGIN_TIMEOUT && now_ms() < g->login_deadline)
 			end = END_COMMAND_TIMEOUT;
 		/* In the middle of an answer there is no place for other words. */
@@ -435,7 +420,7 @@ static enum session_end serve(struct gate *g, bool tls, bool *linger_r)
 	if (r == CONN_OK && tls)
 		r = start_tls(g);
 	if (r != CONN_OK)
-		return r == CONN_STOPPED ? end_of_stop(&c->stop) : END_TLS_FAILED;
+		return r == CONN_STOPPED ? gate_end_of_stop(&c->stop) : END_TLS_FAILED;
 	pop3_greet(&g->pop3, &c->out);
 	return converse(g, linger_r);
 }
@@ -464,6 +449,7 @@ void gate_serve(int keeper, SSL_CTX *context, const struct settings *settings)
 	g->bye.in_clear = g->pop3.in_clear;
 	if (g->conn.problem != NULL)
 		(void)strncpy(g->bye.detail, g->conn.problem, sizeof g->bye.detail - 1);
+	ahead_forget(&g->ahead);
 	/* The last word to the keeper comes first: it lets go of the maildrop while the client reads on. */
 	(void)rpc_send(keeper, &g->bye, sizeof g->bye, -1);
 	conn_close(&g->conn, linger);

@@ -53,6 +53,15 @@ enum line_result line_next(struct line_reader *reader, size_t max, char **line_r
 	return LINE_WHOLE;
 }
 
+size_t line_count(const struct line_reader *reader)
+{
+	const char *at = reader->octets + reader->start, *end = reader->octets + reader->end;
+	size_t n = 0;
+	for (; (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++)
+		n++;
+	return n;
+}
+
 int line_pending(const struct line_reader *reader)
 {
 	return reader->end > reader->start;

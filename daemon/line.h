@@ -38,6 +38,9 @@ void line_filled(struct line_reader *reader, size_t len);
  */
 enum line_result line_next(struct line_reader *reader, size_t max, char **line_r, size_t *len_r);
 
+/* How many lines have come in whole behind the one that was handed out last. */
+size_t line_count(const struct line_reader *reader);
+
 /* Are there octets behind the line that was handed out last? */
 int line_pending(const struct line_reader *reader);
 

@@ -34,6 +34,7 @@ enum rpc_verb {
 
 enum {
 	RPC_MARKS = 2048,     /* marks in one RPC_MARK */
+	RPC_MORE_MOST = 15,   /* messages that one RPC_FETCH asks for ahead of the client */
 	RPC_KNOWN_MOST = 64,  /* RPC_KNOWN in a session */
 	RPC_REFER_MOST = 64,  /* RPC_REFER in a session */
 	ACTIVE_MS = 5000,     /* so exactly is known when a client was last heard of */
@@ -92,6 +93,8 @@ struct rpc_auth {
 struct rpc_fetch {
 	uint32_t verb;
 	uint32_t idx;
+	uint32_t more;              /* so many behind it are asked for as well, with an answer each: none, or a message */
+	uint32_t reserved;
 };
 
 struct rpc_mark {
@@ -134,10 +137,11 @@ struct rpc_answer {
 	uint32_t reply;             /* enum reply: what to tell the client; a +OK row is success */
 	uint64_t n[3];              /* the row's numbers */
 	uint64_t offset, length;    /* RPC_FETCH: where in the descriptor the message lies */
+	uint64_t file_size, modified[2]; /* RPC_FETCH: the file as it was then, with seconds and nanoseconds */
 	uint32_t count;             /* RPC_AUTH: messages in the snapshot */
 	uint32_t final;             /* no further login is possible in this session */
 	uint32_t ref;               /* base/ref.h */
-	uint32_t reserved;
+	uint32_t as_stored;         /* RPC_FETCH: struct message_body */
 	char told[WHY_TOLD_MAX];    /* the row's text */
 };
 

@@ -66,7 +66,8 @@ const struct sandbox_row sandbox_table[] = {
 	{ "shutdown", GATES, SANDBOX_ALLOW, { 0 }, "last words are to arrive" },
 	{ "pread64", GATES | BIT(KEEPER) | RECORDERS, SANDBOX_ALLOW, { 0 }, "messages, the list, the history" },
 	{ "pwrite64", BIT(KEEPER) | BIT(RECORDER), SANDBOX_ALLOW, { 0 }, "an mbox, its journal, the list, the history" },
-	{ "fstat", ALL, SANDBOX_ALLOW, { 0 }, "is the list as long as it has to be; is it the same file" },
+	{ "sendfile", GATES, SANDBOX_ALLOW, { 0 }, "messages that go out as they are stored" },
+	{ "fstat", ALL, SANDBOX_ALLOW, { 0 }, "is the list as long as it has to be; is it the same file, unchanged" },
 	{ "newfstatat", CLOSED, SANDBOX_ALLOW, IS(3, AT_EMPTY_PATH), "fstat(3) of glibc 2.33 to 2.38" },
 
 	/* The mail, and the lock file beside it: where, Landlock says. */

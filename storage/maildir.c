@@ -92,6 +92,7 @@ static int count_octets(struct maildir *m, struct maildir_entry *e, int fd)
 	}
 	e->size = stored;
 	e->octets = wire_count_end(&w);
+	e->needs_change = wire_needs_change(&w, stored);
 	return 0;
 }
 
@@ -329,7 +330,8 @@ static int maildir_fetch(struct maildrop *drop, size_t idx, struct message_body 
 				(void)close(fd);
 				return -1;
 			}
-			*body_r = (struct message_body){ .fd = fd, .offset = 0, .length = e->size };
+			*body_r = (struct message_body){ .fd = fd, .as_stored = !e->needs_change, .offset = 0, .length = e->size,
+			                                 .file_size = e->size, .modified = e->modified };
 			return 0;
 		}
 		int err = fd < 0 ? errno : ENOENT;

@@ -37,6 +37,7 @@ struct maildir_entry {
 	uint8_t len, room, base_len;
 	uint8_t dir;
 	uint8_t state;
+	bool needs_change;       /* on the wire it is not the octets that are stored */
 	bool twin;               /* another message has the same base name and came first */
 	uint8_t touched;         /* UPDATE: bit set of directories to make durable */
 };

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "base/why.h"
 
@@ -77,7 +78,10 @@ _Static_assert(sizeof(struct message_record) == 80, "crosses between processes")
 /* Where a message lies: a fresh O_RDONLY descriptor (taken by the caller), and the stored octets in it. */
 struct message_body {
 	int fd;
+	bool as_stored;   /* RETR sends these octets as they are (base/wire.h) */
 	uint64_t offset, length;
+	uint64_t file_size;         /* with the time: of the file when this was found to be the message; else it may be another */
+	struct timespec modified;
 };
 
 struct maildrop;

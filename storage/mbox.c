@@ -309,7 +309,8 @@ static int mbox_fetch(struct maildrop *drop, size_t idx, struct message_body *bo
 	}
 	if (check_message(m, idx, &st, why_r) != 0)
 		goto out;
-	*body_r = (struct message_body){ .fd = fd, .offset = message->start + message->body, .length = mbox_end(m, idx) - message->start - message->body };
+	*body_r = (struct message_body){ .fd = fd, .offset = message->start + message->body, .length = mbox_end(m, idx) - message->start - message->body,
+	                                 .file_size = (uint64_t)st.st_size, .modified = st.st_mtim };
 	fd = -1;
 	r = 0;
 out:

@@ -61,7 +61,8 @@ static void check_request(const union rpc_message *m, size_t size)
 		      m->auth.password.text[m->auth.password.len] == '\0', "a name or a password without its end");
 		break;
 	case RPC_FETCH:
-		CHECK(m->fetch.idx < asked.messages, "message %u of %ju", m->fetch.idx, (uintmax_t)asked.messages);
+		CHECK(m->fetch.idx < asked.messages && m->fetch.more <= RPC_MORE_MOST && m->fetch.more < asked.messages - m->fetch.idx,
+		      "message %u+%u of %ju", m->fetch.idx, m->fetch.more, (uintmax_t)asked.messages);
 		break;
 	case RPC_MARK:
 		CHECK(m->mark.count <= RPC_MARKS && (uint64_t)m->mark.first + m->mark.count <= asked.messages, "marks %u+%u", m->mark.first, m->mark.count);
@@ -103,7 +104,7 @@ static void answer_login(struct rpc_answer *a, unsigned odd, int *fd_r)
 	asked.messages = a->count;
 }
 
-static void answer(uint32_t verb)
+static enum reply answer(uint32_t verb)
 {
 	struct rpc_answer a = { .verb = verb, .reply = REPLY_SEND_PASS };
 	const unsigned odd = take_octet(&script);
@@ -131,6 +132,7 @@ static void answer(uint32_t verb)
 	CHECK(__real_rpc_send(keeper_end, &a, (odd & 0xf0) == 0xf0 ? take_octet(&script) % sizeof a + 1 : sizeof a, fd) == 0, "an answer");
 	if (fd >= 0)
 		(void)close(fd);
+	return (enum reply)a.reply;
 }
 
 int __wrap_rpc_send(int socket, const void *message, size_t size, int fd)
@@ -149,8 +151,9 @@ int __wrap_rpc_send(int socket, const void *message, size_t size, int fd)
 	}
 	if (before == 0xf7)
 		CHECK(shutdown(keeper_end, SHUT_WR) == 0, "the keeper's end");
-	else
-		answer(m.verb);
+	else if (answer(m.verb) == REPLY_MESSAGE && m.verb == RPC_FETCH)
+		for (uint32_t i = 0; i < m.fetch.more; i++)
+			(void)answer(RPC_FETCH);
 	return 0;
 }
 
@@ -186,6 +189,7 @@ static void run_gate(const struct settings *s)
 	                        .login_tries = (unsigned)s->login_tries };
 	if (setjmp(ending.back) == 0) {
 		g.bye.end = serve(&g, false, &linger);
+		ahead_forget(&g.ahead);
 		(void)rpc_send(g.conn.keeper, &g.bye, sizeof g.bye, -1);
 		ending.status = EXIT_GOOD;
 	}

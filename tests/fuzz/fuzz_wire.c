@@ -55,7 +55,9 @@ static void check_encoder(const char *octets, size_t len, struct input cuts, con
 	}
 	n += wire_encode_end(&encoding, got + n);
 	CHECK(n == want_len && memcmp(got, want, n) == 0, "%zu octets, want %zu", n, want_len);
+	const bool change = want_len != len || memcmp(want, octets, len) != 0;
 	CHECK(wire_count_end(&counting) == want_counted && encoding.octets == want_counted, "size %ju, want %ju", (uintmax_t)counting.octets, (uintmax_t)want_counted);
+	CHECK(wire_needs_change(&counting, len) == change && wire_needs_change(&encoding, len) == change, "needs a change: want %d", change);
 	free(got);
 }
 

@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 
@@ -83,6 +84,7 @@ static int a_pass(void)
 		return r;
 	return recv(others_socket, &octet, 1, MSG_DONTWAIT) < 0 && recv(passing[1], &octet, 1, MSG_DONTWAIT) == 1 ? WORKED : EXIT_BUG;
 }
+static int a_send_file(void) { return result(sendfile(pair[0], pair[1], NULL, 1)); } /* which no socket can be read by */
 static int a_exec(void) { char name[] = "true"; char *const argv[] = { name, NULL }; return result(execve("/bin/true", argv, argv + 1)); }
 static int a_exec_at(void) { char name[] = ""; char *const argv[] = { name, NULL }; return result(syscall(SYS_execveat, pair[0], "", argv, argv + 1, AT_EMPTY_PATH)); }
 static int a_ptrace(void) { return result(ptrace(PTRACE_ATTACH, parent, NULL, NULL)); }
@@ -172,6 +174,7 @@ static const struct {
 	{ "send to an address", a_send_to, EACH(KILL) },
 	{ "send a message to an address", a_send_message, EACH(KILL) },
 	{ "pass to the gate, by an address", a_pass, { KILL, KILL, WORKED, WORKED, KILL, KILL, KILL } },
+	{ "sendfile", a_send_file,               { EINVAL, KILL, KILL, KILL, KILL, KILL, KILL } },
 	{ "execve", a_exec, EACH(KILL) },
 	{ "execveat", a_exec_at, EACH(KILL) },
 	{ "ptrace", a_ptrace, EACH(KILL) },
