@@ -1,8 +1,10 @@
 /*
- * number.c - the one number parser.
+ * number.c - the one number parser, and digits where printf(3) would cost too much.
  * Runs in: every process. Trusts: nothing in the text.
  */
 #include "base/number.h"
+
+#include <string.h>
 
 int parse_number(const char *text, size_t len, uint64_t min, uint64_t max, uint64_t *value_r)
 {
@@ -21,4 +23,15 @@ int parse_number(const char *text, size_t len, uint64_t min, uint64_t max, uint6
 		return -1;
 	*value_r = value;
 	return 0;
+}
+
+size_t format_number(char *out, uint64_t value)
+{
+	char digits[NUMBER_MAX];
+	size_t at = sizeof digits;
+	do
+		digits[--at] = (char)('0' + value % 10);
+	while ((value /= 10) != 0);
+	memcpy(out, digits + at, sizeof digits - at);
+	return sizeof digits - at;
 }

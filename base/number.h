@@ -1,5 +1,5 @@
 /*
- * number.h - the one number parser.
+ * number.h - the one number parser, and digits where printf(3) would cost too much.
  * Runs in: every process. Trusts: nothing in the text.
  */
 #ifndef POSTERN_NUMBER_H
@@ -14,5 +14,10 @@
  * *value_r untouched.
  */
 int parse_number(const char *text, size_t len, uint64_t min, uint64_t max, uint64_t *value_r);
+
+enum { NUMBER_MAX = 20 };  /* digits of any number */
+
+/* Writes the decimal digits without a NUL to out, which has NUMBER_MAX octets; how many. */
+size_t format_number(char *out, uint64_t value);
 
 #endif

@@ -14,7 +14,7 @@
 #include "daemon/rpc.h"
 
 enum {
-	CONN_OUT = 16384,             /* answers are gathered up to this before they are sent */
+	CONN_OUT = 65536,             /* answers are gathered up to this before they are sent */
 	WRITE_STALL_SECONDS = 120,    /* a client that takes nothing for so long is gone */
 	STOP_GRACE_MS = 5000,         /* so long may an answer still take once the server stops, or the keeper is gone */
 	DOOR_WAIT_MS = 15000,         /* a TLS client speaks first; who says nothing for so long waits for a greeting in clear */

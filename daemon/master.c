@@ -462,6 +462,7 @@ int master_run(const struct master_options *options, struct settings *settings)
 	prepare_process(settings);
 	make_directory("lock_directory", settings->lock_directory, "nobody can log in");
 	make_directory("journal_directory", settings->journal_directory, "only the newest messages of an mbox can be deleted");
+	make_directory("index_directory", settings->index_directory, "each login reads all of a maildrop");
 	make_directory("history_directory", settings->history_directory, "postern explain and postern log know nothing");
 	recover_maildrops(settings);
 	open_recorder(m);

@@ -11,6 +11,8 @@
 #include "base/number.h"
 #include "daemon/commands.h"
 
+enum { LISTING_LINE = NUMBER_MAX + 1 + UIDL_MAX + 2 };
+
 static bool is_word(const char *text, size_t len, const char *word)
 {
 	return strlen(word) == len && strncasecmp(text, word, len) == 0;
@@ -218,22 +220,23 @@ enum pop3_next pop3_line(struct pop3 *p, char *line, size_t len, struct buf *out
 	return act(p, run_command(p, row, rest, space != NULL ? len - word - 1 : 0, out));
 }
 
+/* One line of a listing, written to out, which has LISTING_LINE octets; how many. */
+static size_t listing_line(const struct pop3 *p, size_t idx, char *out)
+{
+	size_t len = format_number(out, idx + 1);
+	out[len++] = ' ';
+	len += p->listing_uidl ? list_uidl(&p->drop.list, idx, out + len) : format_number(out + len, list_octets(&p->drop.list, idx));
+	out[len++] = '\r';
+	out[len++] = '\n';
+	return len;
+}
+
 enum pop3_next pop3_more(struct pop3 *p, struct buf *out)
 {
-	struct buf text = *out;
-	while (p->listing < p->drop.count) {
-		size_t idx = p->listing;
-		if (!p->drop.marks[idx]) {
-			const struct message_record *record = &p->drop.records[idx];
-			int r = p->listing_uidl ? buf_printf(&text, "%zu %s\r\n", idx + 1, record->uidl)
-			                        : buf_printf(&text, "%zu %llu\r\n", idx + 1, (unsigned long long)record->octets);
-			if (r != 0)
-				break;
-		}
-		p->listing++;
-	}
-	bool done = p->listing == p->drop.count && buf_add_text(&text, ".\r\n") == 0;
-	out->len = text.len;
+	for (; p->listing < p->drop.count && out->cap - out->len >= LISTING_LINE; p->listing++)
+		if (!p->drop.marks[p->listing])
+			out->len += listing_line(p, p->listing, out->p + out->len);
+	bool done = p->listing == p->drop.count && buf_add_text(out, ".\r\n") == 0;
 	return done ? POP3_NEXT_LINE : POP3_NEXT_MORE;
 }
 

@@ -48,7 +48,7 @@ struct pop3_answer {
 
 /* The mailbox after a login: borrowed until the session ends. */
 struct pop3_maildrop {
-	const struct message_record *records;
+	struct list list;     /* with count of them, when there are any */
 	size_t count;
 	bool *marks;          /* count of them, all false */
 };

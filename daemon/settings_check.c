@@ -197,6 +197,7 @@ size_t settings_check_host(const char *file, const struct settings *settings, co
 	check_users(&c);
 	check_own_directory(&c, "lock_directory", settings->lock_directory, "lock users out");
 	check_own_directory(&c, "journal_directory", settings->journal_directory, "change users' mail");
+	check_own_directory(&c, "index_directory", settings->index_directory, "make users' mail look changed");
 	check_location(&c);
 	return c.findings;
 }

@@ -109,10 +109,12 @@ static int make_room(struct mbox *m, struct why *why_r)
 	if (m->drop.count < m->room)
 		return 0;
 	size_t room = m->room == 0 ? MESSAGES_FIRST : 2 * m->room;
-	struct mbox_message *messages = reallocarray(m->messages, room, sizeof *messages);
-	if (messages != NULL)
-		m->messages = messages;
-	if (messages == NULL || room > UINT32_MAX / 2)
+	struct list_header *header = realloc(m->drop.image.octets, sizeof *header + room * sizeof *m->messages);
+	if (header != NULL) {
+		m->drop.image.octets = header;
+		m->messages = (struct mbox_message *)(header + 1);
+	}
+	if (header == NULL || room > UINT32_MAX / 2)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
 	m->room = room;
 	return 0;
@@ -275,8 +277,14 @@ static int end_header(struct parser *p, struct why *why_r)
 	/* Not the blank line: in a message without a body it may turn out to be the separator. */
 	feed(p, p->blank_at);
 	p->in_header = false;
-	if (!p->has_length || p->bad_length || p->content_length > p->size - p->pos)
+	if (!p->has_length || p->bad_length)
 		return 0;
+	if (p->content_length > p->size - p->pos) {
+		/* Wrong, until the file grows. */
+		const uint64_t end = p->content_length < UINT64_MAX - p->pos ? p->pos + p->content_length : UINT64_MAX;
+		p->m->beyond = p->m->beyond == 0 || end < p->m->beyond ? end : p->m->beyond;
+		return 0;
+	}
 	if (check_length(p, p->pos + p->content_length, &right, why_r) != 0)
 		return -1;
 	if (right)
@@ -373,9 +381,9 @@ static int tell_copies_apart(struct mbox *m, struct why *why_r)
 	return 0;
 }
 
-int mbox_parse(struct mbox *m, uint64_t size, struct why *why_r)
+int mbox_parse_from(struct mbox *m, uint64_t from, uint64_t size, struct why *why_r)
 {
-	struct parser p = { .m = m, .size = size };
+	struct parser p = { .m = m, .size = size, .pos = from, .base = from };
 	int r = 0;
 	p.window = malloc(MBOX_BUFFER);
 	if (p.window == NULL)
@@ -385,5 +393,13 @@ int mbox_parse(struct mbox *m, uint64_t size, struct why *why_r)
 	if (r == 0)
 		r = end_message(&p, why_r);
 	free(p.window);
-	return r == 0 ? tell_copies_apart(m, why_r) : r;
+	return r;
+}
+
+int mbox_parse(struct mbox *m, uint64_t size, struct why *why_r)
+{
+	if (mbox_parse_from(m, 0, size, why_r) != 0 || tell_copies_apart(m, why_r) != 0)
+		return -1;
+	mbox_seal_image(m);
+	return 0;
 }

@@ -352,8 +352,8 @@ static void run_keeper(int master[2], int gate[2], bool stop)
 static void begin(void)
 {
 	static bool begun;
-	static const char maildir[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = maildir:%s/M\nlock_directory = %s\njournal_directory = %s\n";
-	static const char mbox[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = mbox:%s/mbox\nlock_directory = %s\njournal_directory = %s\nmbox_locks = fcntl\n";
+	static const char maildir[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = maildir:%s/M\nlock_directory = %s\njournal_directory = %s\nindex_directory = %s\n";
+	static const char mbox[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = mbox:%s/mbox\nlock_directory = %s\njournal_directory = %s\nindex_directory = %s\nmbox_locks = fcntl\n";
 	if (begun)
 		return;
 	begun = true;

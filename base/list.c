@@ -1,0 +1,81 @@
+/*
+ * list.c - reads the list of messages that keeper and gate share.
+ * Runs in: keeper, gate. Trusts: nothing in an image.
+ */
+#include "base/list.h"
+
+#include <string.h>
+
+#include "base/number.h"
+
+enum { RECORD_MAX = 64, NAMES_MAX = UINT32_MAX };
+
+static size_t smallest_record(uint32_t kind)
+{
+	return kind == LIST_NAMES ? sizeof(struct list_name) : sizeof(struct list_hash);
+}
+
+size_t list_size(const struct list_header *header)
+{
+	return sizeof *header + (size_t)header->count * header->record_size + (size_t)header->names;
+}
+
+int list_open(struct list *list_r, const void *image, size_t size)
+{
+	const struct list_header *h = image;
+	if (size < sizeof *h || memcmp(h->magic, LIST_MAGIC, sizeof h->magic) != 0 || (h->kind != LIST_NAMES && h->kind != LIST_HASHES) ||
+	    h->record_size < smallest_record(h->kind) || h->record_size > RECORD_MAX || h->record_size % 8 != 0)
+		return -1;
+	if (h->count > (size - sizeof *h) / h->record_size || h->names > NAMES_MAX || list_size(h) != size)
+		return -1;
+	*list_r = (struct list){ .header = h, .records = (const unsigned char *)image + sizeof *h, .count = (size_t)h->count,
+	                         .record_size = h->record_size, .names_len = (size_t)h->names, .octets = h->octets };
+	list_r->names = (const char *)list_r->records + list_r->count * list_r->record_size;
+	return 0;
+}
+
+static const void *record(const struct list *list, size_t idx)
+{
+	return list->records + idx * list->record_size;
+}
+
+uint64_t list_octets(const struct list *list, size_t idx)
+{
+	/* The first field of both kinds. */
+	return ((const struct list_name *)record(list, idx))->octets;
+}
+
+static size_t name_uidl(const struct list *list, const struct list_name *r, char *out)
+{
+	const size_t at = r->name + (r->flags & LIST_UIDL_BEHIND ? (size_t)r->len + 1 : 0);
+	if (r->uidl == 0 || r->uidl > UIDL_MAX || at > list->names_len || r->uidl > list->names_len - at) {
+		out[0] = '?';
+		return 1;
+	}
+	/* Whatever it is, it stays in its line. */
+	for (size_t i = 0; i < r->uidl; i++) {
+		const char c = list->names[at + i];
+		out[i] = c > ' ' && c < 0x7f ? c : '?';
+	}
+	return r->uidl;
+}
+
+static size_t hash_uidl(const struct list_hash *r, char *out)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t len = 0;
+	for (size_t i = 0; i < LIST_UIDL_HASH; i++) {
+		out[len++] = digits[r->uidl[i] >> 4];
+		out[len++] = digits[r->uidl[i] & 15];
+	}
+	if (r->copy > 1) {
+		out[len++] = '-';
+		len += format_number(out + len, r->copy);
+	}
+	return len;
+}
+
+size_t list_uidl(const struct list *list, size_t idx, char out[UIDL_MAX])
+{
+	return list->header->kind == LIST_NAMES ? name_uidl(list, record(list, idx), out) : hash_uidl(record(list, idx), out);
+}
