@@ -4,6 +4,7 @@
  */
 #include "base/list.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/number.h"
@@ -45,28 +46,42 @@ uint64_t list_octets(const struct list *list, size_t idx)
 	return ((const struct list_name *)record(list, idx))->octets;
 }
 
+/* Has any of 8 octets no place in a unique-id? */
+static bool any_odd(const char *octets)
+{
+	uint64_t x;
+	memcpy(&x, octets, sizeof x);
+	return ((x | (x - 0x2121212121212121) | (x + 0x0101010101010101)) & 0x8080808080808080) != 0;
+}
+
+/* Whatever it is, it stays in its line. */
+static void copy_clean(const char *from, size_t len, char *out)
+{
+	for (size_t i = 0; i < len; i++)
+		out[i] = from[i] > ' ' && from[i] < 0x7f ? from[i] : '?';
+}
+
 static size_t name_uidl(const struct list *list, const struct list_name *r, char *out)
 {
-	const size_t at = r->name + (r->flags & LIST_UIDL_BEHIND ? (size_t)r->len + 1 : 0);
-	if (r->uidl == 0 || r->uidl > UIDL_MAX || at > list->names_len || r->uidl > list->names_len - at) {
+	const size_t at = r->name + (r->flags & LIST_UIDL_BEHIND ? (size_t)r->len + 1 : 0), len = r->uidl;
+	size_t done = 0;
+	if (len == 0 || len > UIDL_MAX || at > list->names_len || len > list->names_len - at) {
 		out[0] = '?';
 		return 1;
 	}
-	/* Whatever it is, it stays in its line. */
-	for (size_t i = 0; i < r->uidl; i++) {
-		const char c = list->names[at + i];
-		out[i] = c > ' ' && c < 0x7f ? c : '?';
-	}
-	return r->uidl;
+	for (; done + 8 <= len && !any_odd(list->names + at + done); done += 8)
+		memcpy(out + done, list->names + at + done, 8);
+	copy_clean(list->names + at + done, len - done, out + done);
+	return len;
 }
 
 static size_t hash_uidl(const struct list_hash *r, char *out)
 {
 	static const char digits[] = "0123456789abcdef";
-	size_t len = 0;
+	size_t len = 2 * (size_t)LIST_UIDL_HASH;
 	for (size_t i = 0; i < LIST_UIDL_HASH; i++) {
-		out[len++] = digits[r->uidl[i] >> 4];
-		out[len++] = digits[r->uidl[i] & 15];
+		out[2 * i] = digits[r->uidl[i] >> 4];
+		out[2 * i + 1] = digits[r->uidl[i] & 15];
 	}
 	if (r->copy > 1) {
 		out[len++] = '-';

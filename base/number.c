@@ -27,11 +27,38 @@ int parse_number(const char *text, size_t len, uint64_t min, uint64_t max, uint6
 
 size_t format_number(char *out, uint64_t value)
 {
-	char digits[NUMBER_MAX];
-	size_t at = sizeof digits;
-	do
-		digits[--at] = (char)('0' + value % 10);
-	while ((value /= 10) != 0);
-	memcpy(out, digits + at, sizeof digits - at);
-	return sizeof digits - at;
+	static const char pairs[] =
+		"0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
+		"5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+	char digits[2 * NUMBER_MAX] = { 0 };
+	size_t at = NUMBER_MAX;
+	for (; value >= 100; value /= 100)
+		memcpy(digits + (at -= 2), pairs + 2 * (value % 100), 2);
+	if (value >= 10)
+		memcpy(digits + (at -= 2), pairs + 2 * value, 2);
+	else
+		digits[--at] = (char)('0' + value);
+	/* A copy of fixed size is a few instructions. */
+	memcpy(out, digits + at, NUMBER_MAX);
+	return NUMBER_MAX - at;
+}
+
+void counter_begin(struct counter *c, uint64_t value)
+{
+	memset(c->digits, '0', sizeof c->digits);
+	c->len = (uint8_t)format_number(c->digits, value);
+	memmove(c->digits + NUMBER_MAX - c->len, c->digits, c->len);
+}
+
+size_t counter_take(struct counter *c, char *out)
+{
+	const size_t len = c->len;
+	char *last = c->digits + NUMBER_MAX - 1;
+	memcpy(out, c->digits + NUMBER_MAX - len, NUMBER_MAX);
+	for (; *last == '9'; last--)
+		*last = '0';
+	*last = (char)(last < c->digits + NUMBER_MAX - len ? '1' : *last + 1);
+	if (last < c->digits + NUMBER_MAX - len)
+		c->len++;
+	return len;
 }

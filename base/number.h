@@ -17,7 +17,18 @@ int parse_number(const char *text, size_t len, uint64_t min, uint64_t max, uint6
 
 enum { NUMBER_MAX = 20 };  /* digits of any number */
 
-/* Writes the decimal digits without a NUL to out, which has NUMBER_MAX octets; how many. */
+/* Writes the decimal digits without a NUL to out, and what lies behind them of NUMBER_MAX octets is lost; how many digits. */
 size_t format_number(char *out, uint64_t value);
+
+/* A number that goes up by one, in digits. */
+struct counter {
+	char digits[2 * NUMBER_MAX];  /* the last digit is that before NUMBER_MAX */
+	uint8_t len;
+};
+
+void counter_begin(struct counter *c, uint64_t value);
+
+/* Writes the number as format_number() does, and goes on to the next one, which has at most NUMBER_MAX digits. */
+size_t counter_take(struct counter *c, char *out);
 
 #endif

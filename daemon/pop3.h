@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/number.h"
 #include "base/secret.h"
 #include "daemon/doors.h"
 #include "daemon/line.h"
@@ -103,7 +104,8 @@ struct pop3 {
 	uint64_t marked_octets;
 	/* A listing under way. */
 	bool listing_uidl;
-	size_t listing;         /* the next idx */
+	size_t listing;         /* the next idx, */
+	struct counter listing_number; /* and its number */
 	struct pop3_send send;
 };
 

@@ -84,6 +84,12 @@ size_t mbox_line_end(const char *text, size_t len);
 /* Fill in messages and count from the first `size` octets of fd. The caller holds the locks. */
 int mbox_parse(struct mbox *m, uint64_t size, struct why *why_r);
 
+/* Tell equal messages apart, in the order of the file. 0, or -1 and *why_r. */
+int mbox_number_copies(struct mbox *m, struct why *why_r);
+
+/* Those that the index knows keep the numbers that they have there. */
+void mbox_keep_copies(struct mbox *m, const struct mbox_message *old, size_t count);
+
 /* The same from octet `from` on, where a message that is not the first begins; without the copies' numbers. */
 int mbox_parse_from(struct mbox *m, uint64_t from, uint64_t size, struct why *why_r);
 

@@ -15,8 +15,9 @@
 enum {
 	FRESH_SECONDS = 2,             /* more than the grain of any file system's clock */
 	SAMPLED_MIN = 256 * 1024,      /* a smaller file is read when there is any doubt */
-	SAMPLE_LAST = 16,              /* messages that are looked at, of the newest */
-	SAMPLE_RANDOM = 32,            /* and of all */
+	SAMPLE_ALL = 64,               /* messages up to which each is looked at; else */
+	SAMPLE_LAST = 16,              /* so many of the newest, */
+	SAMPLE_RANDOM = 32,            /* and of all, and the first */
 	SAMPLE_OCTETS = 64 * 1024,     /* larger messages are not */
 	NUMBER_BY_LOOKING = 16,        /* new messages up to which each is held against all */
 };
@@ -169,14 +170,22 @@ static bool has_grown(const struct mbox *m, const struct mbox_left *left, const 
 	return is_same_file(left, st) && size > left->size && size >= SAMPLED_MIN && (m->beyond == 0 || size < m->beyond) && m->drop.count > 1;
 }
 
+/* The n-th message of the sample. */
+static size_t sampled(size_t count, size_t n)
+{
+	if (n == 0 || count <= SAMPLE_ALL)
+		return n;
+	return n <= SAMPLE_LAST ? count - n : randombytes_uniform((uint32_t)count);
+}
+
 static int check_sample(struct mbox *m)
 {
 	struct why why;
-	const size_t count = m->drop.count, last = count < SAMPLE_LAST ? count : SAMPLE_LAST;
+	const size_t count = m->drop.count, most = count <= SAMPLE_ALL ? count : 1 + SAMPLE_LAST + SAMPLE_RANDOM;
 	char *buffer = malloc(MBOX_BUFFER);
 	int r = buffer != NULL ? 0 : -1;
-	for (size_t i = 0; r == 0 && i < 1 + last + SAMPLE_RANDOM; i++) {
-		const size_t idx = i == 0 ? 0 : i <= last ? count - i : randombytes_uniform((uint32_t)count);
+	for (size_t i = 0; r == 0 && i < most; i++) {
+		const size_t idx = sampled(count, i);
 		if (mbox_end(m, idx) - m->messages[idx].start <= SAMPLE_OCTETS)
 			r = mbox_verify(m, idx, buffer, NULL, NULL, &why);
 	}
@@ -272,41 +281,58 @@ static int list_appended(struct mbox *m, uint64_t size)
 		r = number_added(m, messages, n);
 	if (r == 0)
 		r = put_together(m, &old, n);
-	if (r == 0) {
-		m->messages = (struct mbox_message *)((struct list_header *)m->drop.image.octets + 1);
-		m->drop.count = m->drop.image.list.count;
+	if (r != 0) {
+		image_free(&m->drop.image);
+		m->drop.image = old;
+		return -1;
 	}
+	m->messages = (struct mbox_message *)((struct list_header *)m->drop.image.octets + 1);
+	m->drop.count = m->drop.image.list.count;
 	image_free(&old);
-	return r;
+	return 0;
 }
 
 /* ---- the list ---- */
 
-static bool list_by_index(struct mbox *m)
+static bool list_by_index(struct mbox *m, const struct mbox_left *left)
 {
 	const struct stat *st = &m->scanned;
-	struct mbox_left left;
-	if (!recall(m, &left))
-		return false;
-	m->fresh = m->sampled = left.fresh != 0;
-	if (is_untouched(&left, st) && (!m->fresh || st->st_size >= SAMPLED_MIN)) {
+	m->fresh = m->sampled = left->fresh != 0;
+	if (is_untouched(left, st) && (!m->fresh || st->st_size >= SAMPLED_MIN)) {
 		m->drop.image_at = m->index.head.offset;
 		return true;
 	}
-	return has_grown(m, &left, st) && list_appended(m, (uint64_t)st->st_size) == 0;
+	return has_grown(m, left, st) && list_appended(m, (uint64_t)st->st_size) == 0;
+}
+
+/* All of it is read; of what the index knew only the numbers of equal messages stay. */
+static int list_by_reading(struct mbox *m, const struct image *old, struct why *why_r)
+{
+	m->fresh = time(NULL) - m->scanned.st_ctim.tv_sec < FRESH_SECONDS;
+	if (mbox_parse(m, (uint64_t)m->scanned.st_size, why_r) != 0)
+		return -1;
+	if (old->octets != NULL)
+		mbox_keep_copies(m, (const struct mbox_message *)((const struct list_header *)old->octets + 1), old->list.count);
+	mbox_seal_image(m);
+	remember(m);
+	return 0;
 }
 
 int mbox_list(struct mbox *m, struct why *why_r)
 {
+	struct mbox_left left;
+	struct image old = { .octets = NULL };
 	index_begin(&m->index, &m->drop.options);
-	if (list_by_index(m))
-		return 0;
+	if (recall(m, &left)) {
+		if (list_by_index(m, &left))
+			return 0;
+		old = m->drop.image;
+		m->drop.image = (struct image){ .octets = NULL };
+	}
 	forget(m);
-	m->fresh = time(NULL) - m->scanned.st_ctim.tv_sec < FRESH_SECONDS;
-	if (mbox_parse(m, (uint64_t)m->scanned.st_size, why_r) != 0)
-		return -1;
-	remember(m);
-	return 0;
+	int r = list_by_reading(m, &old, why_r);
+	image_free(&old);
+	return r;
 }
 
 /* Are the first messages of the one list those of the other, as clients know them? */

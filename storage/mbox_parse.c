@@ -351,36 +351,6 @@ static int parse_line(struct parser *p, struct why *why_r)
 	return skip_line(p, why_r);
 }
 
-/* ---- unique-ids ---- */
-
-static size_t uidl_slot(const unsigned char *uidl, size_t mask)
-{
-	uint64_t h;
-	memcpy(&h, uidl, sizeof h);
-	return (size_t)h & mask;
-}
-
-/* The second message with the same hash becomes HASH-2, and so on in the order of the file. */
-static int tell_copies_apart(struct mbox *m, struct why *why_r)
-{
-	size_t slots = 4;
-	while (slots < m->drop.count + m->drop.count / 4)
-		slots *= 2;
-	uint32_t *table = calloc(slots, sizeof *table); /* index of the last message with a hash, + 1 */
-	if (table == NULL)
-		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
-	for (size_t i = 0; i < m->drop.count; i++) {
-		struct mbox_message *message = &m->messages[i];
-		size_t s = uidl_slot(message->uidl, slots - 1);
-		while (table[s] != 0 && memcmp(m->messages[table[s] - 1].uidl, message->uidl, MBOX_UIDL) != 0)
-			s = (s + 1) & (slots - 1);
-		message->copy = table[s] == 0 ? 1 : m->messages[table[s] - 1].copy + 1;
-		table[s] = (uint32_t)i + 1;
-	}
-	free(table);
-	return 0;
-}
-
 int mbox_parse_from(struct mbox *m, uint64_t from, uint64_t size, struct why *why_r)
 {
 	struct parser p = { .m = m, .size = size, .pos = from, .base = from };
@@ -398,7 +368,7 @@ int mbox_parse_from(struct mbox *m, uint64_t from, uint64_t size, struct why *wh
 
 int mbox_parse(struct mbox *m, uint64_t size, struct why *why_r)
 {
-	if (mbox_parse_from(m, 0, size, why_r) != 0 || tell_copies_apart(m, why_r) != 0)
+	if (mbox_parse_from(m, 0, size, why_r) != 0 || mbox_number_copies(m, why_r) != 0)
 		return -1;
 	mbox_seal_image(m);
 	return 0;
