@@ -143,6 +143,7 @@ both = $(BUILD)/replay/$(1) $(BUILD)/fuzz/$(1)
 $(call both,keeper): SEAMS = $(WORKER_SEAMS) become_owner keep_only touch_pages forget_stack auth_verify auth_known session_init shrink_root sandbox_enter
 $(call both,gate): SEAMS = $(WORKER_SEAMS) rpc_send
 $(call both,history): SEAMS = alarm
+$(call both,index): SEAMS = clock_gettime time
 $(REPLAYS): $(BUILD)/replay/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libcli.a $(UNITLIBS)
 $(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libcli.a $(UNITLIBS)
 $(FUZZERS): ENGINE = -fsanitize=fuzzer
