@@ -9,7 +9,7 @@
 
 #include "base/number.h"
 
-enum { RECORD_MAX = 64, NAMES_MAX = UINT32_MAX };
+enum { RECORD_MAX = 64 };
 
 static size_t smallest_record(uint32_t kind)
 {
@@ -27,7 +27,7 @@ int list_open(struct list *list_r, const void *image, size_t size)
 	if (size < sizeof *h || memcmp(h->magic, LIST_MAGIC, sizeof h->magic) != 0 || (h->kind != LIST_NAMES && h->kind != LIST_HASHES) ||
 	    h->record_size < smallest_record(h->kind) || h->record_size > RECORD_MAX || h->record_size % 8 != 0)
 		return -1;
-	if (h->count > (size - sizeof *h) / h->record_size || h->names > NAMES_MAX || list_size(h) != size)
+	if (h->count > (size - sizeof *h) / h->record_size || h->names > UINT32_MAX || list_size(h) != size)
 		return -1;
 	*list_r = (struct list){ .header = h, .records = (const unsigned char *)image + sizeof *h, .count = (size_t)h->count,
 	                         .record_size = h->record_size, .names_len = (size_t)h->names, .octets = h->octets };

@@ -95,7 +95,6 @@ void mbox_list_left(struct mbox *m, const bool *marks)
 {
 	struct image image = { .size = sizeof empty + m->drop.count * sizeof *m->messages };
 	struct list_header *h = malloc(image.size);
-	struct mbox_message *kept = (struct mbox_message *)(h + 1);
 	struct stat st;
 	uint64_t removed = 0;
 	size_t n = 0;
@@ -103,6 +102,7 @@ void mbox_list_left(struct mbox *m, const bool *marks)
 		free(h);
 		return;
 	}
+	struct mbox_message *kept = (struct mbox_message *)(h + 1);
 	for (size_t i = 0; i < m->drop.count; i++) {
 		if (marks[i]) {
 			removed += mbox_next(m, i) - m->messages[i].start;
@@ -277,7 +277,7 @@ static int list_appended(struct mbox *m, uint64_t size)
 	if (r == 0 && (m->drop.count == 0 || m->messages[0].start != messages[n].start ||
 	               memcmp(m->messages[0].uidl, messages[n].uidl, sizeof messages[n].uidl) != 0))
 		r = -1;
-	if (r == 0 && (m->beyond == 0 || size < m->beyond))
+	if (r == 0)
 		r = number_added(m, messages, n);
 	if (r == 0)
 		r = put_together(m, &old, n);

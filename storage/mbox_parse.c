@@ -109,15 +109,19 @@ static int make_room(struct mbox *m, struct why *why_r)
 	if (m->drop.count < m->room)
 		return 0;
 	size_t room = m->room == 0 ? MESSAGES_FIRST : 2 * m->room;
-	struct list_header *header = realloc(m->drop.image.octets, sizeof *header + room * sizeof *m->messages);
-	if (header != NULL) {
-		m->drop.image.octets = header;
-		m->messages = (struct mbox_message *)(header + 1);
-	}
-	if (header == NULL || room > UINT32_MAX / 2)
+	void *octets = room <= UINT32_MAX / 2 ? realloc(m->drop.image.octets, sizeof(struct list_header) + room * sizeof *m->messages) : NULL;
+	if (octets == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
+	m->drop.image.octets = octets;
+	m->messages = (struct mbox_message *)((struct list_header *)m->drop.image.octets + 1);
+	/* It is part of what m points to, which gcc 12's analyzer does not see. */
+#pragma GCC diagnostic push
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
 	m->room = room;
 	return 0;
+#pragma GCC diagnostic pop
 }
 
 static int end_message(struct parser *p, struct why *why_r)
@@ -355,7 +359,7 @@ int mbox_parse_from(struct mbox *m, uint64_t from, uint64_t size, struct why *wh
 {
 	struct parser p = { .m = m, .size = size, .pos = from, .base = from };
 	int r = 0;
-	p.window = malloc(MBOX_BUFFER);
+	p.window = calloc(1, MBOX_BUFFER);
 	if (p.window == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "read %s", m->path);
 	while (r == 0 && p.pos < size)
