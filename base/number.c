@@ -45,9 +45,10 @@ size_t format_number(char *out, uint64_t value)
 
 void counter_begin(struct counter *c, uint64_t value)
 {
+	char digits[NUMBER_MAX];
+	c->len = (uint8_t)format_number(digits, value);
 	memset(c->digits, '0', sizeof c->digits);
-	c->len = (uint8_t)format_number(c->digits, value);
-	memmove(c->digits + NUMBER_MAX - c->len, c->digits, c->len);
+	memcpy(c->digits + NUMBER_MAX - c->len, digits, c->len);
 }
 
 size_t counter_take(struct counter *c, char *out)

@@ -203,6 +203,15 @@ def gate_of(keeper):
     return max(gates, key=lambda pid: pss(pid)[1])
 
 
+def other_build():
+    """A server of BASE_BUILD, which may know no index."""
+    postern.BUILD = Path(os.environ["BASE_BUILD"]).resolve()
+    known = "index_directory" in subprocess.run([postern.BUILD / "posternd", "-D"], stdout=subprocess.PIPE, check=True).stdout.decode()
+    server = Server(("anna", "empty"), settings=None if known else {"maildrop": {"index_directory": None}})
+    postern.BUILD = (TOP / os.environ["POSTERN_BUILD"]).resolve()
+    return server
+
+
 # -- what is measured ----------------------------------------------------------
 
 def listings(server, user, count):
@@ -244,9 +253,7 @@ def maildir():
         again.append(login_stat(server.pop3_port, "anna"))
     say("  without an index: %.0f ms", statistics.median(again))
     if "BASE_BUILD" in os.environ:
-        postern.BUILD = Path(os.environ["BASE_BUILD"]).resolve()
-        base = Server(("anna", "empty"))
-        postern.BUILD = (TOP / os.environ["POSTERN_BUILD"]).resolve()
+        base = other_build()
         shutil.rmtree(base.users["anna"].home)
         os.rename(anna.home, base.users["anna"].home)
         os.symlink(base.users["anna"].home, anna.home)
@@ -350,9 +357,7 @@ def small():
     ours = Server(("anna", "empty"))
     servers = {"ours": ours}
     if "BASE_BUILD" in os.environ:
-        postern.BUILD = Path(os.environ["BASE_BUILD"]).resolve()
-        servers["base"] = Server(("anna", "empty"))
-        postern.BUILD = (TOP / os.environ["POSTERN_BUILD"]).resolve()
+        servers["base"] = other_build()
     for server in servers.values():
         make_maildir(server.users["anna"], 10)
         login_stat(server.pop3_port, "anna")

@@ -116,6 +116,16 @@ static void test_mbox_costs(void)
 	ROW_ASSERT("after UPDATE: only the index is read", calls_of(FAULT_PREAD, MAILDROP_MBOX, "mbox") <= 3);
 	ROW_ASSERT("agree", lists_agree("agree", MAILDROP_MBOX, "mbox"));
 	end();
+	/* Stamps that a change could hide behind, and little to read. */
+	begin();
+	faults_clock_ms = 0;
+	put_mbox(3, 300);
+	(void)calls_of(FAULT_PREAD, MAILDROP_MBOX, "mbox");
+	const unsigned fresh = calls_of(FAULT_PREAD, MAILDROP_MBOX, "mbox");
+	faults_clock_ms = CLOCK_AHEAD * 1000;
+	(void)calls_of(FAULT_PREAD, MAILDROP_MBOX, "mbox");
+	ROW_ASSERT("fresh: read again", fresh > calls_of(FAULT_PREAD, MAILDROP_MBOX, "mbox"));
+	end();
 }
 
 /* ---- what another program did unseen ---- */
