@@ -5,6 +5,7 @@
 #ifndef POSTERN_MAILDIR_H
 #define POSTERN_MAILDIR_H
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "storage/index.h"
@@ -14,6 +15,7 @@ enum maildir_dir { MAILDIR_NEW, MAILDIR_CUR, MAILDIR_DIRS };
 enum {
 	MAILDIR_ROUNDS_MAX = 12,      /* how often to look again for a file that is being renamed, or a listing that grows */
 	MAILDIR_BUFFER = 64 * 1024,   /* for reading messages */
+	MAILDIR_OPEN_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
 	CHECK_EACH_MAX = 512,         /* messages up to which a login looks at each file that the index knows */
 };
 
