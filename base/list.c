@@ -4,6 +4,7 @@
  */
 #include "base/list.h"
 
+#include <endian.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -75,14 +76,21 @@ static size_t name_uidl(const struct list *list, const struct list_name *r, char
 	return len;
 }
 
+/* Four octets as eight digits, all at once: a listing has millions of them. */
+static void put_digits(const unsigned char *octets, char *out)
+{
+	const uint64_t x = octets[0] | (uint64_t)octets[1] << 16 | (uint64_t)octets[2] << 32 | (uint64_t)octets[3] << 48;
+	const uint64_t halves = (x >> 4 & 0x000f000f000f000f) | (x & 0x000f000f000f000f) << 8;
+	const uint64_t letters = (halves + 0x0606060606060606) >> 4 & 0x0101010101010101;
+	const uint64_t digits = htole64(halves + 0x3030303030303030 + letters * ('a' - '9' - 1));
+	memcpy(out, &digits, sizeof digits);
+}
+
 static size_t hash_uidl(const struct list_hash *r, char *out)
 {
-	static const char digits[] = "0123456789abcdef";
 	size_t len = 2 * (size_t)LIST_UIDL_HASH;
-	for (size_t i = 0; i < LIST_UIDL_HASH; i++) {
-		out[2 * i] = digits[r->uidl[i] >> 4];
-		out[2 * i + 1] = digits[r->uidl[i] & 15];
-	}
+	for (size_t i = 0; i < LIST_UIDL_HASH; i += 4)
+		put_digits(r->uidl + i, out + 2 * i);
 	if (r->copy > 1) {
 		out[len++] = '-';
 		len += format_number(out + len, r->copy);

@@ -196,11 +196,11 @@ def pss(pid):
     return of["Private_Dirty"] + of["Private_Clean"], of["Pss"]
 
 
-def gate_of(keeper):
-    """The other half: the gate that was started at the same time has the client's connection; found by its memory."""
-    gates = [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and (p / "comm").exists() and
-             (p / "comm").read_text().startswith("posternd-gate")]
-    return max(gates, key=lambda pid: pss(pid)[1])
+def gate_in_session(server):
+    """The gate that has the client's connection, which is one socket more than the others have."""
+    def sockets(pid):
+        return sum(os.readlink("/proc/%d/fd/%s" % (pid, fd)).startswith("socket:") for fd in os.listdir("/proc/%d/fd" % pid))
+    return max((gate.pid for gate in server.gates()), key=sockets)
 
 
 def other_build():
@@ -313,24 +313,21 @@ def mbox():
 
 
 def memory(server, user, count):
-    session = Session(server.pop3_port)
-    session.login(user)
-    keeper = keeper_in_session(server)
-    held = [pss(keeper)]
-    gate = gate_of(keeper)
-    held.append(pss(gate))
-    session.listing(b"UIDL")
-    session.listing(b"LIST")
-    listed = [pss(keeper), pss(gate)]
-    session.quit()
-    session = Session(server.pop3_port)
-    session.login("empty")
-    keeper = keeper_in_session(server)
-    empty = [pss(keeper), pss(gate_of(keeper))]
-    session.quit()
-    for label, what in (("login and STAT", held), ("LIST and UIDL of all", listed)):
-        say("  memory after %s, more than an empty maildrop's, octets a message: keeper private %.1f, PSS %.1f; gate private %.1f, PSS %.1f", label,
-            *((what[i][j] - empty[i][j]) / count for i in (0, 1) for j in (0, 1)))
+    """Of both halves, more than with an empty maildrop, beside what the page cache has anyway."""
+    held = {}
+    for name in ("empty", user):
+        session = Session(server.pop3_port)
+        session.login(name)
+        halves = keeper_in_session(server), gate_in_session(server)
+        held[name, "login and STAT"] = [pss(pid) for pid in halves]
+        for command in (b"UIDL", b"LIST"):
+            session.listing(command)
+        held[name, "LIST and UIDL of all"] = [pss(pid) for pid in halves]
+        session.quit()
+        time.sleep(1)
+    for after in ("login and STAT", "LIST and UIDL of all"):
+        more = [(held[user, after][i][j] - held["empty", after][i][j]) / count for i in (0, 1) for j in (0, 1)]
+        say("  memory after %s, octets a message: keeper private %.1f, PSS %.1f; gate private %.1f, PSS %.1f", after, *more)
     index = max((server.base / "indexes").iterdir(), key=lambda f: f.stat().st_size).stat().st_size
     say("  the index: %.1f octets a message", index / count)
 
