@@ -434,6 +434,42 @@ static void fail_at_each(enum maildrop_format format, const char *name, void (*c
 	}
 }
 
+/* Without memory a login fails, or sees what it should; and a session after it does. */
+static void starve_at_each(enum maildrop_format format, const char *name, void (*change)(void))
+{
+	if (!faults_can(FAULT_MALLOC)) {
+		printf("starve_at_each: malloc(3) cannot be made to fail here\n");
+		return;
+	}
+	for (unsigned n = 1; n < 24; n++) {
+		struct why why;
+		char label[64];
+		(void)snprintf(label, sizeof label, "no memory at call %u", n);
+		change();
+		struct maildrop *without = open_indexed(format, name, false, &why);
+		faults_set(FAULT_MALLOC, n, ENOMEM, 0);
+		struct maildrop *drop = open_indexed(format, name, true, &why);
+		faults_clear();
+		CU_ASSERT_FATAL(without != NULL);
+		ROW_ASSERT(label, drop != NULL || why.reason == REASON_NO_MEMORY);
+		char *got = drop != NULL ? list_text(drop) : NULL, *want = list_text(without);
+		if (got != NULL)
+			ROW_TEXT(label, got, want);
+		free(got);
+		free(want);
+		for (unsigned at = 1; drop != NULL && at < 6; at++) {
+			faults_set(FAULT_MALLOC, at, ENOMEM, 0);
+			const enum reason reason = fetch_reason(drop, 0);
+			faults_clear();
+			ROW_ASSERT(label, reason == REASON_NONE || reason == REASON_NO_MEMORY);
+			ROW_ASSERT(label, fetch_reason(drop, 0) == REASON_NONE);
+		}
+		maildrop_close(&drop);
+		maildrop_close(&without);
+		ROW_ASSERT(label, lists_agree(label, format, name));
+	}
+}
+
 static void another_file(void)
 {
 	static unsigned n;
@@ -453,6 +489,7 @@ static void test_failures(void)
 	begin();
 	make_maildir(3);
 	fail_at_each(MAILDROP_MAILDIR, "M", another_file);
+	starve_at_each(MAILDROP_MAILDIR, "M", another_file);
 	end();
 	begin();
 	put_mbox(70, 4096);
@@ -461,6 +498,7 @@ static void test_failures(void)
 	begin();
 	put_mbox(1500, 300);
 	fail_at_each(MAILDROP_MBOX, "mbox", another_message);
+	starve_at_each(MAILDROP_MBOX, "mbox", another_message);
 	end();
 }
 
