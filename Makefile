@@ -168,6 +168,7 @@ $(call both,keeper): SEAMS = $(WORKER_SEAMS) become_owner keep_only touch_pages 
 $(call both,gate): SEAMS = $(WORKER_SEAMS) rpc_send
 $(call both,signer) $(call both,recorder) $(call both,signature): SEAMS = $(WORKER_SEAMS)
 $(call both,history): SEAMS = alarm
+$(call both,index): SEAMS = clock_gettime time
 $(REPLAYS): $(BUILD)/replay/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libcli.a $(UNITLIBS)
 $(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libcli.a $(UNITLIBS)
 $(FUZZERS): ENGINE = -fsanitize=fuzzer

@@ -117,7 +117,8 @@ static int meet_holder(struct entry *e, const struct entrant *who, int fd)
 		return flock_patiently(fd, 0, -1); /* it may have ended meanwhile */
 	e->holder_known = HOLDER_ANSWERED;
 	e->holder = state;
-	return state.yields != 0 ? flock_patiently(fd, SESSION_LOCK_WAIT_MS, who->watch) : EWOULDBLOCK;
+	e->took_over = state.yields != 0;
+	return e->took_over ? flock_patiently(fd, SESSION_LOCK_WAIT_MS, who->watch) : EWOULDBLOCK;
 }
 
 static int lock_session(struct entry *e, const struct entrant *who, struct why *why_r)
@@ -165,6 +166,17 @@ static int prepare_mbox(struct entry *e, const struct entrant *who, struct maild
 	return 0;
 }
 
+/* Without an index the login reads everything, and nobody is worse off. */
+static void prepare_index(struct entry *e, const struct entrant *who, struct maildrop_options *options)
+{
+	struct why why;
+	if (index_open(who->settings->index_directory, who->place, who->uid, who->gid, &e->index, &why) != 0)
+		log_line(LOG_DEBUG, "no index: %s", why.text);
+	/* That session's gate may still be sending a list out of it. */
+	e->index.frozen = e->took_over;
+	options->index = &e->index;
+}
+
 int enter_maildrop(struct entry *e, const struct entrant *who, struct why *why_r)
 {
 	const struct settings *settings = who->settings;
@@ -178,6 +190,7 @@ int enter_maildrop(struct entry *e, const struct entrant *who, struct why *why_r
 		return -1;
 	if (who->place->format == MAILDROP_MBOX && prepare_mbox(e, who, &options, why_r) != 0)
 		return -1;
+	prepare_index(e, who, &options);
 	if (who->shed != NULL)
 		who->shed(who->context);
 	become_owner(who->uid, who->gid);
@@ -196,7 +209,7 @@ int notice_priority(enum notice weight)
 void leave_maildrop(struct entry *e)
 {
 	/* The bell before the lock: whoever gets the lock hangs his own. */
-	int *const fds[] = { &e->dotlock_helper, &e->journal, &e->bell, &e->lock };
+	int *const fds[] = { &e->dotlock_helper, &e->journal, &e->index.read_fd, &e->index.write_fd, &e->bell, &e->lock };
 	maildrop_close(&e->drop);
 	for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
 		if (*fds[i] >= 0)

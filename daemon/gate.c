@@ -85,35 +85,39 @@ static void ask_plainly(struct gate *g, const void *request, size_t size, struct
 		(void)close(fd);
 }
 
-/* A unique-id goes out as it is: without its end, so would what lies behind it. */
-static void check_snapshot(const struct pop3_maildrop *drop)
+/* The octets of the list that the keeper sent: read into place when there are few, because a mapping costs more. */
+static const void *take_image(int fd, uint64_t offset, size_t size)
 {
-	for (size_t i = 0; i < drop->count; i++)
-		if (drop->records[i].uidl[UIDL_MAX + 1] != '\0')
-			panic("unique-id of message %zu without its end", i + 1);
+	enum { SMALL = 8192 };
+	static uint64_t small[SMALL / sizeof(uint64_t)];
+	struct stat st;
+	if (size <= sizeof small)
+		return pread(fd, small, size, (off_t)offset) == (ssize_t)size ? small : NULL;
+	/* To map more than there is would be a bus error later. */
+	if (fstat(fd, &st) != 0 || (uint64_t)st.st_size < size || (uint64_t)st.st_size - size < offset)
+		return NULL;
+	const void *image = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, (off_t)offset);
+	if (image == MAP_FAILED)
+		fatal("no memory for a list of %zu octets", size);
+	return image;
 }
 
-/* The snapshot as an array, and a mark for each message. */
-static void take_snapshot(int fd, size_t count, struct pop3_maildrop *drop_r)
+/* The list, and a mark for each message. */
+static void take_list(int fd, const struct rpc_answer *answer, struct pop3_maildrop *drop_r)
 {
-	enum { SMALL = 64 };  /* read into place: a mapping costs more */
-	static struct message_record small[SMALL];
+	enum { SMALL = 64 };
 	static bool small_marks[SMALL];
-	struct stat st;
-	size_t size = count * sizeof *drop_r->records;
-	*drop_r = (struct pop3_maildrop){ .count = count, .records = small, .marks = small_marks };
-	if (count <= SMALL) {
-		if (count > 0 && pread(fd, small, size, 0) != (ssize_t)size)
-			panic("snapshot of %zu messages is too short", count);
+	const size_t count = answer->count;
+	*drop_r = (struct pop3_maildrop){ .count = count, .marks = small_marks };
+	if (count == 0)
 		return;
-	}
-	/* To map more than there is would be a bus error later. */
-	if (fstat(fd, &st) != 0 || (size_t)st.st_size < size)
-		panic("snapshot of %zu messages is too short", count);
-	drop_r->records = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-	drop_r->marks = calloc(count, sizeof *drop_r->marks);
-	if (drop_r->records == MAP_FAILED || drop_r->marks == NULL)
-		fatal("no memory for a list of %zu messages", count);
+	const void *image = fd >= 0 ? take_image(fd, answer->offset, (size_t)answer->length) : NULL;
+	if (image == NULL || list_open(&drop_r->list, image, (size_t)answer->length) != 0 || drop_r->list.count != count)
+		panic("the list of %zu messages is none", count);
+	if (count > SMALL)
+		drop_r->marks = calloc(count, sizeof *drop_r->marks);
+	if (drop_r->marks == NULL)
+		fatal("no memory for marks of %zu messages", count);
 }
 
 static void host_login(void *context, const char *user, const struct secret *password, struct pop3_maildrop *drop_r,
@@ -127,8 +131,7 @@ static void host_login(void *context, const char *user, const struct secret *pas
 	ask(g, &request, sizeof request, &rpc, &fd, answer_r);
 	explicit_bzero(&request, sizeof request);
 	if (answer_r->reply == REPLY_LOGGED_IN) {
-		take_snapshot(fd, rpc.count, drop_r);
-		check_snapshot(drop_r);
+		take_list(fd, &rpc, drop_r);
 		g->conn.session = true;
 		g->conn.active_due = now_ms() + ACTIVE_MS;
 	}

@@ -21,7 +21,7 @@ enum rpc_verb {
 	RPC_HELLO = 1,  /* keeper -> gate, once, with the connection */
 	RPC_STOP,       /* keeper -> gate: end the session when nothing is being committed, and say why */
 	RPC_KNOWN,      /* gate -> keeper: does the user exist? (only where explain_failures admits the peer) */
-	RPC_AUTH,       /* gate -> keeper: answer, with the snapshot when it is +OK */
+	RPC_AUTH,       /* gate -> keeper: answer, with the list of messages (base/list.h) when it is +OK */
 	RPC_FETCH,      /* gate -> keeper: answer, with a descriptor when it is +OK */
 	RPC_MARK,       /* gate -> keeper: a run of deletion marks; no answer */
 	RPC_COMMIT,     /* gate -> keeper, once, at QUIT; answer */
@@ -136,9 +136,9 @@ struct rpc_answer {
 	uint32_t verb;
 	uint32_t reply;             /* enum reply: what to tell the client; a +OK row is success */
 	uint64_t n[3];              /* the row's numbers */
-	uint64_t offset, length;    /* RPC_FETCH: where in the descriptor the message lies */
+	uint64_t offset, length;    /* RPC_FETCH: where in the descriptor the message lies; RPC_AUTH: where the list does */
 	uint64_t file_size, modified[2]; /* RPC_FETCH: the file as it was then, with seconds and nanoseconds */
-	uint32_t count;             /* RPC_AUTH: messages in the snapshot */
+	uint32_t count;             /* RPC_AUTH: messages in the list */
 	uint32_t final;             /* no further login is possible in this session */
 	uint32_t ref;               /* base/ref.h */
 	uint32_t as_stored;         /* RPC_FETCH: struct message_body */

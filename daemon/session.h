@@ -17,6 +17,8 @@
 #include "daemon/rpc.h"
 #include "daemon/settings.h"
 
+_Static_assert((int)LIST_DIGEST == (int)HISTORY_DIGEST, "one is copied to the other");
+
 enum { FAILURE_SLOT_MS = 500 };  /* a failed login is answered on the next multiple of this after it was asked */
 
 struct session {

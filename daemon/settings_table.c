@@ -96,6 +96,10 @@ const struct setting settings_table[] = {
 	  .value = "/var/lib/postern/journal",
 	  .help = "Where an mbox's rewrite is written down before it is done, so that a crash loses nothing: a directory on a "
 	          "local disk that only root may write, with room for the largest mailbox." },
+	{ .section = "maildrop", .name = "index_directory", .set = setting_path, FIELD(index_directory),
+	  .value = "/var/lib/postern/index",
+	  .help = "Where each maildrop's list of messages is kept, so that a login reads only what is new: a directory on a local disk "
+	          "that only root may write. It may be emptied at any time." },
 	{ .section = "maildrop", .name = "on_locked", .set = setting_on_locked, FIELD(on_locked), .value = "refuse",
 	  .help = "What becomes of a login while another session has the mailbox open: refuse (say who has it, and until when), "
 	          "wait SECONDS (at most 300) for it to become free, or take-over: end a session that has been silent for half a "

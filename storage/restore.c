@@ -135,7 +135,7 @@ int mbox_put_back(struct maildrop *drop, int kept, size_t *appended_r, struct wh
 			(void)why_errno(why_r, errno, "stat %s", name);
 		else if (open_for_writing(m, why_r) == 0 && mbox_parse(text, (uint64_t)st.st_size, why_r) == 0)
 			r = append_locked(m, text, buffer, appended_r, why_r);
-		free(text->messages);
+		image_free(&text->drop.image);
 	}
 	free(text);
 	free(buffer);

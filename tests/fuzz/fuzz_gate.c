@@ -4,6 +4,7 @@
  */
 #include "daemon/gate.c"
 #include "tests/fuzz/fuzz_worker.h"
+#include "tests/unit/list_image.h"
 
 enum { OUT_MAX = 4 << 20 };
 
@@ -78,16 +79,23 @@ static void check_request(const union rpc_message *m, size_t size)
 	}
 }
 
-static int make_list(uint32_t count, unsigned odd)
+/* odd: some octets of it are not what they were. */
+static int make_list(uint32_t count, unsigned odd, uint64_t *size_r)
 {
-	struct message_record record = { .octets = 11 };
-	int fd = memfd_create("list", MFD_CLOEXEC);
-	for (uint32_t i = 0; i < count && i < 80; i++) {
-		(void)snprintf(record.uidl, sizeof record.uidl, "u%u", i);
-		if (odd & 1)
-			memset(record.uidl, 'x', sizeof record.uidl);
-		CHECK(write(fd, &record, sizeof record) == (ssize_t)sizeof record, "a list");
+	struct message_record records[80] = { { .octets = 0 } };
+	size_t size;
+	count = count < 80 ? count : 80;
+	for (uint32_t i = 0; i < count; i++) {
+		records[i].octets = 11;
+		(void)snprintf(records[i].uidl, sizeof records[i].uidl, "u%u", i);
 	}
+	char *image = list_image(records, count, &size);
+	int fd = memfd_create("list", MFD_CLOEXEC);
+	for (unsigned i = 0; odd & 1 && i < 8; i++)
+		image[take_number(&script, 2) % size] ^= (char)take_octet(&script);
+	CHECK(image != NULL && write(fd, image, size) == (ssize_t)size, "a list");
+	free(image);
+	*size_r = size;
 	return fd;
 }
 
@@ -99,7 +107,9 @@ static void answer_login(struct rpc_answer *a, unsigned odd, int *fd_r)
 	const unsigned count = take_octet(&script);
 	a->reply = odd & 1 ? REPLY_NOT_ACCEPTED : REPLY_LOGGED_IN;
 	a->count = count == 0xff ? (uint32_t)take_number(&script, 4) : count % 80;
-	*fd_r = odd & 2 ? -1 : make_list(odd & 4 ? a->count / 2 : a->count, odd >> 3);
+	*fd_r = odd & 2 ? -1 : make_list(odd & 4 ? a->count / 2 : a->count, odd >> 3, &a->length);
+	if (odd & 16)
+		a->offset = take_number(&script, 8);
 	asked.session = a->reply == REPLY_LOGGED_IN;
 	asked.messages = a->count;
 }
@@ -175,7 +185,8 @@ static void let_go(void)
 		memset(drop->marks, 0, drop->count);
 	if (drop->marks != NULL && drop->count > 64) {
 		free(drop->marks);
-		(void)munmap((void *)(uintptr_t)drop->records, drop->count * sizeof *drop->records);
+		if (drop->list.count > 0 && list_size(drop->list.header) > 8192)
+			(void)munmap((void *)(uintptr_t)drop->list.header, list_size(drop->list.header));
 	}
 	if (g.conn.fd >= 0)
 		(void)close(g.conn.fd);
@@ -219,7 +230,7 @@ static void let_go_of_descriptors(uint32_t before)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char text[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = maildir:%s/M\nlock_directory = %s\njournal_directory = %s\n";
+	static const char text[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = maildir:%s/M\nlock_directory = %s\njournal_directory = %s\nindex_directory = %s\n";
 	struct input in = INPUT_OF(data, size);
 	const unsigned flags = take_octet(&in);
 	struct piece answers = take_piece(&in, take_octet(&in));

@@ -368,8 +368,8 @@ static void tell_judged(void)
 static void begin(void)
 {
 	static bool begun;
-	static const char maildir[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = maildir:%s/M\nlock_directory = %s\njournal_directory = %s\n";
-	static const char mbox[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = mbox:%s/mbox\nlock_directory = %s\njournal_directory = %s\nmbox_locks = fcntl\n";
+	static const char maildir[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = maildir:%s/M\nlock_directory = %s\njournal_directory = %s\nindex_directory = %s\n";
+	static const char mbox[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = mbox:%s/mbox\nlock_directory = %s\njournal_directory = %s\nindex_directory = %s\nmbox_locks = fcntl\n";
 	if (begun)
 		return;
 	begun = true;

@@ -114,7 +114,7 @@ static inline void worker_settings(struct settings *settings, const char *text)
 	char path[64], whole[4096];
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	int n = snprintf(whole, sizeof whole, text, fuzz_directory(), fuzz_directory(), fuzz_directory());
+	int n = snprintf(whole, sizeof whole, text, fuzz_directory(), fuzz_directory(), fuzz_directory(), fuzz_directory());
 #pragma GCC diagnostic pop
 	int fd = fuzz_memory_file(whole, (size_t)n);
 	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);

@@ -95,6 +95,7 @@ static void test_defaults(void)
 	CU_ASSERT(s.mbox_lock_count == 2 && s.mbox_locks[0] == HOST_LOCK_FCNTL && s.mbox_locks[1] == HOST_LOCK_DOTLOCK);
 	ROW_TEXT("lock_directory", s.lock_directory, "/run/postern/lock");
 	ROW_TEXT("journal_directory", s.journal_directory, "/var/lib/postern/journal");
+	ROW_TEXT("index_directory", s.index_directory, "/var/lib/postern/index");
 	ROW_ASSERT("network_mbox", s.network_mbox == 0);
 	CU_ASSERT(s.minimum_uid == 1000 && s.spare_min == 4 && s.spare_max == 16 && s.max == 1000);
 	CU_ASSERT(s.login_seconds == 120 && s.idle_minutes == 10 && s.per_source == 20 && s.login_tries == 3);
@@ -129,6 +130,7 @@ static const char full[] =
 	"mbox_locks = flock dotlock fcntl\n"
 	"lock_directory = /l\n"
 	"journal_directory = /j\n"
+	"index_directory = /i\n"
 	"network_mbox = yes\n"
 	"[workers]\n"
 	"spare_min = 1\n"
@@ -166,6 +168,7 @@ static void test_full(void)
 	CU_ASSERT(s.mbox_lock_count == 3 && s.mbox_locks[0] == HOST_LOCK_FLOCK && s.mbox_locks[2] == HOST_LOCK_FCNTL);
 	ROW_TEXT("lock_directory", s.lock_directory, "/l");
 	ROW_TEXT("journal_directory", s.journal_directory, "/j");
+	ROW_TEXT("index_directory", s.index_directory, "/i");
 	ROW_ASSERT("network_mbox", s.network_mbox == 1);
 	CU_ASSERT(s.minimum_uid == 1 && s.spare_min == 1 && s.spare_max == 1 && s.max == 1);
 	CU_ASSERT(s.login_seconds == 3600 && s.idle_minutes == 1440 && s.per_source == 10000 && s.login_tries == 1);
