@@ -8,6 +8,7 @@ ROUNDS (15), MESSAGES (100000), MILLION (1000000), MBOX_MILLION_MB (5000)
 Runs in: the shell, as root; Dovecot is started on loopback. Every figure is a median of rounds that alternate with what they
 are compared with; absolute times mean nothing on a shared machine.
 """
+import atexit
 import os
 import re
 import shutil
@@ -164,6 +165,7 @@ class Dovecot:
             "service pop3-login {\n inet_listener pop3 {\n  port = %(p)d\n }\n inet_listener pop3s {\n  port = 0\n }\n}\n"
             % {"b": self.base, "l": location, "p": self.port})
         subprocess.run(["dovecot", "-c", self.base / "conf"], check=True)
+        atexit.register(self.stop)
         for _ in range(100):
             try:
                 Session(self.port).sock.close()
@@ -172,6 +174,8 @@ class Dovecot:
                 time.sleep(0.05)
 
     def stop(self):
+        if not self.base.exists():
+            return
         pid = int((self.base / "run" / "master.pid").read_text())
         subprocess.run(["kill", str(pid)], check=True)
         shutil.rmtree(self.base, True)

@@ -9,9 +9,10 @@
 
 #include <time.h>
 
+#include "storage/index.h"
 #include "tests/unit/storage/scratch.h"
 
-enum { CLOCK_AHEAD = 60 };
+enum { CLOCK_AHEAD = 60, LARGE_MESSAGE = 70 * 1024 /* not part of a sample */ };
 
 static struct index_files index_files = { .write_fd = -1, .read_fd = -1 };
 
@@ -110,6 +111,86 @@ static inline bool lists_agree(const char *label, enum maildrop_format format, c
 	maildrop_close(&without);
 	maildrop_close(&with);
 	return same;
+}
+
+/* ---- one test's maildrop ---- */
+
+static inline struct maildrop *with_index(const char *label, enum maildrop_format format, const char *name)
+{
+	struct why why;
+	struct maildrop *drop = open_indexed(format, name, true, &why);
+	if (drop == NULL)
+		(void)fprintf(stderr, "row \"%s\": %s\n", label, why.text);
+	CU_ASSERT_FATAL(drop != NULL);
+	return drop;
+}
+
+static inline void begin(void)
+{
+	faults_clear();
+	faults_clock_ms = CLOCK_AHEAD * 1000;
+	scratch_open();
+	index_reopen();
+}
+
+static inline void end(void)
+{
+	index_close();
+	scratch_close();
+	faults_clock_ms = 0;
+}
+
+static inline void make_maildir(unsigned count)
+{
+	char name[64];
+	make_dir("M");
+	make_dir("M/new");
+	make_dir("M/cur");
+	for (unsigned i = 0; i < count; i++) {
+		(void)snprintf(name, sizeof name, "M/cur/%u.M%uP.host:2,S", 1000 + i, i);
+		put(name, "Subject: a\n\ntext\n");
+	}
+	tick();
+}
+
+/* Calls that read the maildrop, in a login with the index. */
+static inline unsigned calls_of(enum fault_call call, enum maildrop_format format, const char *name)
+{
+	faults_clear();
+	struct maildrop *drop = with_index("calls", format, name);
+	const unsigned calls = faults[call].calls;
+	maildrop_close(&drop);
+	return calls;
+}
+
+static inline void put_mbox(unsigned messages, size_t size)
+{
+	static char text[LARGE_MESSAGE + 256];
+	static unsigned made;
+	made = exists("mbox") ? made : 0;
+	for (unsigned n = 0, i = made; n < messages; n++, i = ++made) {
+		size_t len = (size_t)snprintf(text, sizeof text, "From a@b Thu Jan  1 00:00:00 1970\nSubject: %u\nStatus: O \n\n", i);
+		while (len < size)
+			len += (size_t)snprintf(text + len, sizeof text - len, "%063u\n", i);
+		(void)snprintf(text + len, sizeof text - len, "\n");
+		write_file("mbox", text, strlen(text), O_APPEND);
+	}
+	tick();
+}
+
+static inline void change_in_place(const char *name, const char *what, const char *with)
+{
+	struct stat st;
+	size_t len;
+	char *text = get(name, &len);
+	CU_ASSERT_FATAL(text != NULL && strlen(what) == strlen(with));
+	char *p = memmem(text, len, what, strlen(what));
+	int fd = open(in_scratch(name), O_WRONLY | O_CLOEXEC);
+	CU_ASSERT_FATAL(p != NULL && fd >= 0 && fstat(fd, &st) == 0);
+	CU_ASSERT(pwrite(fd, with, strlen(with), p - text) == (ssize_t)strlen(with));
+	CU_ASSERT(futimens(fd, (struct timespec[]){ st.st_atim, st.st_mtim }) == 0);
+	(void)close(fd);
+	free(text);
 }
 
 #endif
