@@ -76,7 +76,7 @@ static struct maildrop *log_in(bool mbox, bool with)
 
 static void seal(char *index, size_t size)
 {
-	struct index_head *h = (struct index_head *)index;
+	struct index_head *h = (void *)index;
 	struct digest_state d;
 	if (h->offset <= size && h->size <= size - h->offset && h->size >= sizeof(struct list_header)) {
 		digest_begin(&d, 0);
