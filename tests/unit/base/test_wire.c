@@ -100,7 +100,7 @@ static void test_table(void)
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		for (size_t c = 0; c < sizeof coders / sizeof coders[0]; c++) {
-			char out[64];
+			char out[WIRE_ROOM(64)];
 			struct wire w = WIRE_START;
 			size_t n = coders[c].encode(&w, rows[i].in, strlen(rows[i].in), out);
 			n += wire_encode_end(&w, out + n);
