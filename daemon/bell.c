@@ -92,6 +92,12 @@ bool bell_heard(int bell, bool *take_over_r, char peer_r[INET6_ADDRSTRLEN + 2])
 	return true;
 }
 
+void bell_forget(void)
+{
+	ringer = (struct sockaddr_un){ 0 };
+	ringer_len = 0;
+}
+
 void bell_answer(int bell, const struct bell_state *state)
 {
 	(void)!sendto(bell, state, sizeof *state, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&ringer, ringer_len);

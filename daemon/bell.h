@@ -36,6 +36,9 @@ int bell_hang(int lock_fd);
  */
 bool bell_heard(int bell, bool *take_over_r, char peer_r[INET6_ADDRSTRLEN + 2]);
 
+/* Forget who rang last. */
+void bell_forget(void);
+
 /* Answer what bell_heard() took. */
 void bell_answer(int bell, const struct bell_state *state);
 

@@ -1,10 +1,12 @@
 /*
- * gate.c - one connection from greeting to goodbye: joins the protocol (pop3.c) to the
+ * gate.c - a connection from greeting to goodbye: joins the protocol (pop3.c) to the
  * connection (conn.c) and to the keeper (rpc.c).
  * Runs in: gate, as the gate's user. Trusts: the keeper; nothing from the client.
  */
 #include "daemon/gate.h"
 
+#include <malloc.h>
+#include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -90,12 +92,13 @@ static void check_snapshot(const struct pop3_maildrop *drop)
 			panic("unique-id of message %zu without its end", i + 1);
 }
 
+enum { SMALL = 64 };  /* a list that is read into place: a mapping costs more */
+static struct message_record small[SMALL];
+static bool small_marks[SMALL];
+
 /* The snapshot as an array, and a mark for each message. */
 static void take_snapshot(int fd, size_t count, struct pop3_maildrop *drop_r)
 {
-	enum { SMALL = 64 };  /* read into place: a mapping costs more */
-	static struct message_record small[SMALL];
-	static bool small_marks[SMALL];
 	struct stat st;
 	size_t size = count * sizeof *drop_r->records;
 	*drop_r = (struct pop3_maildrop){ .count = count, .records = small, .marks = small_marks };
@@ -111,6 +114,17 @@ static void take_snapshot(int fd, size_t count, struct pop3_maildrop *drop_r)
 	drop_r->marks = calloc(count, sizeof *drop_r->marks);
 	if (drop_r->records == MAP_FAILED || drop_r->marks == NULL)
 		fatal("no memory for a list of %zu messages", count);
+}
+
+static void forget_snapshot(struct pop3_maildrop *drop)
+{
+	explicit_bzero(small, sizeof small);
+	explicit_bzero(small_marks, sizeof small_marks);
+	if (drop->count <= SMALL)
+		return;
+	const union { const struct message_record *from; void *to; } mapped = { .from = drop->records };
+	(void)munmap(mapped.to, drop->count * sizeof *drop->records);
+	free(drop->marks);
 }
 
 static void host_login(void *context, const char *user, const struct secret *password, struct pop3_maildrop *drop_r,
@@ -412,8 +426,9 @@ static void receive_hello(struct gate *g, struct rpc_hello *hello_r)
 	union rpc_message message;
 	int fd;
 	ssize_t n = rpc_receive(g->conn.keeper, &message, sizeof message, &fd);
-	if (n <= 0)
-		leave(EXIT_GOOD); /* the worker was not needed */
+	/* The worker is not needed, or not any more; or it was told to stop when the last connection was over. */
+	if (n <= 0 || (n == (ssize_t)sizeof message.stop && message.verb == RPC_STOP))
+		leave(EXIT_GOOD);
 	if (n != (ssize_t)sizeof *hello_r || message.verb != RPC_HELLO || fd < 0)
 		panic("the keeper's first message is no HELLO");
 	*hello_r = message.hello;
@@ -440,11 +455,9 @@ static enum session_end serve(struct gate *g, bool tls, bool *linger_r)
 	return converse(g, linger_r);
 }
 
-void gate_serve(int keeper, SSL_CTX *context, const struct settings *settings)
+/* All of one connection, from the keeper's HELLO to its close. */
+static void serve_one(struct gate *g, int keeper, SSL_CTX *context, const struct settings *settings, const struct pop3_host *host)
 {
-	static struct gate gate;
-	struct gate *g = &gate;
-	static const struct pop3_host host = { host_login, host_known, host_fetch, host_commit, host_refer, &gate };
 	struct rpc_hello hello;
 	bool linger = false;
 	g->settings = settings;
@@ -454,7 +467,7 @@ void gate_serve(int keeper, SSL_CTX *context, const struct settings *settings)
 	g->conn.out = BUF_OVER(g->conn.out_storage);
 	receive_hello(g, &hello);
 	g->login_deadline = g->conn.deadline = now_ms() + 1000LL * (long long)settings->login_seconds;
-	g->pop3 = (struct pop3){ .host = &host, .tls = hello.tls != 0, .tls_offered = context != NULL,
+	g->pop3 = (struct pop3){ .host = host, .tls = hello.tls != 0, .tls_offered = context != NULL,
 	                         .plaintext_admitted = policy_admits(settings->plaintext_login, &hello.peer),
 	                         .explain = policy_admits(settings->explain_failures, &hello.peer),
 	                         .input_pending = &g->input_pending, .login_tries = (unsigned)settings->login_tries };
@@ -467,5 +480,31 @@ void gate_serve(int keeper, SSL_CTX *context, const struct settings *settings)
 	/* The last word to the keeper comes first: it lets go of the maildrop while the client reads on. */
 	(void)rpc_send(keeper, &g->bye, sizeof g->bye, -1);
 	conn_close(&g->conn, linger);
-	leave(EXIT_GOOD);
+}
+
+/* Nothing of this client is to be there when the next one comes. What was freed is wiped already (heap.h). */
+static void forget_client(struct gate *g)
+{
+	forget_snapshot(&g->pop3.drop);
+	explicit_bzero(g, sizeof *g);
+	message_forget();
+	ERR_clear_error();
+	(void)malloc_trim(0);
+	wipe_stack();
+}
+
+void gate_serve(int keeper, SSL_CTX *context, const struct settings *settings)
+{
+	static struct gate gate;
+	static const struct pop3_host host = { host_login, host_known, host_fetch, host_commit, host_refer, &gate };
+	const struct rpc_ready ready = { .verb = RPC_READY };
+	for (;;) {
+		serve_one(&gate, keeper, context, settings, &host);
+		/* Where workers are not shared, one connection is all. */
+		if (settings->sessions == 1)
+			leave(EXIT_GOOD);
+		forget_client(&gate);
+		if (rpc_send(keeper, &ready, sizeof ready, -1) != 0)
+			leave(EXIT_GOOD);
+	}
 }

@@ -18,7 +18,20 @@ enum {
 };
 
 static const char end_of_message[] = ".\r\n";
-static char raw[CHUNK];
+static char raw[CHUNK], encoded[CONN_OUT + WIRE_ROOM(CHUNK) + sizeof end_of_message];
+static size_t raw_used, encoded_used;  /* so far, and with them how much there is to forget */
+
+static void note_use(size_t *used, size_t len)
+{
+	*used = len > *used ? len : *used;
+}
+
+void message_forget(void)
+{
+	explicit_bzero(raw, raw_used);
+	explicit_bzero(encoded, encoded_used);
+	raw_used = encoded_used = 0;
+}
 
 /* How long the header is: to the blank line; 0 when there is none yet. */
 static size_t header_length(const char *octets, size_t len)
@@ -77,6 +90,7 @@ enum header_octets message_header(const struct message_body *body)
 		if (got <= 0 || (size_t)got <= len)
 			break;
 		len = (size_t)got;
+		note_use(&raw_used, len);
 		header = header_length(raw, len);
 	}
 	header = header != 0 ? header : len;
@@ -112,7 +126,6 @@ size_t top_take(struct top *top, const char *octets, size_t len, bool *done_r)
 
 enum conn_result message_send(struct conn *c, struct pop3_send *send, uint64_t *octets_r)
 {
-	static char encoded[CONN_OUT + WIRE_ROOM(CHUNK) + sizeof end_of_message];
 	struct wire wire = WIRE_START;
 	struct top top = TOP_START(send->lines);
 	uint64_t offset = send->body.offset, left = send->body.length;
@@ -124,6 +137,8 @@ enum conn_result message_send(struct conn *c, struct pop3_send *send, uint64_t *
 	c->out.len = 0;
 	while (r == CONN_OK && !done) {
 		size_t n = left < CHUNK ? (size_t)left : CHUNK;
+		note_use(&raw_used, n);
+		note_use(&encoded_used, len + WIRE_ROOM(n) + sizeof end_of_message);
 		ssize_t got = io_read_at(send->body.fd, raw, n, offset);
 		if (got != (ssize_t)n) {
 			c->problem = got >= 0 ? "the message became shorter while it was sent" : strerror(errno);

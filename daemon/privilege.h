@@ -58,6 +58,9 @@ void touch_pages(size_t stack);
 /* Give back the stack below the caller, and what deeper calls have left there. */
 void forget_stack(void);
 
+/* The same, and nothing stays of what they left. */
+void wipe_stack(void);
+
 /* End the process at once, without what atexit(3) would do for the parent. */
 _Noreturn void leave(int status);
 

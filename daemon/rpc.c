@@ -20,6 +20,7 @@ static const struct rpc_row rows[RPC_VERBS] = {
 	[RPC_ACTIVE] = { sizeof(struct rpc_active), RPC_SESSION | RPC_OVER, 0 },
 	[RPC_BYE] =    { sizeof(struct rpc_bye),    RPC_LOGIN | RPC_SESSION | RPC_OVER, 1 },
 	[RPC_SIGN] =   { sizeof(struct rpc_sign),   RPC_LOGIN, 1 },
+	[RPC_READY] =  { sizeof(struct rpc_ready),  RPC_BETWEEN, 1 },
 };
 
 const struct rpc_row *rpc_row(uint32_t verb)

@@ -29,6 +29,7 @@ enum rpc_verb {
 	RPC_ACTIVE,     /* gate -> keeper: the client gives a sign of life; at most one in ACTIVE_MS; no answer */
 	RPC_BYE,        /* gate -> keeper, last: what the session did, for the log; no answer */
 	RPC_SIGN,       /* gate -> keeper: a signature for the one TLS handshake; answer */
+	RPC_READY,      /* gate -> keeper, after RPC_BYE where a worker is shared: the connection is closed, another may come; no answer */
 	RPC_VERBS
 };
 
@@ -73,6 +74,10 @@ struct rpc_refer {
 };
 
 struct rpc_active {
+	uint32_t verb;
+};
+
+struct rpc_ready {
 	uint32_t verb;
 };
 
@@ -152,6 +157,7 @@ union rpc_message {
 	struct rpc_commit commit;
 	struct rpc_refer refer;
 	struct rpc_active active;
+	struct rpc_ready ready;
 	struct rpc_bye bye;
 	struct rpc_sign sign;
 	struct rpc_signature signature;
@@ -159,7 +165,7 @@ union rpc_message {
 };
 
 /* When a verb is legal. */
-enum rpc_phase { RPC_LOGIN = 1, RPC_SESSION = 2, RPC_OVER = 4 };
+enum rpc_phase { RPC_LOGIN = 1, RPC_SESSION = 2, RPC_OVER = 4, RPC_BETWEEN = 8 /* two connections of a shared worker */ };
 
 struct rpc_row {
 	size_t size;        /* octets of the request */

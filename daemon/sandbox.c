@@ -45,6 +45,9 @@ static const struct { uint64_t rights; int flags; } accesses[] = {
 	[SANDBOX_MBOX] = { READ_FILE | WRITE_FILE | TRUNCATE, O_NOFOLLOW },
 	[SANDBOX_SPOOL] = { MAKE_REG | READ_FILE | WRITE_FILE | REMOVE_FILE, O_DIRECTORY },  /* /var/mail may be root's link */
 	[SANDBOX_LOOK] = { READ_FILE, O_DIRECTORY },
+	[SANDBOX_MAILDIRS] = { READ_FILE | READ_DIR | REMOVE_FILE, O_DIRECTORY },
+	[SANDBOX_SPOOLS] = { READ_FILE | READ_DIR | WRITE_FILE | TRUNCATE | MAKE_REG | REMOVE_FILE, O_DIRECTORY },
+	[SANDBOX_OURS] = { READ_FILE | READ_DIR | WRITE_FILE | TRUNCATE | MAKE_REG | REMOVE_FILE, O_DIRECTORY },
 };
 
 /* ---- the kinds ---- */
@@ -61,6 +64,7 @@ static const struct profile {
 	[SANDBOX_GATE] = { "gate", false, false, AS_IT_IS, 0, 0 },
 	[SANDBOX_SIGNER] = { "signer", true, false, DESCRIPTORS, 0, 0 },
 	[SANDBOX_KEEPER] = { "keeper", true, true, DESCRIPTORS, 0, AS_IT_IS },
+	[SANDBOX_SHARED] = { "shared keeper", true, true, DESCRIPTORS, 0, AS_IT_IS },
 	[SANDBOX_DOTLOCK] = { "dotlock helper", true, false, DESCRIPTORS, 0, AS_IT_IS },
 	[SANDBOX_RECORDER] = { "recorder", true, false, DESCRIPTORS, AS_IT_IS, AS_IT_IS },
 	[SANDBOX_ANSWER] = { "recorder's answer", false, false, AS_IT_IS, 0, 0 },
