@@ -143,8 +143,8 @@ FUZZERS := $(addprefix $(BUILD)/fuzz/,$(FUZZED))
 # Functions that a target puts its own in the place of (ld --wrap): what ends or changes the process, or asks another one.
 WORKER_SEAMS := leave violation panic fatal poll log_line log_event
 both = $(BUILD)/replay/$(1) $(BUILD)/fuzz/$(1)
-$(call both,keeper): SEAMS = $(WORKER_SEAMS) become_owner keep_only touch_pages forget_stack auth_verify auth_known session_init shrink_root sandbox_enter
-$(call both,gate): SEAMS = $(WORKER_SEAMS) rpc_send
+$(call both,keeper): SEAMS = $(WORKER_SEAMS) become_owner keep_only touch_pages forget_stack wipe_stack auth_verify auth_known session_init shrink_root sandbox_enter
+$(call both,gate): SEAMS = $(WORKER_SEAMS) rpc_send wipe_stack
 $(call both,history): SEAMS = alarm
 $(REPLAYS): $(BUILD)/replay/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libcli.a $(UNITLIBS)
 $(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libcli.a $(UNITLIBS)
