@@ -273,6 +273,9 @@ class NothingStays(SharedCase):
         held = {half: memory(pid).count(SECRET.encode()) for half, pid in zip(("keeper", "gate"), before)}
         self.assertGreater(min(held.values()), 0, "the search finds what is there: %s" % held)
         client.quit()
+        self.check_memory(server, name, before)
+
+    def check_memory(self, server, name, before):
         self.assertEqual(server.rest(), before)
         for half, pid in zip(("keeper", "gate"), before):
             octets = memory(pid)
@@ -312,8 +315,24 @@ class NothingStays(SharedCase):
                     client.uidl()
                     client.list()
                     client.ok("DELE 2")
-                    client.ok("NOOP")
+                    client.err("NOOP " + 100 * "x" + SECRET)
                 self.check_forgotten(server, label, talk)
+
+    def test_memory_of_strangers(self):
+        """Of clients who never log in: lines that are no commands, behind the last answer, too; half a line; half a message's request."""
+        if PREFIX:
+            self.skipTest("valgrind's memory is not the program's")
+        server = self.serve()
+        for label, octets in (("thrown away", (b"NONSENSE " + SECRET.encode() + b"\r\n") * 400), ("half a line", b"USER " + SECRET.encode()),
+                              ("one long line", SECRET.encode() * 2000), ("AUTH", b"AUTH PLAIN\r\n" + SECRET.encode() * 20)):
+            for tls in (False, True):
+                with self.subTest(label, tls=tls):
+                    before = server.rest()
+                    client = server.client(tls=tls)
+                    client.send(octets)
+                    wait_until(lambda: memory(before[1]).count(SECRET.encode()) > 0 or len(sockets(before[1])) == 1, "the gate has read it")
+                    client.close()
+                    self.check_memory(server, label, before)
 
     def talk(self, server):
         """What a new client is told, all along."""
