@@ -17,6 +17,7 @@
 #include "daemon/privilege.h"
 #include "daemon/sandbox.h"
 #include "daemon/shared.h"
+#include "daemon/shared_dotlock.h"
 #include "storage/journal.h"
 #include "storage/lock.h"
 
@@ -154,6 +155,8 @@ static int prepare_mbox(struct entry *e, const struct entrant *who, struct maild
 	gid_t group = helper_group(who, options);
 	if (group != (gid_t)-1)
 		e->dotlock_helper = start_dotlock_helper(who, group);
+	else if (!who->confined)
+		e->dotlock_helper = shared_dotlock_for(who->place);
 	options->dotlock_helper = e->dotlock_helper;
 	return 0;
 }

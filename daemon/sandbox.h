@@ -37,8 +37,8 @@ enum sandbox_access {
 	SANDBOX_SPOOL,           /* make, read, write, remove files in it */
 	SANDBOX_LOOK,            /* read what is there, when one knows its name */
 	SANDBOX_MAILDIRS,        /* list, read, remove, everywhere below */
-	SANDBOX_SPOOLS,          /* make, read, write, cut off, remove files, everywhere below */
-	SANDBOX_OURS,            /* the same in a directory of our own, and list it */
+	SANDBOX_SPOOLS,          /* read, write, cut off, everywhere below */
+	SANDBOX_OURS,            /* a directory of our own: list, make, read, write, cut off, remove files */
 };
 struct sandbox_path {
 	const char *path;

@@ -23,7 +23,6 @@ enum {
 	RECORDERS = BIT(RECORDER) | BIT(ANSWER),
 	CLOSED = GATES | BIT(SIGNER) | RECORDERS,     /* those that open nothing */
 	KEEPERS = BIT(KEEPER) | BIT(SHARED),
-	LOCKERS = BIT(DOTLOCK) | BIT(SHARED),         /* those that make lock files; a shared keeper has no helper */
 	OPEN = KEEPERS | BIT(DOTLOCK),                /* those for which Landlock has paths */
 	ALL = CLOSED | OPEN,
 	FORKS = GATES | BIT(RECORDER),
@@ -62,7 +61,7 @@ const struct sandbox_row sandbox_table[] = {
 	{ "close", ALL, SANDBOX_ALLOW, { 0 }, "" },
 	{ "poll", ALL, SANDBOX_ALLOW, { 0 }, "every wait" },
 	{ "ppoll", ALL, SANDBOX_ALLOW, { 0 }, "the same, on machines without poll" },
-	{ "recvmsg", GATES | BIT(SIGNER) | KEEPERS | RECORDERS, SANDBOX_ALLOW, { 0 }, "RPC, the bell, records" },
+	{ "recvmsg", ALL, SANDBOX_ALLOW, { 0 }, "RPC, the bell, records; a shared helper's sessions" },
 	{ "sendmsg", GATES | BIT(SIGNER) | KEEPERS, SANDBOX_ALLOW, { 0 }, "RPC" },
 	{ "recvfrom", ALL, SANDBOX_ALLOW, { 0 }, "recv(2)" },
 	{ "sendto", ALL & ~KEEPERS, SANDBOX_ALLOW, IS(4, 0), "send(2): the log, answers; to nobody by address" },
@@ -85,7 +84,7 @@ const struct sandbox_row sandbox_table[] = {
 	{ "fsync", KEEPERS, SANDBOX_ALLOW, { 0 }, "what +OK promises" },
 	{ "fdatasync", KEEPERS, SANDBOX_ALLOW, { 0 }, "the same" },
 	{ "sync_file_range", KEEPERS, SANDBOX_ALLOW, { 0 }, "the journal goes to the disk while it is written" },
-	{ "utimensat", BIT(KEEPER), SANDBOX_ALLOW, IS(1, 0), "an mbox's times, for programs that look for new mail; not by name" },
+	{ "utimensat", KEEPERS, SANDBOX_ALLOW, IS(1, 0), "an mbox's times, for programs that look for new mail; not by name" },
 	{ "sysinfo", KEEPERS, SANDBOX_ALLOW, { 0 }, "qsort(3) asks how much memory there is" },
 	{ "flock", KEEPERS, SANDBOX_ALLOW, { 0 }, "the host's lock on an mbox" },
 	{ "fcntl", KEEPERS, SANDBOX_ALLOW, IS(1, F_OFD_SETLK), "the host's lock on an mbox" },
@@ -94,10 +93,10 @@ const struct sandbox_row sandbox_table[] = {
 	{ "memfd_create", KEEPERS, SANDBOX_ALLOW, { 0 }, "the list of messages" },
 	{ "nanosleep", OPEN, SANDBOX_ALLOW, { 0 }, "a pause between two tries for a lock" },
 	{ "clock_nanosleep", OPEN, SANDBOX_ALLOW, { 0 }, "the same" },
-	{ "mknodat", LOCKERS, SANDBOX_ALLOW, EQUAL(2, S_IFMT, S_IFREG), "the lock file" },
-	{ "utimensat", LOCKERS, SANDBOX_ALLOW, { 0 }, "tells the others that its maker is alive" },
-	{ "uname", LOCKERS, SANDBOX_ALLOW, { 0 }, "on which host it was made" },
-	{ "kill", LOCKERS, SANDBOX_ALLOW, IS(1, 0), "is its maker there; no signal is sent" },
+	{ "mknodat", BIT(DOTLOCK), SANDBOX_ALLOW, EQUAL(2, S_IFMT, S_IFREG), "the lock file" },
+	{ "utimensat", BIT(DOTLOCK), SANDBOX_ALLOW, { 0 }, "tells the others that its maker is alive" },
+	{ "uname", BIT(DOTLOCK), SANDBOX_ALLOW, { 0 }, "on which host it was made" },
+	{ "kill", BIT(DOTLOCK), SANDBOX_ALLOW, IS(1, 0), "is its maker there; no signal is sent" },
 
 	/* What other keepers do as root, before they are confined: sessions' locks, bells and journals, a place for a signature. */
 	{ "socket", BIT(SHARED), SANDBOX_ALLOW, IS(0, AF_UNIX), "a session's bell, and to ring another's" },

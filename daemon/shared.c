@@ -14,6 +14,7 @@
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "daemon/sandbox.h"
+#include "daemon/shared_dotlock.h"
 
 bool shared_workers(const struct settings *settings)
 {
@@ -100,6 +101,8 @@ void shared_enter(const struct settings *settings)
 		{ root, mbox ? SANDBOX_SPOOLS : SANDBOX_MAILDIRS }, { settings->lock_directory, SANDBOX_OURS },
 		{ settings->journal_directory, SANDBOX_OURS }, { passwd[0] != '\0' ? passwd : "/", SANDBOX_LOOK }, { "/proc", SANDBOX_LOOK },
 	};
+	if (mbox)
+		shared_dotlock_start(settings, root);
 	become_owner(settings->owner.uid, settings->owner.gid);
 	sandbox_enter(SANDBOX_SHARED, paths, sizeof paths / sizeof *paths - !mbox);
 }

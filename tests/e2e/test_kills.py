@@ -170,6 +170,7 @@ class Peer(threading.Thread):
 class Bar(unittest.TestCase):
     """Clients, deliveries and kills at random; test_shared.py has it for shared workers, too."""
     seconds = int((120 + KILLS) * PATIENCE)
+    victims = VICTIMS
 
     def make_server(self, names, location):
         return Server(users=names, location=location, settings={"workers": {"spare_min": 3, "spare_max": 6}}, start=False)
@@ -189,7 +190,7 @@ class Bar(unittest.TestCase):
         kills = dict.fromkeys(("keeper", "gate"), 0)
         try:
             while sum(kills.values()) < KILLS // 2 and not any(peer.wrong for peer in peers):
-                kind = dice.choice(VICTIMS["mbox" if is_mbox else "maildir"])
+                kind = dice.choice(self.victims["mbox" if is_mbox else "maildir"])
                 candidates = server.keepers() if kind == "keeper" else server.gates()
                 if candidates:
                     try:

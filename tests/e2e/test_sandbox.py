@@ -120,6 +120,7 @@ class Table(unittest.TestCase):
         for p in self.shared.keepers():
             busy = any("/locks/" in link for link in open_files(p.pid))
             found.setdefault("shared keeper" if busy else "idle shared keeper", []).append(p.pid)
+            found.setdefault("shared dotlock helper" if busy else "idle shared dotlock helper", []).extend(h.pid for h in all_processes() if h.ppid == p.pid)
         return found
 
     def test_status(self):

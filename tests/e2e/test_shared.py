@@ -17,7 +17,7 @@ import bodies
 from client import Client
 from client import Closed, plain_words
 from postern import PREFIX, ROOT, Server
-from processes import user_of, wait_until
+from processes import all_processes, user_of, wait_until
 from test_kills import Bar
 
 OWNER = pwd.getpwnam("games")
@@ -213,7 +213,7 @@ class Mail(SharedCase):
         self.assertNotIn("journal", server.log())
 
     def test_lock_file(self):
-        """The keeper makes the lock file beside an mbox itself, and respects another program's."""
+        """Another program's lock file beside an mbox is respected."""
         server = self.serve(location="mbox:SPOOL/%u")
         anna = server.users["anna"]
         anna.write_mbox(bodies.mbox([bodies.message()]))
@@ -277,7 +277,9 @@ class NothingStays(SharedCase):
 
     def check_memory(self, server, name, before):
         self.assertEqual(server.rest(), before)
-        for half, pid in zip(("keeper", "gate"), before):
+        helpers = [p.pid for p in all_processes() if p.ppid == before[0]]
+        wait_until(lambda: all(len(sockets(pid)) == 1 for pid in helpers), "the helper waits")
+        for half, pid in zip(("keeper", "gate", "helper"), (*before, *helpers)):
             octets = memory(pid)
             at = octets.find(SECRET.encode())
             self.assertEqual(at, -1, "%s of %s: %r" % (half, name, octets[max(0, at - 80):at + 80]))
@@ -439,8 +441,40 @@ class Killed(SharedCase):
                 client.quit()
 
 
+    def test_recovery(self):
+        """An mbox whose keeper is killed in the rewrite: the next start finishes it as the owner, before anybody logs in."""
+        server = self.serve(location="mbox:SPOOL/%u")
+        server.expect_trouble = True
+        anna = server.users["anna"]
+        texts = [bodies.message("m%d" % n, b"x" * 70 + b"\n") for n in range(60000)]
+        anna.write_mbox(bodies.mbox(texts))
+        before = anna.mbox.read_bytes()[:300]
+        keeper, _ = server.rest()
+        client = server.login()
+        client.ok("DELE 1")
+        client.send(b"QUIT\r\n")
+
+        def begun():
+            with open(anna.mbox, "rb") as mbox:
+                return mbox.read(300) != before
+        wait_until(begun, "the rewrite begins")
+        os.kill(keeper, signal.SIGKILL)
+        client.rest()
+        journal, = (server.base / "journals").iterdir()
+        self.assertGreater(journal.stat().st_size, 0, "it was killed too late")
+        server.terminate()
+        server.popen.wait()
+        server.wait_gone()
+        server.start()
+        wait_until(lambda: journal.stat().st_size == 0, lambda: "the journal is empty: " + server.log()[-2000:], 30)
+        self.assertEqual(bodies.subjects(anna.mbox.read_bytes()), [b"m%d" % n for n in range(1, len(texts))])
+        self.assertNotIn("not finished", server.log())
+
+
 @unittest.skipUnless(ROOT, "needs root: the workers become another user")
 class Kills(Bar):
+    victims = {"maildir": ("keeper", "gate"), "mbox": ("keeper", "gate")}
+
     def make_server(self, names, location):
         shared = location.replace("~", "MAIL/%u")
         return Shared(names, 10, shared, settings={"workers": {"spare_min": 3, "spare_max": 6, "max": 40}}, start=False)
