@@ -426,9 +426,10 @@ static void receive_hello(struct gate *g, struct rpc_hello *hello_r)
 	union rpc_message message;
 	int fd;
 	ssize_t n = rpc_receive(g->conn.keeper, &message, sizeof message, &fd);
-	/* The worker is not needed, or not any more; or it was told to stop when the last connection was over. */
-	if (n <= 0 || (n == (ssize_t)sizeof message.stop && message.verb == RPC_STOP))
-		leave(EXIT_GOOD);
+	/* Of a shared worker, which was told to stop when the last connection was over. */
+	const bool late_stop = g->settings->sessions > 1 && n == (ssize_t)sizeof message.stop && message.verb == RPC_STOP && fd < 0;
+	if (n <= 0 || late_stop)
+		leave(EXIT_GOOD); /* the worker was not needed, or is not any more */
 	if (n != (ssize_t)sizeof *hello_r || message.verb != RPC_HELLO || fd < 0)
 		panic("the keeper's first message is no HELLO");
 	*hello_r = message.hello;
