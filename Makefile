@@ -222,9 +222,11 @@ lint:
 	$(MAKE) BUILD=$(BUILD)/analyzer CFLAGS='-g -fanalyzer' all
 	tests/lint.sh
 
-# Speed beside its peers; needs root, ports 2110-2113 and some minutes.
+# Speed beside its peers, and how it grows; needs root, ports 2110-2113 and some minutes. Plots in build/bench.
 bench: all
+	tools/packages.sh bench
 	BUILD=$(BUILD) bench/run.sh
+	POSTERN_BUILD=$(BUILD) OUT=$(BUILD)/bench bench/scale.py
 
 # The manual page and the page about failures, from the reply table.
 errors: $(BUILD)/postern

@@ -72,3 +72,19 @@ const char *address_text(const struct sockaddr_storage *address, char *text, siz
 	(void)snprintf(text, size, "unknown");
 	return text;
 }
+
+uint64_t address_source(const struct sockaddr_storage *address)
+{
+	unsigned char octets[IPV4_OCTETS];
+	struct sockaddr_in6 in6;
+	uint32_t host;
+	uint64_t network;
+	if (address_ipv4(address, octets)) {
+		memcpy(&host, octets, sizeof host);
+		/* No IPv6 network begins like this: 0:ffff::/32 is not unicast. */
+		return (uint64_t)0xffff << 32 | ntohl(host);
+	}
+	memcpy(&in6, address, sizeof in6);
+	memcpy(&network, in6.sin6_addr.s6_addr, sizeof network);
+	return network;
+}

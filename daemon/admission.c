@@ -24,16 +24,18 @@ enum admission admission_decide(const struct workers *workers, const struct sett
                                 size_t *open_r, size_t *victim_r)
 {
 	size_t strangers;
+	const bool gateway = settings_gateway(settings, source);
 	*open_r = workers_of_source(workers, source, &strangers);
-	if (*open_r >= settings->per_source)
+	if (!gateway && *open_r >= settings->per_source)
 		return ADMIT_NOT_SOURCE;
-	if (is_crowding(workers, settings->max, strangers, chance))
-		return ADMIT_NOT_CROWDED;
-	if (workers->of_state[WORKER_IDLE] > 0 || workers->count - workers->of_state[WORKER_LEAVING] < settings->max)
-		return ADMIT;
-	const ssize_t victim = workers->of_state[WORKER_LEAVING] < LEAVING_MAX ? find_victim(workers, now) : -1;
-	if (victim < 0)
+	const bool full = workers->of_state[WORKER_IDLE] == 0 && workers->count - workers->of_state[WORKER_LEAVING] >= settings->max;
+	const ssize_t victim = full && workers->of_state[WORKER_LEAVING] < LEAVING_MAX ? find_victim(workers, now) : -1;
+	if (full && victim < 0)
 		return ADMIT_NOT_FULL;
+	if (!gateway && is_crowding(workers, settings->max, strangers, chance))
+		return ADMIT_NOT_CROWDED;
+	if (!full)
+		return ADMIT;
 	*victim_r = (size_t)victim;
 	return ADMIT_EVICTING;
 }

@@ -4,7 +4,7 @@
  *
  * A stranger is a client who has not proven who he is. The aim is that whoever has one connection and a password gets in,
  * whatever others do:
- *   - a source has at most `per_source` connections;
+ *   - a source has at most `per_source` connections, unless it is one of `gateways`;
  *   - when strangers have more than half of `max`, a source that already has one of theirs is refused at random, more
  *     likely the more there are; a source that has none never is;
  *   - when all workers are in use, the stranger who came first makes room, if he had EVICT_AFTER_MS to log in.
@@ -28,7 +28,7 @@ enum admission {
 	ADMIT_NOT_FULL,
 };
 
-/* source: pool_source(). open_r: that source's connections. chance: any number, anew for each call. now: now_ms(). */
+/* source: address_source(). open_r: that source's connections. chance: any number, anew for each call. now: now_ms(). */
 enum admission admission_decide(const struct workers *workers, const struct settings *settings, uint64_t source, uint32_t chance, long long now,
                                 size_t *open_r, size_t *victim_r);
 

@@ -156,7 +156,10 @@ static void settle(struct attempts *a, size_t at, enum guess_outcome outcome, un
 static void hear_attempt(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
 {
 	struct worker *w = &a->workers->list[at];
-	w->guess = (struct guess){ .source = a->workers->sources[at], .account = word->hash.account, .password = word->hash.password[0] };
+	/* Who comes through a gateway is a source of his own. */
+	const uint64_t source = a->workers->sources[at];
+	const uint64_t mixed = settings_gateway(a->settings, source) ? source ^ word->hash.account : source;
+	w->guess = (struct guess){ .source = mixed, .account = word->hash.account, .password = word->hash.password[0] };
 	w->hash = word->hash;
 	w->until = now + ATTEMPT_HOLD_MS;
 	w->proven = proven_check(&a->proven, &w->hash, now, 1000LL * (long long)a->settings->login_cache);

@@ -204,7 +204,7 @@ static void admit(struct master *m, const struct listener *l, int connection, co
 	struct reply_args args = { .n = { m->settings->max } };
 	char text[INET6_ADDRSTRLEN];
 	size_t open, victim;
-	switch (admission_decide(&m->pool.workers, m->settings, pool_source(peer), randombytes_random(), now_ms(), &open, &victim)) {
+	switch (admission_decide(&m->pool.workers, m->settings, address_source(peer), randombytes_random(), now_ms(), &open, &victim)) {
 	case ADMIT_EVICTING:
 		pool_evict(&m->pool, victim);
 		/* fallthrough */

@@ -22,26 +22,6 @@
 #include "daemon/replies.h"
 #include "daemon/rpc.h"
 
-uint64_t pool_source(const struct sockaddr_storage *address)
-{
-	struct sockaddr_in6 v6;
-	struct sockaddr_in v4;
-	uint32_t host;
-	uint64_t network;
-	if (address->ss_family == AF_INET6) {
-		memcpy(&v6, address, sizeof v6);
-		memcpy(&network, v6.sin6_addr.s6_addr, sizeof network);
-		memcpy(&host, v6.sin6_addr.s6_addr + 12, sizeof host);
-		if (!IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
-			return network;
-	} else {
-		memcpy(&v4, address, sizeof v4);
-		host = v4.sin_addr.s_addr;
-	}
-	/* No IPv6 network begins like this: 0:ffff::/32 is not unicast. */
-	return (uint64_t)0xffff << 32 | ntohl(host);
-}
-
 /* A worker broke: forking ahead pauses, longer each time, so that a broken set-up does not burn the host. */
 static void throttle(struct pool *pool)
 {
@@ -155,7 +135,7 @@ int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage
 	}
 	struct worker *w = &t->list[at];
 	workers_set(t, (size_t)at, WORKER_STRANGER);
-	t->sources[at] = pool_source(peer);
+	t->sources[at] = address_source(peer);
 	w->since = now;
 	w->served++;
 	w->quiet = job.quiet;

@@ -37,9 +37,6 @@ struct pool {
 /* A pool without workers. 0, or -1 and errno. */
 int pool_open(struct pool *pool, const struct settings *settings, const char *pam_helper);
 
-/* Addresses that count as one source: an IPv4 address, or an IPv6 /64. */
-uint64_t pool_source(const struct sockaddr_storage *address);
-
 /* Fork one worker. 0, or -1 (the log says why, and forking is throttled). */
 int pool_spawn(struct pool *pool);
 

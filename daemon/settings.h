@@ -19,6 +19,7 @@
 enum {
 	LISTEN_MAX = 16,            /* addresses for each kind */
 	SETTING_TEXT_MAX = 256,
+	GATEWAYS_MAX = 16,
 };
 
 /* A policy that may make an exception for peers on 127.0.0.0/8 and ::1. */
@@ -47,6 +48,12 @@ struct listen_address {
 struct listen_list {
 	size_t count;
 	struct listen_address list[LISTEN_MAX];
+};
+
+/* Where many users come from (address_source()). */
+struct source_list {
+	size_t count;
+	uint64_t list[GATEWAYS_MAX];
 };
 
 struct settings {
@@ -81,6 +88,7 @@ struct settings {
 	struct { uid_t uid; gid_t gid; } owner;  /* with sessions above 1: virtual_user, looked up by shared_find_owner() */
 	/* [limits] */
 	uint64_t login_seconds, idle_minutes, per_source, login_tries, free_failures, longest_wait, repeat_seconds;
+	struct source_list gateways;
 	/* [log] */
 	enum log_target log_target;
 	int log_level;              /* LOG_ERR .. LOG_DEBUG, as in syslog(3) */
@@ -110,11 +118,17 @@ size_t settings_check_host(const char *file, const struct settings *settings, co
 /* The table as text for the manual and postern.conf: "[section]", then "# help", "# name = default". */
 void settings_print_defaults(FILE *out);
 
+/* Do the users of a webmail, or of a proxy, come from there (gateways)? */
+bool settings_gateway(const struct settings *settings, uint64_t source);
+
 /* The part that auth/ asks for; points into *settings, which must outlive it. */
 void settings_for_auth(const struct settings *settings, const char *pam_helper, struct auth_settings *auth_r);
 
 /* Is that peer on this host's loopback (IPv4-mapped addresses too)? */
 bool address_is_loopback(const struct sockaddr_storage *address);
+
+/* Addresses that count as one source: an IPv4 address, or an IPv6 /64. */
+uint64_t address_source(const struct sockaddr_storage *address);
 
 /* Does the policy admit that peer? */
 bool policy_admits(enum policy policy, const struct sockaddr_storage *peer);

@@ -139,6 +139,9 @@ const struct setting settings_table[] = {
 	{ .section = "limits", .name = "login_tries", .set = setting_number, FIELD(login_tries), .min = 1, .max = 100,
 	  .value = "3",
 	  .help = "Failed logins after which a connection is closed." },
+	{ .section = "limits", .name = "gateways", .set = setting_sources, FIELD(gateways), .may_be_empty = true, .value = "",
+	  .help = "Addresses that the users of a webmail or a proxy come from, such as `127.0.0.1 ::1`. There per_source does not hold, and wrong "
+	          "passwords count for each user by himself." },
 	{ .section = "limits", .name = "free_failures", .set = setting_number, FIELD(free_failures), .max = 1000, .value = "10",
 	  .help = "Wrong passwords from one address (IPv6: /64), or for one user, after which the next has to wait: a second, then "
 	          "two, four, up to longest_wait. One is forgiven each minute. Who logged in from there before does not wait. 0 is off." },

@@ -9,7 +9,7 @@
 #include "daemon/settings.h"
 
 enum {
-	SETTINGS_MAX = 40,          /* rows; the table is held to it when it is compiled */
+	SETTINGS_MAX = 48,          /* rows; the table is held to it when it is compiled */
 	FINDING_MAX = 1024,         /* octets of a finding's text */
 };
 
@@ -50,6 +50,7 @@ int setting_sentence(const struct setting *row, struct settings *settings, const
 int setting_on_locked(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_location(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_listen(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
+int setting_sources(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_backends(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_locks(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 

@@ -254,19 +254,26 @@ static int address_parse(const char *word, const struct setting *row, struct lis
 	return 0;
 }
 
+/* The next word; what is too long for any address is "", and not cut to one. False when there is none. */
+static bool take_word(const char **text, char word_r[ADDRESS_WORD_MAX])
+{
+	*text += strspn(*text, BLANKS);
+	const size_t len = strcspn(*text, BLANKS);
+	(void)snprintf(word_r, ADDRESS_WORD_MAX, "%.*s", len < ADDRESS_WORD_MAX ? (int)len : 0, *text);
+	*text += len;
+	return len > 0;
+}
+
 int setting_listen(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
 {
 	struct listen_list list = { .count = 0 };
-	for (text += strspn(text, BLANKS); *text != '\0'; text += strspn(text, BLANKS)) {
-		char word[ADDRESS_WORD_MAX];
-		size_t len = strcspn(text, BLANKS);
+	char word[ADDRESS_WORD_MAX];
+	while (take_word(&text, word)) {
 		struct listen_address *next = &list.list[list.count];
 		if (list.count == LISTEN_MAX) {
 			(void)buf_printf(fix, "write at most %d addresses", LISTEN_MAX);
 			return -1;
 		}
-		/* What is too long for any address must not be cut to one. */
-		(void)snprintf(word, sizeof word, "%.*s", len < sizeof word ? (int)len : 0, text);
 		if (address_parse(word, row, next, fix) != 0)
 			return -1;
 		for (size_t i = 0; i < list.count; i++) {
@@ -276,7 +283,32 @@ int setting_listen(const struct setting *row, struct settings *settings, const c
 			}
 		}
 		list.count++;
-		text += len;
+	}
+	memcpy(field(row, settings), &list, sizeof list);
+	return 0;
+}
+
+int setting_sources(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
+{
+	struct source_list list = { .count = 0 };
+	char word[ADDRESS_WORD_MAX];
+	while (take_word(&text, word)) {
+		struct sockaddr_in v4 = { .sin_family = AF_INET };
+		struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+		struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
+		if (list.count == GATEWAYS_MAX) {
+			(void)buf_printf(fix, "write at most %d addresses", GATEWAYS_MAX);
+			return -1;
+		}
+		if (inet_pton(AF_INET, word, &v4.sin_addr) == 1)
+			memcpy(&address, &v4, sizeof v4);
+		else if (inet_pton(AF_INET6, word, &v6.sin6_addr) == 1)
+			memcpy(&address, &v6, sizeof v6);
+		if (address.ss_family == AF_UNSPEC) {
+			(void)buf_add_text(fix, "write addresses without a port, such as 127.0.0.1 or 2001:db8::1");
+			return -1;
+		}
+		list.list[list.count++] = address_source(&address);
 	}
 	memcpy(field(row, settings), &list, sizeof list);
 	return 0;

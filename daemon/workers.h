@@ -53,7 +53,7 @@ struct workers {
 	struct worker *list;
 	pid_t *pids;        /* this and what follows: with the same index */
 	uint64_t *numbers;  /* the nursery, and references, know a worker by it; never used again */
-	uint64_t *sources;  /* of the connection, pool_source(); 0 for an idle one */
+	uint64_t *sources;  /* of the connection, address_source(); 0 for an idle one */
 	uint8_t *states;
 };
 

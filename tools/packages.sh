@@ -2,7 +2,7 @@
 # packages.sh - the Debian packages that postern needs, and what installs those that are missing.
 # Runs in: the shell of who builds, with sudo for apt-get where needed. Trusts: the host's package sources.
 #
-# usage: tools/packages.sh build|check|fault|peers|coverage|fuzz|lint    install what is missing
+# usage: tools/packages.sh build|check|fault|peers|bench|coverage|fuzz|lint    install what is missing
 #        tools/packages.sh list build|check|...           print the names
 set -eu
 
@@ -18,6 +18,7 @@ unpacked=popa3d
 fault="$check maildrop postfix"
 # To compare with, to measure what the tests reach, and to analyse.
 peers=$check
+bench="$check gnuplot-nox"
 coverage="$check gcovr"
 # To fuzz: clang with libFuzzer and the sanitizers.
 fuzz="$build clang libclang-rt-dev"
@@ -33,6 +34,7 @@ build) wanted=$build ;;
 check) wanted=$check ;;
 fault) wanted=$fault ;;
 peers) wanted=$peers ;;
+bench) wanted=$bench ;;
 coverage) wanted=$coverage ;;
 fuzz) wanted=$fuzz ;;
 lint) wanted=$lint ;;

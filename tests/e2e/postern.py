@@ -216,7 +216,7 @@ class Server:
             "auth": {"backends": "passwd-file", "passwd_file": self.passwd_file},
             "maildrop": {"location": location.replace("SPOOL", str(self.base / "spool")),
                          "lock_directory": self.base / "locks", "journal_directory": self.base / "journals"},
-            "workers": {"spare_min": 2, "spare_max": 6, "max": 40},
+            "workers": {"spare_min": 2, "spare_max": 6, "max": 80},
             "limits": {"per_source": 40, "free_failures": 1000, "repeat_seconds": 0},  # tests fail on purpose
             "log": {"target": "stderr", "history_directory": self.base / "history", "history_socket": self.base / "ask", "history": 1000},
             "system": {"gate_user": "nobody"},

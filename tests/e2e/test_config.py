@@ -73,6 +73,8 @@ class Check(unittest.TestCase):
         ("[limits]", None),
         ("idle_minutes = 1", r"10"),
         ("per_source =", r"per_source|number|digits|empty"),
+        ("gateways = 127.0.0.1:110", r"without a port"),
+        ("longest_wait = 20", r"19"),
         ("this is no setting", r"="),
         ("[nosuch]", r"nosuch|section"),
         ("x = 1", None),

@@ -83,7 +83,7 @@ class Limits(unittest.TestCase):
 
 class Pool(ServerCase):
     users = ("anna", "bert")
-    settings = {"workers": {"spare_min": 3, "spare_max": 6, "max": 40}}
+    settings = {"workers": {"spare_min": 3, "spare_max": 6, "max": 60}}
 
     @classmethod
     def prepare(cls, server):

@@ -113,6 +113,19 @@ static void test_decisions(void)
 	}
 }
 
+static void test_gateway(void)
+{
+	size_t victim;
+	settings.gateways = (struct source_list){ .count = 1, .list = { 1 } };
+	for (int i = 0; i < 9; i++)
+		(void)put(WORKER_STRANGER, 1, 0);
+	CU_ASSERT(decide(1, 0, &victim) == ADMIT);
+	settings.gateways.list[0] = 2;
+	CU_ASSERT(decide(1, 0, &victim) == ADMIT_NOT_SOURCE);
+	settings.gateways.count = 0;
+	workers_free(&t);
+}
+
 /* The oldest goes, strangers before those who wait for their turn, and nobody before his time. */
 static void test_victim(void)
 {
@@ -136,5 +149,5 @@ static void test_victim(void)
 	settings.max = 10;
 }
 
-#define TESTS(X) X(test_table) X(test_decisions) X(test_victim)
+#define TESTS(X) X(test_table) X(test_decisions) X(test_gateway) X(test_victim)
 SUITE("admission")

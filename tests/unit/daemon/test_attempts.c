@@ -114,6 +114,21 @@ static void test_held(void)
 	}
 }
 
+/* Through a gateway: who guesses for one user does not slow down another. */
+static void test_gateway(void)
+{
+	struct job job;
+	for (int gateway = 0; gateway < 2; gateway++) {
+		begin(2, true);
+		settings.gateways = (struct source_list){ .count = (size_t)gateway, .list = { 1 } };
+		for (uint64_t i = 0; i < 3; i++)
+			CU_ASSERT(say(0, KEEPER_ATTEMPT, i) && (i < 2) == (heard(0, &job) == JOB_VERIFY) && (i == 2 || say(0, KEEPER_FAILED, 0)));
+		const struct keeper_word other = { .verb = KEEPER_ATTEMPT, .hash = { 10, { 1, 1 } } };
+		CU_ASSERT(attempts_hear(&attempts, 1, &other, now) && heard(1, &job) == (gateway ? JOB_VERIFY : 0));
+		end();
+	}
+}
+
 /* Memory for hashes: what is there is shared, who is too large goes alone, a death gives it back. */
 static void test_room(void)
 {
@@ -297,5 +312,5 @@ static void test_sums(void)
 	end();
 }
 
-#define TESTS(X) X(test_answers) X(test_held) X(test_room) X(test_free) X(test_words) X(test_proven) X(test_proven_probes) X(test_lines) X(test_sums)
+#define TESTS(X) X(test_answers) X(test_held) X(test_gateway) X(test_room) X(test_free) X(test_words) X(test_proven) X(test_proven_probes) X(test_lines) X(test_sums)
 SUITE("attempts")

@@ -36,7 +36,7 @@ static size_t idle(const struct pool *p)
 static size_t of_source(const struct sockaddr_storage *peer)
 {
 	size_t unproven;
-	return workers_of_source(&pool.workers, pool_source(peer), &unproven);
+	return workers_of_source(&pool.workers, address_source(peer), &unproven);
 }
 
 /* A child of ours has ended: the pool hears of it. */
@@ -96,7 +96,7 @@ static void test_source(void)
 				address = address_of(texts[k]);
 			else if (inet_pton(AF_INET6, texts[k], &v6.sin6_addr) == 1)
 				memcpy(&address, &v6, sizeof v6);
-			source[k] = pool_source(&address);
+			source[k] = address_source(&address);
 		}
 		ROW_ASSERT(rows[i].label, (source[0] == source[1]) == rows[i].same);
 	}
