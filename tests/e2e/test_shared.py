@@ -144,15 +144,17 @@ class OneAfterTheOther(SharedCase):
     def test_last_words(self):
         """A worker whose client may still be reading its last words is not free: another serves meanwhile."""
         server = self.serve(settings={"workers": {"max": 2}})
-        busy, _ = server.rest()
+        busy, gate = server.rest()
         slow = server.client()
         for _ in range(3):
             last = slow.cmd("NONSENSE")
         self.assertRegex(last, "-ERR")
         server.wait_for_log(r"postern\[%d\] keeper: session: user=\"\" login=no .* end=\"too many" % busy)
+        os.kill(gate, signal.SIGSTOP)  # however slow this host is, it still waits for its client
         with server.login() as client:
             client.quit()
         slow.close()
+        os.kill(gate, signal.SIGCONT)
         self.assertNotEqual(served(server.log())[-1][0], busy)
 
     def test_reload_and_stop(self):
