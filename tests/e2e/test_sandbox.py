@@ -15,7 +15,7 @@ from collections import Counter
 import bodies
 from postern import PREFIX, ROOT, TOP, TROUBLE, Server
 from processes import all_processes, wait_until
-from test_shared import OWNER, Shared
+from shared import OWNER, Shared
 
 CAPABILITIES = ("CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN "
                 "NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME "
