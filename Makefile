@@ -18,16 +18,39 @@ LINK     ?= static
 VERSION  := 0.1.0
 CC       ?= cc
 
+# What every compiler takes, and what only some do (gcc, clang; by version and machine). Those are asked for once, when
+# the first file is compiled: which of the flags in $(1) does this compiler take for this machine, with $(2)?
+takes = $(shell for flag in $(1); do $(CC) -Werror -O2 -U_FORTIFY_SOURCE $$flag $(2) \
+	-x c -c -o /dev/null /dev/null 2>/dev/null && echo $$flag; done)
+
+# Left out: -Wformat-truncation=2 takes every "%.*s" into a bounded place for a mistake (1 is part of -Wall);
+# -Wjump-misses-init every goto to the end of a function, past a declaration (a use there is -Wmaybe-uninitialized's);
+# -Wthread-safety: there are no threads.
 WARNINGS := -Wall -Wextra -Wpedantic -Wformat=2 -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wold-style-definition -Wvla -Wcast-qual -Wpointer-arith -Wundef -Wwrite-strings \
-	-Wnull-dereference -Wswitch-enum -Wunused-result -Wredundant-decls -Werror
-HARDEN   := -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fPIE \
-	-fno-strict-aliasing -fno-delete-null-pointer-checks -fno-common
+	-Wnull-dereference -Wswitch-enum -Wunused-result -Wredundant-decls -Wdate-time -Werror
+WARN_ASK := -Walloca -Warith-conversion -Warray-bounds=2 -Wassign-enum -Wbidi-chars=any -Wcast-align=strict -Wcomma \
+	-Wconditional-uninitialized -Wduplicated-branches -Wduplicated-cond -Wformat-overflow=2 -Wformat-signedness \
+	-Wimplicit-fallthrough -Wimplicit-fallthrough=5 -Wlogical-op -Wshorten-64-to-32 -Wstringop-overflow=4 -Wtrampolines \
+	-Wunreachable-code-aggressive -Wuse-after-free=3
+# Not -fvisibility=hidden: a program exports nothing of its own (make harden-check looks). -Wstack-usage stands here since
+# sanitizers need more; crypt(3)'s work area alone is 32 KiB.
+HARDEN   := -O2 -U_FORTIFY_SOURCE -fstack-protector-strong -fPIE -fno-strict-aliasing -fno-strict-overflow \
+	-fno-delete-null-pointer-checks -fno-common
+HARDEN_ASK := -fstack-clash-protection -fcf-protection=full -mbranch-protection=standard -ftrivial-auto-var-init=zero \
+	-fzero-call-used-regs=used-gpr -Wstack-usage=40960
+# Level 3 where compiler and C library know it.
+FORTIFY  = $(firstword $(call takes,-D_FORTIFY_SOURCE=3,-include features.h) -D_FORTIFY_SOURCE=2)
 HARDENLD := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--as-needed
+TAKEN_W = $(eval TAKEN_W := $$(call takes,$$(WARN_ASK)))$(TAKEN_W)
+TAKEN_H = $(eval TAKEN_H := $$(call takes,$$(HARDEN_ASK)) $$(FORTIFY))$(TAKEN_H)
+
 SANITIZE ?=
 CPPFLAGS += -D_GNU_SOURCE -DPOSTERN_VERSION='"$(VERSION)"' -DDEFAULT_CONFIG='"$(SYSCONF)/postern/postern.conf"' -I.
 CFLAGS   ?= -g
-ALL_CFLAGS = -std=c11 $(WARNINGS) $(if $(SANITIZE),$(SANITIZE),$(HARDEN)) $(CFLAGS) -MMD -MP
+# Where it is built is not written into what is built.
+PLACE    := '-ffile-prefix-map=$(CURDIR)=.' '-ffile-prefix-map=$(BUILD)=build'
+ALL_CFLAGS = -std=c11 $(WARNINGS) $(TAKEN_W) $(if $(SANITIZE),$(SANITIZE),$(HARDEN) $(TAKEN_H)) $(PLACE) $(CFLAGS) -MMD -MP
 ALL_LDFLAGS = $(if $(SANITIZE),$(SANITIZE),$(HARDENLD)) $(LDFLAGS)
 
 comma := ,
@@ -35,7 +58,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$(2)")
 
 # Which folder's objects each program is made of.
-src   = $(wildcard $(1)/*.c)
+src   = $(sort $(wildcard $(1)/*.c))
 obj   = $(patsubst %.c,$(BUILD)/%.o,$(1))
 BASE    := $(call src,base)
 STORAGE := $(call src,storage)
@@ -43,13 +66,13 @@ AUTH    := $(filter-out auth/pam_helper.c,$(call src,auth))
 MAINS   := daemon/posternd.c daemon/nursery.c daemon/signer.c
 DAEMON  := $(filter-out $(MAINS) daemon/heap.c daemon/sandbox_table.c,$(call src,daemon))
 # What the gate's program takes of daemon/: the protocol, TLS, the RPC; nothing that opens a file of mail or asks PAM.
-GATE    := $(addprefix daemon/,gate.c pop3.c commands.c message.c tls.c tls_error.c tls_version.c remote_key.c conn.c conn_sign.c sign.c started.c rpc.c replies.c log.c address.c privilege.c line.c replies_table.c doors.c languages.c sandbox.c)
+GATE    := $(addprefix daemon/,gate.c gate_end.c ahead.c pop3.c commands.c message.c tls.c tls_error.c tls_version.c remote_key.c conn.c conn_sign.c sign.c started.c rpc.c replies.c log.c address.c privilege.c line.c replies_table.c doors.c languages.c sandbox.c)
 # What holds the key: no TLS, nothing of POP3.
 SIGNER  := $(addprefix daemon/,sign_key.c sign.c tls_error.c started.c rpc.c log.c address.c privilege.c sandbox.c)
 CLI     := $(call src,cli)
 
 # The answers in other languages: po/*.po, compiled by gettext, read by tools/translate.c, become C (docs/design.md).
-CATALOGUES := $(patsubst po/%.po,$(BUILD)/locale/%/LC_MESSAGES/postern.mo,$(wildcard po/*.po))
+CATALOGUES := $(patsubst po/%.po,$(BUILD)/locale/%/LC_MESSAGES/postern.mo,$(sort $(wildcard po/*.po)))
 TEXTS   := $(BUILD)/gen/languages_texts.o
 # What each kind of process may ask of the kernel: daemon/sandbox_table.c, compiled by libseccomp, becomes C.
 FILTERS := $(BUILD)/gen/sandbox_filters.o
@@ -65,11 +88,11 @@ $(BUILD)/posternd: LIBS = -lsodium -lxxhash -lcrypt -linih
 # LINK=shared makes posternd like the others.
 $(BUILD)/posternd: KIND = $(if $(SANITIZE)$(filter shared,$(LINK)),,-static-pie)
 $(BUILD)/posternd-gate: $(call obj,daemon/nursery.c daemon/heap.c $(GATE)) $(TEXTS) $(FILTERS) $(BUILD)/libbase.a
-$(BUILD)/posternd-gate: LIBS = -lssl -lcrypto -lsodium
+$(BUILD)/posternd-gate: LIBS = -lssl -lcrypto
 # In these two what is freed can be wiped (daemon/heap.h).
 $(BUILD)/posternd $(BUILD)/posternd-gate: WRAPPED = $(addprefix -Wl$(comma)--wrap=,free realloc reallocarray)
 $(BUILD)/posternd-sign: $(call obj,daemon/signer.c $(SIGNER)) $(FILTERS) $(BUILD)/libbase.a
-$(BUILD)/posternd-sign: LIBS = -lcrypto -lsodium
+$(BUILD)/posternd-sign: LIBS = -lcrypto
 $(BUILD)/posternd-pam: $(call obj,auth/pam_helper.c) $(BUILD)/libbase.a
 $(BUILD)/posternd-pam: LIBS = -lpam
 $(BUILD)/postern: $(call obj,$(CLI)) $(BUILD)/libdaemon.a $(BUILD)/libauth.a $(BUILD)/libstorage.a $(BUILD)/libbase.a
@@ -88,9 +111,10 @@ $(BUILD)/libdaemon.a: $(call obj,$(DAEMON)) $(TEXTS) $(FILTERS)
 $(BUILD)/libcli.a: $(call obj,$(filter-out cli/postern.c,$(CLI)))
 $(BUILD)/%.a:
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcsD $@ $^
 
-$(BUILD)/%.o: %.c
+# The flags are part of what is compiled.
+$(BUILD)/%.o: %.c Makefile
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
@@ -113,7 +137,7 @@ $(FILTERS:.o=.c): $(BUILD)/tools/filters
 	$(call say,GEN,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(BUILD)/tools/filters >$@.new && mv $@.new $@
-$(TEXTS) $(FILTERS): %.o: %.c
+$(TEXTS) $(FILTERS): %.o: %.c Makefile
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
@@ -143,9 +167,11 @@ FUZZERS := $(addprefix $(BUILD)/fuzz/,$(FUZZED))
 # Functions that a target puts its own in the place of (ld --wrap): what ends or changes the process, or asks another one.
 WORKER_SEAMS := leave violation panic fatal poll log_line log_event
 both = $(BUILD)/replay/$(1) $(BUILD)/fuzz/$(1)
-$(call both,keeper): SEAMS = $(WORKER_SEAMS) become_owner keep_only touch_pages forget_stack wipe_stack auth_verify auth_known session_init shrink_root sandbox_enter
+$(call both,keeper): SEAMS = $(WORKER_SEAMS) become_owner keep_only touch_pages forget_stack wipe_stack auth_verify auth_known session_init shrink_root sandbox_enter sandbox_renumber
 $(call both,gate): SEAMS = $(WORKER_SEAMS) rpc_send wipe_stack
+$(call both,signer) $(call both,recorder) $(call both,signature): SEAMS = $(WORKER_SEAMS)
 $(call both,history): SEAMS = alarm
+$(call both,index): SEAMS = clock_gettime time
 $(REPLAYS): $(BUILD)/replay/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/libcli.a $(UNITLIBS)
 $(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libcli.a $(UNITLIBS)
 $(FUZZERS): ENGINE = -fsanitize=fuzzer
@@ -171,7 +197,13 @@ layers:
 check:
 	tools/packages.sh check
 	$(MAKE) all unit layers
+	BUILD=$(BUILD) CC='$(CC)' LINK=$(LINK) tests/harden.py
 	BUILD=$(BUILD) tests/run.sh
+
+# How the programs are built (a part of check), and whether two builds are the same to the octet (a part of lint: two minutes).
+harden-check: all
+	BUILD=$(BUILD) CC='$(CC)' LINK=$(LINK) tests/harden.py
+	tests/reproducible.sh CC='$(CC)' LINK=$(LINK)
 
 # The fault tests in full: every call of every pattern, thousands of deliveries, images of disks. Takes more than an hour.
 fault:
@@ -221,12 +253,18 @@ lint:
 	$(MAKE) BUILD=$(BUILD)/clang CC=clang all unit
 	$(MAKE) BUILD=$(BUILD)/analyzer CFLAGS='-g -fanalyzer' all
 	tests/lint.sh
+	tests/reproducible.sh CC='$(CC)' LINK=$(LINK)
 
 # Speed beside its peers, and how it grows; needs root, ports 2110-2113 and some minutes. Plots in build/bench.
 bench: all
 	tools/packages.sh bench
 	BUILD=$(BUILD) bench/run.sh
 	POSTERN_BUILD=$(BUILD) OUT=$(BUILD)/bench bench/scale.py
+
+# Mixed sessions for SOAK_MINUTES (30): memory and descriptors stay as they are, every message is accounted for.
+soak: all
+	tools/packages.sh check
+	POSTERN_BUILD=$(BUILD) unshare --net sh -c 'ip link set lo up && exec python3 tests/load/soak.py'
 
 # The manual page and the page about failures, from the reply table.
 errors: $(BUILD)/postern
@@ -249,7 +287,10 @@ install: all
 	install -m 644 systemd/postern.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/postern.conf
 	[ -e $(DESTDIR)$(SYSCONF)/postern/postern.conf ] || install -m 644 systemd/postern.conf $(DESTDIR)$(SYSCONF)/postern/postern.conf
 	[ -e $(DESTDIR)$(SYSCONF)/pam.d/postern ] || install -m 644 systemd/postern.pam $(DESTDIR)$(SYSCONF)/pam.d/postern
-	install -m 644 README.md docs/*.md docs/errors.html $(DESTDIR)$(DOCDIR)/
+	install -m 644 README.md SECURITY.md docs/*.md docs/errors.html $(DESTDIR)$(DOCDIR)/
+	install -d $(DESTDIR)$(DOCDIR)/fail2ban/filter.d $(DESTDIR)$(DOCDIR)/fail2ban/jail.d
+	install -m 644 systemd/fail2ban/filter.d/postern.conf $(DESTDIR)$(DOCDIR)/fail2ban/filter.d/
+	install -m 644 systemd/fail2ban/jail.d/postern.conf $(DESTDIR)$(DOCDIR)/fail2ban/jail.d/
 	install -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8
 	install -m 644 docs/postern-errors.7 $(DESTDIR)$(MANDIR)/man7/
 	install -m 644 docs/postern.1 $(DESTDIR)$(MANDIR)/man1/
@@ -258,11 +299,11 @@ install: all
 
 # The targets and what they are for.
 help:
-	@awk '/^# / {text = substr($$0, 3)} /^[a-z-]+:/ && text {sub(":.*", ""); printf "%-11s %s\n", $$0, text} !/^# / {text = ""}' Makefile
+	@awk '/^# / {text = substr($$0, 3)} /^[a-z-]+:/ && text {sub(":.*", ""); printf "%-12s %s\n", $$0, text} !/^# / {text = ""}' Makefile
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: help all pot unit layers check fault fault-peers errors asan fuzz fuzzers fuzz-replay valgrind coverage lint bench run install clean
+.PHONY: help all pot unit layers check harden-check fault fault-peers soak errors asan fuzz fuzzers fuzz-replay valgrind coverage lint bench run install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/mman.h>
@@ -188,22 +189,28 @@ static enum hash_result verify_argon2(const struct parsed *p, const struct secre
 
 static enum hash_result verify_crypt(const struct parsed *p, const struct secret *password, struct why *why_r)
 {
-	struct crypt_data data;
+	/* Not on the stack: what it takes is used again, for what a login reads. */
+	struct crypt_data *data = malloc(sizeof *data);
 	struct secret cut = *password;
 	bool too_long = cut.len >= CRYPT_MAX_PASSPHRASE_SIZE;
 	enum hash_result result = HASH_WRONG;
 
+	if (data == NULL) {
+		secret_wipe(&cut);
+		return no_hash(p, ENOMEM, why_r);
+	}
 	/* crypt(3) takes 511 octets: a longer password fits no hash, but has to cost what others cost. */
 	if (too_long)
 		cut.text[CRYPT_MAX_PASSPHRASE_SIZE - 1] = '\0';
-	memset(&data, 0, sizeof data);
+	data->initialized = 0;
 	errno = 0;
-	const char *got = crypt_r(cut.text, p->text, &data);
+	const char *got = crypt_r(cut.text, p->text, data);
 	if (got == NULL || got[0] == '*')
 		result = no_hash(p, errno, why_r);
 	else if (strlen(got) == strlen(p->text) && sodium_memcmp(got, p->text, strlen(got)) == 0 && !too_long)
 		result = HASH_RIGHT;
-	sodium_memzero(&data, sizeof data);
+	sodium_memzero(data, sizeof *data);
+	free(data);
 	secret_wipe(&cut);
 	return result;
 }

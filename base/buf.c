@@ -22,6 +22,16 @@ int buf_add_text(struct buf *b, const char *text)
 	return buf_add(b, text, strlen(text));
 }
 
+int buf_add_number(struct buf *b, uint64_t n)
+{
+	char digits[20]; /* of UINT64_MAX */
+	size_t at = sizeof digits;
+	do
+		digits[--at] = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	return buf_add(b, digits + at, sizeof digits - at);
+}
+
 int buf_vprintf(struct buf *b, const char *format, va_list ap)
 {
 	size_t room = b->cap - b->len;

@@ -11,6 +11,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct buf {
 	char *p;    /* borrowed storage */
@@ -26,6 +27,9 @@ int buf_add(struct buf *b, const void *octets, size_t len);
 
 /* Append a NUL-terminated string without its NUL. 0 or -1, as buf_add(). */
 int buf_add_text(struct buf *b, const char *text);
+
+/* Append n in decimal digits. 0 or -1, as buf_add(). */
+int buf_add_number(struct buf *b, uint64_t n);
 
 /* Append as printf(3) formats. 0, or -1 when it does not fit whole. */
 int buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));

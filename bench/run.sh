@@ -3,11 +3,12 @@
 # the machine's own limit. Prints ratios; absolute times mean nothing on a shared machine.
 # Runs in: the shell, as root (users p0..p63 are made; Dovecot is installed and started on loopback).
 #
-# usage: bench/run.sh [logins] [logins-shared] [throughput] [memory] [mbox]     all of them without an argument
-# Environment: BUILD (build), BENCH_DIR (/var/tmp/postern-bench), ROUNDS (5), SECONDS_EACH (4)
+# usage: bench/run.sh [logins] [burst] [logins-shared] [throughput] [memory-before-login] [memory] [among] [mbox]     all of them without an argument
+# Environment: BUILD (build), BENCH_DIR (/var/tmp/postern-bench), ROUNDS (5), SECONDS_EACH (4), HELD (1000)
 set -eu
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build} dir=${BENCH_DIR:-/var/tmp/postern-bench} rounds=${ROUNDS:-5} seconds=${SECONDS_EACH:-4}
+held=${HELD:-1000}
 port=${PORT:-3110} tls=${TLS_PORT:-3995} limit=${LIMIT_PORT:-3111} shared=${SHARED_PORT:-3113} shared_tls=${SHARED_TLS_PORT:-3998}
 [ "$(id -u)" -eq 0 ] || { echo "bench: needs root, for system users and the peers" >&2; exit 1; }
 pids=
@@ -43,7 +44,17 @@ text = open(sys.argv[1], "rb").read().replace(b"\n", b"\r\n")
 open(sys.argv[2], "wb").write(text.replace(b"\r\n.", b"\r\n.."))
 PY
 
+# Users q0, q1 ... for the sessions that are held: of the passwd file only.
+mkdir -p "$dir/held"
+hash=$(head -n 1 "$dir/dovecot/users" | cut -d: -f2)
 install -m 600 "$dir/dovecot/users" "$dir/users"
+for i in $(seq 0 $((held - 1))); do
+	uid=$((40000 + i))
+	echo "q$i:$hash:$uid:$uid::$dir/held/q$i" >>"$dir/users"
+	[ -d "$dir/held/q$i" ] && continue
+	cp -r "$dir/home/p0" "$dir/held/q$i"
+	chown -R "$uid:$uid" "$dir/held/q$i"
+done
 mkdir -p /run/postern/lock
 cat >"$dir/postern.conf" <<CONF
 [listen]
@@ -55,6 +66,8 @@ key = $dir/tls/key.pem
 [auth]
 backends = passwd-file
 passwd_file = $dir/users
+# As for clients of the network. By default those of the loopback are told more, which takes more work.
+explain_failures = never
 [maildrop]
 location = maildir:~/Maildir
 [limits]
@@ -62,6 +75,7 @@ per_source = 1000
 [workers]
 spare_min = 8
 spare_max = 16
+max = $((held + 200))
 [log]
 target = stderr
 level = info
@@ -98,13 +112,23 @@ beside() {
 	section "$1"
 	bench/compare.sh "$2" "$3" -n "$rounds" -d "$seconds" "${@:4}"
 }
-what=${*:-logins logins-shared throughput memory mbox}
+what=${*:-logins burst logins-shared throughput memory-before-login memory among mbox}
 uname -srm
 grep -m 1 'model name' /proc/cpuinfo || :
 nproc
 case " $what " in *' logins '*)
 	beside "logins: STAT, 8 connections, ten messages; Dovecot as packaged" "$port" 2110 -c 8 -m -s STAT
 	beside "logins: the same; Dovecot's high-performance mode" "$port" 2111 -c 8 -m -s STAT
+	section "processor time of a login: the same two"
+	for peer in "2110 default" "2111 fast"; do
+		# shellcheck disable=SC2086 # a port, and the name of a set-up
+		set -- $peer
+		bench/cpu.sh "$port" "$server" "$1" "$(cat "$dir/dovecot/run-$2/master.pid")" -n "$rounds" -d "$seconds" -c 8 -m -s STAT
+	done
+esac
+case " $what " in *' burst '*)
+	beside "one login after the other on an idle server; Dovecot's high-performance mode" "$port" 2111 -c 1 -m -s STAT
+	beside "50 connections at once on an idle server; Dovecot's high-performance mode" "$port" 2111 -c 50 -n 50 -m -s STAT
 esac
 case " $what " in *' logins-shared '*)
 	start_shared
@@ -117,13 +141,23 @@ case " $what " in *' throughput '*)
 	beside "RETR of 40 x 1 MB, plain; the machine's limit" "$port" "$limit" -c 4 -m -O 40 -s 'STAT,RETR*'
 	beside "RETR of 40 x 1 MB, TLS; Dovecot's high-performance mode" "$tls" 2996 -c 4 -m -O 40 -t -s 'STAT,RETR*'
 esac
+ours="$PWD/$BUILD/posternd|^$BUILD/posternd"
+case " $what " in *' memory-before-login '*)
+	section "memory (PSS) of a connection before its login, $held held: plain, then TLS"
+	bench/memory-held.sh "$port" "$held" "$ours" -H
+	bench/memory-held.sh "$tls" "$held" "$ours" -H -t
+esac
 case " $what " in *' memory '*)
-	section "memory (PSS) of a logged-in idle session: plain, then TLS"
-	bench/memory-held.sh "$port" 40 "$PWD/$BUILD/posternd|^$BUILD/posternd" | tail -n 1
-	bench/memory-held.sh "$tls" 40 "$PWD/$BUILD/posternd|^$BUILD/posternd" -t | tail -n 1
-	section "Dovecot as packaged: plain, then TLS"
-	bench/memory-held.sh 2110 40 dovecot | tail -n 1
-	bench/memory-held.sh 2995 40 dovecot -t | tail -n 1
+	section "memory (PSS) of a logged-in idle session, $held held: plain, then TLS"
+	bench/memory-held.sh "$port" "$held" "$ours" -u q%d
+	bench/memory-held.sh "$tls" "$held" "$ours" -u q%d -t
+	section "Dovecot as packaged, 40 held: plain, then TLS"
+	bench/memory-held.sh 2110 40 dovecot
+	bench/memory-held.sh 2995 40 dovecot -t
+esac
+case " $what " in *' among '*)
+	section "a login while $held sessions are held"
+	bench/among-held.sh "$port" "$held" -n "$rounds" -u q%d
 esac
 kill "$server"
 case " $what " in *' mbox '*)

@@ -89,8 +89,10 @@ static int take_tls(enum tls_mode *mode_r)
 {
 	static const char *const names[] = { [TLS_AUTO] = "auto", [TLS_IMPLICIT] = "implicit", [TLS_STLS] = "stls", [TLS_NONE] = "none" };
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		if (strcmp(optarg, names[i]) == 0)
-			return *mode_r = (enum tls_mode)i, CLI_OK;
+		if (strcmp(optarg, names[i]) == 0) {
+			*mode_r = (enum tls_mode)i;
+			return CLI_OK;
+		}
 	cli_complain("--tls is auto, implicit, stls or none, not \"%s\"", optarg);
 	return CLI_USAGE;
 }
@@ -307,8 +309,10 @@ static int try_login(struct check *c)
 	if (c->attempt_count == 0 || a->reach < REACH_POP3)
 		return CLI_OK;
 	c->attempt = (int)best;
-	if (!login_may_send(c, a))
-		return not_sent(c, a), CLI_OK;
+	if (!login_may_send(c, a)) {
+		not_sent(c, a);
+		return CLI_OK;
+	}
 	progress(c, "");
 	int result = cli_read_password(c->user, 0, &c->password);
 	if (result != CLI_OK)

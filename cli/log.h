@@ -50,6 +50,7 @@ bool judge_silent_marks(const struct evidence *e, char text_r[VERDICT_TEXT]);
 bool judge_polls(const struct evidence *e, char text_r[VERDICT_TEXT]);
 bool judge_lost_state(const struct evidence *e, char text_r[VERDICT_TEXT]);
 bool judge_old_password(const struct evidence *e, char text_r[VERDICT_TEXT]);
+bool judge_same_password(const struct evidence *e, char text_r[VERDICT_TEXT]);
 bool judge_breaks(const struct evidence *e, char text_r[VERDICT_TEXT]);
 bool judge_idle(const struct evidence *e, char text_r[VERDICT_TEXT]);
 bool judge_in_clear(const struct evidence *e, char text_r[VERDICT_TEXT]);
@@ -60,6 +61,7 @@ bool judge_leaves_mail(const struct evidence *e, char text_r[VERDICT_TEXT]);
 bool judge_other_program(const struct evidence *e, char text_r[VERDICT_TEXT]);
 bool judge_removed_elsewhere(const struct evidence *e, char text_r[VERDICT_TEXT]);
 bool judge_guessing(const struct evidence *e, char text_r[VERDICT_TEXT]);
+bool judge_slowed(const struct evidence *e, char text_r[VERDICT_TEXT]);
 bool judge_server(const struct evidence *e, char text_r[VERDICT_TEXT]);
 
 /* ---- log_print.c ---- */

@@ -13,6 +13,7 @@ enum {
 	POLL_MS = 60000,            /* sessions that follow each other faster are too many */
 	LOST_MESSAGES = 5,          /* so many have to be fetched again */
 	OLD_PASSWORD_TIMES = 5,
+	REPEATS_TIMES = 2,
 	BREAKS_TIMES = 3,
 	BREAKS_SHARE = 4,           /* at least one in so many sessions */
 	IDLE_TIMES = 3,
@@ -129,32 +130,69 @@ bool judge_lost_state(const struct evidence *e, char text_r[VERDICT_TEXT])
 	return true;
 }
 
-bool judge_old_password(const struct evidence *e, char text_r[VERDICT_TEXT])
+/* Wrong passwords from one address. */
+struct wrong {
+	const struct history_record *first, *last, *asked; /* asked: the last one that a back end looked at */
+	size_t times, repeats;      /* repeats: the same one as before, answered from memory */
+	bool before, since;         /* a login before the first, and after the last */
+};
+
+static bool is_repeat(const struct history_record *r)
 {
-	const struct history_record *first = NULL, *last = NULL;
-	bool before = false, since = false;
-	size_t times = 0;
-	char from[SHOW_TIME], to[SHOW_TIME], pace[SHOW_SIZE];
+	return strncmp(r->text, WORDS_REPEATED, strlen(WORDS_REPEATED)) == 0;
+}
+
+static struct wrong count_wrong(const struct evidence *e)
+{
+	struct wrong w = { .first = NULL };
 	for (size_t i = 0; i < e->count; i++) {
 		const struct history_record *r = e->list[i];
 		if (r->kind == HISTORY_SESSION) {
-			before = before || first == NULL;
-			since = true;
+			w.before = w.before || w.first == NULL;
+			w.since = true;
 		} else if (strcmp(r->reason, reason_words(REASON_PASSWORD_WRONG)) == 0) {
-			first = first != NULL ? first : r;
-			last = r;
-			times++;
-			since = false;
+			w.first = w.first != NULL ? w.first : r;
+			w.last = r;
+			w.asked = is_repeat(r) ? w.asked : r;
+			w.repeats += is_repeat(r);
+			w.times++;
+			w.since = false;
 		}
 	}
-	if (times < OLD_PASSWORD_TIMES)
-		return false;
-	const char *so = since ? "Since then it has logged in."
-		: before ? "It could log in before: the password was changed, and this device was not told."
+	return w;
+}
+
+static const char *whose_password(const struct wrong *w)
+{
+	return w->since ? "Since then it has logged in."
+		: w->before ? "It could log in before: the password was changed, and this device was not told."
 		: "Nobody ever logged in from there: a device with an old password, or somebody who guesses.";
-	(void)snprintf(text_r, VERDICT_TEXT, "%s sent a wrong password %zu times from %s to %s, about every %s. %s", last->peer, times,
-	               show_time(first->when_ms, from), show_time(last->when_ms, to),
-	               show_span((uint64_t)(last->when_ms - first->when_ms) / (times - 1), pace), so);
+}
+
+bool judge_old_password(const struct evidence *e, char text_r[VERDICT_TEXT])
+{
+	const struct wrong w = count_wrong(e);
+	char from[SHOW_TIME], to[SHOW_TIME], pace[SHOW_SIZE];
+	/* One verdict: the other rule says more. */
+	if (w.times < OLD_PASSWORD_TIMES || w.repeats >= REPEATS_TIMES)
+		return false;
+	(void)snprintf(text_r, VERDICT_TEXT, "%s sent a wrong password %zu times from %s to %s, about every %s. %s", w.last->peer, w.times,
+	               show_time(w.first->when_ms, from), show_time(w.last->when_ms, to),
+	               show_span((uint64_t)(w.last->when_ms - w.first->when_ms) / (w.times - 1), pace), whose_password(&w));
+	return true;
+}
+
+bool judge_same_password(const struct evidence *e, char text_r[VERDICT_TEXT])
+{
+	const struct wrong w = count_wrong(e);
+	char from[SHOW_TIME], to[SHOW_TIME], when[SHOW_TIME], asked[VERDICT_TEXT / 4] = "";
+	if (w.repeats < REPEATS_TIMES)
+		return false;
+	if (w.asked != NULL)
+		(void)snprintf(asked, sizeof asked, " It was last asked about at %s; the others were answered from memory.", show_time(w.asked->when_ms, when));
+	(void)snprintf(text_r, VERDICT_TEXT, "a device at %s sends the same wrong password again and again: %zu times from %s to %s.%s %s", w.last->peer, w.times,
+	               show_time(w.first->when_ms, from), show_time(w.last->when_ms, to), asked,
+	               w.since || w.before ? whose_password(&w) : "Correct the password in it, or take the account out of it.");
 	return true;
 }
 

@@ -202,6 +202,24 @@ bool judge_guessing(const struct evidence *e, char text_r[VERDICT_TEXT])
 	return true;
 }
 
+bool judge_slowed(const struct evidence *e, char text_r[VERDICT_TEXT])
+{
+	const struct history_record *last = NULL;
+	size_t times = 0;
+	char when[SHOW_TIME];
+	for (size_t i = 0; i < e->count; i++)
+		if (is_failure(e->list[i]) && strcmp(e->list[i]->reason, reason_words(REASON_SLOWED)) == 0) {
+			times++;
+			last = e->list[i];
+		}
+	if (times == 0)
+		return false;
+	(void)snprintf(text_r, VERDICT_TEXT, "%zu password%s not looked at, the last time %s from %s: too many wrong ones had come from that network, or for this user. "
+	               "Nobody is locked out: the right one gets in after the wait that the answer names, and at once where the user logged in before.", times,
+	               times == 1 ? " was" : "s were", show_time(last->when_ms, when), last->peer);
+	return true;
+}
+
 bool judge_server(const struct evidence *e, char text_r[VERDICT_TEXT])
 {
 	const struct history_record *last = NULL;

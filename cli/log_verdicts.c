@@ -16,6 +16,7 @@ const struct verdict_rule verdict_rules[] = {
 	{ "polls-often",          true,  judge_polls },
 	{ "lost-state",           true,  judge_lost_state },
 	{ "old-password",         true,  judge_old_password },
+	{ "same-password",        true,  judge_same_password },
 	{ "connection-breaks",    true,  judge_breaks },
 	{ "holds-the-mailbox",    true,  judge_idle },
 	{ "no-encryption",        true,  judge_in_clear },
@@ -26,6 +27,7 @@ const struct verdict_rule verdict_rules[] = {
 	{ "other-program",        false, judge_other_program },
 	{ "removed-elsewhere",    false, judge_removed_elsewhere },
 	{ "password-guessing",    false, judge_guessing },
+	{ "slowed-down",          false, judge_slowed },
 	{ "server-at-fault",      false, judge_server },
 };
 const size_t verdict_rules_count = sizeof verdict_rules / sizeof verdict_rules[0];

@@ -15,9 +15,9 @@ static bool is_crowding(const struct workers *t, uint64_t max, size_t of_source,
 static ssize_t find_victim(const struct workers *t, long long now)
 {
 	ssize_t at = workers_oldest(t, WORKER_STRANGER);
-	if (at < 0 || now - t->list[at].since < EVICT_AFTER_MS)
+	if (at < 0 || now - t->rows->list[at].since < EVICT_AFTER_MS)
 		at = workers_oldest(t, WORKER_HELD);
-	return at >= 0 && now - t->list[at].since >= EVICT_AFTER_MS ? at : -1;
+	return at >= 0 && now - t->rows->list[at].since >= EVICT_AFTER_MS ? at : -1;
 }
 
 enum admission admission_decide(const struct workers *workers, const struct settings *settings, uint64_t source, uint32_t chance, long long now,

@@ -30,7 +30,8 @@ void attempt_forget(void)
 /* Is there anything that the master would have to decide? */
 static bool is_asked(const struct session *s)
 {
-	return s->settings->free_failures > 0 || s->settings->repeat_seconds > 0 || s->settings->login_cache > 0;
+	const struct settings *settings = s->settings;
+	return settings->free_failures > 0 || settings->repeat_seconds > 0 || settings->login_cache > 0 || settings->hash_memory > 0;
 }
 
 /* A changed password file: what was wrong may be right now. */

@@ -28,19 +28,26 @@ static struct guess_rule rule_of(const struct settings *s)
 
 static void answer(struct attempts *a, size_t at, struct job job, long long now)
 {
-	struct worker *w = &a->workers->list[at];
-	if (job.verb != JOB_ROOM) {
-		w->quiet_failure = !line_limit_take(&a->failures, now);
-		job.quiet = w->quiet_failure;
-	}
+	struct worker *w = &a->workers->rows->list[at];
+	if (w->line == LINE_UNKNOWN)
+		w->line = line_limit_take(&a->failures, now) ? LINE_LOUD : LINE_QUIET;
+	job.quiet = w->line == LINE_QUIET;
 	/* A keeper that is gone is reaped. */
 	(void)rpc_send(w->channel, &job, sizeof job, -1);
+}
+
+/* No line will be written, or counted in the sum, for what was to be a failure. */
+static void give_line_back(struct attempts *a, struct worker *w)
+{
+	if (w->line != LINE_UNKNOWN)
+		line_limit_give_back(&a->failures, w->line == LINE_LOUD);
+	w->line = LINE_UNKNOWN;
 }
 
 static void let_verify(struct attempts *a, size_t at, long long now)
 {
 	workers_set(a->workers, at, WORKER_VERIFYING);
-	answer(a, at, (struct job){ .verb = JOB_VERIFY, .proven = a->workers->list[at].proven }, now);
+	answer(a, at, (struct job){ .verb = JOB_VERIFY, .proven = a->workers->rows->list[at].proven }, now);
 }
 
 static void refuse(struct attempts *a, size_t at, unsigned seconds, long long now)
@@ -52,7 +59,7 @@ static void refuse(struct attempts *a, size_t at, unsigned seconds, long long no
 /* Ask for it what the rule says, for the first time or again. */
 static void decide(struct attempts *a, size_t at, long long now)
 {
-	struct worker *w = &a->workers->list[at];
+	struct worker *w = &a->workers->rows->list[at];
 	const struct guess_rule rule = rule_of(a->settings);
 	const struct guess_ruling ruling = guesses_ask(&a->guesses, &rule, &w->guess, now);
 	switch (ruling.answer) {
@@ -84,12 +91,12 @@ static void decide(struct attempts *a, size_t at, long long now)
 static bool has_room(const struct attempts *a, unsigned mebibytes)
 {
 	/* One that is larger than all there is goes alone. */
-	return a->room == 0 || a->room + mebibytes <= a->settings->hash_memory;
+	return a->settings->hash_memory == 0 || a->room == 0 || a->room + mebibytes <= a->settings->hash_memory;
 }
 
 static void grant(struct attempts *a, size_t at, unsigned mebibytes, long long now)
 {
-	struct worker *w = &a->workers->list[at];
+	struct worker *w = &a->workers->rows->list[at];
 	w->room_wanted = 0;
 	w->room += mebibytes;
 	a->room += mebibytes;
@@ -103,17 +110,17 @@ static void grant_waiting(struct attempts *a, long long now)
 	for (;;) {
 		ssize_t first = -1;
 		for (size_t i = 0; t->of_state[WORKER_VERIFYING] > 0 && i < t->count; i++)
-			if (t->states[i] == WORKER_VERIFYING && t->list[i].room_wanted > 0 && (first < 0 || t->list[i].until < t->list[first].until))
+			if (t->rows->states[i] == WORKER_VERIFYING && t->rows->list[i].room_wanted > 0 && (first < 0 || t->rows->list[i].until < t->rows->list[first].until))
 				first = (ssize_t)i;
-		if (first < 0 || !has_room(a, t->list[first].room_wanted))
+		if (first < 0 || !has_room(a, t->rows->list[first].room_wanted))
 			return;
-		grant(a, (size_t)first, t->list[first].room_wanted, now);
+		grant(a, (size_t)first, t->rows->list[first].room_wanted, now);
 	}
 }
 
 static void release_room(struct attempts *a, size_t at, long long now)
 {
-	struct worker *w = &a->workers->list[at];
+	struct worker *w = &a->workers->rows->list[at];
 	const bool had = w->room > 0;
 	a->room -= w->room;
 	w->room = w->room_wanted = 0;
@@ -128,17 +135,17 @@ static void wake_held(struct attempts *a, long long now)
 {
 	struct workers *t = a->workers;
 	for (size_t i = 0; t->of_state[WORKER_HELD] > 0 && i < t->count; i++)
-		if (t->states[i] == WORKER_HELD && t->list[i].due == 0)
+		if (t->rows->states[i] == WORKER_HELD && t->rows->list[i].due == 0)
 			decide(a, i, now);
 }
 
 static void settle(struct attempts *a, size_t at, enum guess_outcome outcome, unsigned reason, uint32_t owner, long long now)
 {
-	struct worker *w = &a->workers->list[at];
+	struct worker *w = &a->workers->rows->list[at];
 	const struct guess_rule rule = rule_of(a->settings);
 	release_room(a, at, now);
-	if (outcome != GUESS_WRONG && (w->charged || w->proven))
-		line_limit_give_back(&a->failures, !w->quiet_failure);
+	if (outcome == GUESS_RIGHT)
+		give_line_back(a, w);
 	if (outcome == GUESS_WRONG)
 		proven_drop(&a->proven, w->hash.account);
 	else if (outcome == GUESS_RIGHT && !w->proven && a->settings->login_cache > 0)
@@ -155,9 +162,10 @@ static void settle(struct attempts *a, size_t at, enum guess_outcome outcome, un
 
 static void hear_attempt(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
 {
-	struct worker *w = &a->workers->list[at];
+	struct worker *w = &a->workers->rows->list[at];
+	w->line = LINE_UNKNOWN;
 	/* Who comes through a gateway is a source of his own. */
-	const uint64_t source = a->workers->sources[at];
+	const uint64_t source = a->workers->rows->sources[at];
 	const uint64_t mixed = settings_gateway(a->settings, source) ? source ^ word->hash.account : source;
 	w->guess = (struct guess){ .source = mixed, .account = word->hash.account, .password = word->hash.password[0] };
 	w->hash = word->hash;
@@ -171,7 +179,7 @@ static void hear_attempt(struct attempts *a, size_t at, const struct keeper_word
 
 static void hear_room(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
 {
-	struct worker *w = &a->workers->list[at];
+	struct worker *w = &a->workers->rows->list[at];
 	w->until = now + ATTEMPT_HOLD_MS;
 	w->room_wanted = word->mebibytes;
 	if (has_room(a, word->mebibytes))
@@ -195,18 +203,18 @@ static void hear_proven(struct attempts *a, size_t at, const struct keeper_word 
 {
 	(void)word;
 	workers_set(a->workers, at, WORKER_PROVEN);
-	line_limit_give_back(&a->ends, !a->workers->list[at].quiet);
+	line_limit_give_back(&a->ends, !a->workers->rows->list[at].quiet);
 	settle(a, at, GUESS_RIGHT, 0, 0, now);
 }
 
 /* Only a shared worker has anything to say about this: any other has seen one client, and is not to meet a second. */
 static void hear_free(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
 {
-	struct worker *w = &a->workers->list[at];
+	struct worker *w = &a->workers->rows->list[at];
 	(void)word;
 	settle(a, at, GUESS_MOOT, 0, 0, now);
 	w->words = 0;
-	a->workers->sources[at] = 0;
+	a->workers->rows->sources[at] = 0;
 	workers_set(a->workers, at, WORKER_IDLE);
 }
 
@@ -231,14 +239,14 @@ static const struct word_row {
 
 bool attempts_hear(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
 {
-	struct worker *w = &a->workers->list[at];
-	const enum worker_state state = a->workers->states[at];
+	struct worker *w = &a->workers->rows->list[at];
+	const enum worker_state state = a->workers->rows->states[at];
 	if (state == WORKER_LEAVING)
 		return true; /* said before it heard that */
 	const struct word_row *row = word->verb > 0 && word->verb < KEEPER_VERBS ? &words[word->verb] : NULL;
 	const bool legal = row != NULL && (row->states & 1u << state) != 0 && (row->of == NULL || row->of(w));
 	if (!legal || ++w->words > ATTEMPT_WORDS * (a->settings->login_tries + 1)) {
-		log_line(LOG_CRIT, "keeper %ld (%s) said verb %lu, as its word %u, in state %d: not listened to any more", (long)a->workers->pids[at], w->peer,
+		log_line(LOG_CRIT, "keeper %ld (%s) said verb %lu, as its word %u, in state %d: not listened to any more", (long)a->workers->rows->pids[at], w->peer,
 		         (unsigned long)word->verb, w->words, (int)state);
 		return false;
 	}
@@ -253,6 +261,9 @@ bool attempts_begin(struct attempts *a, long long now)
 
 void attempts_end(struct attempts *a, size_t at, long long now)
 {
+	/* Nobody is there to write it. */
+	if (a->workers->rows->states[at] == WORKER_VERIFYING)
+		give_line_back(a, &a->workers->rows->list[at]);
 	settle(a, at, GUESS_MOOT, 0, 0, now);
 }
 
@@ -267,11 +278,11 @@ long long attempts_due(const struct attempts *a)
 		if (dues[i] > 0 && (due == 0 || dues[i] < due))
 			due = dues[i];
 	for (size_t i = 0; t->of_state[WORKER_HELD] + t->of_state[WORKER_VERIFYING] > 0 && i < t->count; i++) {
-		const struct worker *w = &t->list[i];
+		const struct worker *w = &t->rows->list[i];
 		long long next = 0;
-		if (t->states[i] == WORKER_HELD)
+		if (t->rows->states[i] == WORKER_HELD)
 			next = w->due > 0 ? w->due : w->until;
-		else if (t->states[i] == WORKER_VERIFYING && w->room_wanted > 0)
+		else if (t->rows->states[i] == WORKER_VERIFYING && w->room_wanted > 0)
 			next = w->until;
 		if (next > 0 && (due == 0 || next < due))
 			due = next;
@@ -294,12 +305,12 @@ void attempts_run(struct attempts *a, long long now)
 {
 	const struct workers *t = a->workers;
 	for (size_t i = 0; t->of_state[WORKER_HELD] + t->of_state[WORKER_VERIFYING] > 0 && i < t->count; i++) {
-		struct worker *w = &t->list[i];
-		if (t->states[i] == WORKER_HELD && w->due > 0 && now >= w->due)
+		struct worker *w = &t->rows->list[i];
+		if (t->rows->states[i] == WORKER_HELD && w->due > 0 && now >= w->due)
 			let_verify(a, i, now);
-		else if (t->states[i] == WORKER_HELD && w->due == 0 && now >= w->until)
+		else if (t->rows->states[i] == WORKER_HELD && w->due == 0 && now >= w->until)
 			refuse(a, i, ATTEMPT_AGAIN_SECONDS, now);
-		else if (t->states[i] == WORKER_VERIFYING && w->room_wanted > 0 && now >= w->until) {
+		else if (t->rows->states[i] == WORKER_VERIFYING && w->room_wanted > 0 && now >= w->until) {
 			w->room_wanted = 0;
 			answer(a, i, (struct job){ .verb = JOB_REFUSED, .seconds = ATTEMPT_AGAIN_SECONDS }, now);
 		}

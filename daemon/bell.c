@@ -13,9 +13,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "daemon/rpc.h"
 
-enum { BELL_FORMAT = 0x42454c01 };
+enum { BELL_FORMAT = 0x42454c02 };
 
 struct ring {
 	uint32_t format;
@@ -23,10 +23,7 @@ struct ring {
 	char peer[INET6_ADDRSTRLEN + 2];
 };
 
-/* Of the last ring: where the answer goes, and who may ring at all. */
-static struct sockaddr_un ringer;
-static socklen_t ringer_len;
-static uid_t admitted;
+static uid_t admitted;   /* who may ring */
 
 static socklen_t name_bell(int lock_fd, struct sockaddr_un *address)
 {
@@ -38,11 +35,10 @@ static socklen_t name_bell(int lock_fd, struct sockaddr_un *address)
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
 }
 
-/* With the sender's ids on each message. */
-static int open_socket(void)
+/* With the sender's ids on each message that comes in. */
+static int with_ids(int fd)
 {
 	const int on = 1;
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0)
 		return fd;
 	if (fd >= 0)
@@ -54,7 +50,7 @@ int bell_hang(int lock_fd)
 {
 	struct sockaddr_un address;
 	socklen_t len = name_bell(lock_fd, &address);
-	int fd = len > 0 ? open_socket() : -1;
+	int fd = len > 0 ? with_ids(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) : -1;
 	admitted = geteuid();
 	if (fd >= 0 && bind(fd, (const struct sockaddr *)&address, len) != 0) {
 		(void)close(fd);
@@ -63,28 +59,18 @@ int bell_hang(int lock_fd)
 	return fd;
 }
 
-/* One message of that size, its sender's address and uid. False when there is none, or it is of another size. */
-static bool receive(int fd, void *octets, size_t size, struct sockaddr_un *from, socklen_t *from_len, uid_t *uid_r)
-{
-	union { struct cmsghdr header; char octets[CMSG_SPACE(sizeof(struct ucred))]; } control;
-	struct iovec part = { .iov_base = octets, .iov_len = size };
-	struct msghdr header = { .msg_name = from, .msg_namelen = sizeof *from, .msg_iov = &part, .msg_iovlen = 1,
-	                         .msg_control = &control, .msg_controllen = sizeof control };
-	struct ucred who = { .uid = (uid_t)-1 };
-	ssize_t n = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	for (struct cmsghdr *c = n >= 0 ? CMSG_FIRSTHDR(&header) : NULL; c != NULL; c = CMSG_NXTHDR(&header, c))
-		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
-			memcpy(&who, CMSG_DATA(c), sizeof who);
-	*from_len = header.msg_namelen;
-	*uid_r = who.uid;
-	return n == (ssize_t)size && (header.msg_flags & MSG_TRUNC) == 0;
-}
-
-bool bell_heard(int bell, bool *take_over_r, char peer_r[INET6_ADDRSTRLEN + 2])
+bool bell_heard(int bell, bool *take_over_r, char peer_r[INET6_ADDRSTRLEN + 2], int *answer_r)
 {
 	struct ring ring;
-	uid_t uid;
-	if (!receive(bell, &ring, sizeof ring, &ringer, &ringer_len, &uid) || uid != admitted || ring.format != BELL_FORMAT)
+	struct ucred who;
+	/* Whose it is comes first: of a stranger no descriptor is taken. */
+	ssize_t n = rpc_receive_from(bell, &ring, sizeof ring, &who, MSG_PEEK);
+	*answer_r = -1;
+	if (n != (ssize_t)sizeof ring || who.uid != admitted || ring.format != BELL_FORMAT) {
+		(void)rpc_receive_from(bell, &ring, sizeof ring, &who, 0);
+		return false;
+	}
+	if (rpc_receive(bell, &ring, sizeof ring, answer_r) != (ssize_t)sizeof ring || *answer_r < 0)
 		return false;
 	ring.peer[sizeof ring.peer - 1] = '\0';
 	memcpy(peer_r, ring.peer, sizeof ring.peer);
@@ -92,38 +78,43 @@ bool bell_heard(int bell, bool *take_over_r, char peer_r[INET6_ADDRSTRLEN + 2])
 	return true;
 }
 
-void bell_forget(void)
+void bell_answer(int answer, const struct bell_state *state)
 {
-	ringer = (struct sockaddr_un){ 0 };
-	ringer_len = 0;
+	(void)!send(answer, state, sizeof *state, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)close(answer);
 }
 
-void bell_answer(int bell, const struct bell_state *state)
+/* Send the ring, with the end for the answer. */
+static int ring_with(const struct sockaddr_un *address, socklen_t len, const struct ring *ring, int answer)
 {
-	(void)!sendto(bell, state, sizeof *state, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&ringer, ringer_len);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int r = fd >= 0 ? rpc_send_to(fd, address, len, ring, sizeof *ring, answer) : -1;
+	if (fd >= 0)
+		(void)close(fd);
+	return r;
 }
 
 int bell_ring(int lock_fd, uid_t owner, bool take_over, const char *peer, struct bell_state *state_r)
 {
-	struct sockaddr_un address, from;
-	socklen_t from_len, len = name_bell(lock_fd, &address);
+	struct sockaddr_un address;
+	socklen_t len = name_bell(lock_fd, &address);
 	struct ring ring = { .format = BELL_FORMAT, .take_over = take_over };
-	long long due = now_ms() + BELL_WAIT_MS, left;
-	bool answered = false;
-	uid_t uid;
-	int fd = len > 0 ? open_socket() : -1;
-	if (fd < 0)
-		return -1;
+	struct ucred who = { .uid = (uid_t)-1 };
+	int pair[2], r = -1;
 	(void)snprintf(ring.peer, sizeof ring.peer, "%s", peer);
-	/* Only root passes for anybody: a program of the user's own may say of its own session what it likes. */
-	if (sendto(fd, &ring, sizeof ring, MSG_NOSIGNAL, (const struct sockaddr *)&address, len) == (ssize_t)sizeof ring) {
-		while (!answered && (left = due - now_ms()) > 0) {
-			struct pollfd p = { .fd = fd, .events = POLLIN };
-			if (poll(&p, 1, (int)left) > 0)
-				answered = receive(fd, state_r, sizeof *state_r, &from, &from_len, &uid) && (uid == owner || uid == 0);
-		}
-	}
-	(void)close(fd);
+	if (len == 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return -1;
+	pair[0] = with_ids(pair[0]);
+	if (pair[0] >= 0)
+		r = ring_with(&address, len, &ring, pair[1]);
+	/* With our copy gone, theirs is our end of file. */
+	(void)close(pair[1]);
+	struct pollfd p = { .fd = pair[0], .events = POLLIN };
+	if (r == 0 && (poll(&p, 1, BELL_WAIT_MS) != 1 || rpc_receive_from(pair[0], state_r, sizeof *state_r, &who, 0) != (ssize_t)sizeof *state_r))
+		r = -1;
+	if (pair[0] >= 0)
+		(void)close(pair[0]);
 	state_r->peer[sizeof state_r->peer - 1] = '\0';
-	return answered ? 0 : -1;
+	/* Only root passes for anybody: a program of the user's own may say of its own session what it likes. */
+	return r == 0 && (who.uid == owner || who.uid == 0) ? 0 : -1;
 }

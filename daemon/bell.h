@@ -3,8 +3,9 @@
  * Runs in: keeper; whoever rings as root, before its login's maildrop is open; whoever answers as the mail's owner.
  * Trusts: the kernel's word on who sent a message, and nothing else.
  *
- * A datagram socket with an abstract name (unix(7)), made of the lock file's device and inode. The lock is the kernel's flock;
- * the bell only asks.
+ * A datagram socket with an abstract name (unix(7)), made of the lock file's device and inode. With a ring comes one end of a
+ * pair of sockets, for the answer; so who answers needs no right to send to an address. The lock is the kernel's flock; the
+ * bell only asks.
  */
 #ifndef POSTERN_BELL_H
 #define POSTERN_BELL_H
@@ -31,16 +32,13 @@ struct bell_state {
 int bell_hang(int lock_fd);
 
 /*
- * Somebody rang: take one message. True, and *take_over_r: it asks to yield, and peer_r: for a login from where. False when
- * the message is not of root's or, without root, of our own uid.
+ * Somebody rang: take one message. True, and *take_over_r: it asks to yield, peer_r: for a login from where, *answer_r: where
+ * the answer goes (taken by the caller). False when the message is not of root's or, without root, of our own uid.
  */
-bool bell_heard(int bell, bool *take_over_r, char peer_r[INET6_ADDRSTRLEN + 2]);
+bool bell_heard(int bell, bool *take_over_r, char peer_r[INET6_ADDRSTRLEN + 2], int *answer_r);
 
-/* Forget who rang last. */
-void bell_forget(void);
-
-/* Answer what bell_heard() took. */
-void bell_answer(int bell, const struct bell_state *state);
+/* Answer what bell_heard() took; closes answer. */
+void bell_answer(int answer, const struct bell_state *state);
 
 /*
  * Ring, and wait for the answer. owner: the mail's owner, whose process the session must be. 0, or -1: nobody answers, or not the owner.

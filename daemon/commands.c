@@ -4,10 +4,10 @@
  */
 #include "daemon/commands.h"
 
-#include <sodium.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/base64.h"
 #include "daemon/languages.h"
 
 static enum outcome say(struct pop3 *p, struct buf *out, enum reply reply, uint64_t n1, uint64_t n2)
@@ -39,7 +39,7 @@ static size_t left_count(const struct pop3 *p)
 static enum outcome log_in(struct pop3 *p, const char *user, struct secret *password, struct buf *out)
 {
 	struct pop3_answer answer = { .reply = REPLY_NONE };
-	struct pop3_maildrop drop = { .records = NULL };
+	struct pop3_maildrop drop = { .count = 0 };
 	p->host->login(p->host->context, user, password, &drop, &answer);
 	secret_wipe(password);
 	p->user_given = false;
@@ -51,9 +51,8 @@ static enum outcome log_in(struct pop3 *p, const char *user, struct secret *pass
 	}
 	p->drop = drop;
 	p->marked = 0;
-	p->total = p->marked_octets = 0;
-	for (size_t i = 0; i < drop.count; i++)
-		p->total += drop.records[i].octets;
+	p->total = drop.count > 0 ? drop.list.octets : 0;
+	p->marked_octets = 0;
 	(void)say(p, out, REPLY_LOGGED_IN, drop.count, p->total);
 	return LOGGED_IN;
 }
@@ -107,15 +106,6 @@ static int plain_split(const char *plain, size_t size, const char **user_r, cons
 	return memchr(*password_r, '\0', *len_r) == NULL ? 0 : -1;
 }
 
-/* sodium_base642bin() takes some octets above ASCII for digits. */
-static bool is_ascii(const char *text, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)text[i] > 0x7f)
-			return false;
-	return true;
-}
-
 static enum outcome sasl_plain(struct pop3 *p, char *text, size_t len, struct buf *out)
 {
 	char plain[RESPONSE_LINE_MAX];
@@ -123,8 +113,7 @@ static enum outcome sasl_plain(struct pop3 *p, char *text, size_t len, struct bu
 	const char *user = NULL, *password_text = NULL;
 	struct secret password = { .len = 0 };
 	enum reply refusal = REPLY_NONE;
-	int r = !is_ascii(text, len) ? -1
-		: sodium_base642bin((unsigned char *)plain, sizeof plain, text, len, NULL, &size, NULL, sodium_base64_VARIANT_ORIGINAL);
+	int r = base64_decode(text, len, plain, sizeof plain, &size);
 	explicit_bzero(text, len);
 	if (r != 0)
 		refusal = REPLY_BAD_BASE64;
@@ -264,7 +253,7 @@ static enum outcome cmd_stat(struct pop3 *p, const struct arguments *a, struct b
 static enum outcome cmd_list(struct pop3 *p, const struct arguments *a, struct buf *out)
 {
 	if (a->given)
-		return say(p, out, REPLY_LIST_ONE, a->idx + 1, p->drop.records[a->idx].octets);
+		return say(p, out, REPLY_LIST_ONE, a->idx + 1, list_octets(&p->drop.list, a->idx));
 	(void)say(p, out, REPLY_LIST_ALL, left_count(p), left_octets(p));
 	p->listing_uidl = false;
 	return LIST_FOLLOWS;
@@ -273,7 +262,9 @@ static enum outcome cmd_list(struct pop3 *p, const struct arguments *a, struct b
 static enum outcome cmd_uidl(struct pop3 *p, const struct arguments *a, struct buf *out)
 {
 	if (a->given) {
-		pop3_say(p, REPLY_UIDL_ONE, &(struct reply_args){ .n = { a->idx + 1 }, .text = p->drop.records[a->idx].uidl }, out);
+		char uidl[UIDL_MAX + 1];
+		uidl[list_uidl(&p->drop.list, a->idx, uidl)] = '\0';
+		pop3_say(p, REPLY_UIDL_ONE, &(struct reply_args){ .n = { a->idx + 1 }, .text = uidl }, out);
 		return DONE;
 	}
 	(void)say(p, out, REPLY_UIDL_ALL, left_count(p), 0);
@@ -289,7 +280,7 @@ static enum outcome open_message(struct pop3 *p, size_t idx, struct buf *out)
 	p->host->fetch(p->host->context, idx, &p->send.body, &answer);
 	if (answer.reply != REPLY_MESSAGE)
 		return pass_on(p, out, &answer);
-	p->send.octets = p->drop.records[idx].octets;
+	p->send.octets = list_octets(&p->drop.list, idx);
 	return MESSAGE_FOLLOWS;
 }
 
@@ -316,7 +307,7 @@ static enum outcome cmd_dele(struct pop3 *p, const struct arguments *a, struct b
 {
 	p->drop.marks[a->idx] = true;
 	p->marked++;
-	p->marked_octets += p->drop.records[a->idx].octets;
+	p->marked_octets += list_octets(&p->drop.list, a->idx);
 	return say(p, out, REPLY_MARKED, a->idx + 1, 0);
 }
 

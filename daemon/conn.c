@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -135,39 +136,66 @@ enum conn_result conn_read(struct conn *c)
 	}
 }
 
-enum conn_result conn_write(struct conn *c, const void *octets, size_t len)
+/* What came of one attempt to send: n octets went out (n > 0), or it is waited until more can. CONN_OK: go on. */
+static enum conn_result sent(struct conn *c, ssize_t n, long long *deadline)
 {
-	const char *at = octets;
-	long long deadline = 0;
-	while (len > 0) {
-		ssize_t n = c->ssl != NULL ? SSL_write(c->ssl, at, len > INT_MAX ? INT_MAX : (int)len)
-		                           : send(c->fd, at, len, MSG_NOSIGNAL);
-		if (n > 0) {
-			at += n;
-			len -= (size_t)n;
-			deadline = 0;
-			note_active(c);
-			continue;
-		}
-		if (c->ssl == NULL && errno == EINTR)
-			continue;
-		if (c->ssl == NULL && errno != EAGAIN) {
-			c->problem = strerror(errno);
-			return errno == EPIPE || errno == ECONNRESET ? CONN_CLOSED : CONN_BROKEN;
-		}
-		if (deadline == 0)
-			deadline = now_ms() + 1000LL * WRITE_STALL_SECONDS;
-		enum conn_result r = c->ssl != NULL ? tls_wait(c, (int)n, POLLOUT, deadline) : wait_for(c, POLLOUT, deadline);
-		if (r != CONN_OK)
-			return r;
+	if (n > 0) {
+		*deadline = 0;
+		note_active(c);
+		return CONN_OK;
 	}
-	return CONN_OK;
+	if (c->ssl == NULL && errno == EINTR)
+		return CONN_OK;
+	if (c->ssl == NULL && errno != EAGAIN) {
+		c->problem = strerror(errno);
+		return errno == EPIPE || errno == ECONNRESET ? CONN_CLOSED : CONN_BROKEN;
+	}
+	if (*deadline == 0)
+		*deadline = now_ms() + 1000LL * WRITE_STALL_SECONDS;
+	return c->ssl != NULL ? tls_wait(c, (int)n, POLLOUT, *deadline) : wait_for(c, POLLOUT, *deadline);
+}
+
+/* Send the first len octets of c->out; the rest moves up. */
+static enum conn_result send_out(struct conn *c, size_t len, int flags)
+{
+	enum conn_result r = CONN_OK;
+	long long deadline = 0;
+	size_t at = 0;
+	while (r == CONN_OK && at < len) {
+		ssize_t n = c->ssl != NULL ? SSL_write(c->ssl, c->out.p + at, (int)(len - at))
+		                           : send(c->fd, c->out.p + at, len - at, MSG_NOSIGNAL | flags);
+		at += n > 0 ? (size_t)n : 0;
+		r = sent(c, n, &deadline);
+	}
+	c->out.len = r == CONN_OK ? c->out.len - len : 0;
+	memmove(c->out.p, c->out.p + len, c->out.len);
+	return r;
 }
 
 enum conn_result conn_flush(struct conn *c)
 {
-	enum conn_result r = conn_write(c, c->out.p, c->out.len);
-	c->out.len = 0;
+	return send_out(c, c->out.len, 0);
+}
+
+enum conn_result conn_push(struct conn *c)
+{
+	return send_out(c, c->ssl != NULL ? c->out.len - c->out.len % SSL3_RT_MAX_PLAIN_LENGTH : c->out.len, 0);
+}
+
+enum conn_result conn_send_file(struct conn *c, int fd, uint64_t offset, uint64_t len)
+{
+	off_t at = (off_t)offset;
+	const off_t end = at + (off_t)len;
+	enum conn_result r = send_out(c, c->out.len, MSG_MORE);
+	long long deadline = 0;
+	while (r == CONN_OK && at < end) {
+		ssize_t n = sendfile(c->fd, fd, &at, (size_t)(end - at));
+		if (n == 0 || (n < 0 && errno == EIO)) {
+			c->problem = n == 0 ? "the message became shorter while it was sent" : strerror(errno);
+			return CONN_UNREADABLE;
+		}
+		r = sent(c, n, &deadline);
+	}
 	return r;
 }
 

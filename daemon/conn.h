@@ -14,7 +14,7 @@
 #include "daemon/rpc.h"
 
 enum {
-	CONN_OUT = 16384,             /* answers are gathered up to this before they are sent */
+	CONN_OUT = 384 * 1024,        /* answers are gathered up to this before they are sent; a third of it is used by most */
 	WRITE_STALL_SECONDS = 120,    /* a client that takes nothing for so long is gone */
 	STOP_GRACE_MS = 5000,         /* so long may an answer still take once the server stops, or the keeper is gone */
 	DOOR_WAIT_MS = 15000,         /* a TLS client speaks first; who says nothing for so long waits for a greeting in clear */
@@ -47,19 +47,25 @@ struct conn {
 	const char *problem;    /* why CONN_BROKEN, for the log */
 	bool no_signature;      /* the keeper had no signature for the handshake */
 	enum door door;         /* and the wrong door that it shows, if any */
+	struct line_reader in;
 	struct buf out;
 	char out_storage[CONN_OUT];
-	struct line_reader in;
 };
 
 /* Read what there is into c->in, waiting until c->deadline. CONN_OK: at least one octet more. */
 enum conn_result conn_read(struct conn *c);
 
-/* Send len octets, all of them. */
-enum conn_result conn_write(struct conn *c, const void *octets, size_t len);
-
-/* Send what is gathered in c->out. */
+/* Send what is gathered in c->out, all of it. */
 enum conn_result conn_flush(struct conn *c);
+
+/* The same where more follows at once: what would make a TLS record that is not full stays in c->out (less than 16 KiB). */
+enum conn_result conn_push(struct conn *c);
+
+/*
+ * In clear only: send what is gathered, then the file's octets, without a copy of them. CONN_UNREADABLE when the file
+ * ends before them, or cannot be read.
+ */
+enum conn_result conn_send_file(struct conn *c, int fd, uint64_t offset, uint64_t len);
 
 /* Is there TLS? Looks at the first octet without taking it. CONN_OK and c->door is DOOR_PLAIN_ON_TLS or DOOR_NONE. */
 enum conn_result conn_look_for_tls(struct conn *c);

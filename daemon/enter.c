@@ -47,15 +47,23 @@ static void confine_helper(const struct maildrop_place *place)
 	sandbox_enter(SANDBOX_DOTLOCK, paths, 2);
 }
 
-/* A process beside this one for the one thing that is more than the mail: the dotlock, in a directory, often with its group. */
+/*
+ * A process beside this one for the one thing that is more than the mail: the dotlock, in a directory, often with its group.
+ * Our end of the way to it, or -1 and errno.
+ */
 static int start_dotlock_helper(const struct entrant *who, gid_t group)
 {
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-		fatal("socketpair");
+		return -1;
 	pid_t pid = fork();
-	if (pid < 0)
-		fatal("fork");
+	if (pid < 0) {
+		const int error = errno;
+		(void)close(pair[0]);
+		(void)close(pair[1]);
+		errno = error;
+		return -1;
+	}
 	if (pid == 0) {
 		const int kept[] = { pair[1], log_descriptor() };
 		log_role("dotlock helper");
@@ -111,7 +119,8 @@ static int meet_holder(struct entry *e, const struct entrant *who, int fd)
 		return flock_patiently(fd, 0, -1); /* it may have ended meanwhile */
 	e->holder_known = HOLDER_ANSWERED;
 	e->holder = state;
-	return state.yields != 0 ? flock_patiently(fd, SESSION_LOCK_WAIT_MS, who->watch) : EWOULDBLOCK;
+	e->took_over = state.yields != 0;
+	return e->took_over ? flock_patiently(fd, SESSION_LOCK_WAIT_MS, who->watch) : EWOULDBLOCK;
 }
 
 static int lock_session(struct entry *e, const struct entrant *who, struct why *why_r)
@@ -153,12 +162,23 @@ static int prepare_mbox(struct entry *e, const struct entrant *who, struct maild
 	}
 	options->journal = e->journal;
 	gid_t group = helper_group(who, options);
-	if (group != (gid_t)-1)
-		e->dotlock_helper = start_dotlock_helper(who, group);
-	else if (!who->confined)
+	if (group != (gid_t)-1 && (e->dotlock_helper = start_dotlock_helper(who, group)) < 0)
+		return why_set(why_r, REASON_MAILDROP_IO, errno, "start the helper that makes the lock file");
+	if (group == (gid_t)-1 && !who->confined)
 		e->dotlock_helper = shared_dotlock_for(who->place);
 	options->dotlock_helper = e->dotlock_helper;
 	return 0;
+}
+
+/* Without an index the login reads everything, and nobody is worse off. */
+static void prepare_index(struct entry *e, const struct entrant *who, struct maildrop_options *options)
+{
+	struct why why;
+	if (index_open(who->settings->index_directory, who->place, who->uid, who->gid, &e->index, &why) != 0)
+		log_line(LOG_DEBUG, "no index: %s", why.text);
+	/* That session's gate may still be sending a list out of it. */
+	e->index.frozen = e->took_over;
+	options->index = &e->index;
 }
 
 int enter_maildrop(struct entry *e, const struct entrant *who, struct why *why_r)
@@ -178,6 +198,7 @@ int enter_maildrop(struct entry *e, const struct entrant *who, struct why *why_r
 		return -1;
 	if (who->place->format == MAILDROP_MBOX && prepare_mbox(e, who, &options, why_r) != 0)
 		return -1;
+	prepare_index(e, who, &options);
 	if (!shared) {
 		if (who->shed != NULL)
 			who->shed(who->context);
@@ -198,7 +219,7 @@ int notice_priority(enum notice weight)
 void leave_maildrop(struct entry *e)
 {
 	/* The bell before the lock: whoever gets the lock hangs his own. */
-	int *const fds[] = { &e->dotlock_helper, &e->journal, &e->bell, &e->lock };
+	int *const fds[] = { &e->dotlock_helper, &e->journal, &e->index.read_fd, &e->index.write_fd, &e->bell, &e->lock };
 	maildrop_close(&e->drop);
 	for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
 		if (*fds[i] >= 0)

@@ -15,14 +15,16 @@ struct entry {
 	int bell;             /* by which later logins reach us, -1 when there is none */
 	int journal;          /* mbox, -1 when there is none */
 	int dotlock_helper;   /* -1 when there is none */
+	struct index_files index;
 	struct maildrop *drop;
+	bool took_over;       /* the maildrop was another session's a moment ago */
 	bool rights_gone;     /* became the owner: no other maildrop can be entered */
 	/* Who has it, when the reason is REASON_MAILDROP_LOCKED. */
 	enum { HOLDER_UNKNOWN, HOLDER_SILENT, HOLDER_ANSWERED } holder_known;
 	struct bell_state holder;
 };
 
-#define NO_ENTRY ((struct entry){ .lock = -1, .bell = -1, .journal = -1, .dotlock_helper = -1 })
+#define NO_ENTRY ((struct entry){ .lock = -1, .bell = -1, .journal = -1, .dotlock_helper = -1, .index = NO_INDEX })
 
 /* Who wants in. */
 struct entrant {

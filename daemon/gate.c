@@ -14,7 +14,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "daemon/ahead.h"
 #include "daemon/conn.h"
+#include "daemon/gate_end.h"
 #include "daemon/log.h"
 #include "daemon/message.h"
 #include "daemon/pop3.h"
@@ -24,14 +26,15 @@
 struct gate {
 	const struct settings *settings;
 	SSL_CTX *context;
-	struct conn conn;
 	struct pop3 pop3;
 	struct rpc_bye bye;
+	struct ahead ahead;
 	unsigned known_asked, refer_asked;
 	uint32_t lost_ref;
 	long long login_deadline;
 	bool input_pending;
 	bool begun;               /* a line, or much of one, came in: what follows is no first octet any more */
+	struct conn conn;         /* last: the buffers at its end are touched as far as they are used */
 };
 
 /* ---- asking the keeper ---- */
@@ -84,47 +87,54 @@ static void ask_plainly(struct gate *g, const void *request, size_t size, struct
 		(void)close(fd);
 }
 
-/* A unique-id goes out as it is: without its end, so would what lies behind it. */
-static void check_snapshot(const struct pop3_maildrop *drop)
-{
-	for (size_t i = 0; i < drop->count; i++)
-		if (drop->records[i].uidl[UIDL_MAX + 1] != '\0')
-			panic("unique-id of message %zu without its end", i + 1);
-}
+/* What is read into place when there is little of it, because a mapping costs more. */
+enum { SMALL_IMAGE = 8192, SMALL_MARKS = 64 };
+static uint64_t small_image[SMALL_IMAGE / sizeof(uint64_t)];
+static bool small_marks[SMALL_MARKS];
+static size_t mapped;  /* octets of a list that is not read into place */
 
-enum { SMALL = 64 };  /* a list that is read into place: a mapping costs more */
-static struct message_record small[SMALL];
-static bool small_marks[SMALL];
-
-/* The snapshot as an array, and a mark for each message. */
-static void take_snapshot(int fd, size_t count, struct pop3_maildrop *drop_r)
+/* The octets of the list that the keeper sent. */
+static const void *take_image(int fd, uint64_t offset, size_t size)
 {
 	struct stat st;
-	size_t size = count * sizeof *drop_r->records;
-	*drop_r = (struct pop3_maildrop){ .count = count, .records = small, .marks = small_marks };
-	if (count <= SMALL) {
-		if (count > 0 && pread(fd, small, size, 0) != (ssize_t)size)
-			panic("snapshot of %zu messages is too short", count);
-		return;
-	}
+	if (size <= sizeof small_image)
+		return pread(fd, small_image, size, (off_t)offset) == (ssize_t)size ? small_image : NULL;
 	/* To map more than there is would be a bus error later. */
-	if (fstat(fd, &st) != 0 || (size_t)st.st_size < size)
-		panic("snapshot of %zu messages is too short", count);
-	drop_r->records = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-	drop_r->marks = calloc(count, sizeof *drop_r->marks);
-	if (drop_r->records == MAP_FAILED || drop_r->marks == NULL)
-		fatal("no memory for a list of %zu messages", count);
+	if (fstat(fd, &st) != 0 || (uint64_t)st.st_size < size || (uint64_t)st.st_size - size < offset)
+		return NULL;
+	const void *image = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, (off_t)offset);
+	if (image == MAP_FAILED)
+		fatal("no memory for a list of %zu octets", size);
+	mapped = size;
+	return image;
 }
 
-static void forget_snapshot(struct pop3_maildrop *drop)
+/* The list, and a mark for each message. */
+static void take_list(int fd, const struct rpc_answer *answer, struct pop3_maildrop *drop_r)
 {
-	explicit_bzero(small, sizeof small);
-	explicit_bzero(small_marks, sizeof small_marks);
-	if (drop->count <= SMALL)
+	const size_t count = answer->count;
+	*drop_r = (struct pop3_maildrop){ .count = count, .marks = small_marks };
+	if (count == 0)
 		return;
-	const union { const struct message_record *from; void *to; } mapped = { .from = drop->records };
-	(void)munmap(mapped.to, drop->count * sizeof *drop->records);
-	free(drop->marks);
+	const void *image = fd >= 0 ? take_image(fd, answer->offset, (size_t)answer->length) : NULL;
+	if (image == NULL || list_open(&drop_r->list, image, (size_t)answer->length) != 0 || drop_r->list.count != count)
+		panic("the list of %zu messages is none", count);
+	if (count > SMALL_MARKS)
+		drop_r->marks = calloc(count, sizeof *drop_r->marks);
+	if (drop_r->marks == NULL)
+		fatal("no memory for marks of %zu messages", count);
+}
+
+static void forget_list(struct pop3_maildrop *drop)
+{
+	const union { const struct list_header *from; void *to; } image = { .from = drop->list.header };
+	if (mapped > 0)
+		(void)munmap(image.to, mapped);
+	mapped = 0;
+	if (drop->marks != small_marks)
+		free(drop->marks);
+	explicit_bzero(small_image, sizeof small_image);
+	explicit_bzero(small_marks, sizeof small_marks);
 }
 
 static void host_login(void *context, const char *user, const struct secret *password, struct pop3_maildrop *drop_r,
@@ -138,8 +148,7 @@ static void host_login(void *context, const char *user, const struct secret *pas
 	ask(g, &request, sizeof request, &rpc, &fd, answer_r);
 	explicit_bzero(&request, sizeof request);
 	if (answer_r->reply == REPLY_LOGGED_IN) {
-		take_snapshot(fd, rpc.count, drop_r);
-		check_snapshot(drop_r);
+		take_list(fd, &rpc, drop_r);
 		g->conn.session = true;
 		g->conn.active_due = now_ms() + ACTIVE_MS;
 	}
@@ -165,15 +174,33 @@ static bool needs_utf8(enum utf8_required required, const struct message_body *b
 	return message_header(body) >= (required == UTF8_ANY ? HEADER_8BIT : HEADER_UTF8);
 }
 
+/* One message, and those behind it that the client is likely to want. */
+static void ask_for_message(struct gate *g, size_t idx, uint32_t more, struct message_body *body_r, struct pop3_answer *answer_r)
+{
+	struct rpc_answer rpc;
+	struct rpc_fetch request = { .verb = RPC_FETCH, .idx = (uint32_t)idx, .more = more };
+	ask(g, &request, sizeof request, &rpc, &body_r->fd, answer_r);
+	if ((answer_r->reply == REPLY_MESSAGE) != (body_r->fd >= 0))
+		panic("a message without a descriptor, or a descriptor without a message");
+	*body_r = ahead_body(&rpc, body_r->fd);
+	for (; answer_r->reply == REPLY_MESSAGE && more > 0; more--) {
+		int fd = -1;
+		if (await_answer(g, &rpc, &fd) != 0)
+			return;
+		const struct message_body body = ahead_body(&rpc, fd);
+		ahead_keep(&g->ahead, &body);
+	}
+}
+
 static void host_fetch(void *context, size_t idx, struct message_body *body_r, struct pop3_answer *answer_r)
 {
 	struct gate *g = context;
-	struct rpc_answer rpc;
-	struct rpc_fetch request = { .verb = RPC_FETCH, .idx = (uint32_t)idx };
-	ask(g, &request, sizeof request, &rpc, &body_r->fd, answer_r);
-	if (answer_r->reply == REPLY_MESSAGE && body_r->fd < 0)
-		panic("a message without a descriptor");
-	*body_r = (struct message_body){ .fd = body_r->fd, .offset = rpc.offset, .length = rpc.length };
+	uint32_t more;
+	*answer_r = (struct pop3_answer){ .reply = REPLY_MESSAGE, .args = { .n = { idx + 1 } } };
+	if (g->conn.stopping)
+		ahead_forget(&g->ahead);
+	if (!ahead_take(&g->ahead, idx, g->pop3.drop.count - idx - 1, line_count(&g->conn.in), body_r, &more))
+		ask_for_message(g, idx, more, body_r, answer_r);
 	if (answer_r->reply == REPLY_MESSAGE && !g->pop3.utf8 && needs_utf8(g->settings->utf8_required, body_r)) {
 		(void)close(body_r->fd);
 		body_r->fd = -1;
@@ -204,6 +231,7 @@ static void host_commit(void *context, const struct pop3_maildrop *drop, size_t 
 {
 	struct gate *g = context;
 	struct rpc_commit request = { .verb = RPC_COMMIT, .marked = (uint32_t)marked };
+	ahead_forget(&g->ahead);
 	if (send_marks(g, drop) != 0)
 		g->conn.keeper_lost = true; /* ask() finds the same and says so */
 	ask_plainly(g, &request, sizeof request, answer_r);
@@ -224,43 +252,6 @@ static uint32_t host_refer(void *context, enum reply reply, const struct reply_a
 }
 
 /* ---- the session ---- */
-
-static enum session_end end_of_connection(enum conn_result r, bool logged_in)
-{
-	switch (r) {
-	case CONN_OK:
-	case CONN_CLOSED: return END_PEER_CLOSED;
-	case CONN_BROKEN: return END_PEER_ERROR;
-	case CONN_TIMEOUT: return logged_in ? END_IDLE : END_LOGIN_TIMEOUT;
-	case CONN_STALLED: return END_STALLED;
-	case CONN_STOPPED: return END_STOPPED;
-	case CONN_KEEPER_LOST: return END_KEEPER_LOST;
-	case CONN_UNREADABLE: return END_READ_ERROR;
-	}
-	return END_PEER_ERROR;
-}
-
-/* Why the keeper wants it to stop. */
-static enum session_end end_of_stop(const struct rpc_stop *stop)
-{
-	switch ((int)stop->reply) {
-	case REPLY_TAKEN_OVER: return END_TAKEN_OVER;
-	case REPLY_MADE_ROOM: return END_MADE_ROOM;
-	default: return END_STOPPED;
-	}
-}
-
-static enum session_end end_of_protocol(enum pop3_end end)
-{
-	switch (end) {
-	case POP3_END_QUIT: return END_QUIT;
-	case POP3_END_TOO_MANY_BAD: return END_TOO_MANY_BAD;
-	case POP3_END_TOO_MANY_LOGINS: return END_TOO_MANY_LOGINS;
-	case POP3_END_WRONG_DOOR: return END_WRONG_DOOR;
-	case POP3_END_TLS_PIPELINED: return END_TLS_PIPELINED;
-	}
-	return END_QUIT;
-}
 
 /* The last words for an end that is not the client's own; said between two answers only. */
 static void say_why(struct gate *g, enum session_end end)
@@ -398,7 +389,7 @@ static enum session_end converse(struct gate *g, bool *linger_r)
 		/* Without its keeper a session ends; a command that met that has said so. */
 		if (r == CONN_OK && (next == POP3_NEXT_CLOSE || c->keeper_lost)) {
 			(void)conn_flush(c);
-			enum session_end end = c->keeper_lost ? END_KEEPER_LOST : end_of_protocol(g->pop3.end);
+			enum session_end end = c->keeper_lost ? END_KEEPER_LOST : gate_end_of_protocol(g->pop3.end);
 			*linger_r = end != END_QUIT;
 			return end;
 		}
@@ -406,9 +397,9 @@ static enum session_end converse(struct gate *g, bool *linger_r)
 			continue;
 		if (doing == POP3_NEXT_TLS && r != CONN_STOPPED && r != CONN_KEEPER_LOST)
 			return END_TLS_FAILED;
-		enum session_end end = end_of_connection(r, logged_in);
+		enum session_end end = gate_end_of_connection(r, logged_in);
 		if (end == END_STOPPED)
-			end = end_of_stop(&c->stop);
+			end = gate_end_of_stop(&c->stop);
 		if (end == END_LOGIN_TIMEOUT && now_ms() < g->login_deadline)
 			end = END_COMMAND_TIMEOUT;
 		/* In the middle of an answer there is no place for other words. */
@@ -451,7 +442,7 @@ static enum session_end serve(struct gate *g, bool tls, bool *linger_r)
 	if (r == CONN_OK && tls)
 		r = start_tls(g);
 	if (r != CONN_OK)
-		return r == CONN_STOPPED ? end_of_stop(&c->stop) : END_TLS_FAILED;
+		return r == CONN_STOPPED ? gate_end_of_stop(&c->stop) : END_TLS_FAILED;
 	pop3_greet(&g->pop3, &c->out);
 	return converse(g, linger_r);
 }
@@ -478,6 +469,7 @@ static void serve_one(struct gate *g, int keeper, SSL_CTX *context, const struct
 	g->bye.in_clear = g->pop3.in_clear;
 	if (g->conn.problem != NULL)
 		(void)strncpy(g->bye.detail, g->conn.problem, sizeof g->bye.detail - 1);
+	ahead_forget(&g->ahead);
 	/* The last word to the keeper comes first: it lets go of the maildrop while the client reads on. */
 	(void)rpc_send(keeper, &g->bye, sizeof g->bye, -1);
 	conn_close(&g->conn, linger);
@@ -486,7 +478,7 @@ static void serve_one(struct gate *g, int keeper, SSL_CTX *context, const struct
 /* Nothing of this client is to be there when the next one comes. What was freed is wiped already (heap.h). */
 static void forget_client(struct gate *g)
 {
-	forget_snapshot(&g->pop3.drop);
+	forget_list(&g->pop3.drop);
 	explicit_bzero(g, sizeof *g);
 	message_forget();
 	ERR_clear_error();
@@ -496,7 +488,7 @@ static void forget_client(struct gate *g)
 
 void gate_serve(int keeper, SSL_CTX *context, const struct settings *settings)
 {
-	static struct gate gate;
+	static struct gate gate __attribute__((aligned(PAGE)));  /* all but the buffers on one page */
 	static const struct pop3_host host = { host_login, host_known, host_fetch, host_commit, host_refer, &gate };
 	const struct rpc_ready ready = { .verb = RPC_READY };
 	for (;;) {

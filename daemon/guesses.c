@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "daemon/privilege.h"
+
 /* One thing that is remembered; what .value is depends on the kind. */
 struct guess_mark {
 	uint32_t tag;       /* the hash's upper half; 0: nothing here */
@@ -34,14 +36,9 @@ int guesses_open(struct guesses *g, long long now)
 {
 	*g = (struct guesses){ .begun = now };
 	for (int kind = 0; kind < GUESS_KINDS; kind++) {
-		const size_t size = size_of(kind);
-		void *marks = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		if (marks == MAP_FAILED)
+		g->marks[kind] = private_memory(size_of(kind));
+		if (g->marks[kind] == NULL)
 			return -1;
-		/* A fork would pay for it, and a keeper has no business with it. */
-		if (madvise(marks, size, MADV_DONTFORK) != 0 || madvise(marks, size, MADV_DONTDUMP) != 0)
-			return -1;
-		g->marks[kind] = marks;
 	}
 	g->key = (unsigned char *)(g->marks[GUESS_REPEATS] + guess_marks[GUESS_REPEATS]);
 	crypto_shorthash_keygen(g->key);

@@ -18,11 +18,11 @@
 #include "daemon/rpc.h"
 #include "daemon/recorder_link.h"
 #include "daemon/replies.h"
+#include "daemon/sandbox.h"
 #include "daemon/session.h"
 #include "daemon/shared.h"
 
 enum {
-	LOGIN_STACK = 56 * 1024,  /* what a login by crypt(3) and PATH_MAX names touch */
 	READY_LIMIT_MS = 5000,    /* a gate that has said goodbye lingers for two seconds at most */
 	STOP_LIMIT_MS = 30000,    /* a gate that is told to stop takes a few seconds; a hostile one would take for ever */
 };
@@ -165,8 +165,8 @@ void keeper_serve(const struct settings *settings, const char *pam_helper, int m
 	struct job job;
 	int connection = -1;
 	const struct recorder_link link = recorder_link();
+	gate = sandbox_renumber(gate);
 	const int kept[] = { master, gate, signer, log_descriptor(), link.records, link.refs };
-	touch_pages(LOGIN_STACK);
 	keep_only(kept, sizeof kept / sizeof kept[0]);
 	log_role("keeper");
 	if (shared_workers(settings))

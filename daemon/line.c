@@ -10,11 +10,12 @@ _Static_assert(RESPONSE_LINE_MAX < LINE_BUFFER, "a line and one octet more fit")
 
 char *line_room(struct line_reader *reader, size_t *size_r)
 {
-	if (reader->start > 0) {
-		memmove(reader->octets, reader->octets + reader->start, reader->end - reader->start);
-		reader->end -= reader->start;
-		reader->start = 0;
-	}
+	const size_t left = reader->end - reader->start;
+	if (reader->start > 0)
+		memmove(reader->octets, reader->octets + reader->start, left);
+	explicit_bzero(reader->octets + left, reader->filled - left);
+	reader->start = 0;
+	reader->end = reader->filled = left;
 	*size_r = sizeof reader->octets - reader->end;
 	return reader->octets + reader->end;
 }
@@ -22,6 +23,7 @@ char *line_room(struct line_reader *reader, size_t *size_r)
 void line_filled(struct line_reader *reader, size_t len)
 {
 	reader->end += len;
+	reader->filled = reader->end;
 }
 
 enum line_result line_next(struct line_reader *reader, size_t max, char **line_r, size_t *len_r)
@@ -49,6 +51,15 @@ enum line_result line_next(struct line_reader *reader, size_t max, char **line_r
 	*line_r = start;
 	*len_r = len;
 	return LINE_WHOLE;
+}
+
+size_t line_count(const struct line_reader *reader)
+{
+	const char *at = reader->octets + reader->start, *end = reader->octets + reader->end;
+	size_t n = 0;
+	for (; (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++)
+		n++;
+	return n;
 }
 
 int line_pending(const struct line_reader *reader)

@@ -15,15 +15,19 @@ enum {
 };
 
 struct line_reader {
-	char octets[LINE_BUFFER];
 	size_t start, end;  /* octets[start..end) are not used yet */
+	size_t filled;      /* behind this nothing was ever read to, or it is wiped */
 	size_t scanned;     /* of those, so many hold no LF */
 	size_t skipped;     /* octets thrown away of a line that is too long and has not ended */
+	char octets[LINE_BUFFER];
 };
 
 enum line_result { LINE_NONE, LINE_WHOLE, LINE_TOO_LONG };
 
-/* Where to read more octets to, and how many fit (never 0 after line_next() said LINE_NONE). */
+/*
+ * Where to read more octets to, and how many fit (never 0 after line_next() said LINE_NONE). What was used before is wiped:
+ * a password may have been in it that no command took.
+ */
 char *line_room(struct line_reader *reader, size_t *size_r);
 void line_filled(struct line_reader *reader, size_t len);
 
@@ -33,6 +37,9 @@ void line_filled(struct line_reader *reader, size_t len);
  * line_r points into the reader until the next call.
  */
 enum line_result line_next(struct line_reader *reader, size_t max, char **line_r, size_t *len_r);
+
+/* How many lines have come in whole behind the one that was handed out last. */
+size_t line_count(const struct line_reader *reader);
 
 /* Are there octets behind the line that was handed out last? */
 int line_pending(const struct line_reader *reader);

@@ -16,9 +16,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
@@ -56,6 +58,8 @@ static const struct sink sinks[] = {
 	[LOG_TARGET_JOURNAL] = { LOG_JOURNAL_SOCKET, send_journal },
 };
 
+static _Atomic unsigned long own_lost;
+
 /* Until log_open(), lines go to stderr. */
 static struct {
 	const struct sink *sink;
@@ -63,8 +67,8 @@ static struct {
 	int level;
 	pid_t opener;       /* the process that may reconnect; those it forks may sit in a sandbox */
 	const char *role;
-	unsigned long lost; /* lines that could not be sent since one could */
-} state = { .sink = &sinks[LOG_TARGET_STDERR], .fd = STDERR_FILENO, .level = LOG_INFO, .role = "start" };
+	_Atomic unsigned long *lost; /* lines that could not be sent since one could; shared by all that are forked after log_open() */
+} state = { .sink = &sinks[LOG_TARGET_STDERR], .fd = STDERR_FILENO, .level = LOG_INFO, .role = "start", .lost = &own_lost };
 
 /* Is stderr the stream that the service manager connected to the journal? JOURNAL_STREAM is "device:inode" of it. */
 static bool stderr_is_journal(void)
@@ -104,17 +108,41 @@ static int sink_connect(const char *path)
 	return fd;
 }
 
+/*
+ * Stderr, to be written to without waiting. O_NONBLOCK would hold for everybody who shares a terminal or pipe; a pipe can be opened
+ * once more, and then holds for us alone.
+ */
+static int stderr_open(void)
+{
+	struct stat st;
+	int fd = -1;
+	if (fstat(STDERR_FILENO, &st) == 0 && S_ISFIFO(st.st_mode))
+		fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	return fd >= 0 ? fd : STDERR_FILENO;
+}
+
+/* One count for all processes: a keeper that could not say something does not live until it can. */
+static void share_lost(void)
+{
+	if (state.lost != &own_lost)
+		return;
+	void *shared = mmap(NULL, sizeof *state.lost, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared != MAP_FAILED)
+		state.lost = shared;
+}
+
 void log_open(enum log_target target, int level, bool foreground)
 {
 	const struct sink *sink = &sinks[target_resolve(target, foreground)];
-	int fd = sink->path == NULL ? STDERR_FILENO : sink_connect(sink->path);
+	int fd = sink->path == NULL ? stderr_open() : sink_connect(sink->path);
 	int err = errno;
 
 	tzset(); /* reads the time zone now: in a chroot there is none to read */
-	if (state.sink->path != NULL && state.fd != -1)
+	share_lost();
+	if (state.fd > STDERR_FILENO)
 		(void)close(state.fd);
 	state.sink = fd == -1 ? &sinks[LOG_TARGET_STDERR] : sink;
-	state.fd = fd == -1 ? STDERR_FILENO : fd;
+	state.fd = fd == -1 ? stderr_open() : fd;
 	state.level = level;
 	state.opener = getpid();
 	if (fd == -1)
@@ -147,10 +175,7 @@ static int send_stderr(int fd, int priority, const struct log_field *fields, siz
 	char storage[LOG_LINE_MAX + LOG_HEAD_MAX];
 	struct buf b = BUF_OVER(storage);
 	(void)buf_printf(&b, LOG_NAME "[%ld] %s\n", (long)getpid(), line);
-	/*
-	 * O_NONBLOCK would hold for everyone who shares this terminal or pipe. A pipe that polls
-	 * writable has PIPE_BUF octets of room, which is more than a line.
-	 */
+	/* Where stderr_open() could not have one of its own: what polls writable has room for a line, unless many write at once. */
 	struct pollfd ready = { .fd = fd, .events = POLLOUT };
 	if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT)) {
 		errno = EAGAIN;
@@ -256,6 +281,16 @@ static void line_format(char line[LOG_LINE_MAX], const char *format, va_list ap)
 			*p = '?';
 }
 
+static void say_lost(char line[LOG_LINE_MAX])
+{
+	const unsigned long lost = *state.lost > 0 ? atomic_exchange(state.lost, 0) : 0;
+	if (lost == 0)
+		return;
+	(void)snprintf(line, LOG_LINE_MAX, "%.32s: %lu lines lost: the log did not take them", state.role, lost);
+	if (line_send(LOG_WARNING, NULL, 0, line) != 0)
+		(void)atomic_fetch_add(state.lost, lost);
+}
+
 __attribute__((format(printf, 4, 0)))
 static void log_write(int priority, const struct log_field *fields, size_t count, const char *format, va_list ap)
 {
@@ -263,14 +298,10 @@ static void log_write(int priority, const struct log_field *fields, size_t count
 	int err = errno; /* logging must not disturb what the caller looks at next */
 	if (priority > state.level)
 		return;
-	if (state.lost > 0) {
-		(void)snprintf(line, sizeof line, "%.32s: %lu lines lost: the log did not take them", state.role, state.lost);
-		if (line_send(LOG_WARNING, NULL, 0, line) == 0)
-			state.lost = 0;
-	}
+	say_lost(line);
 	line_format(line, format, ap);
 	if (line_send(priority, fields, count, line) != 0)
-		state.lost++;
+		(void)atomic_fetch_add(state.lost, 1);
 	errno = err;
 }
 

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,17 @@
 #include "daemon/session.h"
 #include "daemon/session_log.h"
 #include "daemon/shared.h"
+#include "daemon/session_words.h"
+
+enum { LOGIN_STACK = 24 * 1024, LOGIN_HEAP = 44 * 1024 };  /* octets that a login by crypt(3) and PATH_MAX names touches */
+
+/* The pages of a login, not before there is one: most of what an idle keeper would hold. */
+static void prepare(struct session *s)
+{
+	if (!s->prepared)
+		touch_pages(LOGIN_STACK, LOGIN_HEAP);
+	s->prepared = true;
+}
 
 /* ---- failures ---- */
 
@@ -29,14 +39,15 @@ void session_known(struct session *s, union rpc_message *message)
 	struct rpc_answer a = { .reply = REPLY_SEND_PASS };
 	struct why why = { .reason = REASON_NONE };
 	const char *user = message->known.user;
+	prepare(s);
 	session_check_text(user, sizeof message->known.user, "user name");
 	if (!policy_admits(s->settings->explain_failures, &s->peer))
 		violation("asked who exists, which explain_failures does not admit");
 	if (auth_known(&s->auth, user, &why) == 0) {
 		a.reply = REPLY_MAILBOX_UNKNOWN;
 		(void)why_set(&why, REASON_USER_UNKNOWN, 0, "no back end knows the name given with USER");
-		session_report(s, &(struct report){ .event = "login-failed", .words = "login failed", .guess = true, .user = user, .tls = message->known.tls, .owner = HISTORY_NOBODY,
-		                                    .why = &why }, &a);
+		session_report(s, &(struct report){ .event = "login-failed", .words = "login failed", .guess = true, .quiet = session_log_enough(s, REPLY_MAILBOX_UNKNOWN),
+		                                    .user = user, .tls = message->known.tls, .owner = HISTORY_NOBODY, .why = &why }, &a);
 	}
 	session_answer(s, &a, RPC_KNOWN, -1);
 }
@@ -149,38 +160,45 @@ static int enter(struct session *s, const struct identity *who, struct why *why_
 	return enter_maildrop(&s->in, &entrant, why_r);
 }
 
-/* The list for the gate, in memory that nobody can change any more, and its digest. A descriptor, or -1 and *why_r. */
-static int make_snapshot(struct session *s, struct why *why_r)
+/* The list in memory that nobody can change any more. A descriptor, or -1 and *why_r. */
+static int make_snapshot(const struct maildrop_list *list, struct why *why_r)
 {
-	enum { AT_ONCE = 64 };
-	struct message_record records[AT_ONCE];
-	crypto_generichash_state digest;
 	int fd = memfd_create("snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return why_errno(why_r, errno, "memfd_create");
-	(void)crypto_generichash_init(&digest, NULL, 0, sizeof s->list);
-	for (size_t first = 0, n; first < s->count; first += n) {
-		n = s->count - first < AT_ONCE ? s->count - first : AT_ONCE;
-		for (size_t i = 0; i < n; i++) {
-			maildrop_record(s->in.drop, first + i, &records[i]);
-			s->octets += records[i].octets;
-			(void)crypto_generichash_update(&digest, (const unsigned char *)records[i].uidl, sizeof records[i].uidl);
-		}
-		if (io_write_at(fd, (const char *)records, n * sizeof *records, first * sizeof *records) != 0) {
-			(void)why_errno(why_r, errno, "writing the list of messages");
-			(void)close(fd);
-			return -1;
-		}
+	if (io_write_at(fd, list->image, list->size, 0) != 0) {
+		(void)why_errno(why_r, errno, "writing the list of messages");
+		(void)close(fd);
+		return -1;
 	}
-	(void)crypto_generichash_final(&digest, s->list, sizeof s->list);
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
 		fatal("sealing the list of messages");
 	return fd;
 }
 
-static int open_session(struct session *s, const struct identity *who, int *snapshot_r, struct why *why_r)
+/* What the gate gets besides the answer. */
+struct snapshot {
+	int fd;                   /* -1: no messages */
+	bool borrowed;            /* the index, not to be closed */
+	uint64_t offset, size;
+};
+
+static int take_snapshot(struct session *s, struct snapshot *snapshot_r, struct why *why_r)
 {
-	*snapshot_r = -1;
+	const struct maildrop_list list = maildrop_list(s->in.drop);
+	s->octets = list.list->octets;
+	memcpy(s->list, list.list->header->digest, sizeof s->list);
+	*snapshot_r = (struct snapshot){ .fd = list.fd, .borrowed = list.fd >= 0, .offset = list.offset, .size = list.size };
+	if (list.fd >= 0)
+		return 0;
+	snapshot_r->fd = make_snapshot(&list, why_r);
+	snapshot_r->offset = 0;
+	return snapshot_r->fd < 0 ? -1 : 0;
+}
+
+static int open_session(struct session *s, const struct identity *who, struct snapshot *snapshot_r, struct why *why_r)
+{
+	*snapshot_r = (struct snapshot){ .fd = -1 };
 	if (enter(s, who, why_r) != 0)
 		return -1;
 	s->count = maildrop_count(s->in.drop);
@@ -190,9 +208,7 @@ static int open_session(struct session *s, const struct identity *who, int *snap
 	if (s->marks == NULL)
 		return why_errno(why_r, ENOMEM, "marks for %zu messages", s->count);
 	s->left = s->count;
-	if (s->count > 0 && (*snapshot_r = make_snapshot(s, why_r)) < 0)
-		return -1;
-	return 0;
+	return s->count > 0 ? take_snapshot(s, snapshot_r, why_r) : 0;
 }
 
 /* Tell the master what became of it. */
@@ -222,13 +238,15 @@ static int verify(struct session *s, const struct rpc_auth *request, struct verd
 		break;
 	case ATTEMPT_REPEATED:
 		v_r->who.uid = attempt.owner;
-		(void)why_set(&v_r->why, attempt.reason, 0, "the same password was refused a while ago; not asked again (repeat_seconds)");
+		(void)why_set(&v_r->why, attempt.reason, 0, WORDS_REPEATED " (repeat_seconds)");
 		break;
 	case ATTEMPT_REFUSED:
 		(void)why_set(&v_r->why, REASON_SLOWED, 0, "not verified: too many wrong passwords from this network or for this account");
 		break;
 	case ATTEMPT_GIVEN_UP:
 		attempt_tell(s, KEEPER_MOOT, REASON_NONE, NO_ID);
+		/* Thousands may be sent away at once, and nobody has failed. */
+		v_r->quiet = true;
 		(void)why_set(&v_r->why, REASON_AUTH_TEMPORARY, 0, "given up: the server stops, the connection makes room, or the client is gone");
 		break;
 	}
@@ -241,7 +259,8 @@ void session_auth(struct session *s, union rpc_message *message)
 	struct verdict v;
 	struct why why = { .reason = REASON_NONE };
 	long long asked = now_ms();
-	int snapshot;
+	struct snapshot snapshot;
+	prepare(s);
 	session_check_text(request->user, sizeof request->user, "user name");
 	if (request->password.len > PASSWORD_MAX || request->password.text[request->password.len] != '\0')
 		violation("password without its end");
@@ -269,9 +288,10 @@ void session_auth(struct session *s, union rpc_message *message)
 	s->logged_in = true;
 	s->owner = v.who.uid;
 	s->since = s->heard = time(NULL);
-	struct rpc_answer a = { .reply = REPLY_LOGGED_IN, .count = (uint32_t)s->count };
-	session_answer(s, &a, RPC_AUTH, snapshot);
-	if (snapshot >= 0)
-		(void)close(snapshot);
+	struct rpc_answer a = { .reply = REPLY_LOGGED_IN, .count = (uint32_t)s->count,
+	                        .offset = snapshot.offset, .length = snapshot.size };
+	session_answer(s, &a, RPC_AUTH, snapshot.fd);
+	if (snapshot.fd >= 0 && !snapshot.borrowed)
+		(void)close(snapshot.fd);
 	forget_stack();
 }

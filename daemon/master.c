@@ -37,7 +37,7 @@
 enum {
 	ACCEPTS_AT_ONCE = 64,        /* connections taken before anything else is looked at again */
 	NURSERY_PAUSE_MS = 1000,     /* between two starts of the nursery */
-	ACCEPT_PAUSE_MS = 100,       /* after accept(2) found no descriptor or memory left */
+	ACCEPT_PAUSE_MS = 100,       /* after accept(2) failed */
 	CHILDREN_MS = 2000,          /* for the last children, at the end */
 	CHILDREN_LOOK_MS = 100,
 };
@@ -53,6 +53,7 @@ struct master {
 	long long nursery_due;           /* when a nursery may be started, 0: none is wanted */
 	long long nursery_started;
 	long long accept_due;
+	long long reload_due;            /* of a reload that was asked for during another, 0: none */
 	long long watchdog_ms, watchdog_due;
 	struct refusals refusals;
 	struct recorder recorder;
@@ -204,10 +205,11 @@ static void admit(struct master *m, const struct listener *l, int connection, co
 	struct reply_args args = { .n = { m->settings->max } };
 	char text[INET6_ADDRSTRLEN];
 	size_t open, victim;
-	switch (admission_decide(&m->pool.workers, m->settings, address_source(peer), randombytes_random(), now_ms(), &open, &victim)) {
-	case ADMIT_EVICTING:
+	const enum admission admission = admission_decide(&m->pool.workers, m->settings, address_source(peer), randombytes_random(), now_ms(), &open, &victim);
+	if (admission == ADMIT_EVICTING)
 		pool_evict(&m->pool, victim);
-		/* fallthrough */
+	switch (admission) {
+	case ADMIT_EVICTING:
 	case ADMIT:
 		if (pool_assign(&m->pool, connection, peer, l->tls) == 0) {
 			(void)close(connection);
@@ -239,12 +241,14 @@ static void accept_some(struct master *m, const struct listener *l)
 			admit(m, l, connection, &peer);
 			continue;
 		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+		if (errno == EINTR || errno == ECONNABORTED)
+			continue;
+		/* Descriptors or memory ran out, or the kernel does not let us: the connection may still be waiting, and poll(2) would say so at once. */
+		if (errno != EAGAIN) {
 			log_line(LOG_ERR, "accept: %s; pausing", strerror(errno));
 			m->accept_due = now_ms() + ACCEPT_PAUSE_MS;
 		}
-		if (errno != EINTR && errno != ECONNABORTED)
-			return;
+		return;
 	}
 }
 
@@ -254,14 +258,18 @@ static void reload(struct master *m)
 {
 	struct timespec t;
 	char text[64];
+	/* Each costs a nursery and a signer. However often it is asked for meanwhile, that is one more, and a pause. */
+	if (m->next != NULL || m->reload_due > 0) {
+		m->reload_due = m->nursery_started + NURSERY_PAUSE_MS;
+		return;
+	}
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
 	(void)snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu",
 	               (unsigned long long)t.tv_sec * 1000000ULL + (unsigned long long)t.tv_nsec / 1000ULL);
 	service_notify(text);
 	/* A nursery on its way has older settings. */
 	nursery_dismiss(&m->coming);
-	if (m->next == NULL)
-		m->next = malloc(sizeof *m->next);
+	m->next = malloc(sizeof *m->next);
 	if (m->next == NULL || settings_read(m->options->config, m->next, master_log_finding, NULL) > 0 ||
 	    shared_reload(m->settings, m->next, m->options->programs.pam_helper) != 0 || !sandbox_prepare(m->next->sandbox == SANDBOX_REQUIRED)) {
 		log_line(LOG_ERR, "reload: the old configuration stays");
@@ -276,6 +284,7 @@ static void stop(struct master *m)
 	if (m->stopping)
 		return;
 	m->stopping = true;
+	m->reload_due = 0;
 	service_notify("STOPPING=1");
 	log_line(LOG_NOTICE, "stopping; sessions to be told or finished: %zu", m->pool.workers.count - m->pool.workers.of_state[WORKER_IDLE] - m->pool.workers.of_state[WORKER_RETIRED]);
 	listeners_close(&m->listeners);
@@ -326,12 +335,12 @@ static int wait_ms(struct master *m)
 		return 0;
 	sooner(&due, m->nursery_due);
 	sooner(&due, m->accept_due);
+	sooner(&due, m->next == NULL ? m->reload_due : 0);
 	sooner(&due, m->recorder.due);
 	sooner(&due, m->watchdog_due);
 	sooner(&due, refusals_due(&m->refusals));
 	sooner(&due, attempts_due(&m->pool.attempts));
-	if (m->pool.filling)
-		sooner(&due, m->pool.throttled_until);
+	sooner(&due, pool_spare_due(&m->pool));
 	return due > now ? (int)(due - now) : 0;
 }
 
@@ -350,6 +359,10 @@ static void run_timers(struct master *m)
 		recorder_start(&m->recorder);
 	refusals_expire(&m->refusals, now);
 	attempts_run(&m->pool.attempts, now);
+	if (m->reload_due > 0 && now >= m->reload_due && m->next == NULL && !m->stopping) {
+		m->reload_due = 0;
+		reload(m);
+	}
 }
 
 static void turn(struct master *m)
@@ -421,6 +434,7 @@ int master_run(const struct master_options *options, struct settings *settings)
 		log_line(LOG_ERR, "cannot make the tables of workers and of failed logins: %s", strerror(errno));
 		return EXIT_ENVIRONMENT;
 	}
+	prepare_process(settings);
 	if (!sandbox_prepare(settings->sandbox == SANDBOX_REQUIRED))
 		return EXIT_ENVIRONMENT;
 	m->signals = prepare_signals();
@@ -429,7 +443,6 @@ int master_run(const struct master_options *options, struct settings *settings)
 		log_line(LOG_ERR, "%s", problem);
 		return EXIT_ENVIRONMENT;
 	}
-	prepare_process(settings);
 	if (prepare_directories(settings, options->programs.pam_helper) != 0)
 		return EXIT_ENVIRONMENT;
 	recover_maildrops(settings);

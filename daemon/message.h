@@ -27,7 +27,8 @@ enum header_octets { HEADER_ASCII, HEADER_8BIT, HEADER_UTF8 };
 enum header_octets message_header(const struct message_body *body);
 
 /*
- * Send what c->out holds, the message in *send (its descriptor is closed) and the final dot.
+ * Answer with the message in *send (its descriptor is closed) and the final dot, behind what c->out holds. What goes out
+ * last waits in c->out for the answers to come: whoever waits for the client must conn_flush().
  * *octets_r grows by the wire octets of the message. CONN_UNREADABLE without the final dot when the file
  * cannot be read or is not as long as LIST said: the client must see that the message is not whole.
  */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,33 +27,32 @@
 
 enum {
 	GATES_MAX = 65536,
-	GATE_STACK = 8192,  /* what a session in clear touches */
+	GATE_STACK = 4096,           /* octets that a session in clear touches */
+	HANDSHAKE_HEAP = 256 * 1024, /* address space that a handshake finds: no call to ask for it */
 };
 
-/* Which worker a gate belongs to, for the report when it dies; grown as needed, never by a client. */
-static struct gate_entry { pid_t pid; uint64_t worker; } *gates;
-static size_t gates_count, gates_room;
+/*
+ * Which worker a gate belongs to, for the report when it dies. Gates have no copy (MADV_DONTFORK): it says nothing to them,
+ * and each would be left with a page that the nursery writes to.
+ */
+static struct gates {
+	size_t count;
+	struct gate_entry { pid_t pid; uint64_t worker; } entries[GATES_MAX];
+} __attribute__((aligned(PAGE))) gates; /* its size is whole pages */
 
 static void remember(pid_t pid, uint64_t worker)
 {
-	if (gates_count == gates_room) {
-		size_t room = gates_room == 0 ? 64 : 2 * gates_room;
-		struct gate_entry *more = room <= GATES_MAX ? reallocarray(gates, room, sizeof *gates) : NULL;
-		if (more == NULL)
-			fatal("no memory for %zu gates", room);
-		gates = more;
-		gates_room = room;
-	}
-	/* cppcheck-suppress nullPointer; gates_room > gates_count here, so gates is there */
-	gates[gates_count++] = (struct gate_entry){ .pid = pid, .worker = worker };
+	if (gates.count == GATES_MAX)
+		fatal("no room for more than %d gates", GATES_MAX);
+	gates.entries[gates.count++] = (struct gate_entry){ .pid = pid, .worker = worker };
 }
 
 static void forget(pid_t pid, uint64_t *worker_r)
 {
-	for (size_t i = 0; i < gates_count; i++)
-		if (gates[i].pid == pid) {
-			*worker_r = gates[i].worker;
-			gates[i] = gates[--gates_count];
+	for (size_t i = 0; i < gates.count; i++)
+		if (gates.entries[i].pid == pid) {
+			*worker_r = gates.entries[i].worker;
+			gates.entries[i] = gates.entries[--gates.count];
 			return;
 		}
 }
@@ -73,7 +73,7 @@ static void reap(void)
 
 static void fork_gate(const struct nursery_order *order, int keeper, int signals, SSL_CTX *context, const struct settings *settings)
 {
-	pid_t pid = fork();
+	pid_t pid = fork_half();
 	if (pid < 0) {
 		log_line(LOG_ERR, "cannot fork a gate: %s", strerror(errno));
 		return; /* the keeper sees the end of file when the caller closes */
@@ -82,7 +82,7 @@ static void fork_gate(const struct nursery_order *order, int keeper, int signals
 		remember(pid, order->worker);
 		return;
 	}
-	touch_pages(GATE_STACK);
+	touch_pages(GATE_STACK, 0);
 	(void)close(NURSERY_CHANNEL_FD);
 	(void)close(signals);
 	log_role("gate");
@@ -94,7 +94,7 @@ static void fork_gate(const struct nursery_order *order, int keeper, int signals
 static void serve_orders(int signals, SSL_CTX *context, const struct settings *settings)
 {
 	bool open = true;
-	while (open || gates_count > 0) {
+	while (open || gates.count > 0) {
 		struct pollfd fds[] = { { .fd = signals, .events = POLLIN }, { .fd = open ? NURSERY_CHANNEL_FD : -1, .events = POLLIN } };
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			fatal("poll");
@@ -110,11 +110,35 @@ static void serve_orders(int signals, SSL_CTX *context, const struct settings *s
 		ssize_t n = rpc_receive(NURSERY_CHANNEL_FD, &order, sizeof order, &keeper);
 		if (n == (ssize_t)sizeof order && keeper >= 0)
 			fork_gate(&order, keeper, signals, context, settings);
-		else if (n == 0 || (n < 0 && errno != EAGAIN))
+		else if (n == 0)
 			open = false;
+		else if (n < 0 && errno != EAGAIN && errno != EPROTO)
+			fatal("orders"); /* whoever waits here for a gate sees an end; the master starts another nursery */
 		if (keeper >= 0)
 			(void)close(keeper);
 	}
+}
+
+/*
+ * What was freed on the way lies in holes between what is used. Gates would fill those, and copy a page for each; so they
+ * are filled here, and gates take fresh pages side by side.
+ */
+static void fill_holes(void)
+{
+	enum { LARGEST = 65536, STEP = 16 };
+	static struct filling { struct filling *next; } *fillings;
+	for (size_t size = LARGEST; size > 0 && !INSTRUMENTED; size -= STEP)
+		for (;;) {
+			const size_t top = mallinfo2().keepcost;
+			struct filling *filling = malloc(size);
+			/* What shortens the top comes from behind all that is used. */
+			if (filling == NULL || mallinfo2().keepcost != top) {
+				free(filling);
+				break;
+			}
+			filling->next = fillings;
+			fillings = filling;
+		}
 }
 
 int main(int argc, char **argv)
@@ -143,7 +167,11 @@ int main(int argc, char **argv)
 		tls_certificate_digest(context, ready.certificate);
 		tls_warm_up(settings, context);
 	}
-	(void)malloc_trim(0);
+	fill_holes();
+	(void)malloc_trim(HANDSHAKE_HEAP);
+	/* What looks for leaks would look there. */
+	if (!INSTRUMENTED)
+		(void)madvise(&gates, sizeof gates, MADV_DONTFORK);
 	give_up_rights(orders, "gate", SANDBOX_NURSERY);
 	report_to_master(&ready);
 	serve_orders(signals, context, settings);

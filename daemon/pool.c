@@ -42,7 +42,7 @@ int pool_open(struct pool *pool, const struct settings *settings, const char *pa
 	*pool = (struct pool){ .settings = settings, .pam_helper = pam_helper, .nursery = -1, .signer = -1 };
 	attempt_prepare();
 	pool->words = epoll_create1(EPOLL_CLOEXEC);
-	return pool->words >= 0 ? attempts_open(&pool->attempts, settings, &pool->workers) : -1;
+	return pool->words >= 0 && workers_open(&pool->workers) == 0 ? attempts_open(&pool->attempts, settings, &pool->workers) : -1;
 }
 
 int pool_spawn(struct pool *pool)
@@ -63,16 +63,16 @@ int pool_spawn(struct pool *pool)
 	if (rpc_send(pool->nursery, &order, sizeof order, halves[1]) != 0)
 		goto failed;
 	what = "fork";
-	pid = fork();
+	pid = fork_half();
 	if (pid < 0)
 		goto failed;
 	if (pid == 0)
 		keeper_serve(pool->settings, pool->pam_helper, channel[1], halves[0], pool->signer);
-	what = "no memory for its row";
+	what = "no row for it";
 	const ssize_t at = workers_add(&pool->workers, pid, channel[0], order.worker);
 	if (at < 0)
 		goto failed; /* it sees its channel's end, and goes */
-	pool->workers.list[at].sessions = (unsigned)pool->settings->sessions;
+	pool->workers.rows->list[at].sessions = (unsigned)pool->settings->sessions;
 	(void)close(channel[1]);
 	(void)close(halves[0]);
 	(void)close(halves[1]);
@@ -95,6 +95,12 @@ static bool is_full(const struct pool *pool)
 	return pool->workers.count - pool->workers.of_state[WORKER_LEAVING] >= pool->settings->max;
 }
 
+/* Could another worker be forked, but for the throttling? */
+static bool has_place(const struct pool *pool)
+{
+	return pool->filling && pool->nursery >= 0 && !is_full(pool);
+}
+
 bool pool_wants_spare(struct pool *pool)
 {
 	const size_t idle = pool->workers.of_state[WORKER_IDLE];
@@ -102,12 +108,17 @@ bool pool_wants_spare(struct pool *pool)
 		pool->filling = true;
 	else if (idle >= pool->settings->spare_max)
 		pool->filling = false;
-	return pool->filling && pool->nursery >= 0 && !is_full(pool) && now_ms() >= pool->throttled_until;
+	return has_place(pool) && now_ms() >= pool->throttled_until;
+}
+
+long long pool_spare_due(const struct pool *pool)
+{
+	return has_place(pool) ? pool->throttled_until : 0;
 }
 
 static void let_go(struct pool *pool, size_t at)
 {
-	struct worker *w = &pool->workers.list[at];
+	struct worker *w = &pool->workers.rows->list[at];
 	(void)close(w->channel);
 	w->channel = -1;
 	workers_set(&pool->workers, at, WORKER_RETIRED);
@@ -127,15 +138,15 @@ int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage
 				return -1;
 			continue;
 		}
-		job.lost_ref = ref_of_worker(t->numbers[at], pool->ref_key);
-		if (rpc_send(t->list[at].channel, &job, sizeof job, connection) == 0)
+		job.lost_ref = ref_of_worker(t->rows->numbers[at], pool->ref_key);
+		if (rpc_send(t->rows->list[at].channel, &job, sizeof job, connection) == 0)
 			break;
 		/* It died while it waited; the next one, please. */
 		let_go(pool, (size_t)at);
 	}
-	struct worker *w = &t->list[at];
+	struct worker *w = &t->rows->list[at];
 	workers_set(t, (size_t)at, WORKER_STRANGER);
-	t->sources[at] = address_source(peer);
+	t->rows->sources[at] = address_source(peer);
 	w->since = now;
 	w->served++;
 	w->quiet = job.quiet;
@@ -146,7 +157,7 @@ int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage
 void pool_evict(struct pool *pool, size_t at)
 {
 	const struct job job = { .verb = JOB_MAKE_ROOM };
-	(void)rpc_send(pool->workers.list[at].channel, &job, sizeof job, -1);
+	(void)rpc_send(pool->workers.rows->list[at].channel, &job, sizeof job, -1);
 	workers_set(&pool->workers, at, WORKER_LEAVING);
 	attempts_end(&pool->attempts, at, now_ms());
 }
@@ -154,7 +165,7 @@ void pool_evict(struct pool *pool, size_t at)
 /* It waits again. It is let go where it has served as many as it may, is of an older nursery, or enough others wait. */
 static void take_back(struct pool *pool, size_t at)
 {
-	const struct worker *w = &pool->workers.list[at];
+	const struct worker *w = &pool->workers.rows->list[at];
 	pool->throttle_ms = pool->throttled_until = 0;
 	if (w->served >= w->sessions || pool->workers.of_state[WORKER_IDLE] > pool->settings->spare_max)
 		let_go(pool, at);
@@ -171,14 +182,14 @@ void pool_hear(struct pool *pool)
 		const ssize_t at = workers_by_number(&pool->workers, events[i].data.u64);
 		if (at < 0)
 			continue;
-		const int channel = pool->workers.list[at].channel;
+		const int channel = pool->workers.rows->list[at].channel;
 		const ssize_t size = rpc_receive(channel, &word, sizeof word, &fd);
 		if (fd >= 0)
 			(void)close(fd);
 		/* At the end of file it is on its way out, and will be reaped. */
 		if (size != (ssize_t)sizeof word || fd >= 0 || !attempts_hear(&pool->attempts, (size_t)at, &word, now_ms()))
 			(void)epoll_ctl(pool->words, EPOLL_CTL_DEL, channel, NULL);
-		else if (word.verb == KEEPER_FREE && pool->workers.states[at] == WORKER_IDLE)
+		else if (word.verb == KEEPER_FREE && pool->workers.rows->states[at] == WORKER_IDLE)
 			take_back(pool, (size_t)at);
 	}
 }
@@ -186,11 +197,11 @@ void pool_hear(struct pool *pool)
 /* What its client was told with this reference, if it was there to be told. */
 static void report_lost(const struct pool *pool, size_t at, const char *what)
 {
-	const char *peer = pool->workers.list[at].peer;
+	const char *peer = pool->workers.rows->list[at].peer;
 	struct history_record record;
 	char ref[REF_TEXT_MAX];
 	recorder_begin(&record, HISTORY_FAILURE, "master");
-	record.ref = ref_of_worker(pool->workers.numbers[at], pool->ref_key);
+	record.ref = ref_of_worker(pool->workers.rows->numbers[at], pool->ref_key);
 	(void)snprintf(record.peer, sizeof record.peer, "%s", peer);
 	(void)snprintf(record.reply, sizeof record.reply, "%s", reply_row(REPLY_KEEPER_LOST)->name);
 	(void)snprintf(record.reason, sizeof record.reason, "keeper died");
@@ -205,9 +216,9 @@ static void report_lost(const struct pool *pool, size_t at, const char *what)
 static void note_end(struct pool *pool, size_t at, int status)
 {
 	char what[WHY_TEXT_MAX];
-	const bool busy = worker_busy(pool->workers.states[at]);
-	const char *whose = busy ? pool->workers.list[at].peer : "idle";
-	const long pid = (long)pool->workers.pids[at];
+	const bool busy = worker_busy(pool->workers.rows->states[at]);
+	const char *whose = busy ? pool->workers.rows->list[at].peer : "idle";
+	const long pid = (long)pool->workers.rows->pids[at];
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	if (code == EXIT_GOOD) {
 		if (busy)
@@ -234,15 +245,15 @@ void pool_reaped(struct pool *pool, pid_t pid, int status)
 		return;
 	note_end(pool, (size_t)at, status);
 	attempts_end(&pool->attempts, (size_t)at, now_ms());
-	if (pool->workers.list[at].channel >= 0)
-		(void)close(pool->workers.list[at].channel);
+	if (pool->workers.rows->list[at].channel >= 0)
+		(void)close(pool->workers.rows->list[at].channel);
 	workers_remove(&pool->workers, (size_t)at);
 }
 
 void pool_gate_died(struct pool *pool, uint64_t number, int signal, int status)
 {
 	const ssize_t at = workers_by_number(&pool->workers, number);
-	const char *peer = at < 0 ? "over" : worker_busy(pool->workers.states[at]) ? pool->workers.list[at].peer : "idle";
+	const char *peer = at < 0 ? "over" : worker_busy(pool->workers.rows->states[at]) ? pool->workers.rows->list[at].peer : "idle";
 	if (signal != 0)
 		log_line(LOG_CRIT, "gate of worker %llu (%s) was killed by signal %d (%s)", (unsigned long long)number, peer, signal, strsignal(signal));
 	else
@@ -256,20 +267,20 @@ void pool_retire_idle(struct pool *pool)
 		let_go(pool, (size_t)at);
 	/* The others after the connection that they have. */
 	for (size_t i = 0; i < pool->workers.count; i++)
-		pool->workers.list[i].served = pool->workers.list[i].sessions;
+		pool->workers.rows->list[i].served = pool->workers.rows->list[i].sessions;
 }
 
 void pool_stop(struct pool *pool)
 {
 	const struct job stop = { .verb = JOB_STOP };
 	for (size_t i = 0; i < pool->workers.count; i++)
-		if (worker_busy(pool->workers.states[i]))
-			(void)rpc_send(pool->workers.list[i].channel, &stop, sizeof stop, -1);
+		if (worker_busy(pool->workers.rows->states[i]))
+			(void)rpc_send(pool->workers.rows->list[i].channel, &stop, sizeof stop, -1);
 }
 
 void pool_close(struct pool *pool)
 {
 	attempts_close(&pool->attempts);
-	workers_free(&pool->workers);
+	workers_close(&pool->workers);
 	(void)close(pool->words);
 }

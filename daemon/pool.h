@@ -43,6 +43,9 @@ int pool_spawn(struct pool *pool);
 /* Is a spare worker to be forked now? */
 bool pool_wants_spare(struct pool *pool);
 
+/* When one is to be forked that waits for nothing but the end of the throttling; 0: none does. */
+long long pool_spare_due(const struct pool *pool);
+
 /* Give the connection (borrowed) to an idle worker, or to one forked now. 0, or -1 when there is none. */
 int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage *peer, bool tls);
 

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/number.h"
 #include "base/secret.h"
 #include "daemon/doors.h"
 #include "daemon/line.h"
@@ -48,7 +49,7 @@ struct pop3_answer {
 
 /* The mailbox after a login: borrowed until the session ends. */
 struct pop3_maildrop {
-	const struct message_record *records;
+	struct list list;     /* with count of them, when there are any */
 	size_t count;
 	bool *marks;          /* count of them, all false */
 };
@@ -103,7 +104,8 @@ struct pop3 {
 	uint64_t marked_octets;
 	/* A listing under way. */
 	bool listing_uidl;
-	size_t listing;         /* the next idx */
+	size_t listing;         /* the next idx, */
+	struct counter listing_number; /* and its number */
 	struct pop3_send send;
 };
 

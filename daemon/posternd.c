@@ -3,6 +3,7 @@
  * Runs in: master, at the start. Trusts: who starts it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <sodium.h>
@@ -58,7 +59,7 @@ static int go_to_background(void)
 {
 	int ready[2];
 	char octet;
-	if (pipe(ready) != 0) {
+	if (pipe2(ready, O_CLOEXEC) != 0) {
 		perror("posternd: pipe");
 		exit(EXIT_ENVIRONMENT);
 	}

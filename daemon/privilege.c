@@ -22,7 +22,6 @@
 
 enum {
 	FORGET_STACK = 96 * 1024,  /* how deep calls have gone */
-	PAGE = 4096,               /* advice for part of a larger page is refused, and does no harm */
 	STACK_IN_USE = 8192,       /* below the caller: what madvise(2) itself needs, and a page to spare */
 };
 
@@ -147,11 +146,11 @@ void keep_only(const int *fds, size_t count)
 
 void worker_signals(void)
 {
+	static const int held[] = { SIGINT, SIGTERM, SIGHUP, SIGALRM, SIGUSR1, SIGUSR2 };
 	sigset_t set;
 	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
+	for (size_t i = 0; i < sizeof held / sizeof held[0]; i++)
+		sigaddset(&set, held[i]);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN);
 	(void)sigprocmask(SIG_SETMASK, &set, NULL);
@@ -164,12 +163,21 @@ static void advise(uintptr_t from, uintptr_t to, int advice)
 	(void)madvise((void *)(from & ~mask), (to & ~mask) - (from & ~mask), advice);
 }
 
-void touch_pages(size_t stack)
+pid_t fork_half(void)
+{
+	return _Fork();
+}
+
+void touch_pages(size_t stack, size_t heap)
 {
 	extern char __data_start[], _edata[];
 	char here;
 	advise((uintptr_t)__data_start, (uintptr_t)_edata, MADV_POPULATE_WRITE);
 	advise((uintptr_t)&here - stack, (uintptr_t)&here, MADV_POPULATE_WRITE);
+	char *first = heap > 0 ? malloc(heap) : NULL;
+	if (first != NULL)
+		advise((uintptr_t)first, (uintptr_t)first + heap, MADV_POPULATE_WRITE);
+	free(first);
 }
 
 void forget_stack(void)
@@ -190,6 +198,17 @@ void wipe_stack(void)
 {
 	forget_stack();
 	clear_stack();
+}
+
+void *private_memory(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	if (madvise(p, size, MADV_DONTFORK) == 0 && madvise(p, size, MADV_DONTDUMP) == 0)
+		return p;
+	(void)munmap(p, size);
+	return NULL;
 }
 
 void leave(int status)

@@ -44,22 +44,38 @@ void keep_only(const int *fds, size_t count);
 
 /*
  * SIGPIPE and SIGXFSZ become errors of the call; SIGINT, SIGTERM, SIGHUP (a terminal's Ctrl-C, systemd's stop) are
- * blocked, here and in what is forked from here: ends come over the sockets.
+ * blocked, here and in what is forked from here: ends come over the sockets. So are SIGUSR1, SIGUSR2 and SIGALRM, which mean
+ * something to other servers and would end this one with all its sessions.
  */
 void worker_signals(void);
+
+enum { PAGE = 4096 };  /* advice for part of a larger page is refused, and does no harm */
+
+/*
+ * fork(2) for the half of a worker, from a process with one thread. What fork(3) does besides, for threads and pthread_atfork(3), would
+ * have each child copy four pages for nothing. OpenSSL knows a child by its pid and gets randomness anew.
+ */
+pid_t fork_half(void);
 
 /*
  * A forked child meets a page fault on each page that it writes first, and faults are dear (measured: three
  * times what the page costs in one call with its neighbours). Take those that it is sure to write, its
- * initialised data and `stack` octets of stack, ahead (MADV_POPULATE_WRITE, madvise(2); Linux 5.14).
+ * initialised data, `stack` octets of stack, and as many as malloc(heap) gets, ahead (MADV_POPULATE_WRITE, madvise(2);
+ * Linux 5.14). Pages of the program are not worth it: taking all costs more than the faults on those that are used.
  */
-void touch_pages(size_t stack);
+void touch_pages(size_t stack, size_t heap);
 
 /* Give back the stack below the caller, and what deeper calls have left there. */
 void forget_stack(void);
 
 /* The same, and nothing stays of what they left. */
 void wipe_stack(void);
+
+/*
+ * So many octets of zeros, taken as they are used, that no fork gets (it would pay for them, and has no business with them) and no core
+ * file shows. NULL and errno when there are none; munmap(2) gives them back.
+ */
+void *private_memory(size_t size);
 
 /* End the process at once, without what atexit(3) would do for the parent. */
 _Noreturn void leave(int status);

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
+#include "daemon/privilege.h"
+
 struct proven_mark {
 	struct proven_hash hash;
 	long long when;       /* now_ms(); 0: nothing here */
@@ -16,11 +18,8 @@ enum { SIZE = PROVEN_MARKS * sizeof(struct proven_mark) };
 
 int proven_open(struct proven *p)
 {
-	void *marks = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	p->marks = marks == MAP_FAILED ? NULL : marks;
-	if (p->marks == NULL)
-		return -1;
-	return madvise(marks, SIZE, MADV_DONTFORK) == 0 && madvise(marks, SIZE, MADV_DONTDUMP) == 0 ? 0 : -1;
+	p->marks = private_memory(SIZE);
+	return p->marks != NULL ? 0 : -1;
 }
 
 void proven_close(struct proven *p)

@@ -22,13 +22,14 @@
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "daemon/recorder_answer.h"
+#include "daemon/rpc.h"
 #include "daemon/sandbox.h"
 
 enum {
 	RECORDS_AT_ONCE = 256,
 	REFS_AT_ONCE = 256,
 	REFS_PIPE = 16384,           /* octets: what lies ready for whoever needs a reference */
-	ANSWERS_LOOK_MS = 100,       /* how often to look whether an answer is over */
+	ANSWERS_LOOK_MS = 100,       /* how often to look whether an answer is over; and a pause after accept(2) failed */
 };
 
 /* ---- in the master ---- */
@@ -125,16 +126,10 @@ static void fill_refs(struct recorder *r)
  */
 static bool take_record(struct recorder *r, struct history_record *record)
 {
-	union { struct cmsghdr header; char octets[CMSG_SPACE(sizeof(struct ucred))]; } control;
-	struct iovec part = { .iov_base = record, .iov_len = sizeof *record };
-	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
-	struct ucred who = { .uid = HISTORY_NOBODY };
-	ssize_t n = recvmsg(r->records, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
+	struct ucred who;
+	ssize_t n = rpc_receive_from(r->records, record, sizeof *record, &who, 0);
 	if (n < 0)
 		return false;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&header); c != NULL; c = CMSG_NXTHDR(&header, c))
-		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
-			memcpy(&who, CMSG_DATA(c), sizeof who);
 	if (n != (ssize_t)sizeof *record || record->kind > HISTORY_DOOR)
 		record->format = 0;
 	if (who.uid != 0)
@@ -162,11 +157,12 @@ static void reap_answers(unsigned *answering)
 		--*answering;
 }
 
-static void hear_questions(const struct recorder *r, unsigned *answering)
+/* False: none can be taken, and poll(2) would say again at once that one waits. */
+static bool hear_question(const struct recorder *r, unsigned *answering)
 {
 	int connection = accept4(r->listener, NULL, NULL, SOCK_CLOEXEC);
 	if (connection < 0)
-		return;
+		return errno == EAGAIN;
 	/* A slow reader costs a process of its own for QUESTION_SECONDS, and no more than QUESTIONS_MAX of them. */
 	pid_t pid = *answering < QUESTIONS_MAX ? fork() : -1;
 	if (pid == 0) {
@@ -176,26 +172,26 @@ static void hear_questions(const struct recorder *r, unsigned *answering)
 	}
 	*answering += pid > 0;
 	(void)close(connection);
+	return true;
 }
 
 _Noreturn static void serve(struct recorder *r, int alive)
 {
 	unsigned answering = 0;
-	bool open = true;
+	bool open = true, pausing = false;
 	while (open) {
 		struct pollfd fds[] = {
-			{ .fd = r->records, .events = POLLIN }, { .fd = r->listener, .events = POLLIN }, { .fd = r->refs, .events = POLLOUT },
+			{ .fd = r->records, .events = POLLIN }, { .fd = pausing ? -1 : r->listener, .events = POLLIN }, { .fd = r->refs, .events = POLLOUT },
 			{ .fd = alive, .events = 0 },
 		};
 		long long due = doors_due();
-		int wait = answering > 0 ? ANSWERS_LOOK_MS : due > 0 ? (int)(due - now_ms() > 0 ? due - now_ms() : 0) : -1;
+		int wait = answering > 0 || pausing ? ANSWERS_LOOK_MS : due > 0 ? (int)(due - now_ms() > 0 ? due - now_ms() : 0) : -1;
 		if (poll(fds, sizeof fds / sizeof fds[0], wait) < 0 && errno != EINTR)
 			fatal("poll");
 		open = fds[3].revents == 0;
 		if (fds[0].revents != 0 || !open)
 			take_records(r);
-		if (fds[1].revents != 0)
-			hear_questions(r, &answering);
+		pausing = fds[1].revents != 0 && !hear_question(r, &answering);
 		if (fds[2].revents != 0)
 			fill_refs(r);
 		reap_answers(&answering);
@@ -206,13 +202,11 @@ _Noreturn static void serve(struct recorder *r, int alive)
 
 void recorder_start(struct recorder *r)
 {
-	int pipes[2];
+	int pipes[2] = { -1, -1 };
 	if (r->pid != 0 || (r->due > 0 && now_ms() < r->due))
 		return;
 	r->due = 0;
-	if (pipe2(pipes, O_CLOEXEC) != 0)
-		fatal("pipe2");
-	pid_t pid = fork();
+	pid_t pid = pipe2(pipes, O_CLOEXEC) == 0 ? fork() : -1;
 	if (pid == 0) {
 		const int kept[] = { r->records, r->refs, r->listener, pipes[0], log_descriptor(),
 		                     r->history.rings[HISTORY_GUESS].fd, r->history.rings[HISTORY_FAILURE].fd, r->history.rings[HISTORY_SESSION].fd };
@@ -225,11 +219,13 @@ void recorder_start(struct recorder *r)
 		sandbox_enter(SANDBOX_RECORDER, NULL, 0);
 		serve(r, pipes[0]);
 	}
-	(void)close(pipes[0]);
+	if (pid < 0)
+		log_line(LOG_ERR, "cannot start the recorder: %s", strerror(errno));
+	if (pipes[0] >= 0)
+		(void)close(pipes[0]);
 	r->alive = pipes[1];
 	r->pid = pid > 0 ? pid : 0;
 	if (pid < 0) {
-		log_line(LOG_ERR, "cannot fork the recorder: %s", strerror(errno));
 		recorder_dismiss(r);
 		r->due = now_ms() + RECORDER_PAUSE_MS;
 	}

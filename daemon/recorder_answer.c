@@ -6,6 +6,7 @@
 #include "daemon/recorder_answer.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -23,6 +24,16 @@ static void bound_time(int socket)
 	(void)setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 }
 
+/* This process, by SIGALRM, which all of the server's processes hold back otherwise. */
+static void end_in(unsigned seconds)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+	(void)alarm(seconds);
+}
+
 static int send_record(void *context, const struct history_record *record)
 {
 	const int *connection = context;
@@ -35,7 +46,7 @@ void answer_question(int connection, const struct history *history)
 	struct ucred who;
 	socklen_t len = sizeof who;
 	bound_time(connection);
-	alarm(2 * ANSWER_SECONDS); /* whoever reads one record now and then, too */
+	end_in(2 * ANSWER_SECONDS); /* whoever reads one record now and then, too */
 	if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0)
 		return;
 	if (recv(connection, &query, sizeof query, MSG_TRUNC) != (ssize_t)sizeof query || query.format != HISTORY_FORMAT)

@@ -74,13 +74,35 @@ void refusals_add(struct refusals *r, int connection, bool tls, const char *peer
 	r->open[at].due = now + REFUSAL_MS;
 }
 
+/* When a kind's sum is due, 0: nothing to count. */
+static long long sum_due(const struct refusals *r, unsigned kind)
+{
+	return r->kinds[kind].silent > 0 ? r->kinds[kind].logged + REFUSAL_SUM_MS : 0;
+}
+
+static void log_sums(struct refusals *r, long long now)
+{
+	for (unsigned kind = 0; kind < REFUSAL_KINDS; kind++) {
+		if (sum_due(r, kind) == 0 || now < sum_due(r, kind))
+			continue;
+		log_line(LOG_NOTICE, "refused: %lu more for reason=%s since the last such line", r->kinds[kind].silent,
+		         reply_row((enum reply)(REPLY_SERVER_FULL + kind))->name);
+		r->kinds[kind].silent = 0;
+	}
+}
+
 void refusals_expire(struct refusals *r, long long now)
 {
+	log_sums(r, now);
 	while (r->count > 0 && now >= r->open[r->first].due)
 		close_first(r);
 }
 
 long long refusals_due(const struct refusals *r)
 {
-	return r->count > 0 ? r->open[r->first].due : 0;
+	long long due = r->count > 0 ? r->open[r->first].due : 0;
+	for (unsigned kind = 0; kind < REFUSAL_KINDS; kind++)
+		if (sum_due(r, kind) > 0 && (due == 0 || sum_due(r, kind) < due))
+			due = sum_due(r, kind);
+	return due;
 }

@@ -104,7 +104,7 @@ static const char *fill_place(struct buf *out, const char *brace, const struct r
 		if (place[1] == '|')
 			add_choice(out, place, end, is_one(args->language, args->n[place[0] - '1']));
 		else
-			(void)buf_printf(out, "%llu", (unsigned long long)args->n[place[0] - '1']);
+			(void)buf_add_number(out, args->n[place[0] - '1']);
 	}
 	return end + 1;
 }
@@ -124,7 +124,8 @@ int reply_add(struct buf *out, enum reply id, const struct reply_args *args)
 	if (row->code != NULL)
 		(void)buf_printf(&line, "[%s] ", row->code);
 	for (const char *at = reply_text(id, args->language); *at != '\0';) {
-		size_t words = strcspn(at, "{");
+		const char *place = strchr(at, '{');
+		const size_t words = place != NULL ? (size_t)(place - at) : strlen(at);
 		add_own(&line, at, words);
 		at += words;
 		if (*at == '{')

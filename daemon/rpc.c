@@ -30,34 +30,44 @@ const struct rpc_row *rpc_row(uint32_t verb)
 
 union control {
 	struct cmsghdr header;
-	char octets[CMSG_SPACE(2 * sizeof(int))];  /* room for one too many, so that it is seen */
+	/* Room for one too many, so that it is seen, and for the sender's ids where a socket has them put on. */
+	char octets[CMSG_SPACE(2 * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
 };
 
-int rpc_send(int socket, const void *message, size_t size, int fd)
+/* to: NULL where the socket has another end. */
+static ssize_t send_with(int socket, const struct sockaddr_un *to, socklen_t to_len, const void *message, size_t size, int fd)
 {
 	struct iovec part = { .iov_len = size };
 	memcpy(&part.iov_base, &message, sizeof part.iov_base);  /* sendmsg() does not write to it */
-	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1 };
 	union control control;
-	if (fd >= 0) {
-		memset(&control, 0, sizeof control);
-		header.msg_control = &control;
-		header.msg_controllen = CMSG_SPACE(sizeof fd);
-		struct cmsghdr *c = CMSG_FIRSTHDR(&header);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof fd);
-		memcpy(CMSG_DATA(c), &fd, sizeof fd);
-	}
+	memset(&control, 0, sizeof control);
+	struct msghdr header = { .msg_namelen = to_len, .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(sizeof fd) };
+	memcpy(&header.msg_name, &to, sizeof header.msg_name);  /* nor to this */
+	struct cmsghdr *c = CMSG_FIRSTHDR(&header);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(c), &fd, sizeof fd);
+	return sendmsg(socket, &header, MSG_NOSIGNAL);
+}
+
+int rpc_send(int socket, const void *message, size_t size, int fd)
+{
 	ssize_t sent;
+	/* Only who passes descriptors may call sendmsg(2), which can also name an address: sandbox_table.c. */
 	do
-		sent = sendmsg(socket, &header, MSG_NOSIGNAL);
+		sent = fd >= 0 ? send_with(socket, NULL, 0, message, size, fd) : send(socket, message, size, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
 	if (sent >= 0 && (size_t)sent != size) {
 		errno = EMSGSIZE;
 		return -1;
 	}
 	return sent < 0 ? -1 : 0;
+}
+
+int rpc_send_to(int socket, const struct sockaddr_un *to, socklen_t to_len, const void *message, size_t size, int fd)
+{
+	return send_with(socket, to, to_len, message, size, fd) == (ssize_t)size ? 0 : -1;
 }
 
 /* Take the descriptors out of what came in: the first is the caller's, others are closed. How many there were. */
@@ -100,5 +110,22 @@ ssize_t rpc_receive(int socket, void *message, size_t size, int *fd_r)
 		errno = EPROTO;
 		return -1;
 	}
+	return got;
+}
+
+ssize_t rpc_receive_from(int socket, void *message, size_t size, struct ucred *who_r, int flags)
+{
+	/*
+	 * No room for descriptors, so the kernel lets go of them. Were they put among ours, it would be us who close them, and that can
+	 * wait for whoever serves the file (FUSE), or lose locks on it.
+	 */
+	union { struct cmsghdr header; char octets[CMSG_SPACE(sizeof(struct ucred))]; } control;
+	struct iovec part = { .iov_base = message, .iov_len = size };
+	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+	ssize_t got = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC | flags);
+	*who_r = (struct ucred){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
+	for (struct cmsghdr *c = got >= 0 ? CMSG_FIRSTHDR(&header) : NULL; c != NULL; c = CMSG_NXTHDR(&header, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
+			memcpy(who_r, CMSG_DATA(c), sizeof *who_r);
 	return got;
 }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "base/secret.h"
 #include "base/why.h"
@@ -21,7 +22,7 @@ enum rpc_verb {
 	RPC_HELLO = 1,  /* keeper -> gate, once, with the connection */
 	RPC_STOP,       /* keeper -> gate: end the session when nothing is being committed, and say why */
 	RPC_KNOWN,      /* gate -> keeper: does the user exist? (only where explain_failures admits the peer) */
-	RPC_AUTH,       /* gate -> keeper: answer, with the snapshot when it is +OK */
+	RPC_AUTH,       /* gate -> keeper: answer, with the list of messages (base/list.h) when it is +OK */
 	RPC_FETCH,      /* gate -> keeper: answer, with a descriptor when it is +OK */
 	RPC_MARK,       /* gate -> keeper: a run of deletion marks; no answer */
 	RPC_COMMIT,     /* gate -> keeper, once, at QUIT; answer */
@@ -35,6 +36,7 @@ enum rpc_verb {
 
 enum {
 	RPC_MARKS = 2048,     /* marks in one RPC_MARK */
+	RPC_MORE_MOST = 15,   /* messages that one RPC_FETCH asks for ahead of the client */
 	RPC_KNOWN_MOST = 64,  /* RPC_KNOWN in a session */
 	RPC_REFER_MOST = 64,  /* RPC_REFER in a session */
 	ACTIVE_MS = 5000,     /* so exactly is known when a client was last heard of */
@@ -97,6 +99,8 @@ struct rpc_auth {
 struct rpc_fetch {
 	uint32_t verb;
 	uint32_t idx;
+	uint32_t more;              /* so many behind it are asked for as well, with an answer each: none, or a message */
+	uint32_t reserved;
 };
 
 struct rpc_mark {
@@ -138,11 +142,12 @@ struct rpc_answer {
 	uint32_t verb;
 	uint32_t reply;             /* enum reply: what to tell the client; a +OK row is success */
 	uint64_t n[3];              /* the row's numbers */
-	uint64_t offset, length;    /* RPC_FETCH: where in the descriptor the message lies */
-	uint32_t count;             /* RPC_AUTH: messages in the snapshot */
+	uint64_t offset, length;    /* RPC_FETCH: where in the descriptor the message lies; RPC_AUTH: where the list does */
+	uint64_t file_size, modified[2]; /* RPC_FETCH: the file as it was then, with seconds and nanoseconds */
+	uint32_t count;             /* RPC_AUTH: messages in the list */
 	uint32_t final;             /* no further login is possible in this session */
 	uint32_t ref;               /* base/ref.h */
-	uint32_t reserved;
+	uint32_t as_stored;         /* RPC_FETCH: struct message_body */
 	char told[WHY_TOLD_MAX];    /* the row's text */
 };
 
@@ -182,10 +187,20 @@ const struct rpc_row *rpc_row(uint32_t verb);
  */
 int rpc_send(int socket, const void *message, size_t size, int fd);
 
+/* The same from a datagram socket to an address, always with a descriptor: no connect(2), which a confined process may not. */
+int rpc_send_to(int socket, const struct sockaddr_un *to, socklen_t to_len, const void *message, size_t size, int fd);
+
 /*
  * Receive one message of at most size octets. Returns its octets, 0 at the end of file, -1 and errno.
  * *fd_r is the descriptor that came with it (taken by the caller) or -1; more than one is closed and EPROTO.
  */
 ssize_t rpc_receive(int socket, void *message, size_t size, int *fd_r);
+
+/*
+ * One datagram of anybody's, without waiting, and whose it is: the ids that the kernel puts on it (the socket has SO_PASSCRED;
+ * uid -1: none). flags: 0, or MSG_PEEK to leave it there. Returns the octets that it has, of which at most size are in
+ * message; -1 and errno. Descriptors that came with it are never ours.
+ */
+ssize_t rpc_receive_from(int socket, void *message, size_t size, struct ucred *who_r, int flags);
 
 #endif

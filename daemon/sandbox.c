@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -52,21 +53,21 @@ static const struct { uint64_t rights; int flags; } accesses[] = {
 
 /* ---- the kinds ---- */
 
-enum { AS_IT_IS = -1, DESCRIPTORS = 64 };
+enum { AS_IT_IS = -1 };
 
 static const struct profile {
 	const char *name;
 	bool landlock;          /* else that of the process it was forked from */
-	bool sends_anywhere;    /* to sockets outside: the bell's answer goes to a keeper that is not confined yet */
+	bool sends_anywhere;    /* to sockets outside: a keeper rings after it is confined */
 	int descriptors, processes, file_size;
 } profiles[SANDBOX_KINDS] = {
-	[SANDBOX_NURSERY] = { "gate nursery", true, false, DESCRIPTORS, AS_IT_IS, 0 },
+	[SANDBOX_NURSERY] = { "gate nursery", true, false, SANDBOX_DESCRIPTORS, AS_IT_IS, 0 },
 	[SANDBOX_GATE] = { "gate", false, false, AS_IT_IS, 0, 0 },
-	[SANDBOX_SIGNER] = { "signer", true, false, DESCRIPTORS, 0, 0 },
-	[SANDBOX_KEEPER] = { "keeper", true, true, DESCRIPTORS, 0, AS_IT_IS },
-	[SANDBOX_SHARED] = { "shared keeper", true, true, DESCRIPTORS, 0, AS_IT_IS },
-	[SANDBOX_DOTLOCK] = { "dotlock helper", true, false, DESCRIPTORS, 0, AS_IT_IS },
-	[SANDBOX_RECORDER] = { "recorder", true, false, DESCRIPTORS, AS_IT_IS, AS_IT_IS },
+	[SANDBOX_SIGNER] = { "signer", true, false, SANDBOX_DESCRIPTORS, 0, 0 },
+	[SANDBOX_KEEPER] = { "keeper", true, false, SANDBOX_DESCRIPTORS, 0, AS_IT_IS },
+	[SANDBOX_SHARED] = { "shared keeper", true, true, SANDBOX_DESCRIPTORS, 0, AS_IT_IS },
+	[SANDBOX_DOTLOCK] = { "dotlock helper", true, false, SANDBOX_DESCRIPTORS, 0, AS_IT_IS },
+	[SANDBOX_RECORDER] = { "recorder", true, false, SANDBOX_DESCRIPTORS, AS_IT_IS, AS_IT_IS },
 	[SANDBOX_ANSWER] = { "recorder's answer", false, false, AS_IT_IS, 0, 0 },
 };
 
@@ -101,6 +102,20 @@ void sandbox_begin(struct sandbox_host host, bool required)
 	state.host = host;
 }
 
+/* Something that is no socket: whatever the master opens later, for any worker, has another number. */
+static bool reserve_number(void)
+{
+	int root = open("/", O_PATH | O_CLOEXEC);
+	int fd = fcntl(root, F_DUPFD_CLOEXEC, SANDBOX_PASSING_FD);
+	(void)close(root);
+	/* It is reserved already. */
+	if (fd > SANDBOX_PASSING_FD)
+		(void)close(fd);
+	if (fd < 0)
+		log_line(LOG_ERR, "descriptor %d: %s; the limit of open files (ulimit -n, LimitNOFILE=) has to be larger than that", SANDBOX_PASSING_FD, strerror(errno));
+	return fd >= 0;
+}
+
 bool sandbox_prepare(bool required)
 {
 	const struct sandbox_host host = sandbox_probe();
@@ -112,7 +127,17 @@ bool sandbox_prepare(bool required)
 	if (missing != NULL)
 		log_line(LOG_WARNING, "sandbox = as-available: this kernel has no %s; processes are confined without", missing);
 	sandbox_begin(host, required);
-	return true;
+	return reserve_number();
+}
+
+int sandbox_renumber(int gate)
+{
+	if (gate == SANDBOX_PASSING_FD)
+		return gate;
+	if (dup3(gate, SANDBOX_PASSING_FD, O_CLOEXEC) < 0)
+		fatal("descriptor %d", SANDBOX_PASSING_FD);
+	(void)close(gate);
+	return SANDBOX_PASSING_FD;
 }
 
 /* A piece is not to be had. Where that is allowed the master has said so at the start. */

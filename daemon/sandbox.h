@@ -23,6 +23,11 @@ enum sandbox_kind {
 	SANDBOX_KINDS
 };
 
+enum {
+	SANDBOX_DESCRIPTORS = 64,                          /* that a confined process may have */
+	SANDBOX_PASSING_FD = SANDBOX_DESCRIPTORS - 1,      /* where a keeper has its gate, the only one that it passes descriptors to */
+};
+
 /* The filters, ready for the kernel: compiled from sandbox_table.c during the build (tools/filters.c). */
 struct sandbox_program {
 	unsigned short count;
@@ -64,8 +69,14 @@ const char *sandbox_missing(struct sandbox_host host);
  */
 void sandbox_begin(struct sandbox_host host, bool required);
 
-/* The same in the master, which says what is missing. False: it is required, and nothing has changed. */
+/*
+ * The same in the master, which says what is missing, and keeps SANDBOX_PASSING_FD free of sockets. False: it is required,
+ * and nothing has changed.
+ */
 bool sandbox_prepare(bool required);
+
+/* In a keeper: give the socket to its gate (taken) the number SANDBOX_PASSING_FD. Returns that. */
+int sandbox_renumber(int gate);
 
 /*
  * Be confined for good, as that kind; then try what must not be possible any more. fatal() when a piece that is

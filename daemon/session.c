@@ -63,29 +63,55 @@ static bool answer_evicted(const struct session *s, uint32_t verb)
 	return true;
 }
 
+static void answer_message(const struct session *s, struct rpc_answer *a, const struct message_body *body)
+{
+	a->offset = body->offset;
+	a->length = body->length;
+	a->as_stored = body->as_stored;
+	a->file_size = body->file_size;
+	a->modified[0] = (uint64_t)body->modified.tv_sec;
+	a->modified[1] = (uint64_t)body->modified.tv_nsec;
+	session_answer(s, a, RPC_FETCH, body->fd);
+	if (body->fd >= 0)
+		(void)close(body->fd);
+}
+
+/* What nobody has asked for yet may fail without a word: the gate asks again when it is wanted. */
+static void answer_ahead(const struct session *s, size_t idx, size_t more)
+{
+	struct why why;
+	for (size_t i = 0; i < more; i++) {
+		struct rpc_answer a = { .reply = REPLY_MESSAGE };
+		struct message_body body = { .fd = -1 };
+		if (maildrop_fetch(s->in.drop, idx + i, &body, &why) != 0)
+			a.reply = REPLY_NONE;
+		answer_message(s, &a, &body);
+	}
+}
+
 void session_fetch(struct session *s, union rpc_message *message)
 {
-	struct rpc_answer a = { .reply = REPLY_MESSAGE, .n = { (uint64_t)message->fetch.idx + 1 } };
+	const size_t idx = message->fetch.idx, more = message->fetch.more;
+	struct rpc_answer a = { .reply = REPLY_MESSAGE, .n = { idx + 1 } };
 	struct message_body body = { .fd = -1 };
 	char words[64];
 	struct why why;
 	if (answer_evicted(s, RPC_FETCH))
 		return;
-	if (message->fetch.idx >= s->count)
-		violation("message %lu of %zu", (unsigned long)message->fetch.idx, s->count);
-	if (maildrop_fetch(s->in.drop, message->fetch.idx, &body, &why) != 0) {
+	if (more > RPC_MORE_MOST || idx >= s->count || more >= s->count - idx)
+		violation("message %zu+%zu of %zu", idx, more, s->count);
+	if (maildrop_fetch(s->in.drop, idx, &body, &why) != 0) {
 		const bool busy = why.reason == REASON_MAILDROP_BUSY || why.reason == REASON_MAILDROP_DELIVERY;
 		const bool its_own = busy || why.reason == REASON_MESSAGE_GONE || why.reason == REASON_MESSAGE_CHANGED;
 		memcpy(a.told, why.told, sizeof a.told);
 		a.reply = (uint32_t)(its_own ? reply_for_reason(why.reason, true) : REPLY_MESSAGE_IO);
-		(void)snprintf(words, sizeof words, "message %lu not sent", (unsigned long)message->fetch.idx + 1);
+		(void)snprintf(words, sizeof words, "message %zu not sent", idx + 1);
 		report(s, "message-not-sent", words, &why, &a);
 	}
-	a.offset = body.offset;
-	a.length = body.length;
-	session_answer(s, &a, RPC_FETCH, body.fd);
-	if (body.fd >= 0)
-		(void)close(body.fd);
+	const bool found = body.fd >= 0;
+	answer_message(s, &a, &body);
+	if (found)
+		answer_ahead(s, idx + 1, more);
 }
 
 void session_mark(struct session *s, union rpc_message *message)
@@ -163,7 +189,8 @@ void session_refer(struct session *s, union rpc_message *message)
 	const struct why why = { .reason = REASON_NONE };
 	if (m->reply >= REPLY_COUNT || !reply_row((enum reply)m->reply)->referenced)
 		violation("a reference for reply %lu", (unsigned long)m->reply);
-	session_report(s, &(struct report){ .event = "told", .words = "told", .guess = !s->logged_in, .user = s->user, .tls = m->tls, .owner = s->owner, .why = &why }, &a);
+	session_report(s, &(struct report){ .event = "told", .words = "told", .guess = !s->logged_in, .quiet = session_log_enough(s, (enum reply)m->reply), .user = s->user,
+	                                    .tls = m->tls, .owner = s->owner, .why = &why }, &a);
 	session_answer(s, &a, RPC_REFER, -1);
 }
 
@@ -194,13 +221,14 @@ void session_bell(struct session *s)
 	struct bell_state state = { .since = s->since, .heard = s->heard };
 	char peer[sizeof s->successor];
 	bool take_over;
-	if (!bell_heard(s->in.bell, &take_over, peer))
+	int answer;
+	if (!bell_heard(s->in.bell, &take_over, peer, &answer))
 		return;
 	/* The whole minute in which it is over at the latest. */
 	state.free_by = (s->heard + limit + 59) / 60 * 60;
 	state.yields = take_over && now - s->heard >= TAKE_OVER_SECONDS;
 	(void)snprintf(state.peer, sizeof state.peer, "%s", s->peer_text);
-	bell_answer(s->in.bell, &state);
+	bell_answer(answer, &state);
 	if (state.yields != 0) {
 		memcpy(s->successor, peer, sizeof s->successor);
 		yield(s);
@@ -233,7 +261,6 @@ void session_forget(struct session *s)
 {
 	free(s->marks);
 	explicit_bzero(s, sizeof *s);
-	bell_forget();
 	/* What was freed is wiped already (heap.h). */
 	(void)malloc_trim(0);
 	wipe_stack();

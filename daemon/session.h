@@ -17,6 +17,8 @@
 #include "daemon/rpc.h"
 #include "daemon/settings.h"
 
+_Static_assert((int)LIST_DIGEST == (int)HISTORY_DIGEST, "one is copied to the other");
+
 enum { FAILURE_SLOT_MS = 500 };  /* a failed login is answered on the next multiple of this after it was asked */
 
 struct session {
@@ -26,8 +28,11 @@ struct session {
 	int signer;                /* where signatures are asked for, all keepers' one socket; -1: none, or none any more */
 	enum rpc_phase phase;
 	unsigned asked[RPC_VERBS];
+	bool prepared;             /* its pages are there */
 	bool stopping, over;
 	bool quiet;                /* an end without a login is not for the log */
+	bool reported[REPLY_COUNT]; /* logged in this connection: session_log_enough() */
+	unsigned long unreported;  /* and not logged again */
 	struct sockaddr_storage peer;
 	char peer_text[INET6_ADDRSTRLEN];
 	long long begun;           /* now_ms() */

@@ -61,6 +61,14 @@ void session_report(const struct session *s, const struct report *report, struct
 		keep_report(s, report, answer);
 }
 
+bool session_log_enough(struct session *s, enum reply reply)
+{
+	const bool enough = !s->logged_in && (s->quiet || s->reported[reply]);
+	s->reported[reply] = true;
+	s->unreported += enough;
+	return enough;
+}
+
 /* ---- the end ---- */
 
 static const char *number(char *text, uint64_t n)
@@ -128,17 +136,19 @@ void session_log_end(const struct session *s)
 		{ "POSTERN_SECONDS", seconds },
 		{ "POSTERN_END", end },
 	};
-	const bool lost = s->bye.door != DOOR_NONE && !s->logged_in;
+	const bool lost = s->bye.door != DOOR_NONE && !s->logged_in, quiet = s->quiet && !s->logged_in;
 	if (lost)
 		count_door(s);
 	if (s->logged_in)
 		keep_session(s);
-	log_event(lost || (s->quiet && !s->logged_in) ? LOG_DEBUG : LOG_INFO, fields, sizeof fields / sizeof fields[0],
+	log_event(lost || quiet ? LOG_DEBUG : LOG_INFO, fields, sizeof fields / sizeof fields[0],
 	          "session: user=%s login=%s peer=%s tls=%s fetched=%s octets=%s deleted=%s left=%s dropped-marks=%s seconds=%s end=\"%s\"%s%s",
 	          log_text(s->user, name, sizeof name), s->logged_in ? "yes" : "no", s->peer_text, tls_version_text(s->bye.tls), fetched, octets, deleted, left, dropped,
 	          seconds, end, s->bye.detail[0] != '\0' ? " cause=" : "",
 	          s->bye.detail[0] != '\0' ? log_text(s->bye.detail, detail, sizeof detail) : "");
+	if (s->unreported > 0)
+		log_line(quiet ? LOG_DEBUG : LOG_NOTICE, "peer=%s: %lu more answers with a reference in this connection; `postern explain` has them", s->peer_text, s->unreported);
 	if (s->bye.in_clear > 0)
-		log_line(LOG_WARNING, "peer=%s sent a password in clear, which plaintext_login does not admit; it was refused, and should be changed",
+		log_line(quiet ? LOG_DEBUG : LOG_WARNING, "peer=%s sent a password in clear, which plaintext_login does not admit; it was refused, and should be changed",
 		         s->peer_text);
 }

@@ -25,6 +25,12 @@ struct report {
  */
 void session_report(const struct session *s, const struct report *report, struct rpc_answer *answer);
 
+/*
+ * For what a stranger can have logged as often as he likes: is another line of that reply too much? The first in a connection
+ * is not, unless the master said that enough connections are logged; the others are counted for session_log_end().
+ */
+bool session_log_enough(struct session *s, enum reply reply);
+
 /* The line of a session that is over. */
 void session_log_end(const struct session *s);
 

@@ -12,6 +12,9 @@
 
 #define END_WORDS_GATE_DIED "gate died"   /* the end of a session that no gate could report */
 
+/* How a failure's cause begins when the back ends were not asked; fail2ban's filter passes over such lines. */
+#define WORDS_REPEATED "the same password was refused a while ago; not asked again"
+
 /* "wrong password" */
 const char *reason_words(enum reason reason);
 

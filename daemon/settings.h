@@ -78,7 +78,7 @@ struct settings {
 	enum host_lock mbox_locks[HOST_LOCKS_MAX];
 	size_t mbox_lock_count;
 	char lock_directory[PATH_MAX];
-	char journal_directory[PATH_MAX];
+	char journal_directory[PATH_MAX], index_directory[PATH_MAX];
 	int network_mbox;           /* 0 or 1 */
 	enum utf8_required utf8_required;
 	struct { enum on_locked what; unsigned wait_seconds; } on_locked;

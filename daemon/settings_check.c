@@ -193,7 +193,7 @@ size_t settings_check_host(const char *file, const struct settings *settings, co
 {
 	struct check c = { .file = file, .settings = settings, .pam_helper = pam_helper,
 	                   .finding = finding, .context = context };
-	struct settings again;
+	static struct settings again; /* too large for the stack */
 	/* Only for the lines; what is wrong in the text has been said. */
 	(void)settings_read_lines(file, &again, c.lines, finding_ignore, NULL);
 	check_file(&c);
@@ -204,6 +204,7 @@ size_t settings_check_host(const char *file, const struct settings *settings, co
 	check_users(&c);
 	check_own_directory(&c, "lock_directory", settings->lock_directory, "lock users out");
 	check_own_directory(&c, "journal_directory", settings->journal_directory, "change users' mail");
+	check_own_directory(&c, "index_directory", settings->index_directory, "make users' mail look changed");
 	check_location(&c);
 	return c.findings;
 }

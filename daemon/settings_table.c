@@ -74,8 +74,8 @@ const struct setting settings_table[] = {
 	  .help = "What everybody is told besides when user name or password is not accepted: where this host's users find "
 	          "help, for example `mail passwords: https://example.org/mail`." },
 
-	{ .section = "auth", .name = "hash_memory", .set = setting_number, FIELD(hash_memory), .min = 1, .max = 1048576, .value = "512",
-	  .help = "MiB that the passwd file's hashes (Argon2id, yescrypt) may use at the same time; who comes later waits." },
+	{ .section = "auth", .name = "hash_memory", .set = setting_number, FIELD(hash_memory), .max = 1048576, .value = "512",
+	  .help = "MiB that the passwd file's hashes (Argon2id, yescrypt) may use at the same time; who comes later waits. 0 is without a limit." },
 	{ .section = "auth", .name = "login_cache", .set = setting_number, FIELD(login_cache), .max = 3600, .value = "0",
 	  .help = "Seconds for which a right password need not be hashed again: a client that polls every five minutes then pays for one hash "
 	          "in that time. Kept in the master's memory, as a keyed hash; gone with a wrong password for the user or a change of passwd_file. "
@@ -96,6 +96,10 @@ const struct setting settings_table[] = {
 	  .value = "/var/lib/postern/journal",
 	  .help = "Where an mbox's rewrite is written down before it is done, so that a crash loses nothing: a directory on a "
 	          "local disk that only root may write, with room for the largest mailbox." },
+	{ .section = "maildrop", .name = "index_directory", .set = setting_path, FIELD(index_directory),
+	  .value = "/var/lib/postern/index",
+	  .help = "Where each maildrop's list of messages is kept, so that a login reads only what is new: a directory on a local disk "
+	          "that only root may write. It may be emptied at any time." },
 	{ .section = "maildrop", .name = "on_locked", .set = setting_on_locked, FIELD(on_locked), .value = "refuse",
 	  .help = "What becomes of a login while another session has the mailbox open: refuse (say who has it, and until when), "
 	          "wait SECONDS (at most 300) for it to become free, or take-over: end a session that has been silent for half a "

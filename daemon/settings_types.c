@@ -226,8 +226,8 @@ static int address_parse(const char *word, const struct setting *row, struct lis
                          struct buf *fix)
 {
 	char host[ADDRESS_WORD_MAX];
-	struct in_addr ipv4;
-	struct in6_addr ipv6;
+	struct in_addr ipv4 = { 0 };
+	struct in6_addr ipv6 = { 0 };
 	uint64_t port;
 	const char *colon = strrchr(word, ':');
 	size_t len = colon == NULL ? 0 : (size_t)(colon - word);

@@ -74,12 +74,13 @@ static bool same_owner(const struct settings *from, const struct settings *to)
 	if (!shared_workers(from) && !shared_workers(to))
 		return true;
 	return shared_workers(from) == shared_workers(to) && from->owner.uid == to->owner.uid && from->owner.gid == to->owner.gid &&
-		strcmp(from->lock_directory, to->lock_directory) == 0 && strcmp(from->journal_directory, to->journal_directory) == 0;
+		strcmp(from->lock_directory, to->lock_directory) == 0 && strcmp(from->journal_directory, to->journal_directory) == 0 &&
+		strcmp(from->index_directory, to->index_directory) == 0;
 }
 
 int shared_reload(const struct settings *from, struct settings *to, const char *pam_helper)
 {
-	char problem[SHARED_PROBLEM_MAX] = "sessions from 1 to more or back, and with more another virtual_user, lock_directory or journal_directory, take a "
+	char problem[SHARED_PROBLEM_MAX] = "sessions from 1 to more or back, and with more another virtual_user, lock_directory, journal_directory or index_directory, take a "
 	                                   "restart: sessions under way hold their locks as they are";
 	int r = shared_find_owner(to, pam_helper, problem);
 	r = r == 0 && !same_owner(from, to) ? -1 : r;
@@ -99,7 +100,8 @@ void shared_enter(const struct settings *settings)
 	*strrchr(passwd, '/') = '\0';
 	const struct sandbox_path paths[] = {
 		{ root, mbox ? SANDBOX_SPOOLS : SANDBOX_MAILDIRS }, { settings->lock_directory, SANDBOX_OURS },
-		{ settings->journal_directory, SANDBOX_OURS }, { passwd[0] != '\0' ? passwd : "/", SANDBOX_LOOK }, { "/proc", SANDBOX_LOOK },
+		{ settings->journal_directory, SANDBOX_OURS }, { settings->index_directory, SANDBOX_OURS },
+		{ passwd[0] != '\0' ? passwd : "/", SANDBOX_LOOK }, { "/proc", SANDBOX_LOOK },
 	};
 	if (mbox)
 		shared_dotlock_start(settings, root);

@@ -4,7 +4,7 @@
  * Runs in: master, keeper, recovery, as root (or as the one user that is served); then keeper, as virtual_user.
  * Trusts: the configuration and the user database.
  *
- * Such a keeper becomes virtual_user before its first connection, for good. So it takes locks and opens journals with that
+ * Such a keeper becomes virtual_user before its first connection, for good. So it takes locks and opens journals and indexes with that
  * user's rights, and reads the passwd file with them: the directories have that user's group, with the sticky bit, so that it
  * can remove nothing there that is root's.
  */
@@ -34,7 +34,7 @@ int shared_mail_root(const struct settings *settings, char root_r[SETTING_TEXT_M
 int shared_find_owner(struct settings *settings, const char *pam_helper, char problem[SHARED_PROBLEM_MAX]);
 
 /*
- * Master, at the start, before anything is recovered: lock_directory and journal_directory, and what is in them, belong to whom
+ * Master, at the start, before anything is recovered: lock_directory, journal_directory and index_directory, and what is in them, belong to whom
  * they have to in this mode; from the other mode they are taken back. What fails is logged.
  */
 void shared_claim_directories(const struct settings *settings);

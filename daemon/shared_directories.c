@@ -1,5 +1,5 @@
 /*
- * shared_directories.c - whose lock_directory and journal_directory are, with what is in them, in either mode.
+ * shared_directories.c - whose lock_directory, journal_directory and index_directory are, with what is in them, in either mode.
  * Runs in: master, as root, before anything is served or recovered; a child of it as virtual_user.
  * Trusts: the configuration. Not what virtual_user has made in the directories: a file changes hands only where its
  * name says that it may, so that no journal for somebody else's mail becomes one that root believes.
@@ -20,8 +20,8 @@
 
 enum { OURS_ALONE = 0700, SHARED_BITS = 01070, SHARED_MODE = OURS_ALONE | SHARED_BITS };
 
-/* The uid in a journal's name, "KEY-UID-GID..."; or -1. */
-static uid_t uid_of_journal(const char *name)
+/* The uid in the name of a journal or an index, "KEY-UID-GID..."; or -1. */
+static uid_t uid_of_name(const char *name)
 {
 	const char *dash = strchr(name, '-');
 	uint64_t uid;
@@ -30,25 +30,25 @@ static uid_t uid_of_journal(const char *name)
 	return (uid_t)uid;
 }
 
-/* May a file of `from` become the other's? Of journals those for the user's own mail; a lock file is for any. */
-static bool may_change_hands(const char *name, bool journals, uid_t user)
+/* May a file of `from` become the other's? Of journals and indexes those for the user's own mail; a lock file is for any. */
+static bool may_change_hands(const char *name, bool by_name, uid_t user)
 {
-	return !journals || uid_of_journal(name) == user;
+	return !by_name || uid_of_name(name) == user;
 }
 
-static void claim_file(int dir, const char *name, bool journals, uid_t to, gid_t to_gid)
+static void claim_file(int dir, const char *name, bool by_name, uid_t to, gid_t to_gid)
 {
 	struct stat st;
 	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 		return;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid != to && (to == 0 || st.st_uid == 0) &&
-	    may_change_hands(name, journals, to != 0 ? to : st.st_uid) && fchown(fd, to, to_gid) != 0)
+	    may_change_hands(name, by_name, to != 0 ? to : st.st_uid) && fchown(fd, to, to_gid) != 0)
 		log_line(LOG_ERR, "%s cannot be given to uid %ju: %s", name, (uintmax_t)to, strerror(errno));
 	(void)close(fd);
 }
 
-static void claim(const struct settings *settings, const char *path, bool journals)
+static void claim(const struct settings *settings, const char *path, bool by_name)
 {
 	const bool shared = shared_workers(settings);
 	const struct dirent *entry;
@@ -66,7 +66,7 @@ static void claim(const struct settings *settings, const char *path, bool journa
 	if (!shared && (fchown(dirfd(d), 0, 0) != 0 || fchmod(dirfd(d), OURS_ALONE) != 0))
 		log_line(LOG_ERR, "%s cannot be taken back from the group: %s", path, strerror(errno));
 	while ((entry = readdir(d)) != NULL)
-		claim_file(dirfd(d), entry->d_name, journals, to, to_gid);
+		claim_file(dirfd(d), entry->d_name, by_name, to, to_gid);
 	if (shared && (fchown(dirfd(d), 0, to_gid) != 0 || fchmod(dirfd(d), SHARED_MODE) != 0))
 		log_line(LOG_ERR, "%s cannot be opened to virtual_user: %s", path, strerror(errno));
 	(void)closedir(d);
@@ -78,6 +78,7 @@ void shared_claim_directories(const struct settings *settings)
 		return; /* they are ours in either mode */
 	claim(settings, settings->lock_directory, false);
 	claim(settings, settings->journal_directory, true);
+	claim(settings, settings->index_directory, true);
 }
 
 /* ---- what the owner may ---- */
@@ -93,6 +94,7 @@ static const struct need {
 	{ "location", false, R_OK | X_OK, "let the user read that directory" },
 	{ "lock_directory", true, R_OK | W_OK | X_OK, "let the user pass through the directories above it" },
 	{ "journal_directory", true, R_OK | W_OK | X_OK, "let the user pass through the directories above it" },
+	{ "index_directory", true, R_OK | W_OK | X_OK, "let the user pass through the directories above it" },
 };
 enum { NEEDS = sizeof needs / sizeof *needs };
 
@@ -109,7 +111,8 @@ _Noreturn static void try_in_child(const struct settings *settings, const char *
 int shared_try_owner(const struct settings *settings, bool started, char problem[SHARED_PROBLEM_MAX])
 {
 	char root[SETTING_TEXT_MAX] = "";
-	const char *const paths[NEEDS] = { settings->passwd_file, root, settings->lock_directory, settings->journal_directory };
+	const char *const paths[NEEDS] = { settings->passwd_file, root, settings->lock_directory, settings->journal_directory,
+	                                    settings->index_directory };
 	int status = 0;
 	if (!shared_workers(settings) || shared_mail_root(settings, root) != 0)
 		return 0;

@@ -74,10 +74,13 @@ static int choose_algorithms(SSL_CTX *context)
 static int set_policy(SSL_CTX *context, const struct settings *settings)
 {
 	SSL_CTX_set_min_proto_version(context, settings->tls_minimum == TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
+	/* CLEANSE_PLAINTEXT: OpenSSL's buffers would keep passwords. */
 	SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-	                    SSL_OP_IGNORE_UNEXPECTED_EOF);
+	                    SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_CLEANSE_PLAINTEXT);
 	/* Buffers are freed while a session idles; writes may come from another address the second time. */
 	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	/* A client that sends key updates without end would keep a read within OpenSSL, where no deadline is looked at. */
+	SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
 	/*
 	 * No resumption: a ticket key in a gate could open another session. POP3 clients
 	 * reconnect after minutes, and an ECDSA handshake is cheap beside the fork.

@@ -4,44 +4,33 @@
  */
 #include "daemon/workers.h"
 
-#include <stdlib.h>
+#include <sys/mman.h>
 
-static int make_room(struct workers *t)
+#include "daemon/privilege.h"
+
+int workers_open(struct workers *t)
 {
-	if (t->count < t->room)
-		return 0;
-	const size_t room = t->room == 0 ? 64 : 2 * t->room;
-	struct worker *list = reallocarray(t->list, room, sizeof *list);
-	if (list != NULL)
-		t->list = list;
-	pid_t *pids = reallocarray(t->pids, room, sizeof *pids);
-	if (pids != NULL)
-		t->pids = pids;
-	uint64_t *numbers = reallocarray(t->numbers, room, sizeof *numbers);
-	if (numbers != NULL)
-		t->numbers = numbers;
-	uint64_t *sources = reallocarray(t->sources, room, sizeof *sources);
-	if (sources != NULL)
-		t->sources = sources;
-	uint8_t *states = reallocarray(t->states, room, sizeof *states);
-	if (states != NULL)
-		t->states = states;
-	if (list == NULL || pids == NULL || numbers == NULL || sources == NULL || states == NULL)
-		return -1;
-	t->room = room;
-	return 0;
+	*t = (struct workers){ .rows = private_memory(sizeof *t->rows) };
+	return t->rows != NULL ? 0 : -1;
+}
+
+void workers_close(struct workers *t)
+{
+	if (t->rows != NULL)
+		(void)munmap(t->rows, sizeof *t->rows);
+	*t = (struct workers){ .rows = NULL };
 }
 
 ssize_t workers_add(struct workers *t, pid_t pid, int channel, uint64_t number)
 {
-	if (make_room(t) != 0)
+	if (t->count == WORKERS_MAX)
 		return -1;
 	const size_t at = t->count++;
-	t->list[at] = (struct worker){ .channel = channel };
-	t->pids[at] = pid;
-	t->numbers[at] = number;
-	t->sources[at] = 0;
-	t->states[at] = WORKER_IDLE;
+	t->rows->list[at] = (struct worker){ .channel = channel };
+	t->rows->pids[at] = pid;
+	t->rows->numbers[at] = number;
+	t->rows->sources[at] = 0;
+	t->rows->states[at] = WORKER_IDLE;
 	t->of_state[WORKER_IDLE]++;
 	return (ssize_t)at;
 }
@@ -49,19 +38,19 @@ ssize_t workers_add(struct workers *t, pid_t pid, int channel, uint64_t number)
 void workers_remove(struct workers *t, size_t at)
 {
 	const size_t last = --t->count;
-	t->of_state[t->states[at]]--;
-	t->list[at] = t->list[last];
-	t->pids[at] = t->pids[last];
-	t->numbers[at] = t->numbers[last];
-	t->sources[at] = t->sources[last];
-	t->states[at] = t->states[last];
+	t->of_state[t->rows->states[at]]--;
+	t->rows->list[at] = t->rows->list[last];
+	t->rows->pids[at] = t->rows->pids[last];
+	t->rows->numbers[at] = t->rows->numbers[last];
+	t->rows->sources[at] = t->rows->sources[last];
+	t->rows->states[at] = t->rows->states[last];
 }
 
 void workers_set(struct workers *t, size_t at, enum worker_state state)
 {
-	t->of_state[t->states[at]]--;
+	t->of_state[t->rows->states[at]]--;
 	t->of_state[state]++;
-	t->states[at] = (uint8_t)state;
+	t->rows->states[at] = (uint8_t)state;
 }
 
 bool worker_busy(enum worker_state state)
@@ -77,7 +66,7 @@ static bool is_unproven(unsigned state)
 ssize_t workers_by_pid(const struct workers *t, pid_t pid)
 {
 	for (size_t i = 0; i < t->count; i++)
-		if (t->pids[i] == pid)
+		if (t->rows->pids[i] == pid)
 			return (ssize_t)i;
 	return -1;
 }
@@ -85,7 +74,7 @@ ssize_t workers_by_pid(const struct workers *t, pid_t pid)
 ssize_t workers_by_number(const struct workers *t, uint64_t number)
 {
 	for (size_t i = 0; i < t->count; i++)
-		if (t->numbers[i] == number)
+		if (t->rows->numbers[i] == number)
 			return (ssize_t)i;
 	return -1;
 }
@@ -93,7 +82,7 @@ ssize_t workers_by_number(const struct workers *t, uint64_t number)
 ssize_t workers_first(const struct workers *t, enum worker_state state)
 {
 	for (size_t i = 0; t->of_state[state] > 0 && i < t->count; i++)
-		if (t->states[i] == state)
+		if (t->rows->states[i] == state)
 			return (ssize_t)i;
 	return -1;
 }
@@ -102,7 +91,7 @@ ssize_t workers_oldest(const struct workers *t, enum worker_state state)
 {
 	ssize_t oldest = -1;
 	for (size_t i = 0; t->of_state[state] > 0 && i < t->count; i++)
-		if (t->states[i] == state && (oldest < 0 || t->list[i].since < t->list[oldest].since))
+		if (t->rows->states[i] == state && (oldest < 0 || t->rows->list[i].since < t->rows->list[oldest].since))
 			oldest = (ssize_t)i;
 	return oldest;
 }
@@ -112,10 +101,10 @@ size_t workers_of_source(const struct workers *t, uint64_t source, size_t *unpro
 	size_t n = 0;
 	*unproven_r = 0;
 	for (size_t i = 0; i < t->count; i++) {
-		if (t->sources[i] != source || !worker_busy(t->states[i]))
+		if (t->rows->sources[i] != source || !worker_busy(t->rows->states[i]))
 			continue;
 		n++;
-		*unproven_r += is_unproven(t->states[i]);
+		*unproven_r += is_unproven(t->rows->states[i]);
 	}
 	return n;
 }
@@ -123,14 +112,4 @@ size_t workers_of_source(const struct workers *t, uint64_t source, size_t *unpro
 size_t workers_unproven(const struct workers *t)
 {
 	return t->of_state[WORKER_STRANGER] + t->of_state[WORKER_HELD] + t->of_state[WORKER_VERIFYING];
-}
-
-void workers_free(struct workers *t)
-{
-	free(t->list);
-	free(t->pids);
-	free(t->numbers);
-	free(t->sources);
-	free(t->states);
-	*t = (struct workers){ .count = 0 };
 }

@@ -16,6 +16,10 @@
 #include "daemon/guesses.h"
 #include "daemon/proven.h"
 
+enum {
+	WORKERS_MAX = 12000,  /* [workers] max, and those that are on their way out */
+};
+
 enum worker_state {
 	WORKER_IDLE,        /* waits for a connection */
 	WORKER_RETIRED,     /* let go while it was idle */
@@ -43,21 +47,30 @@ struct worker {
 	long long until;    /* WORKER_HELD: when it is told no */
 	bool charged;       /* let go by guesses_ask(), and not settled */
 	bool trusted;       /* as in struct guess_ruling */
-	bool quiet_failure; /* its failure is not to be logged */
+	enum worker_line { LINE_UNKNOWN, LINE_LOUD, LINE_QUIET } line; /* is its failure to be logged? */
 	unsigned room, room_wanted; /* MiB for its hash: granted, asked for */
 };
 
-struct workers {
-	size_t count, room;
-	size_t of_state[WORKER_STATES];
-	struct worker *list;
-	pid_t *pids;        /* this and what follows: with the same index */
-	uint64_t *numbers;  /* the nursery, and references, know a worker by it; never used again */
-	uint64_t *sources;  /* of the connection, address_source(); 0 for an idle one */
-	uint8_t *states;
+/* In memory that keepers do not get. With the same index in each: */
+struct worker_rows {
+	struct worker list[WORKERS_MAX];
+	pid_t pids[WORKERS_MAX];
+	uint64_t numbers[WORKERS_MAX];  /* the nursery, and references, know a worker by it; never used again */
+	uint64_t sources[WORKERS_MAX];  /* of the connection, address_source(); 0 for an idle one */
+	uint8_t states[WORKERS_MAX];
 };
 
-/* A new one, idle. Its index; or -1: no memory. */
+struct workers {
+	size_t count;
+	size_t of_state[WORKER_STATES];
+	struct worker_rows *rows;
+};
+
+/* An empty table. 0, or -1 and errno. */
+int workers_open(struct workers *t);
+void workers_close(struct workers *t);
+
+/* A new one, idle. Its index; or -1: there are WORKERS_MAX. */
 ssize_t workers_add(struct workers *t, pid_t pid, int channel, uint64_t number);
 
 /* Takes it out. The last one gets its index. */
@@ -81,7 +94,5 @@ size_t workers_of_source(const struct workers *t, uint64_t source, size_t *unpro
 
 /* Workers with a client who has not proven who he is. */
 size_t workers_unproven(const struct workers *t);
-
-void workers_free(struct workers *t);
 
 #endif

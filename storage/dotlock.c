@@ -86,7 +86,7 @@ static struct origin here(void)
 	struct origin o = { .boot = UNKNOWN };
 	struct stat st;
 	if (gethostname(o.host, sizeof o.host - 1) != 0 || o.host[0] == '\0' || strchr(o.host, ' ') != NULL)
-		(void)strcpy(o.host, UNKNOWN);
+		(void)snprintf(o.host, sizeof o.host, "%s", UNKNOWN);
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
 		ssize_t n = read(fd, o.boot, sizeof o.boot - 1);
@@ -100,11 +100,41 @@ static struct origin here(void)
 	return o;
 }
 
-/* The lock file's content: a process id on the first line, as other programs have it; then that it is ours, and the origin. */
+/* When that process started, in clock ticks since the boot: field 22 of /proc/PID/stat (proc(5)). 0: not known, or no such process. */
+static unsigned long long started(long pid)
+{
+	enum { FIELDS_BEFORE = 20 };  /* behind the name in parentheses, which may hold anything */
+	char path[32], text[1024];
+	unsigned long long ticks = 0;
+	(void)snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+	if (fd >= 0)
+		(void)close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	const char *at = strrchr(text, ')');
+	for (int i = 0; at != NULL && i < FIELDS_BEFORE; i++)
+		at = strchr(at + 1, ' ');
+	if (at == NULL || sscanf(at, " %20llu", &ticks) != 1)
+		return 0;
+	return ticks;
+}
+
+/*
+ * The lock file's content: a process id on the first line, as other programs have it; then that it is ours, and the origin. With
+ * its start a process is told from a later one that got its number.
+ */
 static int write_text(char *text, size_t size, long pid)
 {
 	const struct origin o = here();
-	return snprintf(text, size, "%ld\npostern %s %s %llu\n", pid, o.host, o.boot, o.pids);
+	return snprintf(text, size, "%ld\npostern %s %llu %s %llu\n", pid, o.host, started(pid), o.boot, o.pids);
+}
+
+/* Has the process that had that number then ended? */
+static bool has_ended(pid_t pid, unsigned long long start)
+{
+	const unsigned long long now = started(pid);
+	return (kill(pid, 0) != 0 && errno == ESRCH) || (start != 0 && now != 0 && start != now);
 }
 
 /*
@@ -115,10 +145,10 @@ static int write_text(char *text, size_t size, long pid)
 static bool is_own_leftover(const struct dotlock *lock)
 {
 	char text[LOCK_TEXT];
-	char pid_text[NUMBER_TEXT], pids_text[NUMBER_TEXT];
+	char pid_text[NUMBER_TEXT], start_text[NUMBER_TEXT], pids_text[NUMBER_TEXT];
 	struct origin made = { .pids = 0 }, now = here();
 	struct stat st;
-	uint64_t pid, pids;
+	uint64_t pid, start, pids;
 	int fd = openat(lock->dir_fd, lock->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	ssize_t n = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() ?
 		read(fd, text, sizeof text - 1) : 0;
@@ -127,7 +157,8 @@ static bool is_own_leftover(const struct dotlock *lock)
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
-	if (sscanf(text, "%20[0-9]\npostern %64s %39s %20[0-9]\n", pid_text, made.host, made.boot, pids_text) != 4 ||
+	if (sscanf(text, "%20[0-9]\npostern %64s %20[0-9] %39s %20[0-9]\n", pid_text, made.host, start_text, made.boot, pids_text) != 5 ||
+	    parse_number(start_text, strlen(start_text), 0, UINT64_MAX, &start) != 0 ||
 	    parse_number(pid_text, strlen(pid_text), 1, INT32_MAX, &pid) != 0 ||
 	    parse_number(pids_text, strlen(pids_text), 0, UINT64_MAX, &pids) != 0)
 		return false;
@@ -135,7 +166,7 @@ static bool is_own_leftover(const struct dotlock *lock)
 		return false;
 	if (strcmp(made.boot, now.boot) != 0)
 		return true;
-	return pids == now.pids && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+	return pids == now.pids && has_ended((pid_t)pid, start);
 }
 
 /* Untouched for too long, or since before this host started: a power failure leaves lock files behind, often empty ones. */

@@ -18,7 +18,7 @@
 #include "storage/maildrop.h"
 
 enum {
-	JOURNAL_NAME_MAX = MAILDROP_KEY + 32,
+	JOURNAL_NAME_MAX = MAILDROP_FILE_NAME,
 	JOURNAL_BUFFER = 128 * 1024,
 	JOURNAL_EDGE_MAX = 64 * 1024,  /* the largest block of a file system that writes in place */
 };

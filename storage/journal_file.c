@@ -17,13 +17,6 @@
 
 enum { REOPEN_MAX = 3 };
 
-static void name_journal(const struct maildrop_place *place, uid_t uid, gid_t gid, char name_r[JOURNAL_NAME_MAX])
-{
-	char key[MAILDROP_KEY + 1];
-	maildrop_key(place, key);
-	(void)snprintf(name_r, JOURNAL_NAME_MAX, "%s-%ju-%ju", key, (uintmax_t)uid, (uintmax_t)gid);
-}
-
 int journal_owner(const char *name, const char *path, uid_t *uid_r, gid_t *gid_r)
 {
 	struct maildrop_place place = { .format = MAILDROP_MBOX };
@@ -36,7 +29,7 @@ int journal_owner(const char *name, const char *path, uid_t *uid_r, gid_t *gid_r
 	(void)snprintf(place.path, sizeof place.path, "%s", path);
 	*uid_r = (uid_t)uid;
 	*gid_r = (gid_t)gid;
-	name_journal(&place, *uid_r, *gid_r, again);
+	maildrop_file_name(&place, *uid_r, *gid_r, again);
 	return path[0] == '/' && strncmp(name, again, strlen(again)) == 0 ? 0 : -1;
 }
 
@@ -99,7 +92,7 @@ int journal_open(const char *directory, const struct maildrop_place *place, uid_
 	*fd_r = -1;
 	if (dir < 0)
 		return why_errno(why_r, errno, "open the journal directory %s", directory);
-	name_journal(place, uid, gid, name);
+	maildrop_file_name(place, uid, gid, name);
 	for (int round = 0; round < REOPEN_MAX && r == 0 && *fd_r < 0; round++)
 		r = open_locked(dir, directory, name, fd_r, why_r);
 	if (r == 0 && *fd_r < 0)

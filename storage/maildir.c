@@ -1,5 +1,5 @@
 /*
- * maildir.c - a Maildir as a maildrop: opens, sizes and numbers the messages, hands them out.
+ * maildir.c - a Maildir as a maildrop: lists and numbers the messages, by the index or by a scan, and hands them out.
  * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop.
  *
  * A message is its base name and its inode: other programs may set its flags or move it from
@@ -9,18 +9,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/wire.h"
-
-enum {
-	UIDL_HASH = 16,  /* octets of BLAKE2b: 32 digits */
-	OPEN_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
-};
+#include "storage/file_system.h"
 
 const char *maildir_show(struct maildir_shown *s, const struct maildir *m, const struct maildir_entry *e)
 {
@@ -72,73 +66,6 @@ static int open_directories(struct maildir *m, struct why *why_r)
 	return r;
 }
 
-/* ---- sizes ---- */
-
-static int count_octets(struct maildir *m, struct maildir_entry *e, int fd)
-{
-	struct wire w = WIRE_START;
-	uint64_t stored = 0;
-	/* Most messages fit the buffer: no second read to learn that the first one was all. */
-	while (stored != e->size || stored == 0) {
-		ssize_t n = read(fd, m->buffer, MAILDIR_BUFFER);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		if (n == 0)
-			break;
-		wire_count(&w, m->buffer, (size_t)n);
-		stored += (uint64_t)n;
-	}
-	e->size = stored;
-	e->octets = wire_count_end(&w);
-	return 0;
-}
-
-/* The message's own trouble: it is skipped, and the others are served. */
-static int skip_unreadable(struct maildir *m, struct maildir_entry *e, int err, struct why *why_r)
-{
-	switch (err) {
-	case ENOENT:
-		e->state = ENTRY_LOST;
-		return 0;
-	case EMFILE: case ENFILE: case ENOMEM:
-		return why_errno(why_r, err, "open messages in %s", m->path);
-	case ELOOP:
-		maildir_drop_entry(m, e, "skipped, it is a symbolic link");
-		return 0;
-	default:
-		maildir_drop_entry(m, e, "skipped, it cannot be read");
-		return 0;
-	}
-}
-
-int maildir_size_entry(struct maildir *m, struct maildir_entry *e, struct why *why_r)
-{
-	struct stat st;
-	int fd = openat(m->dir_fd[e->dir], maildir_name(m, e), OPEN_FLAGS);
-	if (fd < 0 || fstat(fd, &st) != 0) {
-		int err = errno;
-		if (fd >= 0)
-			(void)close(fd);
-		return skip_unreadable(m, e, err, why_r);
-	}
-	e->ino = st.st_ino;
-	e->dev = st.st_dev;
-	e->size = (uint64_t)st.st_size;
-	e->modified = st.st_mtim;
-	if (!S_ISREG(st.st_mode))
-		maildir_drop_entry(m, e, "skipped, it is no file");
-	else if (st.st_uid != m->drop.options.owner)
-		maildir_drop_entry(m, e, "skipped, it belongs to another user");
-	else if (count_octets(m, e, fd) != 0)
-		maildir_drop_entry(m, e, "skipped, it cannot be read");
-	else
-		e->state = ENTRY_READY;
-	(void)close(fd);
-	return 0;
-}
-
 /* Opens every listed file; those renamed meanwhile are looked up again until each is found or gone. */
 static int size_entries(struct maildir *m, struct why *why_r)
 {
@@ -148,7 +75,7 @@ static int size_entries(struct maildir *m, struct why *why_r)
 			return -1;
 		for (size_t i = 0; i < m->entry_count; i++) {
 			struct maildir_entry *e = &m->entries[i];
-			if (e->state == ENTRY_LOST && e->seen != m->scan)
+			if ((e->state == ENTRY_LOST || e->state == ENTRY_KNOWN) && e->seen != m->scan)
 				e->state = ENTRY_DROPPED;
 			if (e->state == ENTRY_LISTED || e->state == ENTRY_LOST) {
 				if (maildir_size_entry(m, e, why_r) != 0)
@@ -174,7 +101,9 @@ static int compare_entries(const void *a, const void *b, void *context)
 	int order = memcmp(maildir_name(m, x), maildir_name(m, y), shorter);
 	if (order == 0 && x->base_len != y->base_len)
 		order = x->base_len < y->base_len ? -1 : 1;
-	/* The same base name twice: the older file comes first and keeps the name for its unique-id. */
+	/* The same base name twice: who has the name for a unique-id keeps it, else the older file gets it. */
+	if (order == 0 && x->owns_name != y->owns_name)
+		order = x->owns_name ? -1 : 1;
 	if (order == 0 && x->modified.tv_sec != y->modified.tv_sec)
 		order = x->modified.tv_sec < y->modified.tv_sec ? -1 : 1;
 	if (order == 0 && x->modified.tv_nsec != y->modified.tv_nsec)
@@ -184,53 +113,53 @@ static int compare_entries(const void *a, const void *b, void *context)
 	return order;
 }
 
+/* Those from the index come first, and in order; sort what is behind them, and merge. */
+static int sort_messages(struct maildir *m, size_t n, struct why *why_r)
+{
+	size_t sorted = 1, at = 0;
+	while (sorted < n && compare_entries(&m->order[sorted - 1], &m->order[sorted], m) < 0)
+		sorted++;
+	if (sorted >= n)
+		return 0;
+	qsort_r(m->order + sorted, n - sorted, sizeof *m->order, compare_entries, m);
+	uint32_t *merged = calloc(n + 1, sizeof *merged);
+	if (merged == NULL)
+		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
+	for (size_t a = 0, b = sorted; at < n;) {
+		const bool first = b == n || (a < sorted && compare_entries(&m->order[a], &m->order[b], m) < 0);
+		merged[at++] = m->order[first ? a++ : b++];
+	}
+	free(m->order);
+	m->order = merged;
+	return 0;
+}
+
 static bool same_base(const struct maildir *m, const struct maildir_entry *x, const struct maildir_entry *y)
 {
 	return x->base_len == y->base_len && memcmp(maildir_name(m, x), maildir_name(m, y), x->base_len) == 0;
 }
 
-static bool fits_uidl(const char *base, size_t len)
-{
-	if (len == 0 || len > UIDL_MAX)
-		return false;
-	for (size_t i = 0; i < len; i++)
-		if (base[i] < 0x21 || base[i] > 0x7e)
-			return false;
-	return true;
-}
-
-static void make_uidl(const struct maildir *m, const struct maildir_entry *e, char *uidl_r)
-{
-	const char *base = maildir_name(m, e);
-	if (!e->twin && fits_uidl(base, e->base_len)) {
-		memcpy(uidl_r, base, e->base_len);
-		return;
-	}
-	unsigned char hash[UIDL_HASH];
-	uint64_t ino = e->ino;
-	/* A key sets the hash of a twin apart from all hashes of names alone. */
-	(void)crypto_generichash(hash, sizeof hash, (const unsigned char *)base, e->base_len,
-	                         e->twin ? (const unsigned char *)&ino : NULL, e->twin ? sizeof ino : 0);
-	(void)sodium_bin2hex(uidl_r, UIDL_MAX + 1, hash, sizeof hash);
-}
-
 static int number_messages(struct maildir *m, struct why *why_r)
 {
 	size_t n = 0;
+	free(m->order);
+	m->drop.count = 0;
 	m->order = calloc(m->entry_count + 1, sizeof *m->order);
 	if (m->order == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
 	for (size_t i = 0; i < m->entry_count; i++)
 		if (m->entries[i].state == ENTRY_READY)
 			m->order[n++] = (uint32_t)i;
-	qsort_r(m->order, n, sizeof *m->order, compare_entries, m);
+	if (sort_messages(m, n, why_r) != 0)
+		return -1;
 	for (size_t i = 0; i < n; i++) {
 		struct maildir_entry *e = &m->entries[m->order[i]];
+		e->twin = false;
 		if (m->drop.count > 0) {
 			const struct maildir_entry *last = &m->entries[m->order[m->drop.count - 1]];
 			e->twin = same_base(m, last, e);
 			/* Seen under two names: one message. */
-			if (e->twin && last->ino == e->ino && last->dev == e->dev) {
+			if (e->twin && last->ino == e->ino) {
 				e->state = ENTRY_DROPPED;
 				continue;
 			}
@@ -240,12 +169,68 @@ static int number_messages(struct maildir *m, struct why *why_r)
 	return 0;
 }
 
-static void maildir_record(const struct maildrop *drop, size_t idx, struct message_record *record_r)
+/* ---- the index ---- */
+
+/* Does the list that the index has still hold, without a scan? */
+static bool is_as_left(struct maildir *m, const struct maildir_left *state)
 {
-	const struct maildir *m = (const struct maildir *)drop;
-	const struct maildir_entry *e = &m->entries[m->order[idx]];
-	record_r->octets = e->octets;
-	make_uidl(m, e, record_r->uidl);
+	const struct list_name *r = maildir_records(m);
+	struct stat st;
+	if (state->quiet != 1 || memcmp(state->dirs, m->listed, sizeof m->listed) != 0)
+		return false;
+	for (size_t i = 0; m->drop.count <= CHECK_EACH_MAX && i < m->drop.count; i++) {
+		const char *name = maildir_listed_name(m, &r[i]);
+		if (name == NULL || fstatat(m->dir_fd[r[i].flags & LIST_IN_CUR], name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+		    maildir_identity(&st, (uint64_t)st.st_size) != r[i].identity)
+			return false;
+	}
+	return true;
+}
+
+static void remember(struct maildir *m)
+{
+	struct maildir_left state = { .quiet = m->quiet && !m->skipped };
+	struct image *image = &m->drop.image;
+	memcpy(state.dirs, m->listed, sizeof state.dirs);
+	for (size_t i = 0; state.quiet == 1 && i < MAILDIR_DIRS; i++)
+		state.quiet = m->dir_fd[i] < 0 || is_local_file_system(m->dir_fd[i]);
+	if (index_write(&m->index, image, &state, sizeof state) == 0)
+		m->drop.image_at = m->index.head.offset;
+}
+
+/* The list as the last login left it: 1 when it is whole, and *state_r. */
+static bool recall(struct maildir *m, struct maildir_left *state_r)
+{
+	const void *state = index_state(&m->index);
+	if (state == NULL || index_image(&m->index, LIST_NAMES, sizeof(struct list_name), &m->drop.image) != 0)
+		return false;
+	memcpy(state_r, state, sizeof *state_r);
+	m->drop.count = m->drop.image.list.count;
+	return true;
+}
+
+static int list_messages(struct maildir *m, struct why *why_r)
+{
+	struct maildir_left state;
+	index_begin(&m->index, &m->drop.options);
+	if (maildir_look(m, m->listed, why_r) != 0)
+		return -1;
+	if (recall(m, &state)) {
+		m->drop.image_at = m->index.head.offset;
+		if (is_as_left(m, &state))
+			return 0;
+		/* Else it is as if there were none. */
+		(void)maildir_take_entries(m, ENTRY_KNOWN, why_r);
+	}
+	m->drop.image_at = 0;
+	if (size_entries(m, why_r) != 0 || number_messages(m, why_r) != 0)
+		return -1;
+	image_free(&m->drop.image);
+	if (maildir_make_image(m, why_r) != 0)
+		return -1;
+	remember(m);
+	maildir_free_entries(m);
+	return 0;
 }
 
 static void maildir_close(struct maildrop *drop)
@@ -254,10 +239,8 @@ static void maildir_close(struct maildrop *drop)
 	for (size_t i = 0; i < MAILDIR_DIRS; i++)
 		if (m->dir_fd[i] >= 0)
 			(void)close(m->dir_fd[i]);
-	free(m->order);
-	free(m->slots);
-	free(m->names);
-	free(m->entries);
+	maildir_free_entries(m);
+	image_free(&m->drop.image);
 	free(m->listing);
 	free(m->buffer);
 	free(m->path);
@@ -279,7 +262,7 @@ static int maildir_open(const struct maildrop_place *place, const struct maildro
 		(void)why_set(why_r, REASON_NO_MEMORY, ENOMEM, "open %s", place->path);
 		goto fail;
 	}
-	if (open_directories(m, why_r) != 0 || size_entries(m, why_r) != 0 || number_messages(m, why_r) != 0)
+	if (open_directories(m, why_r) != 0 || list_messages(m, why_r) != 0)
 		goto fail;
 	*drop_r = &m->drop;
 	return 0;
@@ -290,43 +273,39 @@ fail:
 
 /* ---- one message ---- */
 
-bool maildir_is_entry(const struct maildir_entry *e, const struct stat *st)
+/* The common case: the file is where the list says, and as it was. A descriptor, or -1: look closer. */
+static int open_as_listed(struct maildir *m, size_t idx, struct stat *st_r)
 {
-	return st->st_ino == e->ino && st->st_dev == e->dev;
+	const struct list_name *r = &maildir_records(m)[idx];
+	const char *name = m->entries == NULL ? maildir_listed_name(m, r) : NULL;
+	int fd = name != NULL ? openat(m->dir_fd[r->flags & LIST_IN_CUR], name, MAILDIR_OPEN_FLAGS) : -1;
+	if (fd >= 0 && fstat(fd, st_r) == 0 && maildir_identity(st_r, (uint64_t)st_r->st_size) == r->identity)
+		return fd;
+	if (fd >= 0)
+		(void)close(fd);
+	return -1;
 }
 
-bool maildir_is_unchanged(const struct maildir_entry *e, const struct stat *st)
-{
-	return (uint64_t)st->st_size == e->size && st->st_mtim.tv_sec == e->modified.tv_sec &&
-		st->st_mtim.tv_nsec == e->modified.tv_nsec;
-}
-
-static int check_unchanged(const struct maildir *m, const struct maildir_entry *e, const struct stat *st,
-                           struct why *why_r)
+static int changed(struct maildir *m, const struct maildir_entry *e, struct why *why_r)
 {
 	struct maildir_shown name;
-	if (maildir_is_unchanged(e, st))
-		return 0;
-	return why_set(why_r, REASON_MESSAGE_CHANGED, 0, "another program wrote to %s",
-	               maildir_show(&name, m, e));
+	/* It may have been so at the login already, without the directory's knowing. */
+	index_drop(&m->index);
+	return why_set(why_r, REASON_MESSAGE_CHANGED, 0, "another program wrote to %s", maildir_show(&name, m, e));
 }
 
-static int maildir_fetch(struct maildrop *drop, size_t idx, struct message_body *body_r, struct why *why_r)
+/* Whatever its name is by now. A descriptor, or -1 and *why_r. */
+static int open_anywhere(struct maildir *m, struct maildir_entry *e, struct stat *st_r, struct why *why_r)
 {
-	struct maildir *m = (struct maildir *)drop;
-	struct maildir_entry *e = &m->entries[m->order[idx]];
 	struct maildir_shown name;
 	for (size_t round = 0; round < MAILDIR_ROUNDS_MAX; round++) {
-		struct stat st;
-		int fd = openat(m->dir_fd[e->dir], maildir_name(m, e), OPEN_FLAGS);
-		if (fd >= 0 && fstat(fd, &st) == 0 && maildir_is_entry(e, &st)) {
+		int fd = openat(m->dir_fd[e->dir], maildir_name(m, e), MAILDIR_OPEN_FLAGS);
+		if (fd >= 0 && fstat(fd, st_r) == 0 && maildir_is_entry(e, st_r)) {
 			e->state = ENTRY_READY;
-			if (check_unchanged(m, e, &st, why_r) != 0) {
-				(void)close(fd);
-				return -1;
-			}
-			*body_r = (struct message_body){ .fd = fd, .offset = 0, .length = e->size };
-			return 0;
+			if (maildir_is_unchanged(m, e, fd, st_r))
+				return fd;
+			(void)close(fd);
+			return changed(m, e, why_r);
 		}
 		int err = fd < 0 ? errno : ENOENT;
 		if (fd >= 0)
@@ -344,9 +323,24 @@ static int maildir_fetch(struct maildrop *drop, size_t idx, struct message_body 
 	               maildir_show(&name, m, e));
 }
 
+static int maildir_fetch(struct maildrop *drop, size_t idx, struct message_body *body_r, struct why *why_r)
+{
+	struct maildir *m = (struct maildir *)drop;
+	struct stat st;
+	int fd = open_as_listed(m, idx, &st);
+	if (fd < 0 && m->entries == NULL && maildir_take_entries(m, ENTRY_READY, why_r) != 0)
+		return -1;
+	if (fd < 0)
+		fd = open_anywhere(m, &m->entries[m->order[idx]], &st, why_r);
+	if (fd < 0)
+		return -1;
+	*body_r = (struct message_body){ .fd = fd, .as_stored = (maildir_records(m)[idx].flags & LIST_AS_STORED) != 0, .offset = 0,
+	                                 .length = (uint64_t)st.st_size, .file_size = (uint64_t)st.st_size, .modified = st.st_mtim };
+	return 0;
+}
+
 const struct format maildir_format = {
 	.open = maildir_open,
-	.record = maildir_record,
 	.fetch = maildir_fetch,
 	.update = maildir_update,
 	.close = maildir_close,

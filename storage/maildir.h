@@ -5,18 +5,22 @@
 #ifndef POSTERN_MAILDIR_H
 #define POSTERN_MAILDIR_H
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
-#include "storage/format.h"
+#include "storage/index.h"
 
 enum maildir_dir { MAILDIR_NEW, MAILDIR_CUR, MAILDIR_DIRS };
 
 enum {
 	MAILDIR_ROUNDS_MAX = 12,      /* how often to look again for a file that is being renamed, or a listing that grows */
 	MAILDIR_BUFFER = 64 * 1024,   /* for reading messages */
+	MAILDIR_OPEN_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+	CHECK_EACH_MAX = 512,         /* messages up to which a login looks at each file that the index knows */
 };
 
 enum maildir_state {
+	ENTRY_KNOWN,    /* from the index; no scan has seen it yet */
 	ENTRY_LISTED,   /* a name; not opened yet */
 	ENTRY_LOST,     /* the name led to nothing: look for its new one */
 	ENTRY_READY,    /* opened, checked, counted */
@@ -28,23 +32,50 @@ struct maildir_entry {
 	uint64_t listed_ino;     /* as the directory said: a hint, some file systems make it up */
 	uint64_t delivered;      /* the number that the base name begins with */
 	uint64_t octets;         /* on the wire */
-	uint64_t size;           /* stored */
-	ino_t ino;
-	dev_t dev;
-	struct timespec modified;
+	uint64_t digest;         /* of the stored octets */
+	ino_t ino;               /* with modified: only of a file that was opened in this session, */
+	struct timespec modified; /* which those are that share a base name */
+	uint32_t inode;          /* maildir_inode() */
+	uint32_t identity;       /* maildir_identity() */
 	uint32_t name;           /* offset in names */
 	uint32_t seen;           /* the last scan that saw it */
+	uint32_t uidl;           /* offset in names of the unique-id that the index has, or 0: it follows from the name */
+	uint8_t uidl_len;
 	uint8_t len, room, base_len;
 	uint8_t dir;
 	uint8_t state;
+	bool needs_change;       /* on the wire it is not the octets that are stored */
 	bool twin;               /* another message has the same base name and came first */
+	bool owns_name;          /* the index has its name for its unique-id */
+	bool again;              /* it is to be opened whatever the index says: another file has its base name */
 	uint8_t touched;         /* UPDATE: bit set of directories to make durable */
 };
 
+/* A directory as a scan found it. */
+struct maildir_listed {
+	uint64_t dev, ino, size;
+	struct timespec modified, changed;
+};
+
+/* The maildrop as the index knows it. */
+struct maildir_left {
+	struct maildir_listed dirs[MAILDIR_DIRS];
+	uint64_t quiet;            /* 1: as long as the directories are so, they hold what the list says */
+};
+_Static_assert(sizeof(struct maildir_left) <= INDEX_STATE, "has room in the index");
+
+/*
+ * A session works on the image of the list. Entries, names and slots are there while a scan needs them: at a login that
+ * finds a change, for a message whose file has another name by now, and at UPDATE.
+ */
 struct maildir {
 	struct maildrop drop;
 	char *path;
 	int dir_fd[MAILDIR_DIRS];  /* -1: there is none, it counts as empty */
+	struct index index;
+	struct maildir_listed listed[MAILDIR_DIRS];  /* before the last pass */
+	bool quiet;                /* nothing can have changed unseen since */
+	bool skipped;              /* something was no message, and may become one without the directory's knowing */
 	struct maildir_entry *entries;
 	size_t entry_count, entry_room;
 	char *names;               /* NUL-terminated names, one after the other */
@@ -60,6 +91,13 @@ struct maildir {
 	size_t wanted;             /* once numbered: lost entries that this scan has not seen yet */
 	bool noticed;              /* the oddities are in the log */
 };
+
+/* The messages of the list: records of the image, and their names. */
+static inline const struct list_name *maildir_records(const struct maildir *m)
+{
+	/* An image is aligned, and so are its records (base/list.h). */
+	return (const void *)m->drop.image.list.records;
+}
 
 static inline char *maildir_name(const struct maildir *m, const struct maildir_entry *e)
 {
@@ -78,15 +116,45 @@ int maildir_scan(struct maildir *m, bool numbered, struct why *why_r);
 struct maildir_entry *maildir_find(const struct maildir *m, const char *base, size_t base_len,
                                    const struct maildir_entry *after);
 
+/* Make the image of the numbered entries. 0, or -1 and *why_r. */
+int maildir_make_image(struct maildir *m, struct why *why_r);
+
+/* The name that a record of the image leads to; NULL when it leads to none. */
+const char *maildir_listed_name(const struct maildir *m, const struct list_name *r);
+
+/* Make entries of the image's records, in that state and in order. 0, or -1 and *why_r. */
+int maildir_take_entries(struct maildir *m, enum maildir_state state, struct why *why_r);
+
+/* Let go of entries, names and slots. */
+void maildir_free_entries(struct maildir *m);
+
+/* Room for so many entries, in the table as well. */
+int maildir_reserve(struct maildir *m, size_t wanted, struct why *why_r);
+
+/* Entry i has a name now: into the table. */
+void maildir_put_entry(struct maildir *m, size_t i);
+
+/* The directories as they are now. */
+int maildir_look(const struct maildir *m, struct maildir_listed listed_r[MAILDIR_DIRS], struct why *why_r);
+
 /* Open an entry, check it and count its octets: it becomes READY, LOST or DROPPED. -1 when no message could be opened. */
 int maildir_size_entry(struct maildir *m, struct maildir_entry *e, struct why *why_r);
 
 /* Skip what is no message of ours, with a word in the log. */
 void maildir_drop_entry(struct maildir *m, struct maildir_entry *e, const char *what);
 
-/* Is what was looked at the message's file? Is it as it was at the login? */
+/* Tells one file of a Maildir from another: by its inode's number; by number, size, owner and times. */
+uint32_t maildir_inode(uint64_t ino);
+uint32_t maildir_identity(const struct stat *st, uint64_t size);
+
+/* Is what was looked at the message's file? */
 bool maildir_is_entry(const struct maildir_entry *e, const struct stat *st);
-bool maildir_is_unchanged(const struct maildir_entry *e, const struct stat *st);
+
+/*
+ * Is that file's content what the list was made from? By its identity, or else by its digest: a rename changes the ctime.
+ * fd may be -1: it is opened when it is needed.
+ */
+bool maildir_is_unchanged(struct maildir *m, struct maildir_entry *e, int fd, const struct stat *st);
 
 /* A name for the log; the sender or the owner may have put anything into it. */
 struct maildir_shown {

@@ -20,7 +20,6 @@
 
 enum {
 	SETTLED_PASSES = 2,     /* passes in a row without news */
-	QUIET_SECONDS = 2,      /* a directory unchanged for so long shows any change in its ctime */
 	LISTING_SMALL = 32 * 1024,
 	LISTING_LARGE = 1024 * 1024, /* for directories that do not fit the small one */
 	ENTRIES_FIRST = 64,
@@ -52,16 +51,14 @@ void maildir_drop_entry(struct maildir *m, struct maildir_entry *e, const char *
 {
 	maildrop_notice_name(&m->drop, maildir_dir_names[e->dir], maildir_name(m, e), what);
 	e->state = ENTRY_DROPPED;
+	m->skipped = true;
 }
 
 /* ---- the table ---- */
 
 static size_t slot_of(const struct maildir *m, const char *base, size_t len)
 {
-	uint64_t h = 14695981039346656037u; /* FNV-1a */
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)base[i]) * 1099511628211u;
-	return (size_t)(h ^ h >> 32) & (m->slot_count - 1);
+	return (size_t)XXH3_64bits(base, len) & (m->slot_count - 1);
 }
 
 static struct maildir_entry *find_from(const struct maildir *m, size_t slot, const char *base, size_t base_len)
@@ -88,7 +85,7 @@ struct maildir_entry *maildir_find(const struct maildir *m, const char *base, si
 	return find_from(m, (slot + 1) & (m->slot_count - 1), base, base_len);
 }
 
-static void put_in_slot(struct maildir *m, size_t i)
+void maildir_put_entry(struct maildir *m, size_t i)
 {
 	const struct maildir_entry *e = &m->entries[i];
 	size_t slot = slot_of(m, maildir_name(m, e), e->base_len);
@@ -97,9 +94,11 @@ static void put_in_slot(struct maildir *m, size_t i)
 	m->slots[slot] = (uint32_t)i + 1;
 }
 
-static int grow_entries(struct maildir *m, struct why *why_r)
+int maildir_reserve(struct maildir *m, size_t wanted, struct why *why_r)
 {
-	size_t room = m->entry_room == 0 ? ENTRIES_FIRST : 2 * m->entry_room;
+	size_t room = ENTRIES_FIRST;
+	while (room < wanted)
+		room *= 2;
 	if (room > UINT32_MAX / 2)
 		return no_memory(why_r);
 	struct maildir_entry *entries = reallocarray(m->entries, room, sizeof *entries);
@@ -114,7 +113,7 @@ static int grow_entries(struct maildir *m, struct why *why_r)
 	m->slots = slots;
 	m->slot_count = room * SLOTS_PER_ENTRY;
 	for (size_t i = 0; i < m->entry_count; i++)
-		put_in_slot(m, i);
+		maildir_put_entry(m, i);
 	return 0;
 }
 
@@ -166,14 +165,14 @@ static uint64_t delivery_time(const char *base, size_t len)
 static int add_entry(struct maildir *m, enum maildir_dir dir, const struct dirent64 *d, size_t len, size_t base_len,
                      struct why *why_r)
 {
-	if (m->entry_count == m->entry_room && grow_entries(m, why_r) != 0)
+	if (m->entry_count == m->entry_room && maildir_reserve(m, m->entry_count + 1, why_r) != 0)
 		return -1;
 	struct maildir_entry *e = &m->entries[m->entry_count];
 	*e = (struct maildir_entry){ .listed_ino = d->d_ino, .base_len = (uint8_t)base_len, .seen = m->scan,
 	                             .delivered = delivery_time(d->d_name, base_len), .state = ENTRY_LISTED };
 	if (set_name(m, e, dir, d->d_name, len, why_r) != 0)
 		return -1;
-	put_in_slot(m, m->entry_count);
+	maildir_put_entry(m, m->entry_count);
 	m->entry_count++;
 	m->news++;
 	return 0;
@@ -191,13 +190,45 @@ static int saw_entry(struct maildir *m, struct maildir_entry *e, enum maildir_di
 	return set_name(m, e, dir, name, len, why_r);
 }
 
+/* Is this name the file that the index has as e? The listed inode is a hint: where it differs, only the file can tell. */
+static bool is_known(const struct maildir *m, enum maildir_dir dir, const struct dirent64 *d, const struct maildir_entry *e)
+{
+	struct stat st;
+	return maildir_inode(d->d_ino) == e->inode ||
+		(fstatat(m->dir_fd[dir], d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && maildir_is_entry(e, &st));
+}
+
+/* The first sight of an entry that the index has: is it to be opened? */
+static void saw_known(const struct maildir *m, enum maildir_dir dir, const struct dirent64 *d, struct maildir_entry *e)
+{
+	struct stat st;
+	e->listed_ino = d->d_ino;
+	e->delivered = delivery_time(d->d_name, e->base_len);
+	e->state = ENTRY_READY;
+	if (e->again || (m->drop.count <= CHECK_EACH_MAX && (fstatat(m->dir_fd[dir], d->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+	                                                     maildir_identity(&st, (uint64_t)st.st_size) != e->identity)))
+		e->state = ENTRY_LISTED;
+}
+
+/* Two files have one base name: what follows from that, only the files can tell. */
+static void open_again(struct maildir_entry *e)
+{
+	e->again = true;
+	if (e->state == ENTRY_READY && e->ino == 0)
+		e->state = ENTRY_LISTED;
+}
+
 /* Before numbering: the same base name with another inode is another message. */
 static int list_name(struct maildir *m, enum maildir_dir dir, const struct dirent64 *d, size_t len, struct why *why_r)
 {
 	size_t base_len = base_length(d->d_name, len);
 	struct maildir_entry *e = NULL;
 	while ((e = maildir_find(m, d->d_name, base_len, e)) != NULL) {
-		if (e->listed_ino != d->d_ino)
+		if (e->state == ENTRY_KNOWN && is_known(m, dir, d, e))
+			saw_known(m, dir, d, e);
+		else if (e->state == ENTRY_KNOWN || e->listed_ino != d->d_ino)
+			open_again(e);
+		if (e->state == ENTRY_KNOWN || e->listed_ino != d->d_ino)
 			continue;
 		if (saw_entry(m, e, dir, d->d_name, len, why_r) != 0)
 			return -1;
@@ -213,12 +244,9 @@ static int refind_name(struct maildir *m, enum maildir_dir dir, const struct dir
 	size_t base_len = base_length(d->d_name, len);
 	struct maildir_entry *e = NULL;
 	while ((e = maildir_find(m, d->d_name, base_len, e)) != NULL) {
-		struct stat st;
 		if (e->state != ENTRY_LOST)
 			continue;
-		/* The listed inode is a hint: where it differs, only the file itself can tell. */
-		if (e->ino != d->d_ino && (fstatat(m->dir_fd[dir], d->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-		                           st.st_ino != e->ino || st.st_dev != e->dev))
+		if (!is_known(m, dir, d, e))
 			continue;
 		return saw_entry(m, e, dir, d->d_name, len, why_r);
 	}
@@ -280,48 +308,48 @@ static int read_directory(struct maildir *m, enum maildir_dir dir, bool numbered
 	}
 }
 
-struct dir_states {
-	struct stat st[MAILDIR_DIRS];
-};
-
-static int stat_directories(const struct maildir *m, struct dir_states *s, struct why *why_r)
+int maildir_look(const struct maildir *m, struct maildir_listed listed_r[MAILDIR_DIRS], struct why *why_r)
 {
-	*s = (struct dir_states){ 0 };
-	for (size_t i = 0; i < MAILDIR_DIRS; i++)
-		if (m->dir_fd[i] >= 0 && fstat(m->dir_fd[i], &s->st[i]) != 0)
+	struct stat st;
+	memset(listed_r, 0, MAILDIR_DIRS * sizeof *listed_r);
+	for (size_t i = 0; i < MAILDIR_DIRS; i++) {
+		if (m->dir_fd[i] < 0)
+			continue;
+		if (fstat(m->dir_fd[i], &st) != 0)
 			return why_errno(why_r, errno, "stat %s/%s", m->path, maildir_dir_names[i]);
+		listed_r[i] = (struct maildir_listed){ .dev = st.st_dev, .ino = st.st_ino, .size = (uint64_t)st.st_size,
+		                                       .modified = st.st_mtim, .changed = st.st_ctim };
+	}
 	return 0;
 }
 
 /* Did nothing change between the two? A change in the last moments could hide in the clock's grain. */
-static bool stayed_quiet(const struct dir_states *before, const struct dir_states *after)
+static bool stayed_quiet(const struct maildir_listed *before, const struct maildir_listed *after)
 {
 	struct timespec now;
-	if (clock_gettime(CLOCK_REALTIME, &now) != 0)
+	if (clock_gettime(CLOCK_REALTIME, &now) != 0 || memcmp(before, after, MAILDIR_DIRS * sizeof *before) != 0)
 		return false;
-	for (size_t i = 0; i < MAILDIR_DIRS; i++) {
-		const struct timespec *b = &before->st[i].st_ctim, *a = &after->st[i].st_ctim;
-		if (a->tv_sec != b->tv_sec || a->tv_nsec != b->tv_nsec || now.tv_sec - a->tv_sec <= QUIET_SECONDS)
+	for (size_t i = 0; i < MAILDIR_DIRS; i++)
+		if (now.tv_sec - after[i].changed.tv_sec <= INDEX_QUIET_SECONDS)
 			return false;
-	}
 	return true;
 }
 
 /* new/ comes before cur/, because that is the way that messages move; then again, for what came back or came in. */
-static int make_pass(struct maildir *m, bool numbered, bool *quiet_r, struct why *why_r)
+static int make_pass(struct maildir *m, bool numbered, struct why *why_r)
 {
-	struct dir_states before, after;
-	if (stat_directories(m, &before, why_r) != 0)
+	struct maildir_listed after[MAILDIR_DIRS];
+	if (maildir_look(m, m->listed, why_r) != 0)
 		return -1;
-	bool large = before.st[MAILDIR_NEW].st_size > LISTING_SMALL || before.st[MAILDIR_CUR].st_size > LISTING_SMALL;
+	bool large = m->listed[MAILDIR_NEW].size > LISTING_SMALL || m->listed[MAILDIR_CUR].size > LISTING_SMALL;
 	if (make_listing(m, large ? LISTING_LARGE : LISTING_SMALL, why_r) != 0 ||
 	    read_directory(m, MAILDIR_NEW, numbered, why_r) != 0 ||
 	    read_directory(m, MAILDIR_CUR, numbered, why_r) != 0 ||
-	    stat_directories(m, &after, why_r) != 0)
+	    maildir_look(m, after, why_r) != 0)
 		return -1;
 	m->noticed = true;
-	*quiet_r = stayed_quiet(&before, &after);
-	return *quiet_r ? 0 : read_directory(m, MAILDIR_NEW, numbered, why_r);
+	m->quiet = stayed_quiet(m->listed, after);
+	return m->quiet ? 0 : read_directory(m, MAILDIR_NEW, numbered, why_r);
 }
 
 int maildir_scan(struct maildir *m, bool numbered, struct why *why_r)
@@ -332,11 +360,10 @@ int maildir_scan(struct maildir *m, bool numbered, struct why *why_r)
 	for (size_t i = 0; numbered && i < m->entry_count; i++)
 		m->wanted += m->entries[i].state == ENTRY_LOST;
 	for (size_t pass = 0; pass < MAILDIR_ROUNDS_MAX && unchanged < SETTLED_PASSES; pass++) {
-		bool quiet = false;
 		m->news = 0;
-		if (make_pass(m, numbered, &quiet, why_r) != 0)
+		if (make_pass(m, numbered, why_r) != 0)
 			return -1;
-		if (quiet || (numbered && m->wanted == 0))
+		if (m->quiet || (numbered && m->wanted == 0))
 			break;
 		unchanged = m->news == 0 ? unchanged + 1 : 0;
 	}

@@ -11,7 +11,7 @@
 #include "storage/maildir.h"
 
 /* Removes what the name leads to if that is the message; else the entry is ENTRY_LOST, to be looked for. */
-static int remove_entry(const struct maildir *m, struct maildir_entry *e)
+static int remove_entry(struct maildir *m, struct maildir_entry *e)
 {
 	struct stat st;
 	int dir = m->dir_fd[e->dir];
@@ -21,7 +21,7 @@ static int remove_entry(const struct maildir *m, struct maildir_entry *e)
 	if (!maildir_is_entry(e, &st))
 		return 0;
 	/* The same inode with other content: a file system gives the number of a removed file to the next one. */
-	if (!maildir_is_unchanged(e, &st))
+	if (!maildir_is_unchanged(m, e, -1, &st))
 		return ESTALE;
 	if (unlinkat(dir, maildir_name(m, e), 0) != 0)
 		return errno == ENOENT ? 0 : errno;
@@ -92,6 +92,11 @@ int maildir_update(struct maildrop *drop, const bool *marks, int *errors, struct
 {
 	struct maildir *m = (struct maildir *)drop;
 	struct maildir_shown name;
+	if (m->entries == NULL && maildir_take_entries(m, ENTRY_READY, why_r) != 0) {
+		for (size_t i = 0; i < m->drop.count; i++)
+			errors[i] = marks[i] ? ENOMEM : 0;
+		return -1;
+	}
 	int r = remove_and_refind(m, marks, errors, why_r);
 	sync_directories(m, marks, errors);
 	for (size_t i = 0; r == 0 && i < m->drop.count; i++) {

@@ -36,7 +36,15 @@ size_t maildrop_count(const struct maildrop *drop)
 void maildrop_record(const struct maildrop *drop, size_t idx, struct message_record *record_r)
 {
 	memset(record_r, 0, sizeof *record_r);
-	drop->format->record(drop, idx, record_r);
+	record_r->octets = list_octets(&drop->image.list, idx);
+	(void)list_uidl(&drop->image.list, idx, record_r->uidl);
+}
+
+struct maildrop_list maildrop_list(const struct maildrop *drop)
+{
+	const struct image *image = &drop->image;
+	return (struct maildrop_list){ .list = &image->list, .image = image->octets, .size = image->size, .offset = drop->image_at,
+	                               .fd = drop->image_at > 0 ? drop->options.index->read_fd : -1 };
 }
 
 int maildrop_fetch(struct maildrop *drop, size_t idx, struct message_body *body_r, struct why *why_r)

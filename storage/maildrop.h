@@ -14,12 +14,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
+#include "base/list.h"
 #include "base/why.h"
 
 enum {
-	UIDL_MAX = 70,            /* RFC 1939 section 7: 1 to 70 octets of 0x21..0x7E */
 	MAILDROP_KEY = 32,        /* digits of maildrop_key() */
+	MAILDROP_FILE_NAME = MAILDROP_KEY + 32,
 	HOST_LOCKS_MAX = 3,
 	HOST_LOCK_SECONDS = 30,   /* how long to try for another program's lock; then MAILDROP_BUSY */
 };
@@ -48,6 +50,24 @@ int maildrop_place_expand(const char *location, const char *user, const char *ho
  */
 void maildrop_key(const struct maildrop_place *place, char key_r[MAILDROP_KEY + 1]);
 
+/* What a maildrop's files in directories of root's are called: the key and the owner. */
+void maildrop_file_name(const struct maildrop_place *place, uid_t uid, gid_t gid, char name_r[MAILDROP_FILE_NAME]);
+
+/* The index of a maildrop (storage/index.h): a file of root's, opened twice, and locked as long as write_fd is open. */
+struct index_files {
+	int write_fd, read_fd;  /* -1: there is none */
+	bool frozen;            /* another session's gate may still read it: it is not written to */
+};
+
+#define NO_INDEX ((struct index_files){ .write_fd = -1, .read_fd = -1 })
+
+/*
+ * Open the index of a maildrop, which is made when it is missing. As root; the descriptors are taken by the caller.
+ * 0, or -1 and *why_r: the session goes on without.
+ */
+int index_open(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid, struct index_files *files_r,
+               struct why *why_r);
+
 /* The locks of the host's other mail programs, for mbox; in the order to take them. */
 enum host_lock { HOST_LOCK_FCNTL, HOST_LOCK_DOTLOCK, HOST_LOCK_FLOCK };
 
@@ -61,23 +81,26 @@ struct maildrop_options {
 	int dotlock_helper;  /* socket to dotlock_serve(), or -1: make the dotlock ourselves; borrowed */
 	int journal;         /* mbox: from journal_open(), or -1: then only the end of the file can be removed; borrowed */
 	int journal_errno;   /* why there is none */
+	const struct index_files *index;  /* NULL: none; borrowed, with its descriptors */
 	bool network_mbox;   /* an mbox on a network file system is served, too */
 	/* Called for what is skipped or odd (a link in cur/, say), and for repairs: one sentence for the log. May be NULL. */
 	void (*notice)(void *context, enum notice weight, const char *text);
 	void *context;
 };
 
-/* What the gate needs to know of a message; crosses to it as it is, so no pointers and no padding. */
+/* What clients know of a message. */
 struct message_record {
 	uint64_t octets;          /* exactly what RETR sends, without the final dot line (base/wire.h) */
-	char uidl[UIDL_MAX + 2];  /* NUL-terminated */
+	char uidl[UIDL_MAX + 1];  /* NUL-terminated */
 };
-_Static_assert(sizeof(struct message_record) == 80, "crosses between processes");
 
 /* Where a message lies: a fresh O_RDONLY descriptor (taken by the caller), and the stored octets in it. */
 struct message_body {
 	int fd;
+	bool as_stored;   /* RETR sends these octets as they are (base/wire.h) */
 	uint64_t offset, length;
+	uint64_t file_size;         /* with the time: of the file when this was found to be the message; else it may be another */
+	struct timespec modified;
 };
 
 struct maildrop;
@@ -91,6 +114,18 @@ int maildrop_open(const struct maildrop_place *place, const struct maildrop_opti
 
 /* How many messages there are. */
 size_t maildrop_count(const struct maildrop *drop);
+
+/* All messages, as the gate gets them. */
+struct maildrop_list {
+	const struct list *list;
+	const void *image;        /* size octets, borrowed as long as the maildrop is open */
+	size_t size;
+	int fd;                   /* of the index file, only to read, where the same octets lie at offset; -1: nowhere. Borrowed */
+	uint64_t offset;
+};
+
+/* The list. There is one only when there are messages. */
+struct maildrop_list maildrop_list(const struct maildrop *drop);
 
 /* Fill in the record of message idx, which is less than the count. */
 void maildrop_record(const struct maildrop *drop, size_t idx, struct message_record *record_r);

@@ -22,7 +22,6 @@
 #include "storage/mbox_rewrite.h"
 
 enum {
-	FRESH_SECONDS = 2,  /* more than the grain of any file system's clock */
 	REOPEN_MAX = 5,  /* times that another program may put a new file in the place of the old while we open it */
 	OPEN_FLAGS = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
 };
@@ -153,20 +152,19 @@ static int scan(struct mbox *m, struct why *why_r)
 	/* Again, now that nobody else writes: mail may have come while we waited for the locks. */
 	if (r == 0 && fstat(m->fd, &m->scanned) != 0)
 		r = why_errno(why_r, errno, "stat %s", m->path);
-	m->fresh = time(NULL) - m->scanned.st_ctim.tv_sec < FRESH_SECONDS;
 	if (r == 0)
-		r = mbox_parse(m, (uint64_t)m->scanned.st_size, why_r);
+		r = mbox_list(m, why_r);
 	host_lock_release(&m->locks);
 	return r;
 }
 
 static void mbox_close(struct maildrop *drop)
 {
-	struct mbox *m = (struct mbox *)drop;
+	struct mbox *m = mbox_of(drop);
 	close_file(m);
 	if (m->dir_fd >= 0)
 		(void)close(m->dir_fd);
-	free(m->messages);
+	image_free(&m->drop.image);
 	free(m->path);
 	free(m);
 }
@@ -201,16 +199,6 @@ fail:
 }
 
 /* ---- one message ---- */
-
-static void mbox_record(const struct maildrop *drop, size_t idx, struct message_record *record_r)
-{
-	const struct mbox_message *message = &((const struct mbox *)drop)->messages[idx];
-	const size_t digits = 2 * (size_t)MBOX_UIDL;
-	record_r->octets = message->octets;
-	(void)sodium_bin2hex(record_r->uidl, sizeof record_r->uidl, message->uidl, sizeof message->uidl);
-	if (message->copy > 1)
-		(void)snprintf(record_r->uidl + digits, sizeof record_r->uidl - digits, "-%u", message->copy);
-}
 
 int mbox_read(struct mbox *m, uint64_t from, uint64_t to, char *buffer, mbox_take *take, void *context, struct why *why_r)
 {
@@ -258,7 +246,7 @@ int mbox_verify(struct mbox *m, size_t idx, char *buffer, mbox_take *take, void 
 	               (uintmax_t)message->start);
 }
 
-static bool same_time(const struct timespec *a, const struct timespec *b)
+bool mbox_same_time(const struct timespec *a, const struct timespec *b)
 {
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
@@ -266,15 +254,19 @@ static bool same_time(const struct timespec *a, const struct timespec *b)
 /* Was the file written to since the scan? Then only the digest tells whether this message was touched. */
 static int check_message(struct mbox *m, size_t idx, const struct stat *now, struct why *why_r)
 {
-	if (!m->fresh && now->st_size == m->scanned.st_size && same_time(&now->st_mtim, &m->scanned.st_mtim) &&
-	    same_time(&now->st_ctim, &m->scanned.st_ctim))
+	if (!m->fresh && now->st_size == m->scanned.st_size && mbox_same_time(&now->st_mtim, &m->scanned.st_mtim) &&
+	    mbox_same_time(&now->st_ctim, &m->scanned.st_ctim))
 		return 0;
+	struct why ignored;
 	char *buffer = malloc(MBOX_BUFFER);
 	if (buffer == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "read %s", m->path);
-	int r = host_lock_take(&m->locks, m->fd, false, why_r);
-	if (r == 0) {
+	/* As it should be it is even without the locks; else somebody may be at it just now. */
+	int r = mbox_verify(m, idx, buffer, NULL, NULL, why_r);
+	if (r != 0 && host_lock_take(&m->locks, m->fd, false, why_r) == 0) {
 		r = mbox_verify(m, idx, buffer, NULL, NULL, why_r);
+		if (r != 0 && why_r->reason == REASON_MESSAGE_CHANGED && m->sampled && mbox_list_again(m, &ignored) == 0)
+			r = 0;
 		host_lock_release(&m->locks);
 	}
 	free(buffer);
@@ -283,8 +275,7 @@ static int check_message(struct mbox *m, size_t idx, const struct stat *now, str
 
 static int mbox_fetch(struct maildrop *drop, size_t idx, struct message_body *body_r, struct why *why_r)
 {
-	struct mbox *m = (struct mbox *)drop;
-	const struct mbox_message *message = &m->messages[idx];
+	struct mbox *m = mbox_of(drop);
 	struct stat st;
 	int r = -1;
 	/* A descriptor of its own: whoever gets it could let go of the locks on ours. */
@@ -309,7 +300,9 @@ static int mbox_fetch(struct maildrop *drop, size_t idx, struct message_body *bo
 	}
 	if (check_message(m, idx, &st, why_r) != 0)
 		goto out;
-	*body_r = (struct message_body){ .fd = fd, .offset = message->start + message->body, .length = mbox_end(m, idx) - message->start - message->body };
+	const struct mbox_message *message = &m->messages[idx];
+	*body_r = (struct message_body){ .fd = fd, .offset = message->start + message->body, .length = mbox_end(m, idx) - message->start - message->body,
+	                                 .file_size = (uint64_t)st.st_size, .modified = st.st_mtim };
 	fd = -1;
 	r = 0;
 out:
@@ -320,7 +313,6 @@ out:
 
 const struct format mbox_format = {
 	.open = mbox_open,
-	.record = mbox_record,
 	.fetch = mbox_fetch,
 	.update = mbox_update,
 	.close = mbox_close,

@@ -15,6 +15,7 @@
 #include "storage/digest.h"
 #include "storage/format.h"
 #include "storage/host_lock.h"
+#include "storage/index.h"
 #include "storage/journal.h"
 
 enum {
@@ -23,15 +24,21 @@ enum {
 	MBOX_FROM_LINE_MAX = 1024, /* longer lines are no From_ lines; RFC 5321 allows addresses of 256 */
 };
 
+/* A record of the list: begins as a struct list_hash. */
 struct mbox_message {
-	uint64_t start;
 	uint64_t octets;           /* on the wire */
-	struct digest digest;      /* of start..end */
-	uint32_t copy;             /* 1 for the first message with this unique-id, then 2 ... */
 	unsigned char uidl[MBOX_UIDL];
+	uint32_t copy;             /* 1 for the first message with this unique-id, then 2 ... */
 	uint16_t body;             /* counted from start */
 	uint8_t separator;         /* octets from end to next */
+	uint8_t reserved;
+	uint64_t start;
+	struct digest digest;      /* of start..end */
 };
+_Static_assert(offsetof(struct mbox_message, octets) == offsetof(struct list_hash, octets) &&
+               offsetof(struct mbox_message, uidl) == offsetof(struct list_hash, uidl) &&
+               offsetof(struct mbox_message, copy) == offsetof(struct list_hash, copy) && (int)MBOX_UIDL == (int)LIST_UIDL_HASH,
+               "the gate reads these");
 _Static_assert((int)MBOX_BUFFER == (int)JOURNAL_BUFFER && MBOX_BUFFER == 2 * JOURNAL_EDGE_MAX, "one buffer does for all");
 _Static_assert(sizeof(struct mbox_message) <= 56, "a million messages are to cost little memory");
 
@@ -43,14 +50,30 @@ struct mbox {
 	int fd;                    /* -1: there is no such file, or it is empty */
 	int read_only;             /* 0, or the errno why it could not be opened for writing */
 	struct stat scanned;       /* the file as the scan saw it */
-	bool fresh;                /* it was written so shortly before that its times may hide another write */
+	bool fresh;                /* not all of the list was proven, or the file's times may hide another write */
 	struct host_locks locks;
 	struct journal journal;
-	struct mbox_message *messages;
+	struct index index;
+	struct mbox_message *messages;  /* in the image, behind its header */
 	size_t room;
+	bool sampled;              /* the list was believed without reading all of the file */
+	uint64_t beyond;           /* the least end that a Content-Length pointed to behind the end of the file; 0: none */
 	uint64_t next;             /* of the last message */
 	bool internal;             /* begins with another program's pseudo message: stays, is not shown */
 };
+
+/* The mbox that a maildrop of this format is; made as a whole, with the alignment of the whole. */
+static inline struct mbox *mbox_of(struct maildrop *drop)
+{
+	void *whole = drop;
+	return whole;
+}
+
+static inline const struct mbox *mbox_of_const(const struct maildrop *drop)
+{
+	const void *whole = drop;
+	return whole;
+}
 
 static inline uint64_t mbox_next(const struct mbox *m, size_t idx)
 {
@@ -71,8 +94,31 @@ size_t mbox_from_line(const char *text, size_t len, bool at_eof);
 /* Octets of the line end that text begins with: 1, 2, or 0 when there is none. */
 size_t mbox_line_end(const char *text, size_t len);
 
-/* Fill in messages, records and count from the first `size` octets of fd. The caller holds the locks. */
+/* Fill in messages and count from the first `size` octets of fd. The caller holds the locks. */
 int mbox_parse(struct mbox *m, uint64_t size, struct why *why_r);
+
+/* Tell equal messages apart, in the order of the file. 0, or -1 and *why_r. */
+int mbox_number_copies(struct mbox *m, struct why *why_r);
+
+/* Those that the index knows keep the numbers that they have there. */
+void mbox_keep_copies(struct mbox *m, const struct mbox_message *old, size_t count);
+
+/* The same from octet `from` on, where a message that is not the first begins; without the copies' numbers. */
+int mbox_parse_from(struct mbox *m, uint64_t from, uint64_t size, struct why *why_r);
+
+bool mbox_same_time(const struct timespec *a, const struct timespec *b);
+
+/* The file as scanned: its list by the index, or by reading it. The caller holds the locks. */
+int mbox_list(struct mbox *m, struct why *why_r);
+
+/* A message is not what a list says that was never proven: read all anew. 0: the list holds after all, with new places. */
+int mbox_list_again(struct mbox *m, struct why *why_r);
+
+/* After UPDATE, with the locks held: what is left, for the next login. */
+void mbox_list_left(struct mbox *m, const bool *marks);
+
+/* Complete the image's header. */
+void mbox_seal_image(struct mbox *m);
 
 /* One sentence about this mbox for the log. */
 void mbox_notice(const struct mbox *m, enum notice weight, const char *what);

@@ -109,13 +109,19 @@ static int make_room(struct mbox *m, struct why *why_r)
 	if (m->drop.count < m->room)
 		return 0;
 	size_t room = m->room == 0 ? MESSAGES_FIRST : 2 * m->room;
-	struct mbox_message *messages = reallocarray(m->messages, room, sizeof *messages);
-	if (messages != NULL)
-		m->messages = messages;
-	if (messages == NULL || room > UINT32_MAX / 2)
+	void *octets = room <= UINT32_MAX / 2 ? realloc(m->drop.image.octets, sizeof(struct list_header) + room * sizeof *m->messages) : NULL;
+	if (octets == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
+	m->drop.image.octets = octets;
+	m->messages = (struct mbox_message *)((struct list_header *)m->drop.image.octets + 1);
+	/* It is part of what m points to, which gcc 12's analyzer does not see. */
+#pragma GCC diagnostic push
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
 	m->room = room;
 	return 0;
+#pragma GCC diagnostic pop
 }
 
 static int end_message(struct parser *p, struct why *why_r)
@@ -275,8 +281,14 @@ static int end_header(struct parser *p, struct why *why_r)
 	/* Not the blank line: in a message without a body it may turn out to be the separator. */
 	feed(p, p->blank_at);
 	p->in_header = false;
-	if (!p->has_length || p->bad_length || p->content_length > p->size - p->pos)
+	if (!p->has_length || p->bad_length)
 		return 0;
+	if (p->content_length > p->size - p->pos) {
+		/* Wrong, until the file grows. */
+		const uint64_t end = p->content_length < UINT64_MAX - p->pos ? p->pos + p->content_length : UINT64_MAX;
+		p->m->beyond = p->m->beyond == 0 || end < p->m->beyond ? end : p->m->beyond;
+		return 0;
+	}
 	if (check_length(p, p->pos + p->content_length, &right, why_r) != 0)
 		return -1;
 	if (right)
@@ -343,41 +355,11 @@ static int parse_line(struct parser *p, struct why *why_r)
 	return skip_line(p, why_r);
 }
 
-/* ---- unique-ids ---- */
-
-static size_t uidl_slot(const unsigned char *uidl, size_t mask)
+int mbox_parse_from(struct mbox *m, uint64_t from, uint64_t size, struct why *why_r)
 {
-	uint64_t h;
-	memcpy(&h, uidl, sizeof h);
-	return (size_t)h & mask;
-}
-
-/* The second message with the same hash becomes HASH-2, and so on in the order of the file. */
-static int tell_copies_apart(struct mbox *m, struct why *why_r)
-{
-	size_t slots = 4;
-	while (slots < m->drop.count + m->drop.count / 4)
-		slots *= 2;
-	uint32_t *table = calloc(slots, sizeof *table); /* index of the last message with a hash, + 1 */
-	if (table == NULL)
-		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
-	for (size_t i = 0; i < m->drop.count; i++) {
-		struct mbox_message *message = &m->messages[i];
-		size_t s = uidl_slot(message->uidl, slots - 1);
-		while (table[s] != 0 && memcmp(m->messages[table[s] - 1].uidl, message->uidl, MBOX_UIDL) != 0)
-			s = (s + 1) & (slots - 1);
-		message->copy = table[s] == 0 ? 1 : m->messages[table[s] - 1].copy + 1;
-		table[s] = (uint32_t)i + 1;
-	}
-	free(table);
-	return 0;
-}
-
-int mbox_parse(struct mbox *m, uint64_t size, struct why *why_r)
-{
-	struct parser p = { .m = m, .size = size };
+	struct parser p = { .m = m, .size = size, .pos = from, .base = from };
 	int r = 0;
-	p.window = malloc(MBOX_BUFFER);
+	p.window = calloc(1, MBOX_BUFFER);
 	if (p.window == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "read %s", m->path);
 	while (r == 0 && p.pos < size)
@@ -385,5 +367,13 @@ int mbox_parse(struct mbox *m, uint64_t size, struct why *why_r)
 	if (r == 0)
 		r = end_message(&p, why_r);
 	free(p.window);
-	return r == 0 ? tell_copies_apart(m, why_r) : r;
+	return r;
+}
+
+int mbox_parse(struct mbox *m, uint64_t size, struct why *why_r)
+{
+	if (mbox_parse_from(m, 0, size, why_r) != 0 || mbox_number_copies(m, why_r) != 0)
+		return -1;
+	mbox_seal_image(m);
+	return 0;
 }

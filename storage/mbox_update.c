@@ -169,13 +169,17 @@ static int rewrite(struct update *u, struct why *why_r)
 static int update_locked(struct mbox *m, const bool *marks, struct why *why_r)
 {
 	struct update u = { .m = m, .marks = marks };
+	struct why ignored;
 	int r = -1;
 	u.buffer = malloc(MBOX_BUFFER);
 	if (u.buffer == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "rewrite %s", m->path);
 	if (host_lock_take(&m->locks, m->fd, true, why_r) == 0) {
-		if (find_end(&u, why_r) == 0)
-			r = rewrite(&u, why_r);
+		do
+			r = find_end(&u, why_r) == 0 ? rewrite(&u, why_r) : -1;
+		while (r != 0 && why_r->reason == REASON_MAILDROP_CHANGED && m->sampled && mbox_list_again(m, &ignored) == 0);
+		if (r == 0)
+			mbox_list_left(m, marks);
 		host_lock_release(&m->locks);
 	}
 	free(u.buffer);
@@ -184,7 +188,7 @@ static int update_locked(struct mbox *m, const bool *marks, struct why *why_r)
 
 int mbox_update(struct maildrop *drop, const bool *marks, int *errors, struct why *why_r)
 {
-	struct mbox *m = (struct mbox *)drop;
+	struct mbox *m = mbox_of(drop);
 	int r;
 	if (m->read_only != 0)
 		r = why_errno(why_r, m->read_only, "open %s for writing", m->path);

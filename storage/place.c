@@ -149,6 +149,13 @@ static void resolve(const char *path, char *out_r, size_t size)
 	(void)snprintf(out_r, size, "%s/%s", strcmp(real, "/") == 0 ? "" : real, slash + 1);
 }
 
+void maildrop_file_name(const struct maildrop_place *place, uid_t uid, gid_t gid, char name_r[MAILDROP_FILE_NAME])
+{
+	char key[MAILDROP_KEY + 1];
+	maildrop_key(place, key);
+	(void)snprintf(name_r, MAILDROP_FILE_NAME, "%s-%ju-%ju", key, (uintmax_t)uid, (uintmax_t)gid);
+}
+
 void maildrop_key(const struct maildrop_place *place, char key_r[MAILDROP_KEY + 1])
 {
 	unsigned char hash[MAILDROP_KEY / 2];

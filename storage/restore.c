@@ -117,7 +117,7 @@ static int open_for_writing(struct mbox *m, struct why *why_r)
 
 int mbox_put_back(struct maildrop *drop, int kept, size_t *appended_r, struct why *why_r)
 {
-	struct mbox *m = (struct mbox *)drop;
+	struct mbox *m = mbox_of(drop);
 	struct stat st;
 	char name[] = "the journal";
 	struct mbox *text = aligned_alloc(_Alignof(struct mbox), sizeof *text);
@@ -135,7 +135,7 @@ int mbox_put_back(struct maildrop *drop, int kept, size_t *appended_r, struct wh
 			(void)why_errno(why_r, errno, "stat %s", name);
 		else if (open_for_writing(m, why_r) == 0 && mbox_parse(text, (uint64_t)st.st_size, why_r) == 0)
 			r = append_locked(m, text, buffer, appended_r, why_r);
-		free(text->messages);
+		image_free(&text->drop.image);
 	}
 	free(text);
 	free(buffer);

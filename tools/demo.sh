@@ -175,6 +175,7 @@ make_configuration() {
 		location = maildir:~/Maildir
 		lock_directory = $dir/lock
 		journal_directory = $dir/journal
+		index_directory = $dir/index
 		[log]
 		target = stderr
 		history_directory = $dir/history

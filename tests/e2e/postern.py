@@ -167,22 +167,23 @@ class User:
         self.mbox.write_bytes(octets)
         return self.own(self.mbox, 0o660)
 
-    def append_mbox(self, octets):
-        """Deliver as Debian's programs do: the fcntl lock, then the dotlock, and back off when one is taken."""
+    def try_append(self, octets):
+        """Deliver as Debian's programs do: the fcntl lock, then the dotlock. False, and nothing is changed, when one is taken."""
         lock = self.mbox.with_name(self.name + ".lock")
+        with open(self.mbox, "ab") as f:
+            try:
+                fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            except (BlockingIOError, FileExistsError):
+                return False
+            f.write(octets)
+            f.flush()
+            lock.unlink()
+            return True
 
-        def appended():
-            with open(self.mbox, "ab") as f:
-                try:
-                    fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-                except (BlockingIOError, FileExistsError):
-                    return False
-                f.write(octets)
-                f.flush()
-                lock.unlink()
-                return True
-        wait_until(appended, "the locks of %s" % self.mbox, 30)
+    def append_mbox(self, octets):
+        """The same, as often as it takes."""
+        wait_until(lambda: self.try_append(octets), "the locks of %s" % self.mbox, 30)
 
 
 class Server:
@@ -215,7 +216,8 @@ class Server:
             "tls": {"certificate": self.certificate, "key": self.key},
             "auth": {"backends": "passwd-file", "passwd_file": self.passwd_file},
             "maildrop": {"location": location.replace("SPOOL", str(self.base / "spool")),
-                         "lock_directory": self.base / "locks", "journal_directory": self.base / "journals"},
+                         "lock_directory": self.base / "locks", "journal_directory": self.base / "journals",
+                         "index_directory": self.base / "indexes"},
             "workers": {"spare_min": 2, "spare_max": 6, "max": 80},
             "limits": {"per_source": 40, "free_failures": 1000, "repeat_seconds": 0},  # tests fail on purpose
             "log": {"target": "stderr", "history_directory": self.base / "history", "history_socket": self.base / "ask", "history": 1000},

@@ -94,3 +94,17 @@ def user_of(pid):
     except (FileNotFoundError, ProcessLookupError):
         pass
     return None
+
+
+def cpu_seconds(pid):
+    """Processor time that the process has used so far, its own and the kernel's for it."""
+    with open("/proc/%d/stat" % pid, "rb") as f:
+        fields = f.read().rsplit(b")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def load_of(pid, seconds):
+    """The share of one processor that the process takes over so many seconds from now on: to tell a loop that spins, not to time anything."""
+    begun, before = time.monotonic(), cpu_seconds(pid)
+    time.sleep(seconds)
+    return (cpu_seconds(pid) - before) / (time.monotonic() - begun)

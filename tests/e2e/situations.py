@@ -1,6 +1,6 @@
 """What a client can bring about, and one way to check it: the answer, the log and `postern explain` must say the same.
 
-Used by test_situations.py and test_waits.py. A situation is named; `seen` gathers (row, situation) for the whole file.
+Used by situations_*.py, test_situations.py and test_waits.py. A situation is named; `seen` gathers (row, situation) for the whole file.
 """
 import json
 import re
@@ -11,6 +11,7 @@ from postern import BUILD, PREFIX
 from processes import wait_until
 
 seen = set()
+A, B = b"Subject: a\n\none\n", b"Subject: b\n\ntwo\n"  # two messages
 _table = {}
 
 

@@ -18,7 +18,7 @@ FULL = os.environ.get("POSTERN_FAULT") == "full"
 FREE, LONGEST = 5, 4          # free_failures, longest_wait
 RATE = 200                    # guesses a second
 NEUTRAL = "user name or password not accepted"
-SLOWED = "too many wrong passwords"
+SLOWED = "password not checked"
 
 
 def guess_server(users, **limits):
@@ -110,7 +110,7 @@ class Waits(unittest.TestCase):
             crowd.until(lambda: sum(talk.over for talk in talks) >= 2, "a refusal")
             told = [talk.answers[-1] for talk in talks if talk.over]
         for answer in told:
-            self.assertRegex(answer, r"^-ERR \[SYS/TEMP\] too many wrong passwords .*try again in \d+ seconds \(ref \w+\)")
+            self.assertRegex(answer, r"^-ERR \[SYS/TEMP\] password not checked, try again in \d+ seconds: .*\(ref \w+\)")
 
     def test_shield(self):
         """The same wrong password: looked at once; other ones count; a new passwd file ends it at once."""

@@ -68,7 +68,7 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
 	if (is(user, "ptalk"))
 		for (int i = 0; i < 1025; i++)
 			pam_info(pamh, "message %d %%n%%s", i);
-	if (strcmp(password, "secret") != 0)
+	if (strcmp(password, "secret") != 0 && !is(user, "panyone"))
 		return PAM_AUTH_ERR;
 	if (is(user, "prename"))
 		pam_set_item(pamh, PAM_USER, "pgood");

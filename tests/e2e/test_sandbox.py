@@ -160,7 +160,7 @@ class Table(unittest.TestCase):
                     self.assertEqual(sorted(other), sorted(row["other"].split()), links)
 
     def word_for(self, link):
-        for folder, word in (("/locks/", "lock"), ("/journals/", "journal"), ("/spool/", "mbox")):
+        for folder, word in (("/locks/", "lock"), ("/journals/", "journal"), ("/indexes/", "index"), ("/spool/", "mbox")):
             if folder in link:
                 return word
         return link.split("[")[-1].rstrip("]").rsplit("/", 1)[-1]

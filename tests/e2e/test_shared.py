@@ -118,7 +118,10 @@ class Mail(SharedCase):
         self.assertEqual(sorted(p.name for p in (server.base / "spool").iterdir()), ["anna"])
         journals = list((server.base / "journals").iterdir())
         self.assertEqual([(p.stat().st_uid, p.stat().st_size) for p in journals], [(OWNER.pw_uid, 0)])
-        self.assertNotIn("journal", server.log())
+        index, = (server.base / "indexes").iterdir()
+        self.assertEqual(index.stat().st_uid, OWNER.pw_uid)
+        self.assertGreater(index.stat().st_size, 0)
+        self.assertNotRegex(server.log(), "journal|no index")
 
     def test_lock_file(self):
         """Another program's lock file beside an mbox is respected."""
@@ -218,7 +221,6 @@ class Killed(SharedCase):
 
 @unittest.skipUnless(ROOT, "needs root: the workers become another user")
 class Kills(Bar):
-    victims = {"maildir": ("keeper", "gate"), "mbox": ("keeper", "gate")}
 
     def make_server(self, names, location):
         shared = location.replace("~", "MAIL/%u")
@@ -307,14 +309,14 @@ class Refused(SharedCase):
 class Directories(SharedCase):
     def state(self, server):
         found = {}
-        for name in ("locks", "journals"):
+        for name in ("locks", "journals", "indexes"):
             for path in (server.base / name, *(server.base / name).iterdir()):
                 st = path.stat()
                 found.setdefault(name, set()).add((oct(st.st_mode & 0o7777), st.st_uid, st.st_gid))
         return found
 
     def test_there_and_back(self):
-        """Locks and journals change hands at the start, in both directions, and an mbox is rewritten in either mode."""
+        """Locks, journals and indexes change hands at the start, in both directions, and an mbox is rewritten in either mode."""
         server = self.serve(location="mbox:SPOOL/%u", start=False)
         anna = server.users["anna"]
         anna.write_mbox(bodies.mbox([bodies.message("m%d" % n) for n in range(8)]))
@@ -327,11 +329,11 @@ class Directories(SharedCase):
             with server.login() as client:
                 client.ok("DELE 2")
                 client.quit()
-            self.assertEqual(self.state(server), {"locks": want, "journals": want}, sessions)
+            self.assertEqual(self.state(server), dict.fromkeys(("locks", "journals", "indexes"), want), sessions)
             server.terminate()
             server.popen.wait()
             server.wait_gone()
-        self.assertNotRegex(server.log(), "journal|cannot")
+        self.assertNotRegex(server.log(), "journal|no index|cannot")
         self.assertEqual(len(bodies.subjects(anna.mbox.read_bytes())), 4)
 
     def test_forged_journal(self):

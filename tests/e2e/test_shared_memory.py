@@ -72,7 +72,7 @@ class NothingStays(SharedCase):
             self.skipTest("valgrind's memory is not the program's")
         server = self.serve()
         for label, octets in (("thrown away", (b"NONSENSE " + SECRET.encode() + b"\r\n") * 400), ("half a line", b"USER " + SECRET.encode()),
-                              ("one long line", SECRET.encode() * 2000), ("AUTH", b"AUTH PLAIN\r\n" + SECRET.encode() * 20)):
+                              ("one long line", SECRET.encode() * 2000 + b"\r\nUSER " + SECRET.encode()), ("AUTH", b"AUTH PLAIN\r\n" + SECRET.encode() * 20)):
             for tls in (False, True):
                 with self.subTest(label, tls=tls):
                     before = server.rest()

@@ -12,12 +12,11 @@ import unittest
 
 import bodies
 from client import client_context
-from postern import BUILD, ROOT, Server, make_certificate
+from memory import INSTRUMENTED, secrets_in
+from postern import ROOT, Server, make_certificate
 from processes import descriptors, session_processes, user_of, wait_until
 
 VERSIONS = [("TLS 1.2", ssl.TLSVersion.TLSv1_2), ("TLS 1.3", ssl.TLSVersion.TLSv1_3)]
-# What instruments a program keeps gigabytes beside it, and has to trace it.
-INSTRUMENTED = bool(re.search(r"asan|coverage|valgrind", str(BUILD) + os.environ.get("POSTERN_RUN_PREFIX", "")))
 SECRET = re.compile(r"^(priv|privateExponent|prime1|prime2|exponent1|exponent2|coefficient):[^\n]*\n((?:    [0-9a-f:]+\n)+)", re.M)
 
 
@@ -33,39 +32,6 @@ def needles(key):
         for n, line in enumerate(f.read().splitlines()[1:-1]):
             if len(line) >= 40 and n > 0:  # the first says what kind of key it is, as in every key
                 found["PEM line %d" % n] = line
-    return found
-
-
-def memory(pid, overlap):
-    """All that can be read of its mappings, in pieces that overlap."""
-    piece = 4 << 20
-    with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", 0) as mem:
-        for line in maps:
-            start, end = (int(number, 16) for number in line.split(" ", 1)[0].split("-"))
-            # The kernel's (vvar, vdso, vsyscall), and the terabytes in which a sanitizer keeps its notes.
-            if "[v" in line or end - start > 1 << 32:
-                continue
-            place = start
-            while place < end:
-                try:
-                    mem.seek(place)
-                    octets = mem.read(min(piece, end - place))
-                except (OSError, ValueError, OverflowError):
-                    octets = b""
-                yield octets
-                # On by what was read, but for the overlap; or over a page that nobody can read.
-                at_end = place + len(octets) >= end
-                place += len(octets) if at_end else len(octets) - overlap if len(octets) > overlap else len(octets) + 4096
-
-
-def secrets_in(pid, wanted):
-    """The names of those that are in the process's memory; None when it is gone."""
-    found, longest = set(), max(map(len, wanted.values()))
-    try:
-        for octets in memory(pid, longest):
-            found |= {name for name, needle in wanted.items() if needle in octets}
-    except (FileNotFoundError, ProcessLookupError):
-        return None
     return found
 
 

@@ -47,6 +47,7 @@ class Waits(unittest.TestCase):
         threads = [threading.Thread(target=cls.password, args=(user,)) for user in ("named", "deliver", "nobody")]
         threads.append(threading.Thread(target=lambda: cls.lines.update(quit=cls.at_quit.cmd("QUIT"))))
         threads.append(threading.Thread(target=cls.wait_for_silence))
+        threads.append(threading.Thread(target=cls.drip))
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -68,6 +69,19 @@ class Waits(unittest.TestCase):
             client.sock.settimeout(90 * PATIENCE)
             client.ok("USER " + user)
             cls.lines[user] = client.cmd("PASS secret")
+
+    @classmethod
+    def drip(cls):
+        """Part of a command, and never its end. Octets on the way do not help: the time is for a whole line."""
+        with Client(cls.server, source="127.0.0.9") as client:
+            client.sock.settimeout(1)
+            client.send(b"USER ")
+            while True:
+                try:
+                    cls.lines["drip"] = client.status()
+                    break
+                except TimeoutError:
+                    client.send(b"a")
 
     @classmethod
     def hold(cls, user, name, kind):
@@ -113,6 +127,10 @@ class Waits(unittest.TestCase):
     def test_quit(self):
         self.check("KEPT_BUSY", "another program holds the lock at QUIT", "quit", "held its dotlock lock")
         self.assertEqual(self.server.users["quit"].mbox.read_bytes(), bodies.mbox([A, B]))
+
+    def test_half_a_command(self):
+        situations.check(self.server, "COMMAND_TIMEOUT", "half a command for a minute", self.lines["drip"], peer="127.0.0.9")
+        self.server.wait_for_log(r'session: user="" login=no peer=127\.0\.0\.9 .*seconds=6\d\.\d+ end="no command in time"')
 
     def test_take_over(self):
         """The silent session is told by whom, has deleted nothing, and is over; the busy one goes on."""

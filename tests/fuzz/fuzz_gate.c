@@ -4,6 +4,7 @@
  */
 #include "daemon/gate.c"
 #include "tests/fuzz/fuzz_worker.h"
+#include "tests/unit/list_image.h"
 
 enum { OUT_MAX = 4 << 20 };
 
@@ -66,7 +67,8 @@ static void check_request(const union rpc_message *m, size_t size)
 		      m->auth.password.text[m->auth.password.len] == '\0', "a name or a password without its end");
 		break;
 	case RPC_FETCH:
-		CHECK(m->fetch.idx < asked.messages, "message %u of %ju", m->fetch.idx, (uintmax_t)asked.messages);
+		CHECK(m->fetch.idx < asked.messages && m->fetch.more <= RPC_MORE_MOST && m->fetch.more < asked.messages - m->fetch.idx,
+		      "message %u+%u of %ju", m->fetch.idx, m->fetch.more, (uintmax_t)asked.messages);
 		break;
 	case RPC_MARK:
 		CHECK(m->mark.count <= RPC_MARKS && (uint64_t)m->mark.first + m->mark.count <= asked.messages, "marks %u+%u", m->mark.first, m->mark.count);
@@ -82,16 +84,23 @@ static void check_request(const union rpc_message *m, size_t size)
 	}
 }
 
-static int make_list(uint32_t count, unsigned odd)
+/* odd: some octets of it are not what they were. */
+static int make_list(uint32_t count, unsigned odd, uint64_t *size_r)
 {
-	struct message_record record = { .octets = 11 };
-	int fd = memfd_create("list", MFD_CLOEXEC);
-	for (uint32_t i = 0; i < count && i < 80; i++) {
-		(void)snprintf(record.uidl, sizeof record.uidl, "u%u", i);
-		if (odd & 1)
-			memset(record.uidl, 'x', sizeof record.uidl);
-		CHECK(write(fd, &record, sizeof record) == (ssize_t)sizeof record, "a list");
+	struct message_record records[80] = { { .octets = 0 } };
+	size_t size;
+	count = count < 80 ? count : 80;
+	for (uint32_t i = 0; i < count; i++) {
+		records[i].octets = 11;
+		(void)snprintf(records[i].uidl, sizeof records[i].uidl, "u%u", i);
 	}
+	char *image = list_image(records, count, &size);
+	int fd = memfd_create("list", MFD_CLOEXEC);
+	for (unsigned i = 0; odd & 1 && i < 8; i++)
+		image[take_number(&script, 2) % size] ^= (char)take_octet(&script);
+	CHECK(image != NULL && write(fd, image, size) == (ssize_t)size, "a list");
+	free(image);
+	*size_r = size;
 	return fd;
 }
 
@@ -103,12 +112,14 @@ static void answer_login(struct rpc_answer *a, unsigned odd, int *fd_r)
 	const unsigned count = take_octet(&script);
 	a->reply = odd & 1 ? REPLY_NOT_ACCEPTED : REPLY_LOGGED_IN;
 	a->count = count == 0xff ? (uint32_t)take_number(&script, 4) : count % 80;
-	*fd_r = odd & 2 ? -1 : make_list(odd & 4 ? a->count / 2 : a->count, odd >> 3);
+	*fd_r = odd & 2 ? -1 : make_list(odd & 4 ? a->count / 2 : a->count, odd >> 3, &a->length);
+	if (odd & 16)
+		a->offset = take_number(&script, 8);
 	asked.session = a->reply == REPLY_LOGGED_IN;
 	asked.messages = a->count;
 }
 
-static void answer(uint32_t verb)
+static enum reply answer(uint32_t verb)
 {
 	struct rpc_answer a = { .verb = verb, .reply = REPLY_SEND_PASS };
 	const unsigned odd = take_octet(&script);
@@ -136,6 +147,7 @@ static void answer(uint32_t verb)
 	CHECK(__real_rpc_send(keeper_end, &a, (odd & 0xf0) == 0xf0 ? take_octet(&script) % sizeof a + 1 : sizeof a, fd) == 0, "an answer");
 	if (fd >= 0)
 		(void)close(fd);
+	return (enum reply)a.reply;
 }
 
 int __wrap_rpc_send(int socket, const void *message, size_t size, int fd)
@@ -154,8 +166,9 @@ int __wrap_rpc_send(int socket, const void *message, size_t size, int fd)
 	}
 	if (before == 0xf7)
 		CHECK(shutdown(keeper_end, SHUT_WR) == 0, "the keeper's end");
-	else
-		answer(m.verb);
+	else if (answer(m.verb) == REPLY_MESSAGE && m.verb == RPC_FETCH)
+		for (uint32_t i = 0; i < m.fetch.more; i++)
+			(void)answer(RPC_FETCH);
 	return 0;
 }
 
@@ -177,7 +190,8 @@ static void let_go(void)
 		memset(drop->marks, 0, drop->count);
 	if (drop->marks != NULL && drop->count > 64) {
 		free(drop->marks);
-		(void)munmap((void *)(uintptr_t)drop->records, drop->count * sizeof *drop->records);
+		if (drop->list.count > 0 && list_size(drop->list.header) > 8192)
+			(void)munmap((void *)(uintptr_t)drop->list.header, list_size(drop->list.header));
 	}
 	if (g.conn.fd >= 0)
 		(void)close(g.conn.fd);
@@ -191,6 +205,7 @@ static void run_gate(const struct settings *s)
 	                        .login_tries = (unsigned)s->login_tries };
 	if (setjmp(ending.back) == 0) {
 		g.bye.end = serve(&g, false, &linger);
+		ahead_forget(&g.ahead);
 		(void)rpc_send(g.conn.keeper, &g.bye, sizeof g.bye, -1);
 		ending.status = EXIT_GOOD;
 	}
@@ -204,6 +219,27 @@ static bool is_zero(const void *octets, size_t size)
 		if (at[i] != 0)
 			return false;
 	return true;
+}
+
+enum { DESCRIPTORS = 32 };
+
+/* Which descriptors are open, a bit each. */
+static uint32_t open_descriptors(void)
+{
+	uint32_t bits = 0;
+	for (int fd = 0; fd < DESCRIPTORS; fd++)
+		bits |= (uint32_t)(fcntl(fd, F_GETFD) >= 0) << fd;
+	return bits;
+}
+
+/* A gate that ends by itself leaves none open; with one that broke they go with the process. */
+static void let_go_of_descriptors(uint32_t before)
+{
+	const uint32_t left = open_descriptors() & ~before;
+	CHECK(left == 0 || ending.status != EXIT_GOOD, "descriptors are left: %#x", left);
+	for (int fd = 0; fd < DESCRIPTORS; fd++)
+		if (left >> fd & 1)
+			(void)close(fd);
 }
 
 /* One client's connection; what was said is in out. g.conn.fd stays for the caller. */
@@ -236,7 +272,7 @@ static void run_session(const struct settings *s, struct piece answers, struct p
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char text[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = maildir:%s/M\nlock_directory = %s\njournal_directory = %s\n";
+	static const char text[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = maildir:%s/M\nlock_directory = %s\njournal_directory = %s\nindex_directory = %s\n";
 	struct input in = INPUT_OF(data, size);
 	const unsigned flags = take_octet(&in);
 	struct piece answers = take_piece(&in, take_octet(&in));
@@ -247,19 +283,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		settings[1].explain_failures = POLICY_ALWAYS;
 		settings[1].utf8_required = UTF8_ANY;
 	}
+	const uint32_t before = open_descriptors();
 	/* Where a worker is shared, the same client and the same keeper once more: nothing of the first time may show. */
 	run_session(&settings[flags & 1], answers, typed);
 	if (ending.status != EXIT_GOOD) {
 		let_go();
+		let_go_of_descriptors(before);
 		return 0;
 	}
 	first_len = out_len;
 	memcpy(first, out, out_len);
 	(void)close(g.conn.fd);
 	forget_client(&g);
-	CHECK(is_zero(&g, sizeof g) && is_zero(small, sizeof small) && is_zero(small_marks, sizeof small_marks), "something is left");
+	CHECK(is_zero(&g, sizeof g) && is_zero(small_image, sizeof small_image) && is_zero(small_marks, sizeof small_marks), "something is left");
 	run_session(&settings[flags & 1], answers, typed);
 	CHECK(out_len == first_len && memcmp(out, first, out_len) == 0, "said %.*s, and before it %.*s", (int)out_len, out, (int)first_len, first);
 	let_go();
+	let_go_of_descriptors(before);
 	return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "daemon/pop3.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/unit/list_image.h"
 
 enum { HOST_MESSAGES = 40, HOST_REF = 0x155555 };
 
@@ -18,6 +19,7 @@ static struct fuzz_host {
 	struct secret password;
 	size_t marked;                     /* as the commit said */
 	struct message_record records[HOST_MESSAGES];
+	void *image;                       /* of these at the last login */
 	bool marks[HOST_MESSAGES];
 	size_t count;
 	bool pending;
@@ -38,7 +40,11 @@ static inline void host_login(void *context, const char *user, const struct secr
 	(void)snprintf(host.user, sizeof host.user, "%s", user);
 	host.password = *password;
 	host_answer(answer_r, host.login);
-	*drop_r = (struct pop3_maildrop){ .records = host.records, .count = host.count, .marks = host.marks };
+	size_t size;
+	free(host.image);
+	host.image = list_image(host.records, host.count, &size);
+	*drop_r = (struct pop3_maildrop){ .count = host.count, .marks = host.marks };
+	CHECK(host.image != NULL && list_open(&drop_r->list, host.image, size) == 0, "an image");
 }
 
 static inline void host_known(void *context, const char *user, struct pop3_answer *answer_r)
@@ -81,6 +87,7 @@ static const struct pop3_host host_table = { host_login, host_known, host_fetch,
 /* A mailbox of count messages; *p is ready for its greeting. */
 static inline void host_begin(struct pop3 *p, size_t count)
 {
+	free(host.image);
 	host = (struct fuzz_host){ .login = REPLY_LOGGED_IN, .fetch = REPLY_MESSAGE, .commit = REPLY_BYE_UPDATED, .count = count };
 	for (size_t i = 0; i < count; i++) {
 		host.records[i].octets = 1000 + i;

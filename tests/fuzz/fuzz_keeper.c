@@ -23,6 +23,9 @@ static struct model {
 	unsigned answers;
 } model;
 
+/* All messages that were judged, told at the end of a run: the bar is a number of messages, not of inputs. */
+static struct { unsigned long long messages, violations, logins; } judged;
+
 static struct settings plain[2], explaining[2];
 static struct input *script;   /* what the gate says */
 static int master_end, gate_end;  /* the test's */
@@ -59,6 +62,12 @@ void __wrap_become_owner(uid_t uid, gid_t gid)
 	became = true;
 }
 
+int __wrap_sandbox_renumber(int gate);
+int __wrap_sandbox_renumber(int gate)
+{
+	return gate;
+}
+
 void __wrap_keep_only(const int *fds, size_t count);
 void __wrap_keep_only(const int *fds, size_t count)
 {
@@ -78,10 +87,10 @@ void __wrap_sandbox_enter(enum sandbox_kind kind, const struct sandbox_path *pat
 	CHECK(kind == (model.shared ? SANDBOX_SHARED : SANDBOX_KEEPER) && became, "confined before it is the owner");
 }
 
-void __wrap_touch_pages(size_t stack);
-void __wrap_touch_pages(size_t stack)
+void __wrap_touch_pages(size_t stack, size_t heap);
+void __wrap_touch_pages(size_t stack, size_t heap)
 {
-	(void)stack;
+	(void)stack, (void)heap;
 }
 
 void __wrap_forget_stack(void);
@@ -319,6 +328,8 @@ static void say_all(struct input *in, int gate)
 			continue;
 		CHECK(rpc_send(gate, &m, size, descriptor ? gate : -1) == 0, "message %d", i);
 		model.violated = !judge(&m, size, descriptor);
+		judged.messages++;
+		judged.violations += model.violated;
 	}
 }
 
@@ -377,6 +388,7 @@ static void check_session(void)
 {
 	check_answers(gate_end);
 	check_mail();
+	judged.logins += granted;
 	CHECK(granted || memchr(model.removed, 1, sizeof model.removed) == NULL, "mail removed without a login");
 }
 
@@ -422,14 +434,20 @@ static void run_keeper(int master, int gate)
 	session->marks = NULL;
 }
 
+static void tell_judged(void)
+{
+	(void)fprintf(stderr, "judged: messages=%llu violations=%llu logins=%llu\n", judged.messages, judged.violations, judged.logins);
+}
+
 static void begin(void)
 {
 	static bool begun;
-	static const char maildir[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = maildir:%s/M\nlock_directory = %s\njournal_directory = %s\n";
-	static const char mbox[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = mbox:%s/mbox\nlock_directory = %s\njournal_directory = %s\nmbox_locks = fcntl\n";
+	static const char maildir[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = maildir:%s/M\nlock_directory = %s\njournal_directory = %s\nindex_directory = %s\n";
+	static const char mbox[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = mbox:%s/mbox\nlock_directory = %s\njournal_directory = %s\nindex_directory = %s\nmbox_locks = fcntl\n";
 	if (begun)
 		return;
 	begun = true;
+	(void)atexit(tell_judged);
 	worker_settings(&plain[0], maildir);
 	worker_settings(&plain[1], mbox);
 	for (size_t i = 0; i < 2; i++) {

@@ -73,6 +73,12 @@ static bool may_be_uidl(const char *base, size_t len)
 	return true;
 }
 
+/* A name that looks like the hash of one is hashed. */
+static bool may_be_hash(const char *base, size_t len)
+{
+	return len == 32 && strspn(base, "0123456789abcdef") >= len;
+}
+
 static bool same_base(const struct file *a, const struct file *b)
 {
 	return a->base == b->base && memcmp(a->name, b->name, a->base) == 0;
@@ -89,7 +95,7 @@ static void check_uidls(const struct message_record *records, size_t count)
 	}
 	for (size_t i = 0; i < files_count; i++) {
 		size_t found = 0;
-		if (!files[i].message || !may_be_uidl(files[i].name, files[i].base))
+		if (!files[i].message || !may_be_uidl(files[i].name, files[i].base) || may_be_hash(files[i].name, files[i].base))
 			continue;
 		for (size_t j = 0; j < count; j++)
 			found += strlen(records[j].uidl) == files[i].base && memcmp(records[j].uidl, files[i].name, files[i].base) == 0;

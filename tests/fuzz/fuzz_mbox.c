@@ -264,13 +264,13 @@ static void check_message(const struct mbox *m, size_t idx, struct file f, const
 	      (unsigned)got->body, want->start);
 	CHECK(mbox_end(m, idx) == want->end && mbox_next(m, idx) == want->next, "message %zu ends at %ju, %ju, want %zu, %zu", idx,
 	      (uintmax_t)mbox_end(m, idx), (uintmax_t)mbox_next(m, idx), want->end, want->next);
-	mbox_format.record(&m->drop, idx, &record);
+	maildrop_record(&m->drop, idx, &record);
 	CHECK(record.octets == wire_size(f.p + want->body, want->end - want->body), "message %zu has %ju octets", idx, (uintmax_t)record.octets);
 	size_t len = strnlen(record.uidl, sizeof record.uidl);
 	CHECK(len >= 32 && len <= UIDL_MAX && is_printable(record.uidl, len) && strchr(record.uidl, ' ') == NULL, "unique-id \"%s\"", record.uidl);
 	for (size_t i = 0; i < idx && i < 64; i++) {
 		struct message_record other = { .octets = 0 };
-		mbox_format.record(&m->drop, i, &other);
+		maildrop_record(&m->drop, i, &other);
 		CHECK(strcmp(other.uidl, record.uidl) != 0, "messages %zu and %zu are %s", i, idx, record.uidl);
 	}
 }

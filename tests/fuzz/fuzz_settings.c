@@ -36,7 +36,7 @@ static void take_finding(void *context, const char *file, unsigned line, const c
 static void check_settings(const struct settings *s)
 {
 	ENDS(s->certificate); ENDS(s->key); ENDS(s->passwd_file); ENDS(s->pam_service); ENDS(s->virtual_user); ENDS(s->login_help);
-	ENDS(s->location); ENDS(s->lock_directory); ENDS(s->journal_directory); ENDS(s->history_directory); ENDS(s->history_socket); ENDS(s->gate_user);
+	ENDS(s->location); ENDS(s->lock_directory); ENDS(s->journal_directory); ENDS(s->index_directory); ENDS(s->history_directory); ENDS(s->history_socket); ENDS(s->gate_user);
 	for (size_t i = 0; i < AUTH_BACKENDS_MAX; i++)
 		ENDS(s->backends[i]);
 	CHECK(s->pop3.count <= LISTEN_MAX && s->pop3s.count <= LISTEN_MAX && s->pop3.count + s->pop3s.count > 0, "%zu and %zu addresses", s->pop3.count, s->pop3s.count);

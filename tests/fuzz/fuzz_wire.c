@@ -5,27 +5,7 @@
 #include "base/wire.h"
 #include "daemon/message.h"
 #include "tests/fuzz/fuzz.h"
-
-/* RFC 1939 section 3: CRLF line ends, one at the end, a dot before a dot. Returns the octets; *counted_r without the doubled dots. */
-static size_t encode_slowly(const char *in, size_t len, char *out, uint64_t *counted_r)
-{
-	size_t n = 0, dots = 0;
-	for (size_t i = 0; i < len; i++) {
-		if (in[i] == '.' && (i == 0 || in[i - 1] == '\n')) {
-			out[n++] = '.';
-			dots++;
-		}
-		if (in[i] == '\n' && (i == 0 || in[i - 1] != '\r'))
-			out[n++] = '\r';
-		out[n++] = in[i];
-	}
-	if (len > 0 && in[len - 1] != '\n') {
-		out[n++] = '\r';
-		out[n++] = '\n';
-	}
-	*counted_r = n - dots;
-	return n;
-}
+#include "tests/unit/base/slow_encoder.h"
 
 /* How many octets TOP lets through: the header, its blank line, and so many lines. */
 static size_t top_slowly(const char *in, size_t len, uint64_t lines)
@@ -75,7 +55,9 @@ static void check_encoder(const char *octets, size_t len, struct input cuts, con
 	}
 	n += wire_encode_end(&encoding, got + n);
 	CHECK(n == want_len && memcmp(got, want, n) == 0, "%zu octets, want %zu", n, want_len);
+	const bool change = want_len != len || memcmp(want, octets, len) != 0;
 	CHECK(wire_count_end(&counting) == want_counted && encoding.octets == want_counted, "size %ju, want %ju", (uintmax_t)counting.octets, (uintmax_t)want_counted);
+	CHECK(wire_needs_change(&counting, len) == change && wire_needs_change(&encoding, len) == change, "needs a change: want %d", change);
 	free(got);
 }
 

@@ -114,13 +114,13 @@ static inline void worker_settings(struct settings *settings, const char *text)
 	char path[64], whole[4096];
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	int n = snprintf(whole, sizeof whole, text, fuzz_directory(), fuzz_directory(), fuzz_directory());
+	int n = snprintf(whole, sizeof whole, text, fuzz_directory(), fuzz_directory(), fuzz_directory(), fuzz_directory());
 #pragma GCC diagnostic pop
 	int fd = fuzz_memory_file(whole, (size_t)n);
 	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	CHECK(settings_read(path, settings, worker_finding, NULL) == 0, "settings");
 	/* Nobody plays a master that answers. */
-	settings->free_failures = settings->repeat_seconds = 0;
+	settings->free_failures = settings->repeat_seconds = settings->hash_memory = 0;
 	(void)close(fd);
 }
 

@@ -3,8 +3,8 @@
 # Runs in: the shell of who tests. Trusts: the checkout.
 #
 # Arguments: targets (all). Environment: BUILD (build/fuzzing), FUZZ_SECONDS (3600), FUZZ_DIR (BUILD/found: new inputs, failures, the log).
-# The log FUZZ_DIR/hours.log has a line a run: date, commit, target, executions, edges, inputs, CPU seconds, result. It is
-# appended to, so the sum over it is what has been spent; it is told at the end.
+# The log FUZZ_DIR/hours.log has a line a run: date, commit, target, executions, edges, inputs, CPU seconds, messages (of targets
+# that judge single messages), result. It is appended to, so the sum over it is what has been spent; it is told at the end.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 BUILD=${BUILD:-build/fuzzing} FUZZ_SECONDS=${FUZZ_SECONDS:-3600}
@@ -40,12 +40,14 @@ for target; do
 	cpu=$(echo "$(seconds_in "$found/before") $(seconds_in "$found/after")" | awk '{ printf "%.1f", $2 - $1 }')
 	runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$found/log")
 	edges=$(grep -a -o 'cov: [0-9]*' "$found/log" | tail -n 1)
+	messages=$(sed -n 's/^judged: messages=\([0-9]*\).*/\1/p' "$found/log")
 	inputs=$(grep -a -o 'corp: [0-9]*' "$found/log" | tail -n 1)
 	result=clean
 	[ $status -eq 0 ] || { result="FAILED, see $found/log"; bad=1; }
-	printf '%s %s %s executions=%s edges=%s inputs=%s cpu=%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$(git rev-parse --short HEAD 2>/dev/null || echo -)" \
-		"$target" "${runs:-0}" "${edges#cov: }" "${inputs#corp: }" "$cpu" "$result" | tee -a "$log"
+	printf '%s %s %s executions=%s edges=%s inputs=%s cpu=%s messages=%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$(git rev-parse --short HEAD 2>/dev/null || echo -)" \
+		"$target" "${runs:-0}" "${edges#cov: }" "${inputs#corp: }" "$cpu" "${messages:--}" "$result" | tee -a "$log"
 done
-awk '{ for (i = 1; i <= NF; i++) if (sub("^cpu=", "", $i)) cpu += $i; else if (sub("^executions=", "", $i)) n += $i }
-	END { printf "in all: %d executions, %.2f CPU hours\n", n, cpu / 3600 }' "$log"
+awk '{ target = $3; for (i = 1; i <= NF; i++) if (sub("^cpu=", "", $i)) cpu += $i; else if (sub("^executions=", "", $i)) n += $i
+		else if (sub("^messages=", "", $i) && $i != "-") messages[target] += $i }
+	END { printf "in all: %d executions, %.2f CPU hours\n", n, cpu / 3600; for (t in messages) printf "%s: %.0f messages\n", t, messages[t] }' "$log"
 exit $bad

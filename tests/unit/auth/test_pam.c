@@ -411,9 +411,10 @@ static void test_check_helper(void)
 		{ 0755, NULL }, { 0600, "cannot be executed" }, { 0775, "can be written" }, { 0757, "can be written" },
 	};
 	for (size_t i = 0; i <= sizeof rows / sizeof rows[0]; i++) {
-		struct findings findings = { .count = 0 };
+		static struct findings findings;
 		bool is_gone = i == sizeof rows / sizeof rows[0];
 		const char *says = is_gone ? "is not there" : rows[i].says;
+		findings.count = 0;
 		begin("");
 		CU_ASSERT(is_gone ? unlink(helper) == 0 : chmod(helper, rows[i].mode) == 0);
 		auth_pam.check(&settings, findings_add, &findings);

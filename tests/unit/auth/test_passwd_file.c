@@ -1,40 +1,11 @@
 /*
- * test_passwd_file.c - the passwd file back end: lines, owners, refusals, changes under its feet.
+ * test_passwd_file.c - the passwd file back end: lines, owners, refusals, and what is said of a file at the start.
  * Runs in: the tests; some rows need root and are left out without.
  */
-#include "auth/auth.h"
-
 #include <pwd.h>
-#include <sys/syscall.h>
-#include <time.h>
 
 #include "auth/passwd_records.h"
-#include "fixture.h"
-#include "tests/unit/suite.h"
-
-/* "secret" and "other", at a thousand rounds */
-#define SECRET "$6$rounds=1000$saltstring$2BkAo106CG84raQcWpAlhyy6TSSkAsL1nfvBCoezLYyerUzY2l8axTvq6NynEt7SQAx3/cdop9ds0po8uaeHq0"
-
-static struct auth_settings settings;
-static char file[PATH_MAX];
-
-static void begin(const char *text)
-{
-	fixture_make();
-	(void)snprintf(file, sizeof file, "%s", fixture_path("passwd"));
-	settings = (struct auth_settings){ .backends = { "passwd-file" }, .passwd_file = file,
-	                                   .pam_helper = built("posternd-pam"), .virtual_user = "", .minimum_uid = 1000 };
-	if (text != NULL)
-		fixture_write("passwd", text, 0600);
-}
-
-static enum auth_verdict verify(const char *user, const char *password, struct identity *identity_r, struct why *why_r)
-{
-	struct secret s = secret_of(password);
-	struct auth_request request = { .user = user, .password = &s, .remote_host = "192.0.2.1" };
-	*why_r = (struct why){ .reason = REASON_NONE };
-	return auth_passwd_file.verify(&settings, &request, identity_r, why_r);
-}
+#include "passwd_fixture.h"
 
 static void test_records(void)
 {
@@ -273,170 +244,6 @@ static void test_parser(void)
 	}
 }
 
-/* What happens to the file in the midst of a read: called in place of pread(2), before it reads. */
-static void (*meanwhile)(void);
-static bool is_young; /* the clock says that every file was written a millisecond ago */
-
-/* By the linker's name only: the C library's headers have an inline function of the same name. */
-ssize_t interposed_pread(int fd, void *octets, size_t size, off_t offset) __asm__("pread");
-ssize_t interposed_pread(int fd, void *octets, size_t size, off_t offset)
-{
-	if (meanwhile != NULL)
-		meanwhile();
-	return syscall(SYS_pread64, fd, octets, size, offset);
-}
-
-int clock_gettime(clockid_t clock, struct timespec *now_r)
-{
-	if (!is_young)
-		return (int)syscall(SYS_clock_gettime, clock, now_r);
-	*now_r = (struct timespec){ .tv_sec = 1000000000, .tv_nsec = 1000000 };
-	return 0;
-}
-
-static void (*while_waiting)(void);
-
-int nanosleep(const struct timespec *time, struct timespec *left_r)
-{
-	if (while_waiting == NULL)
-		return (int)syscall(SYS_nanosleep, time, left_r);
-	while_waiting();
-	return 0;
-}
-
-static void replace_by_rename(void)
-{
-	CU_ASSERT(rename(fixture_path("new"), file) == 0);
-	meanwhile = NULL;
-}
-
-static unsigned changes, changes_left;
-
-static void rewrite(const char *text)
-{
-	const struct timespec then[2] = { { .tv_sec = 1000000001 + changes }, { .tv_sec = 1000000001 + changes } };
-	int fd = open(file, O_WRONLY | O_TRUNC);
-	CU_ASSERT(write(fd, text, strlen(text)) == (ssize_t)strlen(text) && futimens(fd, then) == 0);
-	(void)close(fd);
-	changes++;
-	if (--changes_left == 0)
-		meanwhile = NULL;
-}
-
-static void rewrite_same_length(void)
-{
-	rewrite("b:*:2:2\n");
-}
-
-static void rewrite_longer(void)
-{
-	rewrite("b:*:2:2\nc:*:3:3\n");
-}
-
-static void rewrite_shorter(void)
-{
-	rewrite("b:*\n");
-}
-
-static void begin_changes(void (*change)(void), unsigned times)
-{
-	changes = 0;
-	changes_left = times;
-	meanwhile = change;
-}
-
-/* Replaced in the midst of a read: this read has the old file, whole; the next one the new file. */
-static void test_replaced_by_rename(void)
-{
-	struct passwd_image image;
-	struct why why;
-	begin("old:x:1001:1002\n");
-	fixture_write("new", "new:x:1001:1002\nanother:x:1:1\n", 0600);
-	meanwhile = replace_by_rename;
-	CU_ASSERT(passwd_image_read(file, true, &image, &why) == 0);
-	CU_ASSERT(meanwhile == NULL);
-	CU_ASSERT(image.len == 16 && strncmp(image.data, "old:", 4) == 0);
-	passwd_image_free(&image);
-	CU_ASSERT(passwd_image_read(file, true, &image, &why) == 0);
-	CU_ASSERT(image.len == 30 && strncmp(image.data, "new:", 4) == 0);
-	passwd_image_free(&image);
-	fixture_remove();
-}
-
-/* Rewritten in place in the midst of a read: read again; and if it goes on and on, the host's trouble, no wrong password. */
-static void test_rewritten_in_place(void)
-{
-	static const struct {
-		const char *label;
-		void (*change)(void);
-		size_t len;
-	} rows[] = { { "same length", rewrite_same_length, 8 }, { "longer", rewrite_longer, 16 }, { "shorter", rewrite_shorter, 4 } };
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		struct passwd_image image;
-		struct why why;
-		begin("a:*:1:1\n");
-		begin_changes(rows[i].change, 1);
-		ROW_ASSERT(rows[i].label, passwd_image_read(file, true, &image, &why) == 0);
-		ROW_ASSERT(rows[i].label, changes == 1 && image.len == rows[i].len && image.data[0] == 'b');
-		passwd_image_free(&image);
-
-		fixture_write("passwd", "a:*:1:1\n", 0600);
-		begin_changes(rows[i].change, 1000);
-		ROW_ASSERT(rows[i].label, passwd_image_read(file, true, &image, &why) == -1);
-		ROW_ASSERT(rows[i].label, why.reason == REASON_AUTH_TEMPORARY && strstr(why.text, "keeps changing") != NULL);
-		ROW_ASSERT(rows[i].label, image.data == NULL);
-		meanwhile = NULL;
-		fixture_remove();
-	}
-}
-
-/* Just written, whenever one looks: it may be half. Nobody is told that his password is wrong. */
-static void test_never_settles(void)
-{
-	struct identity identity;
-	struct why why;
-	begin("a:" SECRET ":1001:1002\n");
-	is_young = true;
-	CU_ASSERT(verify("a", "secret", &identity, &why) == AUTH_FAILED);
-	is_young = false;
-	CU_ASSERT(why.reason == REASON_AUTH_TEMPORARY && strstr(why.text, "keeps changing") != NULL);
-	CU_ASSERT(verify("a", "secret", &identity, &why) == AUTH_ACCEPTED);
-	fixture_remove();
-}
-
-static void stay_empty(void) { fixture_write("passwd", "", 0600); }
-static void be_written(void) { fixture_write("passwd", "a:" SECRET ":1001:1002\n", 0600); }
-
-/* A file that was cut off to be rewritten, and whose time does not tell it yet. */
-static void test_empty_for_a_moment(void)
-{
-	struct identity identity;
-	struct why why;
-	begin("a:" SECRET ":1001:1002\n");
-	stay_empty();
-	while_waiting = be_written;
-	CU_ASSERT(verify("a", "secret", &identity, &why) == AUTH_ACCEPTED);
-	stay_empty();
-	while_waiting = stay_empty;
-	CU_ASSERT(verify("a", "secret", &identity, &why) == AUTH_NOT_HERE);
-	while_waiting = NULL;
-	fixture_remove();
-}
-
-/* A file that was just written is read, after it has settled. */
-static void test_settles(void)
-{
-	struct identity identity;
-	struct why why;
-	begin("a:" SECRET ":1001:1002\n");
-	CU_ASSERT(utimensat(AT_FDCWD, settings.passwd_file, NULL, 0) == 0);
-	CU_ASSERT(verify("a", "secret", &identity, &why) == AUTH_ACCEPTED);
-	const struct timespec future[2] = { { .tv_sec = 4000000000 }, { .tv_sec = 4000000000 } };
-	CU_ASSERT(utimensat(AT_FDCWD, settings.passwd_file, future, 0) == 0);
-	CU_ASSERT(verify("a", "secret", &identity, &why) == AUTH_ACCEPTED);
-	fixture_remove();
-}
-
 static void test_check(void)
 {
 	static const struct { const char *says; unsigned times; } rows[] = {
@@ -490,6 +297,25 @@ static void test_check_is_bounded(void)
 	fixture_remove();
 }
 
+/* A password that was right a short while ago: its hash is spared, and nothing else. */
+static void test_proven(void)
+{
+	static const struct { const char *user; bool proven; enum auth_verdict want; } rows[] = {
+		{ "good", true, AUTH_ACCEPTED }, { "good", false, AUTH_REFUSED }, { "locked", true, AUTH_REFUSED }, { "nobody", true, AUTH_NOT_HERE },
+		{ "plain", true, AUTH_FAILED },
+	};
+	struct identity identity;
+	struct why why;
+	struct secret other = secret_of("another");
+	begin("good:" SECRET ":1001:1002\nlocked:!" SECRET ":1001:1002\nplain:{PLAIN}another:1001:1002\n");
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct auth_request request = { .user = rows[i].user, .password = &other, .remote_host = "192.0.2.1", .proven = rows[i].proven };
+		ROW_ASSERT(rows[i].user, auth_passwd_file.verify(&settings, &request, &identity, &why) == rows[i].want);
+		ROW_ASSERT(rows[i].user, rows[i].want != AUTH_ACCEPTED || (identity.uid == 1001 && identity.gid == 1002));
+	}
+	fixture_remove();
+}
+
 #define TESTS(X) X(test_records) X(test_lookup) X(test_owner) X(test_refused_files) X(test_other_files) X(test_parser) \
-	X(test_replaced_by_rename) X(test_rewritten_in_place) X(test_never_settles) X(test_empty_for_a_moment) X(test_settles) X(test_check) X(test_check_is_bounded)
+	X(test_check) X(test_check_is_bounded) X(test_proven)
 SUITE("passwd-file")

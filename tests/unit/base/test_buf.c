@@ -41,6 +41,22 @@ static void test_printf(void)
 	CU_ASSERT(strcmp(buf_text(&b), "12-abxy") == 0);
 }
 
+static void test_number(void)
+{
+	static const struct { uint64_t n; const char *want; } rows[] = {
+		{ 0, "0" }, { 9, "9" }, { 10, "10" }, { 1234567890, "1234567890" }, { UINT64_MAX, "18446744073709551615" },
+	};
+	char room[21];
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct buf b = BUF_OVER(room);
+		CU_ASSERT(buf_add_number(&b, rows[i].n) == 0);
+		ROW_TEXT(rows[i].want, buf_text(&b), rows[i].want);
+	}
+	struct buf small = { .p = room, .cap = 2 };
+	CU_ASSERT(buf_add_number(&small, 100) == -1 && small.len == 0);
+	CU_ASSERT(buf_add_number(&small, 99) == 0 && small.len == 2);
+}
+
 static void test_text_when_full(void)
 {
 	char room[4];
@@ -75,5 +91,5 @@ static void test_escaped(void)
 	}
 }
 
-#define TESTS(X) X(test_add) X(test_printf) X(test_text_when_full) X(test_escaped)
+#define TESTS(X) X(test_add) X(test_number) X(test_printf) X(test_text_when_full) X(test_escaped)
 SUITE("buf")

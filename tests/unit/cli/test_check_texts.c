@@ -230,6 +230,10 @@ static const struct text_row own[] = {
 	{ "postern", MOMENT_QUIT, "[SYS/TEMP] some deleted messages not removed: 2 of 5", "expunge-failed" },
 	{ "postern", MOMENT_CONNECT, "[SYS/TEMP] the server has all 10 sessions in use; try again in a minute", "temporary" },
 	{ "postern", MOMENT_CONNECT, "[SYS/TEMP] your address has 20 of 20 connections open; close one, or wait", "too-many-connections" },
+	{ "postern", MOMENT_CONNECT, "[SYS/TEMP] too many connections without a login, and your address has 9 open; try again in a minute (ref 7KQ2M)", "too-many-connections" },
+	{ "postern", MOMENT_CONNECT, "[SYS/TEMP] the server is full: closed to make room, as no login came yet; connect again (ref 7KQ2M)", "temporary" },
+	{ "postern", MOMENT_LOGIN, "no whole command within 60 seconds before a login; closing (ref 7KQ2M)", "idle" },
+	{ "postern", MOMENT_LOGIN, "[SYS/TEMP] password not checked, try again in 1 second: too many wrong ones from your network or for this user (ref 7KQ2M)", "too-many-errors" },
 	{ "postern", MOMENT_MAIL, "[SYS/TEMP] the server's disk is full; tell the administrator", "storage" },
 	{ "postern", MOMENT_MAIL, "[SYS/TEMP] the server is stopping or restarting; nothing was deleted; try again soon", "shutdown" },
 };

@@ -3,6 +3,7 @@
  * Runs in: the tests.
  */
 #include "cli/log.h"
+#include "daemon/session_words.h"
 #include "tests/unit/suite.h"
 
 enum { RECORDS_MAX = 16, MINUTE = 60, HOUR = 3600 };
@@ -20,6 +21,7 @@ struct event {
 	const char *reply, *reason, *told;
 	unsigned tls;                /* 0: TLS 1.3; 1: none */
 	unsigned times, every;       /* so many like it, so far apart */
+	bool repeated;               /* a failure that was answered from memory */
 };
 
 static struct history_record record_of(const struct event *e, int at)
@@ -36,6 +38,7 @@ static struct history_record record_of(const struct event *e, int at)
 	(void)snprintf(r.reply, sizeof r.reply, "%s", e->reply != NULL ? e->reply : "");
 	(void)snprintf(r.reason, sizeof r.reason, "%s", e->reply == NULL ? (e->end != NULL ? e->end : "quit") : e->reason != NULL ? e->reason : "none");
 	(void)snprintf(r.told, sizeof r.told, "%s", e->told != NULL ? e->told : "");
+	(void)snprintf(r.text, sizeof r.text, "%s", e->repeated ? WORDS_REPEATED " (repeat_seconds)" : "");
 	(void)snprintf(r.place, sizeof r.place, "mbox:/var/mail/ann");
 	r.figures = (struct history_figures){ .count = e->count, .fetched = e->fetched, .deleted = e->deleted, .dropped = e->dropped, .octets = e->octets,
 	                                      .left = e->count - e->deleted, .duration_ms = 900 };
@@ -111,6 +114,18 @@ static const struct row {
 	  "the password was changed" },
 	{ "corrected since", { { .at = 0, .peer = A, .reply = "NOT_ACCEPTED", .reason = "wrong password", .times = 5, .every = 300 }, { .at = HOUR, .peer = A, .count = 0 } }, "old-password",
 	  "Since then it has logged in" },
+	{ "the same again, from a device that knew better", { { .at = -HOUR, .peer = A, .count = 0 }, { .at = 0, .peer = A, .reply = "NOT_ACCEPTED", .reason = "wrong password" },
+	  { .at = 60, .peer = A, .reply = "NOT_ACCEPTED", .reason = "wrong password", .times = 5, .every = 60, .repeated = true } }, "same-password", "and this device was not told" },
+	{ "the same again, in numbers", { { .at = 0, .peer = A, .reply = "NOT_ACCEPTED", .reason = "wrong password" },
+	  { .at = 60, .peer = A, .reply = "NOT_ACCEPTED", .reason = "wrong password", .times = 5, .every = 60, .repeated = true } }, "same-password",
+	  "a device at " A " sends the same wrong password again and again: 6 times from" },
+	{ "the same again, asked once", { { .at = 0, .peer = A, .reply = "NOT_ACCEPTED", .reason = "wrong password" },
+	  { .at = 60, .peer = A, .reply = "NOT_ACCEPTED", .reason = "wrong password", .times = 5, .every = 60, .repeated = true } }, "same-password", "It was last asked about at 2026-" },
+	{ "once the same is chance", { { .at = 0, .peer = A, .reply = "NOT_ACCEPTED", .reason = "wrong password" },
+	  { .at = 60, .peer = A, .reply = "NOT_ACCEPTED", .reason = "wrong password", .repeated = true } }, "", NULL },
+	{ "slowed down once", { { .at = 0, .peer = A, .reply = "SLOWED", .reason = "slowed down" } }, "slowed-down", "1 password was not looked at, the last time" },
+	{ "slowed down", { { .at = 0, .peer = B, .reply = "SLOWED", .reason = "slowed down" }, { .at = 1, .peer = A, .reply = "SLOWED", .reason = "slowed down", .times = 3, .every = 2 } },
+	  "slowed-down", "4 passwords were not looked at, the last time" },
 	{ "mistyped", { { .at = 0, .peer = A, .reply = "NOT_ACCEPTED", .reason = "wrong password", .times = 4, .every = 5 } }, "", NULL },
 	{ "guessing", { { .at = 0, .peer = "192.0.2.10", .reply = "NOT_ACCEPTED", .reason = "wrong password" }, { .at = 1, .peer = "192.0.2.11", .reply = "NOT_ACCEPTED", .reason = "wrong password" },
 	  { .at = 2, .peer = "192.0.2.12", .reply = "NOT_ACCEPTED", .reason = "wrong password" }, { .at = 3, .peer = "192.0.2.13", .reply = "NOT_ACCEPTED", .reason = "wrong password" },

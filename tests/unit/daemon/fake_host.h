@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "daemon/pop3.h"
+#include "tests/unit/list_image.h"
 #include "tests/unit/suite.h"
 
 enum { FAKE_MESSAGES = 3, FAKE_FD = 4711, FAKE_OUT = 16384 };
@@ -18,6 +19,7 @@ static struct fake {
 	bool final;
 	const char *told;
 	struct message_record *records;
+	void *image;          /* of these at the last login */
 	bool *marks;
 	size_t count;
 	unsigned logins, knowns, fetches, commits, refers;
@@ -42,7 +44,11 @@ static inline void fake_login(void *context, const char *user, const struct secr
 	(void)snprintf(fake.password, sizeof fake.password, "%s", password->text);
 	CU_ASSERT(password->len == strlen(fake.password));
 	fake_answer(answer_r, fake.login);
-	*drop_r = (struct pop3_maildrop){ .records = fake.records, .count = fake.count, .marks = fake.marks };
+	size_t size;
+	free(fake.image);
+	fake.image = list_image(fake.records, fake.count, &size);
+	*drop_r = (struct pop3_maildrop){ .count = fake.count, .marks = fake.marks };
+	CU_ASSERT_FATAL(fake.image != NULL && list_open(&drop_r->list, fake.image, size) == 0);
 }
 
 static inline void fake_known(void *context, const char *user, struct pop3_answer *answer_r)
@@ -101,7 +107,7 @@ static inline void fake_begin(struct pop3 *p)
 {
 	struct fake old = fake;
 	fake = (struct fake){ .login = REPLY_LOGGED_IN, .known = REPLY_MAILBOX_UNKNOWN, .fetch = REPLY_MESSAGE,
-	                      .commit = REPLY_BYE_UPDATED, .records = old.records, .marks = old.marks };
+	                      .commit = REPLY_BYE_UPDATED, .records = old.records, .image = old.image, .marks = old.marks };
 	fake_drop(FAKE_MESSAGES);
 	*p = (struct pop3){ .host = &fake_host, .tls_offered = true, .plaintext_admitted = true,
 	                    .input_pending = &fake.pending, .login_tries = 3 };
@@ -110,6 +116,7 @@ static inline void fake_begin(struct pop3 *p)
 static inline void fake_end(void)
 {
 	free(fake.records);
+	free(fake.image);
 	free(fake.marks);
 	fake = (struct fake){ .count = 0 };
 }

@@ -16,6 +16,7 @@
 #include "daemon/sign_key.h"
 #include "daemon/tls.h"
 #include "tests/unit/daemon/worker.h"
+#include "tests/unit/list_image.h"
 
 static struct settings *settings;
 static SSL_CTX *server_tls, *client_tls;   /* NULL unless gates_begin() was asked for them */
@@ -174,17 +175,21 @@ static inline void log_in(const char *label, size_t count)
 		records[i].octets = 19;
 		(void)snprintf(records[i].uidl, sizeof records[i].uidl, "u%zu", i + 1);
 	}
-	int fd = count > 0 ? file_of(records, count * sizeof *records) : -1;
+	size_t size;
+	void *image = list_image(records, count, &size);
+	CU_ASSERT_FATAL(image != NULL);
+	int fd = count > 0 ? file_of(image, size) : -1;
 	expect_line(label, &client, "USER ann", "+OK now send PASS");
 	peer_say(&client, "PASS secret");
 	union rpc_message asked = expect_request(label, RPC_AUTH);
 	ROW_TEXT(label, asked.auth.user, "ann");
 	ROW_TEXT(label, asked.auth.password.text, "secret");
 	ROW_ASSERT(label, asked.auth.password.len == 6);
-	reply(RPC_AUTH, (struct rpc_answer){ .reply = REPLY_LOGGED_IN, .count = (uint32_t)count }, fd);
+	reply(RPC_AUTH, (struct rpc_answer){ .reply = REPLY_LOGGED_IN, .count = (uint32_t)count, .length = size }, fd);
 	expect_line(label, &client, NULL, "+OK logged in: ");
 	if (fd >= 0)
 		(void)close(fd);
+	free(image);
 	free(records);
 }
 

@@ -12,16 +12,23 @@ static struct workers t;
 static struct settings settings = { .max = 10, .per_source = 6 };
 static const long long NOW = 100000;
 
+static void empty(void)
+{
+	while (t.count > 0)
+		workers_remove(&t, t.count - 1);
+}
+
 /* Another worker in that state, for that source, whose connection came at that time. */
 static size_t put(enum worker_state state, uint64_t source, long long since)
 {
 	static uint64_t number;
+	CU_ASSERT_FATAL(t.rows != NULL || workers_open(&t) == 0);
 	const ssize_t at = workers_add(&t, (pid_t)(1000 + number), -1, number);
 	number++;
 	CU_ASSERT_FATAL(at >= 0);
 	workers_set(&t, (size_t)at, state);
-	t.sources[at] = source;
-	t.list[at].since = since;
+	t.rows->sources[at] = source;
+	t.rows->list[at].since = since;
 	return (size_t)at;
 }
 
@@ -36,28 +43,29 @@ static void test_table(void)
 {
 	size_t unproven;
 	const size_t a = put(WORKER_STRANGER, 7, 5), b = put(WORKER_PROVEN, 7, 4), c = put(WORKER_HELD, 7, 3), d = put(WORKER_IDLE, 7, 0);
-	const pid_t pid = t.pids[d];
-	const uint64_t number = t.numbers[d];
+	const pid_t pid = t.rows->pids[d];
+	const uint64_t number = t.rows->numbers[d];
 	CU_ASSERT(workers_of_source(&t, 7, &unproven) == 3 && unproven == 2 && workers_unproven(&t) == 2);
 	CU_ASSERT(workers_by_pid(&t, pid) == (ssize_t)d && workers_by_number(&t, number) == (ssize_t)d);
 	CU_ASSERT(workers_first(&t, WORKER_IDLE) == (ssize_t)d && workers_oldest(&t, WORKER_STRANGER) == (ssize_t)a);
 	CU_ASSERT(workers_oldest(&t, WORKER_VERIFYING) == -1 && workers_first(&t, WORKER_LEAVING) == -1);
 	/* The last one takes the place of one that goes. */
 	workers_remove(&t, a);
-	CU_ASSERT(t.count == 3 && workers_by_pid(&t, pid) == (ssize_t)a && t.states[a] == WORKER_IDLE && t.numbers[a] == number);
+	CU_ASSERT(t.count == 3 && workers_by_pid(&t, pid) == (ssize_t)a && t.rows->states[a] == WORKER_IDLE && t.rows->numbers[a] == number);
 	CU_ASSERT(t.of_state[WORKER_STRANGER] == 0 && workers_of_source(&t, 7, &unproven) == 2 && unproven == 1);
 	CU_ASSERT(workers_by_pid(&t, 999999) == -1 && workers_by_number(&t, 999999) == -1);
 	(void)b;
 	(void)c;
-	workers_free(&t);
-	/* Room for any number. */
-	for (uint64_t i = 0; i < 500; i++)
-		(void)put(WORKER_STRANGER, i, 1000 - (long long)i);
-	CU_ASSERT(t.count == 500 && workers_oldest(&t, WORKER_STRANGER) == 499);
+	empty();
+	/* As many as there are rows, and no more. */
+	for (uint64_t i = 0; i < WORKERS_MAX; i++)
+		(void)put(WORKER_STRANGER, i, WORKERS_MAX - (long long)i);
+	CU_ASSERT(t.count == WORKERS_MAX && workers_oldest(&t, WORKER_STRANGER) == WORKERS_MAX - 1);
+	CU_ASSERT(workers_add(&t, 1, -1, 0) == -1 && t.count == WORKERS_MAX);
 	while (t.count > 0)
 		workers_remove(&t, 0);
 	CU_ASSERT(t.of_state[WORKER_STRANGER] == 0);
-	workers_free(&t);
+	workers_close(&t);
 }
 
 /* Ten workers at most; what is there, and what becomes of one more from source 1. */
@@ -108,8 +116,8 @@ static void test_decisions(void)
 			(void)put(WORKER_LEAVING, ++other, 0);
 		const enum admission got = decide(1, rows[i].chance, &victim);
 		ROW_ASSERT(rows[i].label, got == rows[i].want);
-		ROW_ASSERT(rows[i].label, (got == ADMIT_EVICTING) == (victim != SIZE_MAX) && (victim == SIZE_MAX || t.states[victim] == WORKER_STRANGER));
-		workers_free(&t);
+		ROW_ASSERT(rows[i].label, (got == ADMIT_EVICTING) == (victim != SIZE_MAX) && (victim == SIZE_MAX || t.rows->states[victim] == WORKER_STRANGER));
+		empty();
 	}
 }
 
@@ -123,7 +131,7 @@ static void test_gateway(void)
 	settings.gateways.list[0] = 2;
 	CU_ASSERT(decide(1, 0, &victim) == ADMIT_NOT_SOURCE);
 	settings.gateways.count = 0;
-	workers_free(&t);
+	empty();
 }
 
 /* The oldest goes, strangers before those who wait for their turn, and nobody before his time. */
@@ -144,7 +152,7 @@ static void test_victim(void)
 		const enum admission got = decide(1, 0, &victim);
 		ROW_ASSERT(rows[i].label, got == (rows[i].want < 0 ? ADMIT_NOT_FULL : ADMIT_EVICTING));
 		ROW_ASSERT(rows[i].label, rows[i].want < 0 || victim == at[rows[i].want]);
-		workers_free(&t);
+		empty();
 	}
 	settings.max = 10;
 }

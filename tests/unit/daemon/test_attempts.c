@@ -21,14 +21,14 @@ static void begin(size_t count, bool together)
 	host_make();
 	settings = (struct settings){ .free_failures = 2, .longest_wait = 15, .repeat_seconds = 600, .hash_memory = 100, .login_tries = 3 };
 	now = 5000000;
-	CU_ASSERT_FATAL(attempts_open(&attempts, &settings, &workers) == 0);
+	CU_ASSERT_FATAL(workers_open(&workers) == 0 && attempts_open(&attempts, &settings, &workers) == 0);
 	now = attempts.guesses.begun;
 	for (size_t i = 0; i < count; i++) {
 		socket_pair(SOCK_SEQPACKET, pair);
 		ends[i] = pair[0];
 		CU_ASSERT_FATAL(workers_add(&workers, (pid_t)(100 + i), pair[1], i + 1) == (ssize_t)i);
 		workers_set(&workers, i, WORKER_STRANGER);
-		workers.sources[i] = together ? 1 : i + 1;
+		workers.rows->sources[i] = together ? 1 : i + 1;
 	}
 	kept_stderr = log_capture();
 }
@@ -36,10 +36,10 @@ static void begin(size_t count, bool together)
 static void end(void)
 {
 	for (size_t i = 0; i < workers.count; i++) {
-		(void)close(workers.list[i].channel);
+		(void)close(workers.rows->list[i].channel);
 		(void)close(ends[i]);
 	}
-	workers_free(&workers);
+	workers_close(&workers);
 	attempts_close(&attempts);
 	log_release(kept_stderr);
 	host_remove();
@@ -67,22 +67,22 @@ static void test_answers(void)
 {
 	struct job job;
 	begin(1, true);
-	CU_ASSERT(say(0, KEEPER_ATTEMPT, 1) && heard(0, &job) == JOB_VERIFY && workers.states[0] == WORKER_VERIFYING);
-	CU_ASSERT(say(0, KEEPER_FAILED, 0) && heard(0, &job) == 0 && workers.states[0] == WORKER_STRANGER);
+	CU_ASSERT(say(0, KEEPER_ATTEMPT, 1) && heard(0, &job) == JOB_VERIFY && workers.rows->states[0] == WORKER_VERIFYING);
+	CU_ASSERT(say(0, KEEPER_FAILED, 0) && heard(0, &job) == 0 && workers.rows->states[0] == WORKER_STRANGER);
 	CU_ASSERT(say(0, KEEPER_ATTEMPT, 1) && heard(0, &job) == JOB_REPEATED && job.reason == REASON_PASSWORD_WRONG && job.owner == 77);
-	CU_ASSERT(workers.states[0] == WORKER_STRANGER && attempts_due(&attempts) == 0);
+	CU_ASSERT(workers.rows->states[0] == WORKER_STRANGER && attempts_due(&attempts) == 0);
 	CU_ASSERT(say(0, KEEPER_ATTEMPT, 2) && heard(0, &job) == JOB_VERIFY && say(0, KEEPER_FAILED, 0));
-	CU_ASSERT(say(0, KEEPER_ATTEMPT, 3) && heard(0, &job) == 0 && workers.states[0] == WORKER_HELD);
+	CU_ASSERT(say(0, KEEPER_ATTEMPT, 3) && heard(0, &job) == 0 && workers.rows->states[0] == WORKER_HELD);
 	const long long due = attempts_due(&attempts);
 	CU_ASSERT(due >= now + 1000 && due <= now + 1100);
 	attempts_run(&attempts, due - 1);
 	CU_ASSERT(heard(0, &job) == 0);
 	attempts_run(&attempts, due);
-	CU_ASSERT(heard(0, &job) == JOB_VERIFY && workers.states[0] == WORKER_VERIFYING);
+	CU_ASSERT(heard(0, &job) == JOB_VERIFY && workers.rows->states[0] == WORKER_VERIFYING);
 	now = due;
-	CU_ASSERT(say(0, KEEPER_PROVEN, 0) && workers.states[0] == WORKER_PROVEN);
+	CU_ASSERT(say(0, KEEPER_PROVEN, 0) && workers.rows->states[0] == WORKER_PROVEN);
 	/* The mailbox could not be had: he may try again, and does not wait where he was right. */
-	CU_ASSERT(say(0, KEEPER_MOOT, 0) && workers.states[0] == WORKER_STRANGER);
+	CU_ASSERT(say(0, KEEPER_MOOT, 0) && workers.rows->states[0] == WORKER_STRANGER);
 	CU_ASSERT(say(0, KEEPER_ATTEMPT, 4) && heard(0, &job) == JOB_VERIFY);
 	end();
 }
@@ -105,11 +105,11 @@ static void test_held(void)
 			attempts_end(&attempts, 0, now);
 		else
 			ROW_ASSERT(rows[i].label, say(0, rows[i].outcome, 0));
-		ROW_ASSERT(rows[i].label, heard(2, &job) == rows[i].want && workers.states[2] == rows[i].state);
+		ROW_ASSERT(rows[i].label, heard(2, &job) == rows[i].want && workers.rows->states[2] == rows[i].state);
 		now += ATTEMPT_HOLD_MS;
 		attempts_run(&attempts, now);
 		if (rows[i].state == WORKER_HELD)
-			ROW_ASSERT(rows[i].label, heard(2, &job) == JOB_REFUSED && job.seconds > 0 && workers.states[2] == WORKER_STRANGER);
+			ROW_ASSERT(rows[i].label, heard(2, &job) == JOB_REFUSED && job.seconds > 0 && workers.rows->states[2] == WORKER_STRANGER);
 		end();
 	}
 }
@@ -174,20 +174,20 @@ static void test_free(void)
 	size_t unproven;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		begin(1, true);
-		workers.list[0].sessions = rows[i].sessions;
+		workers.rows->list[0].sessions = rows[i].sessions;
 		workers_set(&workers, 0, rows[i].state);
 		ROW_ASSERT(rows[i].label, say(0, KEEPER_FREE, 0) == rows[i].want);
-		ROW_ASSERT(rows[i].label, workers.states[0] == rows[i].after && heard(0, &job) == 0);
+		ROW_ASSERT(rows[i].label, workers.rows->states[0] == rows[i].after && heard(0, &job) == 0);
 		end();
 	}
 	begin(1, true);
-	workers.list[0].sessions = 5;
+	workers.rows->list[0].sessions = 5;
 	for (int i = 0; i < 4; i++) {
 		workers_set(&workers, 0, WORKER_STRANGER);
-		workers.sources[0] = 7;
+		workers.rows->sources[0] = 7;
 		CU_ASSERT(say(0, KEEPER_ATTEMPT, (uint64_t)i) && heard(0, &job) == JOB_VERIFY && say(0, KEEPER_ROOM, 90) && heard(0, &job) == JOB_ROOM);
 		CU_ASSERT(say(0, KEEPER_PROVEN, 0) && say(0, KEEPER_FREE, 0));
-		CU_ASSERT(attempts.room == 0 && workers.list[0].words == 0 && workers_of_source(&workers, 7, &unproven) == 0);
+		CU_ASSERT(attempts.room == 0 && workers.rows->list[0].words == 0 && workers_of_source(&workers, 7, &unproven) == 0);
 	}
 	end();
 }
@@ -248,7 +248,7 @@ static void test_proven(void)
 	for (int second = 1; second <= 12; second++) {
 		now += 1000;
 		workers_set(&workers, 1, WORKER_STRANGER);
-		workers.list[1].words = 0;
+		workers.rows->list[1].words = 0;
 		CU_ASSERT(say(1, KEEPER_ATTEMPT, 1) && heard(1, &job) == JOB_VERIFY && job.proven == (second < 10 || second > 10) && say(1, KEEPER_PROVEN, 0));
 	}
 	end();
@@ -301,7 +301,7 @@ static void test_sums(void)
 	settings.free_failures = 0;
 	for (uint64_t i = 0; i < LINES_A_SECOND + 3; i++) {
 		(void)attempts_begin(&attempts, now);
-		workers.list[0].words = 0;
+		workers.rows->list[0].words = 0;
 		CU_ASSERT(say(0, KEEPER_ATTEMPT, i + 1) && heard(0, &job) == JOB_VERIFY && job.quiet == (i >= LINES_A_SECOND));
 		CU_ASSERT(say(0, KEEPER_FAILED, 0));
 	}

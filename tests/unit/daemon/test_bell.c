@@ -32,6 +32,7 @@ static void hold(const struct settings *settings, const struct holder *h, int re
 	char text[WHY_TOLD_MAX], peer[INET6_ADDRSTRLEN + 2];
 	const time_t now = time(NULL);
 	bool take_over;
+	int answer;
 	int lock = open_lock(settings), bell = bell_hang(lock);
 	if (flock(lock, LOCK_EX) != 0 || bell < 0)
 		_exit(1);
@@ -40,11 +41,11 @@ static void hold(const struct settings *settings, const struct holder *h, int re
 	(void)!write(ready, "x", 1);
 	struct pollfd p = { .fd = bell, .events = POLLIN };
 	while (h->answers && poll(&p, 1, -1) == 1) {
-		if (!bell_heard(bell, &take_over, peer))
+		if (!bell_heard(bell, &take_over, peer, &answer))
 			continue;
 		struct bell_state state = { .since = now - 1000, .heard = now - h->silent_s, .free_by = 36720, .yields = h->yields };
 		(void)snprintf(state.peer, sizeof state.peer, "203.0.113.7");
-		bell_answer(bell, &state);
+		bell_answer(answer, &state);
 		if (h->yields)
 			_exit(strcmp(peer, "192.0.2.1") == 0 && take_over ? 0 : 1);
 	}
@@ -110,47 +111,108 @@ static void test_holder(void)
 	host_remove();
 }
 
-/* Whoever may ring without being root, or says something else, is not heard, and the next one is. */
-static void test_strangers(void)
+/* A bell, and what its ringers use: its address. */
+static int hang(int lock, struct sockaddr_un *address_r)
+{
+	socklen_t len = sizeof *address_r;
+	int bell = bell_hang(lock);
+	*address_r = (struct sockaddr_un){ .sun_family = AF_UNSPEC };
+	CU_ASSERT_FATAL(bell >= 0 && getsockname(bell, (struct sockaddr *)address_r, &len) == 0);
+	return bell;
+}
+
+static int connect_to(const struct sockaddr_un *bell)
+{
+	const socklen_t len = (socklen_t)(sizeof bell->sun_family + 1 + strlen(bell->sun_path + 1));
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	CU_ASSERT_FATAL(fd >= 0 && connect(fd, (const struct sockaddr *)bell, len) == 0);
+	return fd;
+}
+
+/* Whoever says something else is not heard, and the next one is. */
+static void test_noise(void)
 {
 	char peer[INET6_ADDRSTRLEN + 2];
 	struct bell_state state;
+	struct sockaddr_un address;
 	bool take_over = false;
+	int answer = -1;
 	host_make();
 	make_users();
-	struct settings *settings = settings_of("");
-	int lock = open_lock(settings), bell = bell_hang(lock);
-	CU_ASSERT_FATAL(bell >= 0);
+	int lock = open_lock(settings_of("")), bell = hang(lock, &address);
 	/* One bell a maildrop. */
 	CU_ASSERT(bell_hang(lock) == -1);
 	/* Nobody answers: not for ever. */
 	CU_ASSERT(bell_ring(lock, geteuid(), true, "192.0.2.1", &state) == -1);
-	CU_ASSERT(bell_heard(bell, &take_over, peer) && take_over);
+	CU_ASSERT(bell_heard(bell, &take_over, peer, &answer) && take_over && answer >= 0);
 	ROW_TEXT("from where", peer, "192.0.2.1");
-	CU_ASSERT(!bell_heard(bell, &take_over, peer));
-	struct sockaddr_un address;
-	socklen_t len = sizeof address;
-	CU_ASSERT_FATAL(getsockname(bell, (struct sockaddr *)&address, &len) == 0);
+	CU_ASSERT(close(answer) == 0);
+	CU_ASSERT(!bell_heard(bell, &take_over, peer, &answer) && answer == -1);
 	static const char noise[4096] = "noise";
-	int stranger = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int stranger = connect_to(&address);
 	for (size_t size = 0; size <= sizeof noise; size += 7) {
-		(void)!sendto(stranger, noise, size, MSG_DONTWAIT, (const struct sockaddr *)&address, len);
-		CU_ASSERT(!bell_heard(bell, &take_over, peer));
+		(void)!send(stranger, noise, size, MSG_DONTWAIT);
+		CU_ASSERT(!bell_heard(bell, &take_over, peer, &answer) && answer == -1);
 	}
 	(void)close(stranger);
-	if (geteuid() == 0) {
-		pid_t pid = fork_child();
-		if (pid == 0) {
-			if (setresuid(MAIL_UID, MAIL_UID, MAIL_UID) != 0)
-				_exit(1);
-			(void)bell_ring(lock, MAIL_UID, true, "192.0.2.66", &state);
-			_exit(0);
-		}
-		CU_ASSERT(ready(bell, POLLIN) && !bell_heard(bell, &take_over, peer));
-		CU_ASSERT(waitpid(pid, NULL, 0) == pid);
-	}
 	(void)close(bell);
 	(void)close(lock);
+	host_remove();
+}
+
+/* Another user's process rings, with a descriptor of its own in place of a socket. */
+static void ring_as_stranger(const struct sockaddr_un *address, const char *ring, size_t size, int fd)
+{
+	if (setresuid(MAIL_UID, MAIL_UID, MAIL_UID) != 0)
+		_exit(1);
+	_exit(rpc_send(connect_to(address), ring, size, fd) == 0 ? 0 : 1);
+}
+
+/*
+ * Whoever may not ring is not heard, and none of his descriptors becomes ours: to close it could take as long as he likes. A
+ * lock shows it, which closing any descriptor of the file would lose.
+ */
+static void test_strangers(void)
+{
+	char peer[INET6_ADDRSTRLEN + 2], ring[256];
+	struct sockaddr_un address;
+	struct ucred who;
+	struct flock held = { .l_type = F_WRLCK }, seen;
+	bool take_over = false;
+	int answer, status;
+	if (geteuid() != 0)
+		return; /* it takes two users */
+	host_make();
+	make_users();
+	int lock = open_lock(settings_of("")), bell = hang(lock, &address);
+	host_put("flag", "x", 0666);
+	int file = open(in_host("flag"), O_RDWR | O_CLOEXEC);
+	CU_ASSERT_FATAL(file >= 0 && fcntl(file, F_SETLK, &held) == 0);
+	/* A ring as it is to be, to be sent once more. */
+	struct bell_state state;
+	(void)bell_ring(lock, geteuid(), true, "192.0.2.66", &state);
+	ssize_t size = rpc_receive_from(bell, ring, sizeof ring, &who, 0);
+	CU_ASSERT_FATAL(size > 0 && size < (ssize_t)sizeof ring && who.uid == 0 && who.pid == getpid());
+	pid_t pid = fork_child();
+	if (pid == 0)
+		ring_as_stranger(&address, ring, (size_t)size, file);
+	CU_ASSERT(ready(bell, POLLIN) && !bell_heard(bell, &take_over, peer, &answer) && answer == -1);
+	CU_ASSERT(waitpid(pid, &status, 0) == pid && status == 0);
+	pid = fork_child();
+	if (pid == 0) {
+		seen = held;
+		_exit(fcntl(file, F_GETLK, &seen) == 0 && seen.l_type == F_WRLCK ? 0 : 1);
+	}
+	CU_ASSERT(waitpid(pid, &status, 0) == pid && status == 0);
+	/* A ring without a socket for the answer is none. */
+	CU_ASSERT(!bell_heard(bell, &take_over, peer, &answer));
+	int ringer = connect_to(&address);
+	CU_ASSERT(rpc_send(ringer, ring, (size_t)size, -1) == 0 && !bell_heard(bell, &take_over, peer, &answer) && answer == -1);
+	CU_ASSERT(rpc_send(ringer, ring, (size_t)size, ringer) == 0 && bell_heard(bell, &take_over, peer, &answer) && answer >= 0);
+	ROW_TEXT("from where", peer, "192.0.2.66");
+	const int open_now[] = { answer, ringer, file, bell, lock };
+	for (size_t i = 0; i < sizeof open_now / sizeof *open_now; i++)
+		(void)close(open_now[i]);
 	host_remove();
 }
 
@@ -171,12 +233,13 @@ static void test_answers(void)
 	if (pid == 0) {
 		char peer[INET6_ADDRSTRLEN + 2];
 		bool take_over;
+		int answer;
 		struct pollfd p = { .fd = bell, .events = POLLIN };
 		if (setresuid(MAIL_UID, MAIL_UID, MAIL_UID) != 0 || write(ends[1], "x", 1) != 1)
 			_exit(1);
 		for (int i = 0; i < 2 && poll(&p, 1, PATIENCE_MS) == 1; i++)
-			if (bell_heard(bell, &take_over, peer))
-				bell_answer(bell, &(struct bell_state){ .since = 1, .yields = 1 });
+			if (bell_heard(bell, &take_over, peer, &answer))
+				bell_answer(answer, &(struct bell_state){ .since = 1, .yields = 1 });
 		_exit(0);
 	}
 	CU_ASSERT(read(ends[0], &octet, 1) == 1);
@@ -190,5 +253,5 @@ static void test_answers(void)
 	host_remove();
 }
 
-#define TESTS(X) X(test_holder) X(test_strangers) X(test_answers)
+#define TESTS(X) X(test_holder) X(test_noise) X(test_strangers) X(test_answers)
 SUITE("bell")

@@ -95,29 +95,44 @@ static void test_no_hello(void)
 static void test_broken_word(void)
 {
 	gates_begin(false);
-	struct message_record record = { .octets = 1, .uidl = "u" };
-	begin(NULL, "127.0.0.1", false);
-	greet("short snapshot");
-	peer_say(&client, "AUTH PLAIN AGFubgBzZWNyZXQ=");
-	(void)expect_request("short snapshot", RPC_AUTH);
-	int fd = file_of(&record, sizeof record);
-	reply(RPC_AUTH, (struct rpc_answer){ .reply = REPLY_LOGGED_IN, .count = 2 }, fd);
-	(void)close(fd);
-	expect_end("short snapshot", gate, EXIT_BUG, "snapshot of 2 messages is too short");
-	peer_close(&client);
-	keeper_close();
-
-	begin(NULL, "127.0.0.1", false);
-	greet("unique-id without end");
-	peer_say(&client, "AUTH PLAIN AGFubgBzZWNyZXQ=");
-	(void)expect_request("unique-id without end", RPC_AUTH);
-	memset(record.uidl, 'u', sizeof record.uidl);
-	fd = file_of(&record, sizeof record);
-	reply(RPC_AUTH, (struct rpc_answer){ .reply = REPLY_LOGGED_IN, .count = 1 }, fd);
-	(void)close(fd);
-	expect_end("unique-id without end", gate, EXIT_BUG, "unique-id of message 1 without its end");
-	peer_close(&client);
-	keeper_close();
+	static const struct {
+		const char *label;
+		uint32_t count;      /* the list has one message of one octet */
+		size_t sent, said;   /* octets of it that are there; octets that there are to be. 0: all */
+		uint64_t offset;
+		size_t spoiled;      /* which octet of it is another, counted from 1 */
+	} rows[] = {
+		{ "more messages than there are", 2, 0, 0, 0, 0 },
+		{ "shorter than it is", 1, 60, 0, 0, 0 },
+		{ "not all of it is said", 1, 0, 64, 0, 0 },
+		{ "it begins elsewhere", 1, 0, 0, 8, 0 },
+		{ "a large one that is not there", 1, 0, 1000000, 0, 0 },
+		{ "no list", 1, 0, 0, 0, 1 },
+		{ "a kind that there is not", 1, 0, 0, 0, offsetof(struct list_header, kind) + 1 },
+		{ "records of another size", 1, 0, 0, 0, offsetof(struct list_header, record_size) + 1 },
+		{ "another count", 1, 0, 0, 0, offsetof(struct list_header, count) + 8 },
+		{ "names that are not there", 1, 0, 0, 0, offsetof(struct list_header, names) + 1 },
+	};
+	const struct message_record record = { .octets = 1, .uidl = "u" };
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		size_t size;
+		unsigned char *image = list_image(&record, 1, &size);
+		CU_ASSERT_FATAL(image != NULL);
+		if (rows[i].spoiled > 0)
+			image[rows[i].spoiled - 1] ^= 0x41;
+		begin(NULL, "127.0.0.1", false);
+		greet(rows[i].label);
+		peer_say(&client, "AUTH PLAIN AGFubgBzZWNyZXQ=");
+		(void)expect_request(rows[i].label, RPC_AUTH);
+		int fd = file_of(image, rows[i].sent > 0 ? rows[i].sent : size);
+		reply(RPC_AUTH, (struct rpc_answer){ .reply = REPLY_LOGGED_IN, .count = rows[i].count, .offset = rows[i].offset,
+		                                     .length = rows[i].said > 0 ? rows[i].said : size }, fd);
+		(void)close(fd);
+		expect_end(rows[i].label, gate, EXIT_BUG, "messages is none");
+		peer_close(&client);
+		keeper_close();
+		free(image);
+	}
 
 	begin(NULL, "127.0.0.1", false);
 	greet("no descriptor");

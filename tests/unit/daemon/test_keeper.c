@@ -114,14 +114,17 @@ static void test_snapshot(void)
 	struct worker_ends w = keeper_serving(settings_of(""), "192.0.2.1");
 	ROW_TEXT("login", login(&w, "ann", "secret", &answer, &fd), "LOGGED_IN");
 	CU_ASSERT_FATAL(fd >= 0 && answer.count == 3);
-	CU_ASSERT(fcntl(fd, F_GET_SEALS) == (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE));
+	CU_ASSERT((fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY || fcntl(fd, F_GET_SEALS) == (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE));
 	CU_ASSERT(write(fd, "x", 1) == -1 && ftruncate(fd, 0) == -1);
-	struct message_record records[3];
-	CU_ASSERT(pread(fd, records, sizeof records, 0) == (ssize_t)sizeof records);
+	void *image = malloc(answer.length);
+	struct list list;
+	CU_ASSERT_FATAL(image != NULL && pread(fd, image, answer.length, (off_t)answer.offset) == (ssize_t)answer.length);
+	CU_ASSERT_FATAL(list_open(&list, image, answer.length) == 0 && list.count == 3 && list.octets == 19 + 13 + 15);
 	for (size_t i = 0; i < 3; i++) {
-		CU_ASSERT(records[i].octets == octets[i]);
-		CU_ASSERT(strnlen(records[i].uidl, sizeof records[i].uidl) > 0 && records[i].uidl[sizeof records[i].uidl - 1] == '\0');
+		char uidl[UIDL_MAX];
+		CU_ASSERT(list_octets(&list, i) == octets[i] && list_uidl(&list, i, uidl) > 1);
 	}
+	free(image);
 	(void)close(fd);
 	bye(&w, END_QUIT);
 	keeper_end("snapshot", &w, EXIT_GOOD, "fetched=7 octets=4711 deleted=0 left=3 dropped-marks=2");

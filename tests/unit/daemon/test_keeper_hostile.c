@@ -74,6 +74,10 @@ static union rpc_message m_password_end(void)
 	return m;
 }
 
+static union rpc_message m_fetch_ahead(uint32_t idx, uint32_t more) { return (union rpc_message){ .fetch = { .verb = RPC_FETCH, .idx = idx, .more = more } }; }
+static union rpc_message m_fetch_more(void) { return m_fetch_ahead(1, 2); }
+static union rpc_message m_fetch_many(void) { return m_fetch_ahead(0, RPC_MORE_MOST + 1); }
+static union rpc_message m_fetch_wrap(void) { return m_fetch_ahead(2, UINT32_MAX); }
 static union rpc_message m_fetch_at(uint32_t idx) { return (union rpc_message){ .fetch = { .verb = RPC_FETCH, .idx = idx } }; }
 static union rpc_message m_fetch_3(void) { return m_fetch_at(3); }
 static union rpc_message m_fetch_last(void) { return m_fetch_at(0xffffffff); }
@@ -118,7 +122,7 @@ static const struct {
 	{ "a second COMMIT", AT_THE_END, m_commit, 0, false, "verb 7 of" },
 	{ "AUTH after COMMIT", AT_THE_END, m_auth, 0, false, "verb 4 of" },
 	{ "short AUTH", AT_LOGIN, m_auth, (int)sizeof(struct rpc_auth) - 1, false, "verb 4: " },
-	{ "long FETCH", IN_SESSION, m_fetch, (int)sizeof(struct rpc_fetch) + 1, false, "verb 5: 9 octets" },
+	{ "long FETCH", IN_SESSION, m_fetch, (int)sizeof(struct rpc_fetch) + 1, false, "verb 5: 17 octets" },
 	{ "longest FETCH", IN_SESSION, m_fetch, (int)sizeof(union rpc_message), false, "verb 5: " },
 	{ "too long for any", AT_LOGIN, m_auth, (int)sizeof(union rpc_message) + 8, false, "a message that is too long" },
 	{ "AUTH with a descriptor", AT_LOGIN, m_auth, 0, true, " and a descriptor" },
@@ -129,8 +133,11 @@ static const struct {
 	{ "password far too long", AT_LOGIN, m_password_huge, 0, false, "password without its end" },
 	{ "password longer than said", AT_LOGIN, m_password_end, 0, false, "password without its end" },
 	{ "KNOWN where it is not admitted", AT_LOGIN, m_known, 0, false, "explain_failures does not admit" },
-	{ "FETCH behind the last", IN_SESSION, m_fetch_3, 0, false, "message 3 of 3" },
-	{ "FETCH far behind", IN_SESSION, m_fetch_last, 0, false, "message 4294967295 of 3" },
+	{ "FETCH behind the last", IN_SESSION, m_fetch_3, 0, false, "message 3+0 of 3" },
+	{ "FETCH far behind", IN_SESSION, m_fetch_last, 0, false, "message 4294967295+0 of 3" },
+	{ "FETCH of more than there are", IN_SESSION, m_fetch_more, 0, false, "message 1+2 of 3" },
+	{ "FETCH of more than a gate may", IN_SESSION, m_fetch_many, 0, false, "message 0+16 of 3" },
+	{ "FETCH of more, that wraps", IN_SESSION, m_fetch_wrap, 0, false, "message 2+4294967295 of 3" },
 	{ "one mark too many", IN_SESSION, m_marks_4, 0, false, "marks 0+4 of 3" },
 	{ "a mark behind the last", IN_SESSION, m_marks_behind, 0, false, "marks 3+1 of 3" },
 	{ "no marks far behind", IN_SESSION, m_marks_first, 0, false, "marks 4+0 of 3" },

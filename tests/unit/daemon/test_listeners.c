@@ -162,6 +162,10 @@ static void inherit(void)
 	struct listen_address a = address_of(AF_INET, 0);
 	settings = (struct settings){ .pop3 = { .count = 1 } };
 	settings.pop3.list[0] = free_address(AF_INET);
+	/* A service manager puts them there before there is a log: this one goes out of the way. */
+	while (dup(STDIN_FILENO) < 9)
+		;
+	log_open(LOG_TARGET_STDERR, LOG_INFO, true);
 	for (int fd = 3; fd < 5; fd++) {
 		int one = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		if (bind(one, (const struct sockaddr *)&a.address, a.len) != 0 || listen(one, 1) != 0)

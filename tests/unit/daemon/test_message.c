@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/message.h"
@@ -163,6 +164,8 @@ static enum conn_result send_message(struct pop3_send *send, uint64_t *octets_r,
 	int body = send->body.fd;
 	enum conn_result r = message_send(&c, send, octets_r);
 	CU_ASSERT(send->body.fd == -1 && fcntl(body, F_GETFD) == -1);
+	if (r == CONN_OK)
+		r = conn_flush(&c);
 	CU_ASSERT(c.out.len == 0);
 	*problem_r = c.problem != NULL ? c.problem : "";
 	(void)close(ends[0]);
@@ -223,6 +226,77 @@ static void test_send_chunks(void)
 	expect_sent("only dots, each on a line", message, sizeof message, false, 0);
 }
 
+/* A file that is the message, and so long and so old as the keeper saw it. */
+static struct pop3_send stored_message(const char *text, size_t len)
+{
+	struct stat st;
+	int fd = memfd_create("message", MFD_CLOEXEC);
+	CU_ASSERT_FATAL(fd >= 0 && write(fd, text, len) == (ssize_t)len && fstat(fd, &st) == 0);
+	return (struct pop3_send){ .body = { .fd = fd, .as_stored = true, .length = len, .file_size = len, .modified = st.st_mtim }, .octets = len };
+}
+
+/* What needs no change goes out by sendfile(2), or with other answers when it is short. */
+static void test_send_as_stored(void)
+{
+	for (size_t len = 100; len < sizeof message; len = len * 2 + 1) {
+		char label[32];
+		uint64_t sent = 0;
+		const char *problem;
+		(void)snprintf(label, sizeof label, "%zu octets", len);
+		for (size_t i = 0; i < len; i++)
+			message[i] = i % 50 == 48 ? '\r' : i % 50 == 49 ? '\n' : (char)('a' + i % 26);
+		memcpy(message + len - 2, "\r\n", 2);
+		struct pop3_send send = stored_message(message, len);
+		ROW_ASSERT(label, send_message(&send, &sent, &problem) == CONN_OK);
+		ROW_ASSERT(label, sent == len && got_len == 5 + len + 3);
+		ROW_ASSERT(label, memcmp(got, "+OK\r\n", 5) == 0 && memcmp(got + 5, message, len) == 0 && memcmp(got + 5 + len, ".\r\n", 3) == 0);
+		/* TOP must look at the lines. */
+		expect_sent(label, message, len, true, 1);
+	}
+}
+
+static void grow(int fd) { CU_ASSERT(pwrite(fd, "x", 1, ROOM) == 1); }
+static void cut(int fd) { CU_ASSERT(ftruncate(fd, ROOM / 2) == 0); }
+static void rewrite(int fd) { CU_ASSERT(pwrite(fd, ".", 1, 0) == 1); }
+
+/* The same, but another program wrote to the file since the keeper looked at it. */
+static void test_stored_changed(void)
+{
+	static const struct { const char *label; void (*change)(int fd); long more; const char *problem; } rows[] = {
+		{ "longer", grow, 0, "the message changed while it was sent" },
+		{ "shorter", cut, 0, "the message became shorter while it was sent" },
+		{ "other octets", rewrite, 0, "the message changed while it was sent" },
+		{ "one more was said", NULL, 1, "the message changed while it was sent" },
+		{ "one fewer was said", NULL, -1, "the message changed while it was sent" },
+	};
+	memset(message, 'x', sizeof message);
+	memcpy(message + sizeof message - 2, "\r\n", 2);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		uint64_t sent = 0;
+		const char *problem;
+		struct pop3_send send = stored_message(message, sizeof message);
+		/* The clock of the file system may not have moved since; and what was found is older than any write after it. */
+		send.body.modified.tv_nsec -= rows[i].change == rewrite;
+		if (rows[i].change != NULL)
+			rows[i].change(send.body.fd);
+		send.octets = (uint64_t)((long)send.octets + rows[i].more);
+		ROW_ASSERT(rows[i].label, send_message(&send, &sent, &problem) == CONN_UNREADABLE);
+		ROW_TEXT(rows[i].label, problem, rows[i].problem);
+		ROW_ASSERT(rows[i].label, got_len < 5 || memcmp(got + got_len - 5, "\r\n.\r\n", 5) != 0);
+	}
+}
+
+/* Answers that wait are whole, and the client gets them even when the message behind them is cut. */
+static void test_answers_before_a_cut(void)
+{
+	uint64_t sent = 0;
+	const char *problem;
+	struct pop3_send send = stored_message("x\r\n", 3);
+	send.octets = 4;
+	CU_ASSERT(send_message(&send, &sent, &problem) == CONN_UNREADABLE);
+	CU_ASSERT(got_len >= 5 && memcmp(got, "+OK\r\n", 5) == 0);
+}
+
 /* A message that is not what LIST said: the client gets no final dot. */
 static void test_send_changed(void)
 {
@@ -270,10 +344,12 @@ static void test_send_closed(void)
 	c.out = BUF_OVER(c.out_storage);
 	struct pop3_send send = { .body = { .fd = file_of(message, sizeof message), .offset = AHEAD, .length = sizeof message },
 	                          .octets = sizeof message + 2 };
-	CU_ASSERT(message_send(&c, &send, &sent) == CONN_CLOSED);
+	enum conn_result r = message_send(&c, &send, &sent);
+	CU_ASSERT((r == CONN_OK ? conn_flush(&c) : r) == CONN_CLOSED);
 	CU_ASSERT(send.body.fd == -1);
 	(void)close(ends[0]);
 }
 
-#define TESTS(X) X(test_top) X(test_top_octet_by_octet) X(test_send) X(test_send_chunks) X(test_send_changed) X(test_send_closed)
+#define TESTS(X) X(test_top) X(test_top_octet_by_octet) X(test_send) X(test_send_chunks) X(test_send_changed) X(test_send_closed) \
+	X(test_send_as_stored) X(test_stored_changed) X(test_answers_before_a_cut)
 SUITE("message")

@@ -105,6 +105,7 @@ static void test_source(void)
 /* spare_min starts the filling, spare_max ends it, max bounds it all. */
 static void test_spare(void)
 {
+	const long long later = now_ms() + 1000000;
 	static const struct { const char *label; size_t count, idle; bool filling, want; } rows[] = {
 		{ "none", 0, 0, false, true }, { "under min", 5, 1, false, true }, { "at min", 5, 2, false, false },
 		{ "at min, filling", 5, 2, true, true }, { "over min, filling", 6, 3, true, true }, { "at most", 6, 4, true, false },
@@ -119,10 +120,10 @@ static void test_spare(void)
 		p.workers.of_state[WORKER_IDLE] = rows[i].idle;
 		ROW_ASSERT(rows[i].label, pool_wants_spare(&p) == rows[i].want);
 		p.nursery = -1;
-		ROW_ASSERT(rows[i].label, !pool_wants_spare(&p));
+		p.throttled_until = later;
+		ROW_ASSERT(rows[i].label, !pool_wants_spare(&p) && pool_spare_due(&p) == 0);
 		p.nursery = 3;
-		p.throttled_until = now_ms() + 1000000;
-		ROW_ASSERT(rows[i].label, !pool_wants_spare(&p));
+		ROW_ASSERT(rows[i].label, !pool_wants_spare(&p) && pool_spare_due(&p) == (rows[i].want ? later : 0));
 	}
 	end();
 }
@@ -135,7 +136,7 @@ static size_t add_shared(struct pool *p, uint64_t number, unsigned sessions, int
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = number };
 	CU_ASSERT_FATAL(epoll_ctl(p->words, EPOLL_CTL_ADD, channel[0], &event) == 0);
 	const ssize_t at = workers_add(&p->workers, (pid_t)(100 + number), channel[0], number);
-	p->workers.list[at].sessions = sessions;
+	p->workers.rows->list[at].sessions = sessions;
 	*keeper_r = channel[1];
 	return (size_t)at;
 }
@@ -166,29 +167,29 @@ static void test_shared(void)
 	settings->spare_max = 2;
 	size_t at = add_shared(&pool, 1, 3, &keepers[0]);
 	for (int i = 0; i < 3; i++) {
-		CU_ASSERT(pool.workers.states[at] == WORKER_IDLE);
+		CU_ASSERT(pool.workers.rows->states[at] == WORKER_IDLE);
 		serve_and_return(&pool, keepers[0]);
 	}
-	CU_ASSERT(pool.workers.states[at] == WORKER_RETIRED && recv(keepers[0], &octet, 1, MSG_DONTWAIT) == 0);
+	CU_ASSERT(pool.workers.rows->states[at] == WORKER_RETIRED && recv(keepers[0], &octet, 1, MSG_DONTWAIT) == 0);
 	at = add_shared(&pool, 2, 3, &keepers[1]);
 	const struct sockaddr_storage one = address_of("192.0.2.1");
 	CU_ASSERT(pool_assign(&pool, STDIN_FILENO, &one, false) == 0);
 	pool_retire_idle(&pool);
-	CU_ASSERT(pool.workers.states[at] == WORKER_STRANGER);
+	CU_ASSERT(pool.workers.rows->states[at] == WORKER_STRANGER);
 	const struct keeper_word is_free = { .verb = KEEPER_FREE };
 	CU_ASSERT(rpc_send(keepers[1], &is_free, sizeof is_free, -1) == 0);
 	pool_hear(&pool);
-	CU_ASSERT(pool.workers.states[at] == WORKER_RETIRED);
+	CU_ASSERT(pool.workers.rows->states[at] == WORKER_RETIRED);
 	at = add_shared(&pool, 3, 3, &keepers[2]);
-	CU_ASSERT(pool_assign(&pool, STDIN_FILENO, &one, false) == 0 && pool.workers.states[at] == WORKER_STRANGER);
+	CU_ASSERT(pool_assign(&pool, STDIN_FILENO, &one, false) == 0 && pool.workers.rows->states[at] == WORKER_STRANGER);
 	for (uint64_t i = 4; i < 6; i++)
 		(void)workers_add(&pool.workers, (pid_t)(100 + i), -1, i);
 	CU_ASSERT(rpc_send(keepers[2], &is_free, sizeof is_free, -1) == 0);
 	pool_hear(&pool);
-	CU_ASSERT(pool.workers.states[at] == WORKER_RETIRED && idle(&pool) == 2);
+	CU_ASSERT(pool.workers.rows->states[at] == WORKER_RETIRED && idle(&pool) == 2);
 	for (int i = 0; i < 3; i++)
 		(void)close(keepers[i]);
-	workers_free(&pool.workers);
+	workers_close(&pool.workers);
 	end();
 }
 
@@ -265,12 +266,12 @@ static void test_dead_worker(void)
 	(void)close(take_order(1)); /* its gate is gone: it ends */
 	CU_ASSERT_FATAL(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT) == 0);
 	CU_ASSERT(pool_assign(&pool, connection[0], &one, false) == 0);
-	CU_ASSERT(pool.workers.count == 2 && idle(&pool) == 0 && pool.workers.states[1] == WORKER_STRANGER && pool.workers.states[0] == WORKER_RETIRED);
+	CU_ASSERT(pool.workers.count == 2 && idle(&pool) == 0 && pool.workers.rows->states[1] == WORKER_STRANGER && pool.workers.rows->states[0] == WORKER_RETIRED);
 	int gate = take_order(2);
 	int status;
 	CU_ASSERT(waitpid(info.si_pid, &status, 0) == info.si_pid && WEXITSTATUS(status) == EXIT_GATE_GONE);
 	pool_reaped(&pool, info.si_pid, status);
-	CU_ASSERT(pool.workers.count == 1 && idle(&pool) == 0 && pool.workers.states[0] == WORKER_STRANGER && pool.throttle_ms == THROTTLE_FIRST_MS);
+	CU_ASSERT(pool.workers.count == 1 && idle(&pool) == 0 && pool.workers.rows->states[0] == WORKER_STRANGER && pool.throttle_ms == THROTTLE_FIRST_MS);
 	(void)close(gate);
 	end();
 	(void)close(connection[0]);
@@ -298,13 +299,13 @@ static void test_throttle(void)
 		CU_ASSERT(workers_add(&p.workers, 100, -1, 7) == 0 && workers_add(&p.workers, 200, -1, 8) == 1);
 		workers_set(&p.workers, 0, WORKER_STRANGER);
 		workers_set(&p.workers, 1, rows[i].busy ? WORKER_STRANGER : WORKER_RETIRED);
-		(void)snprintf(p.workers.list[1].peer, sizeof p.workers.list[1].peer, "192.0.2.9");
+		(void)snprintf(p.workers.rows->list[1].peer, sizeof p.workers.rows->list[1].peer, "192.0.2.9");
 		(void)read_log();
 		host_log[0] = '\0';
 		long long before = now_ms();
 		pool_reaped(&p, 300, EXIT_BUG << 8); /* not one of them */
 		pool_reaped(&p, 200, rows[i].status);
-		ROW_ASSERT(rows[i].label, p.workers.count == 1 && p.workers.pids[0] == 100);
+		ROW_ASSERT(rows[i].label, p.workers.count == 1 && p.workers.rows->pids[0] == 100);
 		ROW_ASSERT(rows[i].label, p.throttle_ms == rows[i].after);
 		ROW_ASSERT(rows[i].label, p.throttled_until == 0 || p.throttled_until >= before + rows[i].after);
 		ROW_ASSERT(rows[i].label, rows[i].words == NULL ? *read_log() == '\0' : strstr(read_log(), rows[i].words) != NULL);
@@ -315,7 +316,7 @@ static void test_throttle(void)
 	CU_ASSERT_FATAL(pool_open(&p, settings, "") == 0);
 	CU_ASSERT(workers_add(&p.workers, 100, -1, 7) == 0 && workers_add(&p.workers, 200, -1, 8) == 1);
 	workers_set(&p.workers, 0, WORKER_STRANGER);
-	(void)snprintf(p.workers.list[0].peer, sizeof p.workers.list[0].peer, "192.0.2.9");
+	(void)snprintf(p.workers.rows->list[0].peer, sizeof p.workers.rows->list[0].peer, "192.0.2.9");
 	pool_gate_died(&p, 7, SIGSYS, 0);
 	pool_gate_died(&p, 8, 0, EXIT_BUG);
 	pool_gate_died(&p, 9, 0, EXIT_BUG);

@@ -8,6 +8,7 @@
 #include "daemon/languages.h"
 #include "daemon/message.h"
 #include "daemon/pop3.h"
+#include "tests/unit/list_image.h"
 #include "tests/unit/suite.h"
 
 enum { OUT = 4096 };
@@ -21,12 +22,17 @@ static uint32_t no_reference(void *context, enum reply reply, const struct reply
 static const struct pop3_host host = { .refer = no_reference };
 static bool pending;
 static bool marks[2];
-static struct message_record records[2];
+static void *image;
 
 static struct pop3 engine(enum pop3_state state)
 {
+	static const struct message_record records[2];
+	struct list list;
+	size_t size;
+	image = image != NULL ? image : list_image(records, 2, &size);
+	CU_ASSERT_FATAL(image != NULL && list_open(&list, image, list_size(image)) == 0);
 	return (struct pop3){ .host = &host, .tls_offered = true, .plaintext_admitted = true, .input_pending = &pending, .login_tries = 3,
-	                      .state = state, .drop = { .records = records, .marks = marks, .count = state == POP3_TRANSACTION ? 2 : 0 } };
+	                      .state = state, .drop = { .list = list, .marks = marks, .count = state == POP3_TRANSACTION ? 2 : 0 } };
 }
 
 /* The answer to one line, until the next call. */

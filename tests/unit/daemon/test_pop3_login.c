@@ -91,7 +91,7 @@ static void test_plain_forms(void)
 static void test_plain_lengths(void)
 {
 	for (int more = 0; more < 4; more++) {
-		size_t user = USER_NAME_MAX + (more & 1), password = PASSWORD_MAX + (size_t)(more >> 1);
+		size_t user = USER_NAME_MAX + (size_t)(more & 1), password = PASSWORD_MAX + (size_t)(more >> 1);
 		char octets[2 * USER_NAME_MAX + PASSWORD_MAX + 8], label[32];
 		struct pop3 p;
 		fake_begin(&p);

@@ -3,7 +3,9 @@
  * Runs in: the tests; as root it gives root up.
  */
 #include <grp.h>
+#include <openssl/rand.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "daemon/privilege.h"
@@ -125,7 +127,7 @@ static void keep_too_many(void)
 
 static void take_signals(void)
 {
-	static const int blocked[] = { SIGINT, SIGTERM, SIGHUP }, ignored[] = { SIGPIPE, SIGXFSZ };
+	static const int blocked[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM }, ignored[] = { SIGPIPE, SIGXFSZ };
 	sigset_t none, now;
 	sigemptyset(&none);
 	check(sigprocmask(SIG_SETMASK, &none, NULL) == 0);
@@ -135,18 +137,79 @@ static void take_signals(void)
 		check(sigismember(&now, blocked[i]) == 1 && raise(blocked[i]) == 0);
 	for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
 		check(raise(ignored[i]) == 0);
-	check(sigismember(&now, SIGSEGV) == 0 && sigismember(&now, SIGCHLD) == 0 && sigismember(&now, SIGALRM) == 0);
+	check(sigismember(&now, SIGSEGV) == 0 && sigismember(&now, SIGCHLD) == 0 && sigismember(&now, SIGQUIT) == 0);
+}
+
+enum { DRAWN = 16 };
+
+/* What the child of fork_half() draws of OpenSSL's randomness. */
+static bool drawn_by_child(unsigned char octets_r[DRAWN])
+{
+	int pipes[2];
+	unsigned char own[DRAWN];
+	check(pipe2(pipes, O_CLOEXEC) == 0);
+	pid_t pid = fork_half();
+	if (pid == 0)
+		leave(RAND_bytes(own, sizeof own) == 1 && write(pipes[1], own, sizeof own) == DRAWN ? EXIT_GOOD : 1);
+	(void)close(pipes[1]);
+	const bool good = pid > 0 && read(pipes[0], octets_r, DRAWN) == DRAWN;
+	(void)close(pipes[0]);
+	return waitpid(pid, NULL, 0) == pid && good;
+}
+
+/* Gates inherit the state of OpenSSL's generator, which has been used: were it to go on in each, their keys would be alike. */
+static void test_fork_half(void)
+{
+	unsigned char drawn[4][DRAWN];
+	enum { OWN = sizeof drawn / sizeof *drawn - 1 };
+	CU_ASSERT(RAND_bytes(drawn[OWN], DRAWN) == 1);
+	for (size_t i = 0; i < OWN; i++)
+		CU_ASSERT(drawn_by_child(drawn[i]));
+	CU_ASSERT(RAND_bytes(drawn[OWN], DRAWN) == 1);
+	for (size_t i = 0; i <= OWN; i++)
+		for (size_t k = 0; k < i; k++)
+			CU_ASSERT(memcmp(drawn[i], drawn[k], DRAWN) != 0);
+}
+
+/* Octets of heap that are this process's alone, from /proc/self/smaps. */
+static unsigned long private_heap(void)
+{
+	char line[512];
+	unsigned long kib, sum = 0;
+	bool heap = false;
+	FILE *f = fopen("/proc/self/smaps", "re");
+	check(f != NULL);
+	while (fgets(line, sizeof line, f) != NULL) {
+		if (strchr(line, '-') != NULL && strchr(line, '-') < strchr(line, ' '))
+			heap = strstr(line, "[heap]") != NULL;
+		if (heap && sscanf(line, "Private_Dirty: %lu kB", &kib) == 1)
+			sum += kib * 1024;
+	}
+	(void)fclose(f);
+	return sum;
+}
+
+static void touch_heap(void)
+{
+	enum { HEAP = 64 * 1024 };
+	free(malloc(HEAP)); /* the heap is as large as it will be */
+	unsigned long before = private_heap();
+	touch_pages(0, 0);
+	check(INSTRUMENTED || private_heap() < before + HEAP / 2);
+	touch_pages(0, HEAP);
+	check(INSTRUMENTED || private_heap() >= before + HEAP / 2);
 }
 
 static void test_small_ones(void)
 {
 	host_make();
 	expect_child("nine descriptors", keep_too_many, EXIT_BUG, "keep_only: 9 descriptors");
+	expect_child("touched heap", touch_heap, EXIT_GOOD, NULL);
 	expect_child("signals", take_signals, EXIT_GOOD, NULL);
 	long long before = now_ms();
 	CU_ASSERT(before > 0 && now_ms() >= before);
 	host_remove();
 }
 
-#define TESTS(X) X(test_become_owner) X(test_keep_only) X(test_small_ones)
+#define TESTS(X) X(test_become_owner) X(test_keep_only) X(test_fork_half) X(test_small_ones)
 SUITE("privilege")

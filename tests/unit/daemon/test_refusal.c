@@ -119,5 +119,29 @@ static void test_flood(void)
 	end();
 }
 
-#define TESTS(X) X(test_told) X(test_tls) X(test_full) X(test_flood)
+/* Lines and sums make the number of those who were refused, also when nobody comes any more. */
+static void test_sum(void)
+{
+	enum { FLOOD = 7, KIND = REPLY_SOURCE_FULL - REPLY_SERVER_FULL };
+	int client[FLOOD];
+	begin();
+	for (int i = 0; i < FLOOD; i++) {
+		int ends[2];
+		connection(ends);
+		client[i] = ends[1];
+		add(ends[0], true);
+	}
+	const long long logged = refusals.kinds[KIND].logged;
+	CU_ASSERT(refusals.kinds[KIND].silent == FLOOD - 1 && refusals_due(&refusals) == logged + REFUSAL_SUM_MS);
+	refusals_expire(&refusals, logged + REFUSAL_SUM_MS - 1);
+	CU_ASSERT(strstr(read_log(), " more for reason=") == NULL);
+	refusals_expire(&refusals, logged + REFUSAL_SUM_MS);
+	CU_ASSERT(strstr(read_log(), "refused: 6 more for reason=SOURCE_FULL since the last such line") != NULL);
+	CU_ASSERT(refusals.kinds[KIND].silent == 0 && refusals_due(&refusals) == 0);
+	for (int i = 0; i < FLOOD; i++)
+		(void)close(client[i]);
+	end();
+}
+
+#define TESTS(X) X(test_told) X(test_tls) X(test_full) X(test_flood) X(test_sum)
 SUITE("refusal")

@@ -176,6 +176,8 @@ static void test_guarded(void)
 		{ "expired password", REASON_PASSWORD_EXPIRED, REPLY_NOT_ACCEPTED, REPLY_PASSWORD_EXPIRED },
 		{ "no access", REASON_ACCESS_DENIED, REPLY_NOT_ACCEPTED, REPLY_ACCESS_DENIED },
 		{ "tries", REASON_TRIES_EXCEEDED, REPLY_NOT_ACCEPTED, REPLY_TRIES_EXCEEDED },
+		/* Nobody looked at it, so it tells nothing of the account, and blames nobody. */
+		{ "slowed", REASON_SLOWED, REPLY_SLOWED, REPLY_SLOWED },
 		/* An outage never looks like a bad password. */
 		{ "back end down", REASON_AUTH_TEMPORARY, REPLY_AUTH_TEMPORARY, REPLY_AUTH_TEMPORARY },
 		{ "back end wrong", REASON_AUTH_SETUP, REPLY_AUTH_SETUP, REPLY_AUTH_SETUP },

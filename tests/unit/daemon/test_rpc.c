@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "daemon/rpc.h"
@@ -107,6 +108,35 @@ static void test_size(void)
 	end();
 }
 
+/* The ids are the kernel's, of the moment of sending; descriptors stay where they are. */
+static void test_from(void)
+{
+	char octets[64] = "message", got[32];
+	const int on = 1, many[] = { STDIN_FILENO, STDIN_FILENO };
+	struct ucred who;
+	int status;
+	CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) == 0);
+	CU_ASSERT(send(ends[0], octets, 1, 0) == 1 && rpc_receive_from(ends[1], got, sizeof got, &who, 0) == 1 && who.uid == (uid_t)-1);
+	CU_ASSERT_FATAL(setsockopt(ends[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0);
+	int before = lowest_free();
+	errno = 0;
+	CU_ASSERT(rpc_receive_from(ends[1], got, sizeof got, &who, 0) == -1 && errno == EAGAIN && who.uid == (uid_t)-1);
+	send_with(octets, sizeof octets, many, 2);
+	for (int flags = MSG_PEEK; flags >= 0; flags -= MSG_PEEK) {
+		CU_ASSERT(rpc_receive_from(ends[1], got, sizeof got, &who, flags) == (ssize_t)sizeof octets);
+		CU_ASSERT(memcmp(got, octets, sizeof got) == 0 && who.uid == geteuid() && who.gid == getegid() && who.pid == getpid());
+	}
+	CU_ASSERT(rpc_receive_from(ends[1], got, sizeof got, &who, MSG_PEEK) == -1);
+	CU_ASSERT(lowest_free() == before);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit((geteuid() == 0 && setuid(4711) != 0) || send(ends[0], octets, 1, 0) != 1);
+	CU_ASSERT(waitpid(pid, &status, 0) == pid && status == 0);
+	CU_ASSERT(rpc_receive_from(ends[1], got, sizeof got, &who, 0) == 1);
+	CU_ASSERT(who.pid == pid && who.uid == (geteuid() == 0 ? 4711 : geteuid()));
+	end();
+}
+
 static void test_ends(void)
 {
 	char octet = 'x';
@@ -163,5 +193,5 @@ static void test_rows(void)
 		CU_ASSERT(rpc_row(none[i]) == NULL);
 }
 
-#define TESTS(X) X(test_descriptor) X(test_too_many_descriptors) X(test_size) X(test_ends) X(test_rows)
+#define TESTS(X) X(test_descriptor) X(test_too_many_descriptors) X(test_size) X(test_from) X(test_ends) X(test_rows)
 SUITE("rpc")

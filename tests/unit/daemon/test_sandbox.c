@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 
@@ -21,7 +22,10 @@ enum { KILL = 1000 + SIGSYS, WORKED = 0, X32 = 0x40000000 };
 
 /* What the attempts go for; made before they begin. */
 static char own_mail[PATH_MAX], own_new[PATH_MAX], others_mail[PATH_MAX], own_mbox[PATH_MAX], others_mbox[PATH_MAX], spool[PATH_MAX], way[PATH_MAX];
-static int pair[2];
+static int pair[2], passing[2];
+/* A datagram socket with a name, as others on the host have them: /dev/log, a session bus. */
+static int others_socket;
+static struct sockaddr_un others_name = { .sun_family = AF_UNIX };
 
 static int result(long r) { return r < 0 ? errno : WORKED; }
 static int opened(const char *path, int flags) { return result(open(path, flags | O_CLOEXEC, 0600)); }
@@ -62,7 +66,30 @@ static int a_socketpair(void) { int ends[2]; return result(socketpair(AF_UNIX, S
 static int a_connect(void) { const struct sockaddr_un a = { .sun_family = AF_UNIX }; return result(connect(pair[0], (const struct sockaddr *)&a, sizeof a)); }
 static int a_bind(void) { struct sockaddr_un a = { .sun_family = AF_UNIX }; (void)snprintf(a.sun_path, sizeof a.sun_path, "%.90s/sock", spool); return result(bind(pair[0], (const struct sockaddr *)&a, sizeof a)); }
 static int a_listen(void) { return result(listen(pair[0], 1)); }
-static int a_send_to(void) { const struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "\0nobody" }; return result(sendto(pair[0], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&a, sizeof a)); }
+static int a_send_to(void) { return result(sendto(pair[0], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&others_name, sizeof others_name)); }
+static int send_message(int fd)
+{
+	char octet = 'x';
+	struct iovec part = { .iov_base = &octet, .iov_len = 1 };
+	const struct msghdr header = { .msg_name = &others_name, .msg_namelen = sizeof others_name, .msg_iov = &part, .msg_iovlen = 1 };
+	return result(sendmsg(fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+static int a_send_message(void)
+{
+	char octet;
+	int r = send_message(pair[0]);
+	return r == WORKED && recv(others_socket, &octet, 1, MSG_DONTWAIT) != 1 ? EXIT_BUG : r;
+}
+/* Where a keeper may call sendmsg(2): whatever address it names, its gate gets it. */
+static int a_pass(void)
+{
+	char octet;
+	int r = send_message(SANDBOX_PASSING_FD);
+	if (r != WORKED)
+		return r;
+	return recv(others_socket, &octet, 1, MSG_DONTWAIT) < 0 && recv(passing[1], &octet, 1, MSG_DONTWAIT) == 1 ? WORKED : EXIT_BUG;
+}
+static int a_send_file(void) { return result(sendfile(pair[0], pair[1], NULL, 1)); } /* which no socket can be read by */
 static int a_exec(void) { char name[] = "true"; char *const argv[] = { name, NULL }; return result(execve("/bin/true", argv, argv + 1)); }
 static int a_exec_at(void) { char name[] = ""; char *const argv[] = { name, NULL }; return result(syscall(SYS_execveat, pair[0], "", argv, argv + 1, AT_EMPTY_PATH)); }
 static int a_ptrace(void) { return result(ptrace(PTRACE_ATTACH, parent, NULL, NULL)); }
@@ -149,7 +176,10 @@ static const struct {
 	{ "connect", a_connect, EACH(KILL) },
 	{ "bind", a_bind, { KILL, KILL, KILL, KILL, KILL, KILL, KILL, EACCES, EACCES } },
 	{ "listen", a_listen, EACH(KILL) },
-	{ "send to an address", a_send_to,       { KILL, KILL, ECONNREFUSED, ECONNREFUSED, KILL, KILL, KILL, ECONNREFUSED, ECONNREFUSED } },
+	{ "send to an address", a_send_to, EACH(KILL) },
+	{ "send a message to an address", a_send_message, { KILL, KILL, KILL, KILL, KILL, KILL, KILL, WORKED, WORKED } },
+	{ "pass to the gate, by an address", a_pass, { KILL, KILL, WORKED, WORKED, KILL, KILL, KILL, WORKED, WORKED } },
+	{ "sendfile", a_send_file,               { EINVAL, KILL, KILL, KILL, KILL, KILL, KILL, KILL, KILL } },
 	{ "execve", a_exec, EACH(KILL) },
 	{ "execveat", a_exec_at, EACH(KILL) },
 	{ "ptrace", a_ptrace, EACH(KILL) },
@@ -233,13 +263,19 @@ static void make_targets(void)
 	(void)strcpy(way, in_host("way"));
 	CU_ASSERT_FATAL(symlink("spool", way) == 0); /* as /var/mail may be one */
 	socket_pair(SOCK_DGRAM, pair);
+	socket_pair(SOCK_SEQPACKET, passing);
+	passing[0] = sandbox_renumber(passing[0]);
+	others_socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	(void)snprintf(others_name.sun_path + 1, sizeof others_name.sun_path - 1, "postern-test/%d", (int)getpid());
+	CU_ASSERT_FATAL(bind(others_socket, (const struct sockaddr *)&others_name, sizeof others_name) == 0);
 	parent = getpid();
 }
 
 static void remove_targets(void)
 {
-	(void)close(pair[0]);
-	(void)close(pair[1]);
+	const int sockets[] = { pair[0], pair[1], passing[0], passing[1], others_socket };
+	for (size_t i = 0; i < sizeof sockets / sizeof *sockets; i++)
+		(void)close(sockets[i]);
 	host_remove();
 }
 
@@ -287,7 +323,7 @@ static void test_attempts_work(void)
 		{ "read /etc/passwd", a_open_passwd }, { "another's mail", a_others_mail }, { "write to own mail", a_write_own },
 		{ "make a file", a_make_own }, { "another's mbox", a_others_mbox }, { "list the spool", a_list_spool }, { "socket", a_socket },
 		{ "fork", a_fork }, { "map code", a_map_code }, { "/proc/locks", a_locks }, { "exec", a_exec }, { "remove an mbox", a_remove_mbox },
-		{ "remove another's mail", a_remove_others },
+		{ "remove another's mail", a_remove_others }, { "send to an address", a_send_to }, { "send a message to an address", a_send_message },
 	};
 	make_targets();
 	for (size_t i = 0; i < sizeof able / sizeof *able; i++) {
@@ -334,8 +370,10 @@ static void test_hosts(void)
 	}
 	CU_ASSERT(strstr(host_log, "the keeper cannot be confined: Landlock") != NULL);
 	CU_ASSERT(strstr(host_log, "the keeper cannot be confined: a seccomp filter") != NULL);
-	/* Each version that this kernel can play, and one that is to come. */
 	const int version = sandbox_probe().landlock;
+	/* Landlock by itself keeps from sockets with abstract names, as soon as it knows how. */
+	CU_ASSERT(attempt_on((struct sandbox_host){ version, false }, false, KEEPER, a_send_to) == (version >= 6 ? EPERM : WORKED));
+	/* Each version that this kernel can play, and one that is to come. */
 	for (int v = 1; v <= version + 1; v++) {
 		const struct sandbox_host host = { v <= version ? v : version >= 7 ? 99 : version, true };
 		CU_ASSERT(attempt_on(host, true, KEEPER, a_others_mail) == EACCES && attempt_on(host, true, KEEPER, a_own_mail) == WORKED);
@@ -359,6 +397,24 @@ static void test_does_not_hold(void)
 	host_remove();
 }
 
+/* In the master no socket has the number by which a keeper passes descriptors, however many there are; in a keeper the gate's has. */
+static void test_number(void)
+{
+	if (INSTRUMENTED)
+		return;
+	pid_t pid = fork_child();
+	if (pid == 0) {
+		int most = 0;
+		bool taken = !sandbox_prepare(true) || !sandbox_prepare(true);
+		while (most <= SANDBOX_PASSING_FD && most >= 0) {
+			most = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+			taken = taken || most == SANDBOX_PASSING_FD;
+		}
+		_exit(taken || most != SANDBOX_PASSING_FD + 1 || sandbox_renumber(most) != SANDBOX_PASSING_FD || fcntl(most, F_GETFD) != -1);
+	}
+	CU_ASSERT(child_status(pid) == 0);
+}
+
 static void test_words(void)
 {
 	const char *none = sandbox_missing((struct sandbox_host){ 1, true });
@@ -368,5 +424,5 @@ static void test_words(void)
 	ROW_TEXT("seccomp", sandbox_missing((struct sandbox_host){ 7, false }), "seccomp filters");
 }
 
-#define TESTS(X) X(test_hostile) X(test_attempts_work) X(test_hosts) X(test_does_not_hold) X(test_words)
+#define TESTS(X) X(test_hostile) X(test_attempts_work) X(test_hosts) X(test_does_not_hold) X(test_number) X(test_words)
 SUITE("sandbox")

@@ -78,6 +78,7 @@ static void test_without_root(void)
 	give_to_owner("passwd");
 	give_to_owner("lock");
 	give_to_owner("journal");
+	give_to_owner("index");
 	keeper_unprivileged = true;
 	struct worker_ends w = keeper_serving(settings_of(""), "192.0.2.1");
 	ROW_TEXT("another's", login(&w, "cat", "secret", &answer, &fd), "AUTH_SETUP");

@@ -95,9 +95,11 @@ static void test_defaults(void)
 	CU_ASSERT(s.mbox_lock_count == 2 && s.mbox_locks[0] == HOST_LOCK_FCNTL && s.mbox_locks[1] == HOST_LOCK_DOTLOCK);
 	ROW_TEXT("lock_directory", s.lock_directory, "/run/postern/lock");
 	ROW_TEXT("journal_directory", s.journal_directory, "/var/lib/postern/journal");
+	ROW_TEXT("index_directory", s.index_directory, "/var/lib/postern/index");
 	ROW_ASSERT("network_mbox", s.network_mbox == 0);
 	CU_ASSERT(s.minimum_uid == 1000 && s.spare_min == 4 && s.spare_max == 16 && s.max == 1000);
 	CU_ASSERT(s.login_seconds == 120 && s.idle_minutes == 10 && s.per_source == 20 && s.login_tries == 3);
+	CU_ASSERT(s.free_failures == 10 && s.longest_wait == 15 && s.repeat_seconds == 600 && s.hash_memory == 512);
 	CU_ASSERT(s.log_target == LOG_TARGET_AUTO && s.log_level == LOG_INFO);
 	ROW_TEXT("gate_user", s.gate_user, "postern");
 }
@@ -122,11 +124,13 @@ static const char full[] =
 	"explain_failures = always\n"
 	"minimum_uid = 1\n"
 	"virtual_user = vmail\n"
+	"hash_memory = 1048576\n"
 	"[maildrop]\n"
 	"location = maildir:~/Maildir\n"
 	"mbox_locks = flock dotlock fcntl\n"
 	"lock_directory = /l\n"
 	"journal_directory = /j\n"
+	"index_directory = /i\n"
 	"network_mbox = yes\n"
 	"[workers]\n"
 	"spare_min = 1\n"
@@ -137,6 +141,9 @@ static const char full[] =
 	"idle_minutes = 1440\n"
 	"per_source = 10000\n"
 	"login_tries = 1\n"
+	"free_failures = 0\n"
+	"longest_wait = 19\n"
+	"repeat_seconds = 86400\n"
 	"[log]\n"
 	"target = journal\n"
 	"level = debug\n"
@@ -161,9 +168,11 @@ static void test_full(void)
 	CU_ASSERT(s.mbox_lock_count == 3 && s.mbox_locks[0] == HOST_LOCK_FLOCK && s.mbox_locks[2] == HOST_LOCK_FCNTL);
 	ROW_TEXT("lock_directory", s.lock_directory, "/l");
 	ROW_TEXT("journal_directory", s.journal_directory, "/j");
+	ROW_TEXT("index_directory", s.index_directory, "/i");
 	ROW_ASSERT("network_mbox", s.network_mbox == 1);
 	CU_ASSERT(s.minimum_uid == 1 && s.spare_min == 1 && s.spare_max == 1 && s.max == 1);
 	CU_ASSERT(s.login_seconds == 3600 && s.idle_minutes == 1440 && s.per_source == 10000 && s.login_tries == 1);
+	CU_ASSERT(s.free_failures == 0 && s.longest_wait == 19 && s.repeat_seconds == 86400 && s.hash_memory == 1048576);
 	CU_ASSERT(s.log_target == LOG_TARGET_JOURNAL && s.log_level == LOG_DEBUG);
 	ROW_TEXT("gate_user", s.gate_user, "gate");
 }
@@ -197,6 +206,12 @@ static const struct {
 	/* values */
 	{ "[limits]\nidle_minutes = 9\n", 2, "[limits] idle_minutes = \"9\": write a number from 10 to 1440" },
 	{ "[limits]\nidle_minutes = 1441\n", 2, "from 10 to 1440" },
+	{ "[limits]\nfree_failures = 1001\n", 2, "from 0 to 1000" },
+	{ "[limits]\nlongest_wait = 0\n", 2, "from 1 to 19" },
+	{ "[limits]\nlongest_wait = 20\n", 2, "from 1 to 19" },
+	{ "[limits]\nrepeat_seconds = 86401\n", 2, "from 0 to 86400" },
+	{ "[auth]\nhash_memory = 1048577\n", 2, "from 0 to 1048576" },
+	{ "[auth]\nfree_failures = 5\n", 2, "move it to [limits]" },
 	{ "[limits]\nidle_minutes = 10m\n", 2, "from 10 to 1440" },
 	{ "[limits]\nidle_minutes =\n", 2, "from 10 to 1440" },
 	{ "[limits]\nidle_minutes = -10\n", 2, "from 10 to 1440" },
@@ -326,7 +341,9 @@ static void test_no_file(void)
 /* systemd/postern.conf is settings_print_defaults(), and each of its settings is the default. */
 static void test_printed(void)
 {
-	char *printed = NULL, shipped[16384];
+	static char shipped[16384];
+	static struct settings plain, s;
+	char *printed = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&printed, &len);
 	CU_ASSERT_FATAL(out != NULL);
@@ -338,7 +355,6 @@ static void test_printed(void)
 	(void)fclose(in);
 	ROW_TEXT("systemd/postern.conf", shipped, printed);
 
-	struct settings plain, s;
 	CU_ASSERT(read_text("", &plain) == 0);
 	CU_ASSERT(read_text(printed, &s) == 0 && memcmp(&s, &plain, sizeof s) == 0);
 	for (size_t i = 0; i < settings_table_count; i++) {

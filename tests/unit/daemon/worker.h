@@ -52,6 +52,7 @@ static inline void make_users(void)
 	host_put("passwd", text, 0600);
 	make_directory("lock", 0700);
 	make_directory("journal", 0700);
+	make_directory("index", 0700);
 	for (size_t i = 0; i < sizeof directories / sizeof *directories; i++) {
 		make_directory(directories[i], 0700);
 		give_to_owner(directories[i]);
@@ -71,11 +72,11 @@ static inline const char *config_text(unsigned pop3, const char *extra)
 	static char text[8192];
 	struct buf b = BUF_OVER(text);
 	(void)buf_printf(&b, "[auth]\nbackends = passwd-file\npasswd_file = %s\nminimum_uid = 1\nexplain_failures = never\n", in_host("passwd"));
-	(void)buf_printf(&b, "[maildrop]\nlocation = maildir:%s/%%u\nlock_directory = %s\njournal_directory = %s\n", in_host("mail"),
-	                 in_host("lock"), in_host("journal"));
+	(void)buf_printf(&b, "[maildrop]\nlocation = maildir:%s/%%u\nlock_directory = %s\njournal_directory = %s\nindex_directory = %s\n", in_host("mail"),
+	                 in_host("lock"), in_host("journal"), in_host("index"));
 	(void)buf_printf(&b, "[system]\ngate_user = nobody\n[log]\ntarget = stderr\nlevel = info\n");
 	(void)buf_printf(&b, "history_directory = %s\nhistory_socket = %s\nhistory = 100\n", in_host("history"), in_host("ask"));
-	(void)buf_printf(&b, "[workers]\nspare_min = 1\nspare_max = 1\nmax = 8\n[limits]\nfree_failures = 0\nrepeat_seconds = 0\n");
+	(void)buf_printf(&b, "[workers]\nspare_min = 1\nspare_max = 1\nmax = 8\n[auth]\nhash_memory = 0\n[limits]\nfree_failures = 0\nrepeat_seconds = 0\n");
 	if (pop3 != 0)
 		(void)buf_printf(&b, "[listen]\npop3 = 127.0.0.1:%u\npop3s =\n", pop3);
 	else

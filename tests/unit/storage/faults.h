@@ -192,10 +192,11 @@ static inline int faults_can(enum fault_call call)
 		return 1;
 	faults_set(FAULT_MALLOC, 1, ENOMEM, 0);
 	void *p = allocate(1);
-	int can = p == NULL;
-	free(p);
 	faults_clear();
-	return can;
+	if (p == NULL)
+		return 1;
+	free(p);
+	return 0;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *t)

@@ -230,9 +230,10 @@ static inline enum reason fetch_reason(struct maildrop *drop, size_t idx)
 {
 	struct message_body body = { .fd = -1 };
 	struct why why = { .reason = REASON_NONE };
-	if (maildrop_fetch(drop, idx, &body, &why) == 0)
-		(void)close(body.fd);
-	return why.reason;
+	if (maildrop_fetch(drop, idx, &body, &why) != 0)
+		return why.reason;
+	(void)close(body.fd);
+	return REASON_NONE;
 }
 
 /* marks: "x.x" deletes the first and the third; errors gets as many as it has letters. The result of maildrop_update(). */

@@ -46,7 +46,7 @@ static void test_dotlock(void)
 /* What a dead process of ours left goes at once; what may be a living one's, or is not ours, stays. */
 static void test_own_leftover(void)
 {
-	struct dotlock dead, ours;
+	struct dotlock dead, ours, alive;
 	char content[256], *end;
 	scratch_open();
 	int dir = open(scratch, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -64,7 +64,6 @@ static void test_own_leftover(void)
 		bool goes;
 	} rows[] = {
 		{ "dead", "%ld%s", pid, true },
-		{ "alive", "%ld%s", getpid(), false },
 		{ "another program's", "%ld\n", pid, false },
 		{ "no process id", "x%ld%s", pid, false },
 		{ "another host", "%ld\npostern elsewhere.%s", pid, false },
@@ -72,11 +71,22 @@ static void test_own_leftover(void)
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-		(void)snprintf(content, sizeof content, rows[i].format, rows[i].pid, origin + (i == 4 ? strlen("\npostern ") : 0));
+		(void)snprintf(content, sizeof content, rows[i].format, rows[i].pid, origin + (i == 3 ? strlen("\npostern ") : 0));
 #pragma GCC diagnostic pop
 		put("mbox.lock", content);
 		ROW_ASSERT(rows[i].label, dotlock_take(&ours) == EEXIST && exists("mbox.lock") == !rows[i].goes);
 	}
+	/* Alive. */
+	CU_ASSERT(dotlock_init(&alive, dir, "alive") == 0 && dotlock_take(&alive) == 0);
+	char *own = get("alive.lock", NULL);
+	CU_ASSERT_FATAL(own != NULL);
+	put("mbox.lock", own);
+	CU_ASSERT(dotlock_take(&ours) == EEXIST && exists("mbox.lock") && dotlock_release(&alive) == 0);
+	free(own);
+	/* Its number is another process's by now: 1 is alive, and started long before. */
+	(void)snprintf(content, sizeof content, "1%s", origin);
+	put("mbox.lock", content);
+	CU_ASSERT(dotlock_take(&ours) == EEXIST && !exists("mbox.lock"));
 	/* Of an earlier run of this host: whoever has that number now. */
 	(void)snprintf(content, sizeof content, "%ld%s", (long)getpid(), origin);
 	end = strrchr(content, ' ');

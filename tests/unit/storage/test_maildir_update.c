@@ -280,6 +280,31 @@ static void test_scan_faults(void)
 	scratch_close();
 }
 
-#define TESTS(X) X(test_fetch_after) X(test_update_after) X(test_update_after_write) X(test_names_swapped) X(test_faults) \
+/* Without memory for the names nothing is removed, and the next try can do it. */
+static void test_no_memory(void)
+{
+	if (!faults_can(FAULT_MALLOC)) {
+		printf("test_no_memory: malloc(3) cannot be made to fail here\n");
+		return;
+	}
+	for (unsigned n = 1; n < 8; n++) {
+		int errors[2];
+		struct why why;
+		struct maildrop *drop = open_two("no memory");
+		faults_set(FAULT_MALLOC, n, ENOMEM, 0);
+		int r = update(drop, ".x", errors, &why);
+		faults_clear();
+		ROW_ASSERT("no memory", r == 0 || (why.reason == REASON_NO_MEMORY && errors[0] == 0 && errors[1] == ENOMEM));
+		ROW_ASSERT("no memory", exists("M/cur/1.a:2,") && exists("M/cur/2.b:2,") == (r != 0));
+		ROW_ASSERT("no memory", n > 1 || r != 0);
+		if (r != 0)
+			update_well("again", drop, ".x");
+		ROW_ASSERT("again", exists("M/cur/1.a:2,") && !exists("M/cur/2.b:2,"));
+		maildrop_close(&drop);
+		scratch_close();
+	}
+}
+
+#define TESTS(X) X(test_no_memory) X(test_fetch_after) X(test_update_after) X(test_update_after_write) X(test_names_swapped) X(test_faults) \
 	X(test_faults_and_flags) X(test_faults_and_no_look) X(test_renamed_without_end) X(test_removed_without_new) X(test_durable) X(test_scan_faults)
 SUITE("maildir_update")

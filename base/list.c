@@ -1,0 +1,105 @@
+/*
+ * list.c - reads the list of messages that keeper and gate share.
+ * Runs in: keeper, gate. Trusts: nothing in an image.
+ */
+#include "base/list.h"
+
+#include <endian.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/number.h"
+
+enum { RECORD_MAX = 64 };
+
+static size_t smallest_record(uint32_t kind)
+{
+	static const size_t smallest[] = { [LIST_NAMES] = sizeof(struct list_name), [LIST_HASHES] = sizeof(struct list_hash) };
+	return smallest[kind == LIST_NAMES ? LIST_NAMES : LIST_HASHES];
+}
+
+size_t list_size(const struct list_header *header)
+{
+	return sizeof *header + (size_t)header->count * header->record_size + (size_t)header->names;
+}
+
+int list_open(struct list *list_r, const void *image, size_t size)
+{
+	const struct list_header *h = image;
+	if (size < sizeof *h || memcmp(h->magic, LIST_MAGIC, sizeof h->magic) != 0 || (h->kind != LIST_NAMES && h->kind != LIST_HASHES) ||
+	    h->record_size < smallest_record(h->kind) || h->record_size > RECORD_MAX || h->record_size % 8 != 0)
+		return -1;
+	if (h->count > (size - sizeof *h) / h->record_size || h->names > UINT32_MAX || list_size(h) != size)
+		return -1;
+	*list_r = (struct list){ .header = h, .records = (const unsigned char *)image + sizeof *h, .count = (size_t)h->count,
+	                         .record_size = h->record_size, .names_len = (size_t)h->names, .octets = h->octets };
+	list_r->names = (const char *)list_r->records + list_r->count * list_r->record_size;
+	return 0;
+}
+
+static const void *record(const struct list *list, size_t idx)
+{
+	return list->records + idx * list->record_size;
+}
+
+uint64_t list_octets(const struct list *list, size_t idx)
+{
+	/* The first field of both kinds. */
+	return ((const struct list_name *)record(list, idx))->octets;
+}
+
+/* Has any of 8 octets no place in a unique-id? */
+static bool any_odd(const char *octets)
+{
+	uint64_t x;
+	memcpy(&x, octets, sizeof x);
+	return ((x | (x - 0x2121212121212121) | (x + 0x0101010101010101)) & 0x8080808080808080) != 0;
+}
+
+/* Whatever it is, it stays in its line. */
+static void copy_clean(const char *from, size_t len, char *out)
+{
+	for (size_t i = 0; i < len; i++)
+		out[i] = from[i] > ' ' && from[i] < 0x7f ? from[i] : '?';
+}
+
+static size_t name_uidl(const struct list *list, const struct list_name *r, char *out)
+{
+	const size_t at = r->name + (r->flags & LIST_UIDL_BEHIND ? (size_t)r->len + 1 : 0), len = r->uidl;
+	size_t done = 0;
+	if (len == 0 || len > UIDL_MAX || at > list->names_len || len > list->names_len - at) {
+		out[0] = '?';
+		return 1;
+	}
+	for (; done + 8 <= len && !any_odd(list->names + at + done); done += 8)
+		memcpy(out + done, list->names + at + done, 8);
+	copy_clean(list->names + at + done, len - done, out + done);
+	return len;
+}
+
+/* Four octets as eight digits, all at once: a listing has millions of them. */
+static void put_digits(const unsigned char *octets, char *out)
+{
+	const uint64_t x = octets[0] | (uint64_t)octets[1] << 16 | (uint64_t)octets[2] << 32 | (uint64_t)octets[3] << 48;
+	const uint64_t halves = (x >> 4 & 0x000f000f000f000f) | (x & 0x000f000f000f000f) << 8;
+	const uint64_t letters = (halves + 0x0606060606060606) >> 4 & 0x0101010101010101;
+	const uint64_t digits = htole64(halves + 0x3030303030303030 + letters * ('a' - '9' - 1));
+	memcpy(out, &digits, sizeof digits);
+}
+
+static size_t hash_uidl(const struct list_hash *r, char *out)
+{
+	size_t len = 2 * (size_t)LIST_UIDL_HASH;
+	for (size_t i = 0; i < LIST_UIDL_HASH; i += 4)
+		put_digits(r->uidl + i, out + 2 * i);
+	if (r->copy > 1) {
+		out[len++] = '-';
+		len += format_number(out + len, r->copy);
+	}
+	return len;
+}
+
+size_t list_uidl(const struct list *list, size_t idx, char out[UIDL_MAX])
+{
+	return list->header->kind == LIST_NAMES ? name_uidl(list, record(list, idx), out) : hash_uidl(record(list, idx), out);
+}

@@ -1,0 +1,79 @@
+/*
+ * list.h - the list of messages as keeper and gate share it: a header, a record for each message, names behind them.
+ * Runs in: keeper (storage/ makes it), gate (reads it). Trusts: nothing in an image; no number in it leads out of it.
+ *
+ * Pointer-free, as it lies in an index file or a memfd. Two kinds of records: a Maildir's, whose unique-ids mostly are names,
+ * and an mbox's, whose unique-ids are hashes. What the gate needs is in the first octets; the rest is the keeper's.
+ */
+#ifndef POSTERN_LIST_H
+#define POSTERN_LIST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	UIDL_MAX = 70,            /* RFC 1939 section 7: 1 to 70 octets of 0x21..0x7E */
+	LIST_DIGEST = 16,
+	LIST_UIDL_HASH = 16,      /* octets of a hash; 32 digits on the wire */
+};
+
+#define LIST_MAGIC "POPLIST1"
+#define LIST_MAGIC_OCTETS { 'P', 'O', 'P', 'L', 'I', 'S', 'T', '1' }
+
+enum list_kind { LIST_NAMES = 1, LIST_HASHES = 2 };
+
+struct list_header {
+	char magic[8];
+	uint32_t kind;            /* enum list_kind */
+	uint32_t record_size;
+	uint64_t count;           /* records */
+	uint64_t names;           /* octets behind the records */
+	uint64_t octets;          /* of all messages on the wire */
+	uint8_t digest[LIST_DIGEST]; /* of all unique-ids in their order: two lists with the same one are alike */
+	uint64_t reserved;
+};
+_Static_assert(sizeof(struct list_header) == 64, "crosses between processes");
+
+/* LIST_NAMES. */
+struct list_name {
+	uint64_t octets;          /* exactly what RETR sends, without the final dot line (base/wire.h) */
+	uint64_t digest;          /* of the stored octets */
+	uint32_t name;            /* where the file's name begins in the names, with a NUL behind it */
+	uint32_t identity;        /* of the file's inode, size and times, folded */
+	uint32_t inode;           /* as the directory lists it, folded */
+	uint8_t len, base;        /* octets of the name; of the name without flags */
+	uint8_t uidl;             /* octets of the unique-id, which is where the name is, or behind its NUL: */
+	uint8_t flags;            /* a sum of enum list_flag */
+};
+_Static_assert(sizeof(struct list_name) == 32, "crosses between processes");
+enum list_flag { LIST_IN_CUR = 1, LIST_UIDL_BEHIND = 2, LIST_AS_STORED = 4 /* on the wire it is the octets that are stored (base/wire.h) */ };
+
+/* LIST_HASHES: how each record begins. */
+struct list_hash {
+	uint64_t octets;
+	unsigned char uidl[LIST_UIDL_HASH];
+	uint32_t copy;            /* above 1: -N behind the digits */
+};
+
+/* An image that was looked at. */
+struct list {
+	const struct list_header *header;
+	const unsigned char *records;
+	const char *names;
+	size_t count, record_size, names_len;
+	uint64_t octets;
+};
+
+/* Octets of an image with so many records and names. */
+size_t list_size(const struct list_header *header);
+
+/* Is this the image of a list? 0 and *list_r, which points into it (it is 8-octet aligned and must outlive the list), or -1. */
+int list_open(struct list *list_r, const void *image, size_t size);
+
+/* idx is less than count. */
+uint64_t list_octets(const struct list *list, size_t idx);
+
+/* Writes the unique-id without a NUL; its octets, 1 to UIDL_MAX. One that would lead out of the image is "?". */
+size_t list_uidl(const struct list *list, size_t idx, char out[UIDL_MAX]);
+
+#endif

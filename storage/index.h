@@ -1,0 +1,72 @@
+/*
+ * index.h - what the last login found in a maildrop, so that the next need not look again; inside storage/ only.
+ * Runs in: keeper, as the mail's owner. Trusts: nothing in an index but what its digests prove whole; and that only as far as
+ * the maildrop's format holds it against the files.
+ * A library: returns, never logs, never exits.
+ *
+ * One file of root's a maildrop: a head, and from INDEX_AREA on one image of a list (base/list.h). A new image goes where
+ * the current one is not, because a gate may have that mapped; the head follows, and has the digests of both. Nothing is
+ * synced: what a crash tore has another digest.
+ */
+#ifndef POSTERN_INDEX_H
+#define POSTERN_INDEX_H
+
+#include <stdbool.h>
+
+#include "storage/digest.h"
+#include "storage/format.h"
+
+enum {
+	INDEX_STATE = 256,           /* octets for what the format needs to know of the maildrop */
+	INDEX_AREA = 4096,           /* images begin at a multiple of it, as mmap(2) wants */
+	INDEX_MAP_MIN = 64 * 1024,   /* smaller images are read: a mapping costs more */
+	INDEX_QUIET_SECONDS = 2,     /* stamps older than that show any later change: more than the grain of any clock */
+};
+
+#define INDEX_MAGIC "POPINDX1"
+
+struct index_head {
+	char magic[8];
+	uint64_t offset, size;       /* of the image */
+	struct digest image;
+	int64_t written;             /* seconds since 1970 */
+	uint8_t state[INDEX_STATE];
+	uint8_t reserved[512 - 16 - 8 - 16 - 8 - INDEX_STATE - 16];
+	struct digest head;          /* of all before it */
+};
+_Static_assert(sizeof(struct index_head) == 512, "one block");
+
+/* An index that may be there. */
+struct index {
+	int fd, read_fd;             /* -1: none; borrowed */
+	bool frozen;                 /* nothing but the head may be written */
+	bool there;                  /* the head is whole */
+	struct index_head head;
+};
+
+/* Read the head. */
+void index_begin(struct index *x, const struct maildrop_options *options);
+
+/* The state that was written with the image, or NULL when there is no index, or the clock went back since. */
+const void *index_state(const struct index *x);
+
+/* Read or map the image and prove it whole. 0 and *image_r, or -1: there is no index. */
+int index_image(struct index *x, enum list_kind kind, size_t record_size, struct image *image_r);
+
+/* The image in the file once more, as it was proven or written before. 0, or -1. */
+int index_again(const struct index *x, struct image *image_r);
+
+/* Write image and state; afterwards the image is in the file, at head.offset. 0, or -1: it could not be written. */
+int index_write(struct index *x, const struct image *image, const void *state, size_t state_size);
+
+/*
+ * The image in the file, as index_image() gave it, gets `added` octets in place of those from `from` on, and that header.
+ * 0, or -1: it could not be written, and the image in the file may be none any more.
+ */
+int index_append(struct index *x, const struct image *image, const struct list_header *header, size_t from, const void *added,
+                 size_t added_size, const void *state, size_t state_size);
+
+/* From now on there is no index: the next login reads everything. */
+void index_drop(struct index *x);
+
+#endif

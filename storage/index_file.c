@@ -1,0 +1,48 @@
+/*
+ * index_file.c - where indexes are and what they are called.
+ * Runs in: keeper, as root, before it becomes the mail's owner. Trusts: the directory, which is root's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "storage/maildrop.h"
+
+/* One of the two descriptors. -1 and *why_r when it is not a file of ours. */
+static int open_own(const char *path, int flags, struct why *why_r)
+{
+	struct stat st;
+	int fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+	if (fd < 0 || fstat(fd, &st) != 0)
+		(void)why_errno(why_r, errno, "open the index %s", path);
+	else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)
+		(void)why_set(why_r, REASON_MAILDROP_IO, 0, "%s is not a file of posternd's own", path);
+	else
+		return fd;
+	if (fd >= 0)
+		(void)close(fd);
+	return -1;
+}
+
+int index_open(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid, struct index_files *files_r,
+               struct why *why_r)
+{
+	char name[MAILDROP_FILE_NAME], path[PATH_MAX + MAILDROP_FILE_NAME + sizeof ".index"];
+	*files_r = NO_INDEX;
+	maildrop_file_name(place, uid, gid, name);
+	(void)snprintf(path, sizeof path, "%s/%s.index", directory, name);
+	int fd = open_own(path, O_RDWR | O_CREAT, why_r);
+	if (fd < 0)
+		return -1;
+	/* Sessions exclude each other already, unless hosts share this directory as well. */
+	int read_fd = flock(fd, LOCK_EX | LOCK_NB) != 0 ? why_errno(why_r, errno, "lock the index %s", path) : open_own(path, O_RDONLY, why_r);
+	if (read_fd < 0) {
+		(void)close(fd);
+		return -1;
+	}
+	*files_r = (struct index_files){ .write_fd = fd, .read_fd = read_fd };
+	return 0;
+}

@@ -1,0 +1,145 @@
+/*
+ * maildir_file.c - the file of a message: how many octets it has on the wire, and whether it still is what it was.
+ * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/wire.h"
+#include "storage/maildir.h"
+
+/* ---- what a file is ---- */
+
+static uint32_t fold(uint64_t h)
+{
+	return (uint32_t)(h ^ h >> 32);
+}
+
+uint32_t maildir_inode(uint64_t ino)
+{
+	return fold(XXH3_64bits(&ino, sizeof ino));
+}
+
+uint32_t maildir_identity(const struct stat *st, uint64_t size)
+{
+	const uint64_t what[] = { st->st_dev, st->st_ino, size, st->st_uid, (uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec,
+	                          (uint64_t)st->st_ctim.tv_sec, (uint64_t)st->st_ctim.tv_nsec };
+	return fold(XXH3_64bits(what, sizeof what));
+}
+
+/* ---- sizes ---- */
+
+/* What reading a file to its end tells. */
+struct reading {
+	uint64_t octets, stored, digest;
+	bool needs_change;
+};
+
+/* expected: the size that the file should have. */
+static int read_file(struct maildir *m, int fd, uint64_t expected, struct reading *r_r)
+{
+	struct wire w = WIRE_START;
+	struct digest_state digest;
+	uint64_t stored = 0;
+	digest_begin(&digest, 0);
+	/* Most messages fit the buffer: no second read to learn that the first one was all. */
+	while (stored != expected || stored == 0) {
+		ssize_t n = read(fd, m->buffer, MAILDIR_BUFFER);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			break;
+		wire_count(&w, m->buffer, (size_t)n);
+		digest_add(&digest, m->buffer, (size_t)n);
+		stored += (uint64_t)n;
+	}
+	*r_r = (struct reading){ .octets = wire_count_end(&w), .stored = stored, .digest = digest_so_far(&digest).low,
+	                          .needs_change = wire_needs_change(&w, stored) };
+	return 0;
+}
+
+static int count_octets(struct maildir *m, struct maildir_entry *e, int fd, const struct stat *st)
+{
+	struct reading r;
+	if (read_file(m, fd, (uint64_t)st->st_size, &r) != 0)
+		return -1;
+	/* Another message under the same name and number than the index has. */
+	if (r.digest != e->digest) {
+		e->uidl_len = 0;
+		e->owns_name = false;
+	}
+	e->octets = r.octets;
+	e->needs_change = r.needs_change;
+	e->digest = r.digest;
+	e->ino = st->st_ino;
+	e->inode = maildir_inode(st->st_ino);
+	e->modified = st->st_mtim;
+	e->identity = maildir_identity(st, r.stored);
+	return 0;
+}
+
+/* The message's own trouble: it is skipped, and the others are served. */
+static int skip_unreadable(struct maildir *m, struct maildir_entry *e, int err, struct why *why_r)
+{
+	switch (err) {
+	case ENOENT:
+		e->state = ENTRY_LOST;
+		return 0;
+	case EMFILE: case ENFILE: case ENOMEM:
+		return why_errno(why_r, err, "open messages in %s", m->path);
+	case ELOOP:
+		maildir_drop_entry(m, e, "skipped, it is a symbolic link");
+		return 0;
+	default:
+		maildir_drop_entry(m, e, "skipped, it cannot be read");
+		return 0;
+	}
+}
+
+int maildir_size_entry(struct maildir *m, struct maildir_entry *e, struct why *why_r)
+{
+	struct stat st;
+	int fd = openat(m->dir_fd[e->dir], maildir_name(m, e), MAILDIR_OPEN_FLAGS);
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		int err = errno;
+		if (fd >= 0)
+			(void)close(fd);
+		return skip_unreadable(m, e, err, why_r);
+	}
+	if (!S_ISREG(st.st_mode))
+		maildir_drop_entry(m, e, "skipped, it is no file");
+	else if (st.st_uid != m->drop.options.owner)
+		maildir_drop_entry(m, e, "skipped, it belongs to another user");
+	else if (count_octets(m, e, fd, &st) != 0)
+		maildir_drop_entry(m, e, "skipped, it cannot be read");
+	else
+		e->state = ENTRY_READY;
+	(void)close(fd);
+	return 0;
+}
+
+/* ---- is it still the same? ---- */
+
+bool maildir_is_entry(const struct maildir_entry *e, const struct stat *st)
+{
+	return maildir_inode(st->st_ino) == e->inode;
+}
+
+bool maildir_is_unchanged(struct maildir *m, struct maildir_entry *e, int fd, const struct stat *st)
+{
+	const uint64_t size = (uint64_t)st->st_size;
+	struct reading r;
+	struct stat opened;
+	if (maildir_identity(st, size) == e->identity)
+		return true;
+	const int file = fd >= 0 ? fd : openat(m->dir_fd[e->dir], maildir_name(m, e), MAILDIR_OPEN_FLAGS);
+	bool same = file >= 0 && fstat(file, &opened) == 0 && maildir_is_entry(e, &opened) && S_ISREG(opened.st_mode) &&
+		opened.st_uid == m->drop.options.owner && read_file(m, file, size, &r) == 0 && r.digest == e->digest && r.octets == e->octets;
+	if (file >= 0 && fd < 0)
+		(void)close(file);
+	if (same)
+		e->identity = maildir_identity(st, size);
+	return same;
+}
