@@ -53,6 +53,7 @@ PLACE    := '-ffile-prefix-map=$(CURDIR)=.' '-ffile-prefix-map=$(BUILD)=build'
 ALL_CFLAGS = -std=c11 $(WARNINGS) $(TAKEN_W) $(if $(SANITIZE),$(SANITIZE),$(HARDEN) $(TAKEN_H)) $(PLACE) $(CFLAGS) -MMD -MP
 ALL_LDFLAGS = $(if $(SANITIZE),$(SANITIZE),$(HARDENLD)) $(LDFLAGS)
 
+comma := ,
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$(2)")
 
@@ -63,7 +64,7 @@ BASE    := $(call src,base)
 STORAGE := $(call src,storage)
 AUTH    := $(filter-out auth/pam_helper.c,$(call src,auth))
 MAINS   := daemon/posternd.c daemon/nursery.c daemon/signer.c
-DAEMON  := $(filter-out $(MAINS) daemon/sandbox_table.c,$(call src,daemon))
+DAEMON  := $(filter-out $(MAINS) daemon/heap.c daemon/sandbox_table.c,$(call src,daemon))
 # What the gate's program takes of daemon/: the protocol, TLS, the RPC; nothing that opens a file of mail or asks PAM.
 GATE    := $(addprefix daemon/,gate.c gate_end.c ahead.c pop3.c commands.c message.c tls.c tls_error.c tls_version.c remote_key.c conn.c conn_sign.c sign.c started.c rpc.c replies.c log.c address.c privilege.c line.c replies_table.c doors.c languages.c sandbox.c)
 # What holds the key: no TLS, nothing of POP3.
@@ -80,14 +81,16 @@ PROGRAMS := $(addprefix $(BUILD)/,posternd posternd-gate posternd-sign posternd-
 
 all: $(PROGRAMS)
 
-$(BUILD)/posternd: $(call obj,daemon/posternd.c) $(BUILD)/libdaemon.a $(BUILD)/libauth.a $(BUILD)/libstorage.a $(BUILD)/libbase.a
+$(BUILD)/posternd: $(call obj,daemon/posternd.c daemon/heap.c) $(BUILD)/libdaemon.a $(BUILD)/libauth.a $(BUILD)/libstorage.a $(BUILD)/libbase.a
 $(BUILD)/posternd: LIBS = -lsodium -lxxhash -lcrypt -linih
 # posternd is forked for every session, and what a fork costs grows with the libraries mapped (measured, docs/design.md).
 # It parses nothing that a client sent; what does, posternd-gate, uses the host's shared OpenSSL and so gets its updates.
 # LINK=shared makes posternd like the others.
 $(BUILD)/posternd: KIND = $(if $(SANITIZE)$(filter shared,$(LINK)),,-static-pie)
-$(BUILD)/posternd-gate: $(call obj,daemon/nursery.c $(GATE)) $(TEXTS) $(FILTERS) $(BUILD)/libbase.a
+$(BUILD)/posternd-gate: $(call obj,daemon/nursery.c daemon/heap.c $(GATE)) $(TEXTS) $(FILTERS) $(BUILD)/libbase.a
 $(BUILD)/posternd-gate: LIBS = -lssl -lcrypto
+# In these two what is freed can be wiped (daemon/heap.h).
+$(BUILD)/posternd $(BUILD)/posternd-gate: WRAPPED = $(addprefix -Wl$(comma)--wrap=,free realloc reallocarray)
 $(BUILD)/posternd-sign: $(call obj,daemon/signer.c $(SIGNER)) $(FILTERS) $(BUILD)/libbase.a
 $(BUILD)/posternd-sign: LIBS = -lcrypto
 $(BUILD)/posternd-pam: $(call obj,auth/pam_helper.c) $(BUILD)/libbase.a
@@ -99,7 +102,7 @@ $(BUILD)/cli/check_texts.o: cli/pop3-texts.tsv cli/pop3-servers.tsv
 
 $(PROGRAMS):
 	$(call say,LD,$@)
-	$(Q)$(CC) $(if $(KIND),$(filter-out -pie,$(ALL_LDFLAGS)),$(ALL_LDFLAGS)) $(KIND) -o $@ $(filter %.o %.a,$^) $(LIBS)
+	$(Q)$(CC) $(if $(KIND),$(filter-out -pie,$(ALL_LDFLAGS)),$(ALL_LDFLAGS)) $(KIND) $(WRAPPED) -o $@ $(filter %.o %.a,$^) $(LIBS)
 
 $(BUILD)/libbase.a: $(call obj,$(BASE))
 $(BUILD)/libauth.a: $(call obj,$(AUTH))
@@ -164,8 +167,8 @@ FUZZERS := $(addprefix $(BUILD)/fuzz/,$(FUZZED))
 # Functions that a target puts its own in the place of (ld --wrap): what ends or changes the process, or asks another one.
 WORKER_SEAMS := leave violation panic fatal poll log_line log_event
 both = $(BUILD)/replay/$(1) $(BUILD)/fuzz/$(1)
-$(call both,keeper): SEAMS = $(WORKER_SEAMS) become_owner keep_only touch_pages forget_stack auth_verify auth_known session_init shrink_root sandbox_enter sandbox_renumber
-$(call both,gate): SEAMS = $(WORKER_SEAMS) rpc_send
+$(call both,keeper): SEAMS = $(WORKER_SEAMS) become_owner keep_only touch_pages forget_stack wipe_stack auth_verify auth_known session_init shrink_root sandbox_enter sandbox_renumber
+$(call both,gate): SEAMS = $(WORKER_SEAMS) rpc_send wipe_stack
 $(call both,signer) $(call both,recorder) $(call both,signature): SEAMS = $(WORKER_SEAMS)
 $(call both,history): SEAMS = alarm
 $(call both,index): SEAMS = clock_gettime time
@@ -176,7 +179,6 @@ $(REPLAYS) $(FUZZERS):
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) $(ENGINE) $(addprefix -Wl$(comma)--wrap=,$(SEAMS)) -o $@ $(filter %.o %.a,$^) -lsodium -lxxhash -lcrypt -linih -lssl -lcrypto -lm
-comma := ,
 
 # What belongs to the tests only: PAM modules that misbehave.
 PAMTESTS := $(patsubst tests/pam/%.c,$(BUILD)/tests/pam/%.so,$(wildcard tests/pam/*.c))

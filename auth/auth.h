@@ -27,6 +27,9 @@ struct auth_settings {
 	const char *pam_helper;    /* path of the program that talks to PAM */
 	const int *watch;          /* a descriptor: when it can be read, the attempt is given up (the server stops); NULL: none */
 	const char *virtual_user;  /* owner of records without uid and gid; "" is none */
+	bool one_owner;            /* [workers] sessions above 1: all mail is virtual_user's, and these are its ids */
+	uid_t owner_uid;
+	gid_t owner_gid;
 	uid_t minimum_uid;
 	unsigned helper_seconds;   /* 0 is AUTH_HELPER_SECONDS */
 	struct hash_room room;     /* memory for hashes; .take NULL: nobody hands it out */

@@ -76,6 +76,33 @@ static void check_owner(struct check *check, unsigned line, const struct passwd_
 		report(check, line, "no uid, and no account has that name; give a uid and gid, or set virtual_user");
 }
 
+int passwd_record_owner(const struct auth_settings *settings, const struct passwd_record *record, unsigned line, struct why *why_r)
+{
+	if (!settings->one_owner || !record->has_uid || (record->uid == settings->owner_uid && (!record->has_gid || record->gid == settings->owner_gid)))
+		return 0;
+	return why_set(why_r, REASON_AUTH_SETUP, 0, "passwd file %.100s line %u: its uid and gid are not virtual_user's (%u, %u), and [workers] sessions above 1"
+	               " serves only that user's mail; take them out of the line, or write sessions = 1", settings->passwd_file, line,
+	               (unsigned)settings->owner_uid, (unsigned)settings->owner_gid);
+}
+
+int passwd_check_owners(const struct auth_settings *settings, struct why *why_r)
+{
+	struct passwd_image image;
+	int result = 0;
+	if (passwd_image_read(settings->passwd_file, true, &image, why_r) < 0)
+		return 0;
+	struct passwd_lines lines = { .rest = { image.data, image.len } };
+	struct text line;
+	while (result == 0 && passwd_line_next(&lines, &line)) {
+		struct passwd_record record;
+		const char *problem;
+		if (passwd_record_parse(line, &record, &problem) == RECORD_GOOD)
+			result = passwd_record_owner(settings, &record, lines.line, why_r);
+	}
+	passwd_image_free(&image);
+	return result;
+}
+
 static int by_name(const void *a, const void *b)
 {
 	const struct named *x = a, *y = b;

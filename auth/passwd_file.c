@@ -79,9 +79,11 @@ static int take_owner(const struct auth_settings *settings, const char *user, co
 	bool is_virtual = settings->virtual_user != NULL && settings->virtual_user[0] != '\0';
 	int result = 0;
 
-	identity_r->uid = record->uid;
-	identity_r->gid = record->gid;
-	if (record->has_uid && !record->has_gid)
+	identity_r->uid = settings->one_owner ? settings->owner_uid : record->uid;
+	identity_r->gid = settings->one_owner ? settings->owner_gid : record->gid;
+	if (settings->one_owner)
+		result = passwd_record_owner(settings, record, found->line, why_r);
+	else if (record->has_uid && !record->has_gid)
 		result = take_account(account_by_uid(settings, record->uid, identity_r, why_r), settings, found, "give a gid", why_r);
 	else if (!record->has_uid && is_virtual)
 		result = take_account(account_by_name(settings, settings->virtual_user, identity_r, why_r), settings, found,

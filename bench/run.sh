@@ -3,13 +3,13 @@
 # the machine's own limit. Prints ratios; absolute times mean nothing on a shared machine.
 # Runs in: the shell, as root (users p0..p63 are made; Dovecot is installed and started on loopback).
 #
-# usage: bench/run.sh [logins] [burst] [throughput] [memory-before-login] [memory] [among] [mbox]     all of them without an argument
+# usage: bench/run.sh [logins] [burst] [logins-shared] [throughput] [memory-before-login] [memory] [among] [mbox]     all of them without an argument
 # Environment: BUILD (build), BENCH_DIR (/var/tmp/postern-bench), ROUNDS (5), SECONDS_EACH (4), HELD (1000)
 set -eu
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build} dir=${BENCH_DIR:-/var/tmp/postern-bench} rounds=${ROUNDS:-5} seconds=${SECONDS_EACH:-4}
 held=${HELD:-1000}
-port=${PORT:-3110} tls=${TLS_PORT:-3995} limit=${LIMIT_PORT:-3111}
+port=${PORT:-3110} tls=${TLS_PORT:-3995} limit=${LIMIT_PORT:-3111} shared=${SHARED_PORT:-3113} shared_tls=${SHARED_TLS_PORT:-3998}
 [ "$(id -u)" -eq 0 ] || { echo "bench: needs root, for system users and the peers" >&2; exit 1; }
 pids=
 end() {
@@ -83,6 +83,22 @@ CONF
 "$BUILD/posternd" -F -c "$dir/postern.conf" 2>"$dir/postern.log" &
 pids="$pids $!"
 server=$!
+# The shared mode, with Dovecot's copies of the mail, which are all one user's; both remember logins.
+start_shared() {
+	install -m 640 -g vmail "$dir/dovecot/users" "$dir/users.shared"
+	sed -e "s|:$port\$|:$shared|; s|:$tls\$|:$shared_tls|; s|^passwd_file = .*|passwd_file = $dir/users.shared|" \
+		-e "s|^location = .*|location = maildir:$dir/vmail/%u/Maildir\nlock_directory = $dir/locks.shared\njournal_directory = $dir/journals.shared|" \
+		-e 's|^backends = .*|&\nvirtual_user = vmail\nminimum_uid = 100\nlogin_cache = 3600|' \
+		-e 's|^spare_max = .*|&\nsessions = 100|' \
+		-e "s|^level = .*|&\nhistory_directory = $dir/history.shared\nhistory_socket = $dir/ask.shared|" "$dir/postern.conf" >"$dir/postern-shared.conf"
+	"$BUILD/posternd" -F -c "$dir/postern-shared.conf" 2>"$dir/postern-shared.log" &
+	shared_server=$!
+	pids="$pids $!"
+	for _ in $(seq 100); do
+		"$POPLOAD" -p "$shared" -n 1 -d 1 >/dev/null 2>&1 && break
+		sleep 0.1
+	done
+}
 "$BUILD/bench/poplimit" "$limit" 40 "$wire" &
 pids="$pids $!"
 for _ in $(seq 100); do
@@ -96,7 +112,7 @@ beside() {
 	section "$1"
 	bench/compare.sh "$2" "$3" -n "$rounds" -d "$seconds" "${@:4}"
 }
-what=${*:-logins burst throughput memory-before-login memory among mbox}
+what=${*:-logins burst logins-shared throughput memory-before-login memory among mbox}
 uname -srm
 grep -m 1 'model name' /proc/cpuinfo || :
 nproc
@@ -113,6 +129,12 @@ esac
 case " $what " in *' burst '*)
 	beside "one login after the other on an idle server; Dovecot's high-performance mode" "$port" 2111 -c 1 -m -s STAT
 	beside "50 connections at once on an idle server; Dovecot's high-performance mode" "$port" 2111 -c 50 -n 50 -m -s STAT
+esac
+case " $what " in *' logins-shared '*)
+	start_shared
+	beside "logins: the same; one uid, 100 sessions a worker; Dovecot's shared mode" "$shared" 2113 -c 8 -m -s STAT
+	beside "logins: the same over TLS" "$shared_tls" 2998 -c 8 -m -t -s STAT
+	kill "$shared_server"
 esac
 case " $what " in *' throughput '*)
 	beside "RETR of 40 x 1 MB, plain; Dovecot's high-performance mode" "$port" 2111 -c 4 -m -O 40 -s 'STAT,RETR*'

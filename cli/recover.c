@@ -21,6 +21,7 @@
 #include "cli/cli.h"
 #include "daemon/enter.h"
 #include "daemon/log.h"
+#include "daemon/shared.h"
 #include "storage/journal.h"
 #include "storage/restore.h"
 
@@ -271,6 +272,7 @@ int cli_recover(int argc, char **argv)
 	static struct settings settings;
 	static struct left l = { .settings = &settings, .fd = -1 };
 	const char *config = DEFAULT_CONFIG;
+	char problem[SHARED_PROBLEM_MAX];
 	int option;
 	if (argc == 2 && strcmp(argv[1], "--help") == 0)
 		return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
@@ -283,6 +285,10 @@ int cli_recover(int argc, char **argv)
 	}
 	if (settings_read(config, &settings, print_finding, NULL) > 0)
 		return CLI_CONFIG;
+	if (shared_find_owner(&settings, NULL, problem) != 0) {
+		cli_complain("%s", problem);
+		return CLI_CONFIG;
+	}
 	log_open(LOG_TARGET_STDERR, LOG_WARNING, true);
 	l.dir = open(settings.journal_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (l.dir < 0)

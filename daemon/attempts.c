@@ -207,16 +207,34 @@ static void hear_proven(struct attempts *a, size_t at, const struct keeper_word 
 	settle(a, at, GUESS_RIGHT, 0, 0, now);
 }
 
+/* Only a shared worker has anything to say about this: any other has seen one client, and is not to meet a second. */
+static void hear_free(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
+{
+	struct worker *w = &a->workers->rows->list[at];
+	(void)word;
+	settle(a, at, GUESS_MOOT, 0, 0, now);
+	w->words = 0;
+	a->workers->rows->sources[at] = 0;
+	workers_set(a->workers, at, WORKER_IDLE);
+}
+
+static bool is_shared(const struct worker *w)
+{
+	return w->sessions > 1;
+}
+
 /* What is legal in which state. */
 static const struct word_row {
 	unsigned states;
 	void (*hear)(struct attempts *a, size_t at, const struct keeper_word *word, long long now);
+	bool (*of)(const struct worker *w);  /* for which workers; NULL: for all */
 } words[KEEPER_VERBS] = {
-	[KEEPER_ATTEMPT] = { 1u << WORKER_STRANGER, hear_attempt },
-	[KEEPER_ROOM] = { 1u << WORKER_VERIFYING, hear_room },
-	[KEEPER_FAILED] = { 1u << WORKER_VERIFYING, hear_failed },
-	[KEEPER_MOOT] = { 1u << WORKER_VERIFYING | 1u << WORKER_HELD | 1u << WORKER_STRANGER | 1u << WORKER_PROVEN, hear_moot },
-	[KEEPER_PROVEN] = { 1u << WORKER_VERIFYING | 1u << WORKER_STRANGER, hear_proven },
+	[KEEPER_ATTEMPT] = { 1u << WORKER_STRANGER, hear_attempt, NULL },
+	[KEEPER_ROOM] = { 1u << WORKER_VERIFYING, hear_room, NULL },
+	[KEEPER_FAILED] = { 1u << WORKER_VERIFYING, hear_failed, NULL },
+	[KEEPER_MOOT] = { 1u << WORKER_VERIFYING | 1u << WORKER_HELD | 1u << WORKER_STRANGER | 1u << WORKER_PROVEN, hear_moot, NULL },
+	[KEEPER_PROVEN] = { 1u << WORKER_VERIFYING | 1u << WORKER_STRANGER, hear_proven, NULL },
+	[KEEPER_FREE] = { 1u << WORKER_STRANGER | 1u << WORKER_PROVEN, hear_free, is_shared },
 };
 
 bool attempts_hear(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
@@ -225,13 +243,14 @@ bool attempts_hear(struct attempts *a, size_t at, const struct keeper_word *word
 	const enum worker_state state = a->workers->rows->states[at];
 	if (state == WORKER_LEAVING)
 		return true; /* said before it heard that */
-	const bool known = word->verb > 0 && word->verb < KEEPER_VERBS;
-	if (!known || (words[word->verb].states & 1u << state) == 0 || ++w->words > ATTEMPT_WORDS * (a->settings->login_tries + 1)) {
+	const struct word_row *row = word->verb > 0 && word->verb < KEEPER_VERBS ? &words[word->verb] : NULL;
+	const bool legal = row != NULL && (row->states & 1u << state) != 0 && (row->of == NULL || row->of(w));
+	if (!legal || ++w->words > ATTEMPT_WORDS * (a->settings->login_tries + 1)) {
 		log_line(LOG_CRIT, "keeper %ld (%s) said verb %lu, as its word %u, in state %d: not listened to any more", (long)a->workers->rows->pids[at], w->peer,
 		         (unsigned long)word->verb, w->words, (int)state);
 		return false;
 	}
-	words[word->verb].hear(a, at, word, now);
+	row->hear(a, at, word, now);
 	return true;
 }
 

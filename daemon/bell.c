@@ -88,7 +88,7 @@ void bell_answer(int answer, const struct bell_state *state)
 static int ring_with(const struct sockaddr_un *address, socklen_t len, const struct ring *ring, int answer)
 {
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int r = fd >= 0 && connect(fd, (const struct sockaddr *)address, len) == 0 ? rpc_send(fd, ring, sizeof *ring, answer) : -1;
+	int r = fd >= 0 ? rpc_send_to(fd, address, len, ring, sizeof *ring, answer) : -1;
 	if (fd >= 0)
 		(void)close(fd);
 	return r;

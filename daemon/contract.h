@@ -42,13 +42,14 @@ struct job {
 	struct sockaddr_storage peer;
 };
 
-/* Keeper to master, before its login. No octet of a client is in them. */
+/* Keeper to master, before its login, and when a shared worker has served a connection. No octet of a client is in them. */
 enum keeper_verb {
 	KEEPER_ATTEMPT = 1,       /* may this password be verified? Answered, sooner or later */
 	KEEPER_ROOM,              /* may so much memory be used for it? Answered, sooner or later */
 	KEEPER_FAILED,            /* it was wrong */
 	KEEPER_MOOT,              /* it was not found out whether it is right, or it is and yet there is no login */
 	KEEPER_PROVEN,            /* it was right: what comes is a session */
+	KEEPER_FREE,              /* the connection is closed and forgotten, another may come; only where workers are shared */
 	KEEPER_VERBS,
 };
 

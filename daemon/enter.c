@@ -16,6 +16,8 @@
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "daemon/sandbox.h"
+#include "daemon/shared.h"
+#include "daemon/shared_dotlock.h"
 #include "storage/journal.h"
 #include "storage/lock.h"
 
@@ -162,6 +164,8 @@ static int prepare_mbox(struct entry *e, const struct entrant *who, struct maild
 	gid_t group = helper_group(who, options);
 	if (group != (gid_t)-1 && (e->dotlock_helper = start_dotlock_helper(who, group)) < 0)
 		return why_set(why_r, REASON_MAILDROP_IO, errno, "start the helper that makes the lock file");
+	if (group == (gid_t)-1 && !who->confined)
+		e->dotlock_helper = shared_dotlock_for(who->place);
 	options->dotlock_helper = e->dotlock_helper;
 	return 0;
 }
@@ -186,15 +190,21 @@ int enter_maildrop(struct entry *e, const struct entrant *who, struct why *why_r
 	if (geteuid() != 0 && geteuid() != who->uid)
 		return why_set(why_r, REASON_AUTH_SETUP, 0, "posternd was not started as root and serves uid %lu only, not uid %lu",
 		               (unsigned long)geteuid(), (unsigned long)who->uid);
+	const bool shared = shared_serves(settings, who->uid);
+	/* Locks and journals are that user's own, too. A keeper for several connections is him already, and stays confined as it is. */
+	if (shared && geteuid() == 0)
+		become_owner(who->uid, who->gid);
 	if (lock_session(e, who, why_r) != 0)
 		return -1;
 	if (who->place->format == MAILDROP_MBOX && prepare_mbox(e, who, &options, why_r) != 0)
 		return -1;
 	prepare_index(e, who, &options);
-	if (who->shed != NULL)
-		who->shed(who->context);
-	become_owner(who->uid, who->gid);
-	e->rights_gone = true;
+	if (!shared) {
+		if (who->shed != NULL)
+			who->shed(who->context);
+		become_owner(who->uid, who->gid);
+		e->rights_gone = true;
+	}
 	if (who->confined)
 		confine(who->place);
 	return maildrop_open(who->place, &options, &e->drop, why_r);

@@ -1,10 +1,12 @@
 /*
- * gate.c - one connection from greeting to goodbye: joins the protocol (pop3.c) to the
+ * gate.c - a connection from greeting to goodbye: joins the protocol (pop3.c) to the
  * connection (conn.c) and to the keeper (rpc.c).
  * Runs in: gate, as the gate's user. Trusts: the keeper; nothing from the client.
  */
 #include "daemon/gate.h"
 
+#include <malloc.h>
+#include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -85,28 +87,31 @@ static void ask_plainly(struct gate *g, const void *request, size_t size, struct
 		(void)close(fd);
 }
 
-/* The octets of the list that the keeper sent: read into place when there are few, because a mapping costs more. */
+/* What is read into place when there is little of it, because a mapping costs more. */
+enum { SMALL_IMAGE = 8192, SMALL_MARKS = 64 };
+static uint64_t small_image[SMALL_IMAGE / sizeof(uint64_t)];
+static bool small_marks[SMALL_MARKS];
+static size_t mapped;  /* octets of a list that is not read into place */
+
+/* The octets of the list that the keeper sent. */
 static const void *take_image(int fd, uint64_t offset, size_t size)
 {
-	enum { SMALL = 8192 };
-	static uint64_t small[SMALL / sizeof(uint64_t)];
 	struct stat st;
-	if (size <= sizeof small)
-		return pread(fd, small, size, (off_t)offset) == (ssize_t)size ? small : NULL;
+	if (size <= sizeof small_image)
+		return pread(fd, small_image, size, (off_t)offset) == (ssize_t)size ? small_image : NULL;
 	/* To map more than there is would be a bus error later. */
 	if (fstat(fd, &st) != 0 || (uint64_t)st.st_size < size || (uint64_t)st.st_size - size < offset)
 		return NULL;
 	const void *image = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, (off_t)offset);
 	if (image == MAP_FAILED)
 		fatal("no memory for a list of %zu octets", size);
+	mapped = size;
 	return image;
 }
 
 /* The list, and a mark for each message. */
 static void take_list(int fd, const struct rpc_answer *answer, struct pop3_maildrop *drop_r)
 {
-	enum { SMALL = 64 };
-	static bool small_marks[SMALL];
 	const size_t count = answer->count;
 	*drop_r = (struct pop3_maildrop){ .count = count, .marks = small_marks };
 	if (count == 0)
@@ -114,10 +119,22 @@ static void take_list(int fd, const struct rpc_answer *answer, struct pop3_maild
 	const void *image = fd >= 0 ? take_image(fd, answer->offset, (size_t)answer->length) : NULL;
 	if (image == NULL || list_open(&drop_r->list, image, (size_t)answer->length) != 0 || drop_r->list.count != count)
 		panic("the list of %zu messages is none", count);
-	if (count > SMALL)
+	if (count > SMALL_MARKS)
 		drop_r->marks = calloc(count, sizeof *drop_r->marks);
 	if (drop_r->marks == NULL)
 		fatal("no memory for marks of %zu messages", count);
+}
+
+static void forget_list(struct pop3_maildrop *drop)
+{
+	const union { const struct list_header *from; void *to; } image = { .from = drop->list.header };
+	if (mapped > 0)
+		(void)munmap(image.to, mapped);
+	mapped = 0;
+	if (drop->marks != small_marks)
+		free(drop->marks);
+	explicit_bzero(small_image, sizeof small_image);
+	explicit_bzero(small_marks, sizeof small_marks);
 }
 
 static void host_login(void *context, const char *user, const struct secret *password, struct pop3_maildrop *drop_r,
@@ -400,8 +417,10 @@ static void receive_hello(struct gate *g, struct rpc_hello *hello_r)
 	union rpc_message message;
 	int fd;
 	ssize_t n = rpc_receive(g->conn.keeper, &message, sizeof message, &fd);
-	if (n <= 0)
-		leave(EXIT_GOOD); /* the worker was not needed */
+	/* Of a shared worker, which was told to stop when the last connection was over. */
+	const bool late_stop = g->settings->sessions > 1 && n == (ssize_t)sizeof message.stop && message.verb == RPC_STOP && fd < 0;
+	if (n <= 0 || late_stop)
+		leave(EXIT_GOOD); /* the worker was not needed, or is not any more */
 	if (n != (ssize_t)sizeof *hello_r || message.verb != RPC_HELLO || fd < 0)
 		panic("the keeper's first message is no HELLO");
 	*hello_r = message.hello;
@@ -428,11 +447,9 @@ static enum session_end serve(struct gate *g, bool tls, bool *linger_r)
 	return converse(g, linger_r);
 }
 
-void gate_serve(int keeper, SSL_CTX *context, const struct settings *settings)
+/* All of one connection, from the keeper's HELLO to its close. */
+static void serve_one(struct gate *g, int keeper, SSL_CTX *context, const struct settings *settings, const struct pop3_host *host)
 {
-	static struct gate gate __attribute__((aligned(PAGE)));  /* all but the buffers on one page */
-	struct gate *g = &gate;
-	static const struct pop3_host host = { host_login, host_known, host_fetch, host_commit, host_refer, &gate };
 	struct rpc_hello hello;
 	bool linger = false;
 	g->settings = settings;
@@ -442,7 +459,7 @@ void gate_serve(int keeper, SSL_CTX *context, const struct settings *settings)
 	g->conn.out = BUF_OVER(g->conn.out_storage);
 	receive_hello(g, &hello);
 	g->login_deadline = g->conn.deadline = now_ms() + 1000LL * (long long)settings->login_seconds;
-	g->pop3 = (struct pop3){ .host = &host, .tls = hello.tls != 0, .tls_offered = context != NULL,
+	g->pop3 = (struct pop3){ .host = host, .tls = hello.tls != 0, .tls_offered = context != NULL,
 	                         .plaintext_admitted = policy_admits(settings->plaintext_login, &hello.peer),
 	                         .explain = policy_admits(settings->explain_failures, &hello.peer),
 	                         .input_pending = &g->input_pending, .login_tries = (unsigned)settings->login_tries };
@@ -456,5 +473,31 @@ void gate_serve(int keeper, SSL_CTX *context, const struct settings *settings)
 	/* The last word to the keeper comes first: it lets go of the maildrop while the client reads on. */
 	(void)rpc_send(keeper, &g->bye, sizeof g->bye, -1);
 	conn_close(&g->conn, linger);
-	leave(EXIT_GOOD);
+}
+
+/* Nothing of this client is to be there when the next one comes. What was freed is wiped already (heap.h). */
+static void forget_client(struct gate *g)
+{
+	forget_list(&g->pop3.drop);
+	explicit_bzero(g, sizeof *g);
+	message_forget();
+	ERR_clear_error();
+	(void)malloc_trim(0);
+	wipe_stack();
+}
+
+void gate_serve(int keeper, SSL_CTX *context, const struct settings *settings)
+{
+	static struct gate gate __attribute__((aligned(PAGE)));  /* all but the buffers on one page */
+	static const struct pop3_host host = { host_login, host_known, host_fetch, host_commit, host_refer, &gate };
+	const struct rpc_ready ready = { .verb = RPC_READY };
+	for (;;) {
+		serve_one(&gate, keeper, context, settings, &host);
+		/* Where workers are not shared, one connection is all. */
+		if (settings->sessions == 1)
+			leave(EXIT_GOOD);
+		forget_client(&gate);
+		if (rpc_send(keeper, &ready, sizeof ready, -1) != 0)
+			leave(EXIT_GOOD);
+	}
 }

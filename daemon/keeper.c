@@ -1,7 +1,8 @@
 /*
  * keeper.c - the half of a worker that holds rights: takes the connection from the master,
  * hands it to its gate, and does what the gate may ask for.
- * Runs in: keeper, as root until the login (session.c: become_owner()), then as the mail's owner.
+ * Runs in: keeper, as root until the login (session.c: become_owner()), then as the mail's owner; where it is shared, as
+ * virtual_user from the start (shared.h).
  * Trusts: the master; nothing from the gate.
  */
 #include "daemon/keeper.h"
@@ -19,8 +20,10 @@
 #include "daemon/replies.h"
 #include "daemon/sandbox.h"
 #include "daemon/session.h"
+#include "daemon/shared.h"
 
 enum {
+	READY_LIMIT_MS = 5000,    /* a gate that has said goodbye lingers for two seconds at most */
 	STOP_LIMIT_MS = 30000,    /* a gate that is told to stop takes a few seconds; a hostile one would take for ever */
 };
 
@@ -35,6 +38,7 @@ static void (*const handlers[RPC_VERBS])(struct session *, union rpc_message *) 
 	[RPC_ACTIVE] = session_active,
 	[RPC_BYE] = session_bye,
 	[RPC_SIGN] = session_sign,
+	[RPC_READY] = session_ready,
 };
 
 /* The gate may be hostile: whatever is outside the table ends the worker. */
@@ -119,9 +123,44 @@ static void await_job(struct session *s, struct job *job_r, int *connection_r)
 		leave(EXIT_GOOD);
 }
 
+/* The connection that came, to its end. False: there was no gate to take it. */
+static bool serve_job(struct session *s, const struct job *job, int connection)
+{
+	session_begin(s, &job->peer);
+	s->quiet = job->quiet != 0;
+	struct rpc_hello hello = { .verb = RPC_HELLO, .tls = job->tls, .lost_ref = job->lost_ref, .peer = job->peer };
+	bool gate_there = rpc_send(s->gate, &hello, sizeof hello, connection) == 0;
+	(void)close(connection);
+	if (gate_there)
+		serve(s);
+	session_end(s);
+	return gate_there;
+}
+
+/*
+ * Until the gate has closed the connection and forgotten the client. Whatever the master says meanwhile ends the worker, and
+ * so do a session that was told to stop, and a gate that died in one.
+ */
+static bool may_go_on(struct session *s)
+{
+	struct pollfd fds[] = { { .fd = s->gate, .events = POLLIN }, { .fd = s->master, .events = POLLIN } };
+	if (!shared_workers(s->settings) || s->stopping || !s->said_bye)
+		return false;
+	s->phase = RPC_BETWEEN;
+	int n;
+	while ((n = poll(fds, 2, READY_LIMIT_MS)) < 0)
+		if (errno != EINTR)
+			fatal("poll");
+	if (n == 0 || fds[1].revents != 0)
+		return false;
+	(void)gate_speaks(s);
+	return s->ready;
+}
+
 void keeper_serve(const struct settings *settings, const char *pam_helper, int master, int gate, int signer)
 {
 	static struct session session;
+	static const struct keeper_word idle = { .verb = KEEPER_FREE };
 	struct session *s = &session;
 	struct job job;
 	int connection = -1;
@@ -130,16 +169,19 @@ void keeper_serve(const struct settings *settings, const char *pam_helper, int m
 	const int kept[] = { master, gate, signer, log_descriptor(), link.records, link.refs };
 	keep_only(kept, sizeof kept / sizeof kept[0]);
 	log_role("keeper");
-	shrink_root();
-	session_init(s, settings, pam_helper, master, gate, signer);
-	await_job(s, &job, &connection);
-	session_begin(s, &job.peer);
-	s->quiet = job.quiet != 0;
-	struct rpc_hello hello = { .verb = RPC_HELLO, .tls = job.tls, .lost_ref = job.lost_ref, .peer = job.peer };
-	bool gate_there = rpc_send(gate, &hello, sizeof hello, connection) == 0;
-	(void)close(connection);
-	if (gate_there)
-		serve(s);
-	session_end(s);
-	leave(gate_there ? EXIT_GOOD : EXIT_GATE_GONE);
+	if (shared_workers(settings))
+		shared_enter(settings);
+	else
+		shrink_root();
+	for (;;) {
+		session_init(s, settings, pam_helper, master, gate, signer);
+		await_job(s, &job, &connection);
+		if (!serve_job(s, &job, connection))
+			leave(EXIT_GATE_GONE);
+		if (!may_go_on(s))
+			leave(EXIT_GOOD);
+		session_forget(s);
+		explicit_bzero(&job, sizeof job);
+		(void)rpc_send(master, &idle, sizeof idle, -1);
+	}
 }

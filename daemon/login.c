@@ -19,6 +19,7 @@
 #include "daemon/privilege.h"
 #include "daemon/session.h"
 #include "daemon/session_log.h"
+#include "daemon/shared.h"
 #include "daemon/session_words.h"
 
 enum { LOGIN_STACK = 24 * 1024, LOGIN_HEAP = 44 * 1024 };  /* octets that a login by crypt(3) and PATH_MAX names touches */
@@ -154,7 +155,7 @@ static int enter(struct session *s, const struct identity *who, struct why *why_
 	(void)snprintf(s->place, sizeof s->place, "%s:%.*s", place.format == MAILDROP_MBOX ? "mbox" : "maildir", (int)sizeof s->place - 16,
 	               place.path);
 	const struct entrant entrant = { .settings = s->settings, .place = &place, .uid = who->uid, .gid = who->gid, .peer = s->peer_text,
-	                                 .on_locked = s->settings->on_locked.what, .confined = true, .watch = s->master, .shed = shed,
+	                                 .on_locked = s->settings->on_locked.what, .confined = !shared_workers(s->settings), .watch = s->master, .shed = shed,
 	                                 .notice = notice, .context = s };
 	return enter_maildrop(&s->in, &entrant, why_r);
 }
@@ -277,6 +278,8 @@ void session_auth(struct session *s, union rpc_message *message)
 	s->bye.tls = request->tls;
 	if (open_session(s, &v.who, &snapshot, &why) != 0) {
 		leave_maildrop(&s->in);
+		free(s->marks);
+		s->marks = NULL;
 		attempt_tell(s, KEEPER_MOOT, REASON_NONE, NO_ID);
 		maildrop_failed(s, request, &v.who, &why);
 		return;

@@ -32,6 +32,7 @@
 #include "daemon/refusal.h"
 #include "daemon/sandbox.h"
 #include "daemon/service.h"
+#include "daemon/shared.h"
 
 enum {
 	ACCEPTS_AT_ONCE = 64,        /* connections taken before anything else is looked at again */
@@ -269,7 +270,8 @@ static void reload(struct master *m)
 	/* A nursery on its way has older settings. */
 	nursery_dismiss(&m->coming);
 	m->next = malloc(sizeof *m->next);
-	if (m->next == NULL || settings_read(m->options->config, m->next, master_log_finding, NULL) > 0 || !sandbox_prepare(m->next->sandbox == SANDBOX_REQUIRED)) {
+	if (m->next == NULL || settings_read(m->options->config, m->next, master_log_finding, NULL) > 0 ||
+	    shared_reload(m->settings, m->next, m->options->programs.pam_helper) != 0 || !sandbox_prepare(m->next->sandbox == SANDBOX_REQUIRED)) {
 		log_line(LOG_ERR, "reload: the old configuration stays");
 		end_reload(m);
 		return;
@@ -441,7 +443,8 @@ int master_run(const struct master_options *options, struct settings *settings)
 		log_line(LOG_ERR, "%s", problem);
 		return EXIT_ENVIRONMENT;
 	}
-	prepare_directories(settings);
+	if (prepare_directories(settings, options->programs.pam_helper) != 0)
+		return EXIT_ENVIRONMENT;
 	recover_maildrops(settings);
 	open_recorder(m);
 	check_listeners(m);

@@ -22,6 +22,18 @@ enum {
 _Static_assert(WIRE_ROOM(CHUNK) + ENDING + SSL3_RT_MAX_PLAIN_LENGTH <= CONN_OUT, "after conn_push() there is room");
 
 static char raw[CHUNK];
+static size_t raw_used;  /* so far, and with it how much there is to forget */
+
+static void note_use(size_t len)
+{
+	raw_used = len > raw_used ? len : raw_used;
+}
+
+void message_forget(void)
+{
+	explicit_bzero(raw, raw_used);
+	raw_used = 0;
+}
 
 /* How long the header is: to the blank line; 0 when there is none yet. */
 static size_t header_length(const char *octets, size_t len)
@@ -80,6 +92,7 @@ enum header_octets message_header(const struct message_body *body)
 		if (got <= 0 || (size_t)got <= len)
 			break;
 		len = (size_t)got;
+		note_use(len);
 		header = header_length(raw, len);
 	}
 	header = header != 0 ? header : len;
@@ -144,6 +157,7 @@ static enum conn_result send_encoded(struct conn *c, const struct pop3_send *sen
 		const size_t n = left < CHUNK ? (size_t)left : CHUNK;
 		if (c->out.cap - c->out.len < WIRE_ROOM(n) + ENDING && (r = conn_push(c)) != CONN_OK)
 			break;
+		note_use(n);
 		const ssize_t got = io_read_at(send->body.fd, raw, n, offset);
 		if (got != (ssize_t)n) {
 			c->problem = got >= 0 ? "the message became shorter while it was sent" : strerror(errno);

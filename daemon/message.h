@@ -34,4 +34,7 @@ enum header_octets message_header(const struct message_body *body);
  */
 enum conn_result message_send(struct conn *c, struct pop3_send *send, uint64_t *octets_r);
 
+/* Wipe what these calls have left in memory. */
+void message_forget(void);
+
 #endif

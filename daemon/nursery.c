@@ -17,6 +17,7 @@
 
 #include "daemon/contract.h"
 #include "daemon/gate.h"
+#include "daemon/heap.h"
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "daemon/rpc.h"
@@ -150,6 +151,10 @@ int main(int argc, char **argv)
 	(void)argv;
 	const struct nursery_orders *orders = started_by_master("posternd-gate", "gate nursery");
 	const struct settings *settings = &orders->settings;
+	heap_wipe_freed(settings->sessions > 1);
+	/* Before OpenSSL has any memory. In its own way each call costs something. */
+	if (settings->sessions > 1 && CRYPTO_set_mem_functions(heap_malloc, heap_realloc, heap_free) != 1)
+		fatal("OpenSSL has memory that cannot be wiped");
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
 	(void)sigprocmask(SIG_BLOCK, &chld, NULL);

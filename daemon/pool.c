@@ -1,5 +1,5 @@
 /*
- * pool.c - the workers: forked ahead of need, one connection each.
+ * pool.c - the workers: forked ahead of need, one connection each (or several, one after the other: shared.h).
  * Runs in: master. Trusts: nothing that a worker does; knows it by its pid and its channel.
  */
 #include "daemon/pool.h"
@@ -69,8 +69,10 @@ int pool_spawn(struct pool *pool)
 	if (pid == 0)
 		keeper_serve(pool->settings, pool->pam_helper, channel[1], halves[0], pool->signer);
 	what = "no row for it";
-	if (workers_add(&pool->workers, pid, channel[0], order.worker) < 0)
+	const ssize_t at = workers_add(&pool->workers, pid, channel[0], order.worker);
+	if (at < 0)
 		goto failed; /* it sees its channel's end, and goes */
+	pool->workers.rows->list[at].sessions = (unsigned)pool->settings->sessions;
 	(void)close(channel[1]);
 	(void)close(halves[0]);
 	(void)close(halves[1]);
@@ -146,6 +148,7 @@ int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage
 	workers_set(t, (size_t)at, WORKER_STRANGER);
 	t->rows->sources[at] = address_source(peer);
 	w->since = now;
+	w->served++;
 	w->quiet = job.quiet;
 	(void)address_text(peer, w->peer, sizeof w->peer);
 	return 0;
@@ -157,6 +160,15 @@ void pool_evict(struct pool *pool, size_t at)
 	(void)rpc_send(pool->workers.rows->list[at].channel, &job, sizeof job, -1);
 	workers_set(&pool->workers, at, WORKER_LEAVING);
 	attempts_end(&pool->attempts, at, now_ms());
+}
+
+/* It waits again. It is let go where it has served as many as it may, is of an older nursery, or enough others wait. */
+static void take_back(struct pool *pool, size_t at)
+{
+	const struct worker *w = &pool->workers.rows->list[at];
+	pool->throttle_ms = pool->throttled_until = 0;
+	if (w->served >= w->sessions || pool->workers.of_state[WORKER_IDLE] > pool->settings->spare_max)
+		let_go(pool, at);
 }
 
 void pool_hear(struct pool *pool)
@@ -177,6 +189,8 @@ void pool_hear(struct pool *pool)
 		/* At the end of file it is on its way out, and will be reaped. */
 		if (size != (ssize_t)sizeof word || fd >= 0 || !attempts_hear(&pool->attempts, (size_t)at, &word, now_ms()))
 			(void)epoll_ctl(pool->words, EPOLL_CTL_DEL, channel, NULL);
+		else if (word.verb == KEEPER_FREE && pool->workers.rows->states[at] == WORKER_IDLE)
+			take_back(pool, (size_t)at);
 	}
 }
 
@@ -251,6 +265,9 @@ void pool_retire_idle(struct pool *pool)
 {
 	for (ssize_t at; (at = workers_first(&pool->workers, WORKER_IDLE)) >= 0; )
 		let_go(pool, (size_t)at);
+	/* The others after the connection that they have. */
+	for (size_t i = 0; i < pool->workers.count; i++)
+		pool->workers.rows->list[i].served = pool->workers.rows->list[i].sessions;
 }
 
 void pool_stop(struct pool *pool)

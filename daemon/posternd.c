@@ -12,9 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/heap.h"
 #include "daemon/log.h"
 #include "daemon/master.h"
 #include "daemon/nursery_link.h"
+#include "daemon/shared.h"
 
 static const char usage[] =
 	"usage: posternd [-F] [-c FILE]   serve\n"
@@ -79,9 +81,14 @@ static int go_to_background(void)
 }
 
 /* -t, after the text was read with so many findings: what the host tells, and a verdict. The exit status. */
-static int report_check(const struct master_options *options, const struct settings *settings, size_t wrong)
+static int report_check(const struct master_options *options, struct settings *settings, size_t wrong)
 {
-	char problem[NURSERY_TEXT_MAX];
+	char problem[NURSERY_TEXT_MAX], shared[SHARED_PROBLEM_MAX];
+	/* With another owner of the mail than it has, it does not start. */
+	if (wrong == 0 && (shared_find_owner(settings, options->programs.pam_helper, shared) != 0 || shared_try_owner(settings, false, shared) != 0)) {
+		print_finding(NULL, options->config, 0, shared);
+		wrong++;
+	}
 	size_t noted = settings_check_host(options->config, settings, options->programs.pam_helper, print_finding, NULL);
 	/* The programs that use certificate, key and gate_user try them; without them there is no server. */
 	if (nursery_try(&options->programs, settings, problem) != 0) {
@@ -130,6 +137,7 @@ int main(int argc, char **argv)
 		return 1;
 	if (!options.foreground)
 		options.ready = go_to_background();
+	heap_wipe_freed(shared_workers(&settings));
 	log_role("master");
 	/* Until it serves, whoever started it reads what is wrong. */
 	if (options.foreground)

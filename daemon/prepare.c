@@ -16,6 +16,7 @@
 
 #include "daemon/log.h"
 #include "daemon/privilege.h"
+#include "daemon/shared.h"
 
 enum { DESCRIPTORS_SPARE = 64 };  /* besides one a worker */
 
@@ -49,12 +50,21 @@ static void make_directory(const char *name, const char *path, const char *witho
 		log_line(LOG_ERR, "%s = %s: %s; until it is there, %s", name, path, strerror(errno), without);
 }
 
-void prepare_directories(const struct settings *settings)
+int prepare_directories(struct settings *settings, const char *pam_helper)
 {
+	char problem[SHARED_PROBLEM_MAX];
 	make_directory("lock_directory", settings->lock_directory, "nobody can log in");
 	make_directory("journal_directory", settings->journal_directory, "only the newest messages of an mbox can be deleted");
 	make_directory("index_directory", settings->index_directory, "each login reads all of a maildrop");
 	make_directory("history_directory", settings->history_directory, "postern explain and postern log know nothing");
+	int r = shared_find_owner(settings, pam_helper, problem);
+	if (r == 0) {
+		shared_claim_directories(settings);
+		r = shared_try_owner(settings, true, problem);
+	}
+	if (r != 0)
+		log_line(LOG_ERR, "%s", problem);
+	return r;
 }
 
 void prepare_process(const struct settings *settings)

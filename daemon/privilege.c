@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -183,6 +184,20 @@ void forget_stack(void)
 {
 	char here;
 	advise((uintptr_t)&here - FORGET_STACK, (uintptr_t)&here - STACK_IN_USE, MADV_DONTNEED);
+}
+
+/* What forget_stack() leaves alone, since it stands on it. */
+__attribute__((noinline))
+static void clear_stack(void)
+{
+	char here[2 * STACK_IN_USE];
+	explicit_bzero(here, sizeof here);
+}
+
+void wipe_stack(void)
+{
+	forget_stack();
+	clear_stack();
 }
 
 void *private_memory(size_t size)

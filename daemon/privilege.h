@@ -68,6 +68,9 @@ void touch_pages(size_t stack, size_t heap);
 /* Give back the stack below the caller, and what deeper calls have left there. */
 void forget_stack(void);
 
+/* The same, and nothing stays of what they left. */
+void wipe_stack(void);
+
 /*
  * So many octets of zeros, taken as they are used, that no fork gets (it would pay for them, and has no business with them) and no core
  * file shows. NULL and errno when there are none; munmap(2) gives them back.

@@ -20,6 +20,7 @@ static const struct rpc_row rows[RPC_VERBS] = {
 	[RPC_ACTIVE] = { sizeof(struct rpc_active), RPC_SESSION | RPC_OVER, 0 },
 	[RPC_BYE] =    { sizeof(struct rpc_bye),    RPC_LOGIN | RPC_SESSION | RPC_OVER, 1 },
 	[RPC_SIGN] =   { sizeof(struct rpc_sign),   RPC_LOGIN, 1 },
+	[RPC_READY] =  { sizeof(struct rpc_ready),  RPC_BETWEEN, 1 },
 };
 
 const struct rpc_row *rpc_row(uint32_t verb)
@@ -33,13 +34,15 @@ union control {
 	char octets[CMSG_SPACE(2 * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
 };
 
-static ssize_t send_with(int socket, const void *message, size_t size, int fd)
+/* to: NULL where the socket has another end. */
+static ssize_t send_with(int socket, const struct sockaddr_un *to, socklen_t to_len, const void *message, size_t size, int fd)
 {
 	struct iovec part = { .iov_len = size };
 	memcpy(&part.iov_base, &message, sizeof part.iov_base);  /* sendmsg() does not write to it */
 	union control control;
 	memset(&control, 0, sizeof control);
-	const struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(sizeof fd) };
+	struct msghdr header = { .msg_namelen = to_len, .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(sizeof fd) };
+	memcpy(&header.msg_name, &to, sizeof header.msg_name);  /* nor to this */
 	struct cmsghdr *c = CMSG_FIRSTHDR(&header);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
@@ -53,13 +56,18 @@ int rpc_send(int socket, const void *message, size_t size, int fd)
 	ssize_t sent;
 	/* Only who passes descriptors may call sendmsg(2), which can also name an address: sandbox_table.c. */
 	do
-		sent = fd >= 0 ? send_with(socket, message, size, fd) : send(socket, message, size, MSG_NOSIGNAL);
+		sent = fd >= 0 ? send_with(socket, NULL, 0, message, size, fd) : send(socket, message, size, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
 	if (sent >= 0 && (size_t)sent != size) {
 		errno = EMSGSIZE;
 		return -1;
 	}
 	return sent < 0 ? -1 : 0;
+}
+
+int rpc_send_to(int socket, const struct sockaddr_un *to, socklen_t to_len, const void *message, size_t size, int fd)
+{
+	return send_with(socket, to, to_len, message, size, fd) == (ssize_t)size ? 0 : -1;
 }
 
 /* Take the descriptors out of what came in: the first is the caller's, others are closed. How many there were. */

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "base/secret.h"
 #include "base/why.h"
@@ -29,6 +30,7 @@ enum rpc_verb {
 	RPC_ACTIVE,     /* gate -> keeper: the client gives a sign of life; at most one in ACTIVE_MS; no answer */
 	RPC_BYE,        /* gate -> keeper, last: what the session did, for the log; no answer */
 	RPC_SIGN,       /* gate -> keeper: a signature for the one TLS handshake; answer */
+	RPC_READY,      /* gate -> keeper, after RPC_BYE where a worker is shared: the connection is closed, another may come; no answer */
 	RPC_VERBS
 };
 
@@ -74,6 +76,10 @@ struct rpc_refer {
 };
 
 struct rpc_active {
+	uint32_t verb;
+};
+
+struct rpc_ready {
 	uint32_t verb;
 };
 
@@ -156,6 +162,7 @@ union rpc_message {
 	struct rpc_commit commit;
 	struct rpc_refer refer;
 	struct rpc_active active;
+	struct rpc_ready ready;
 	struct rpc_bye bye;
 	struct rpc_sign sign;
 	struct rpc_signature signature;
@@ -163,7 +170,7 @@ union rpc_message {
 };
 
 /* When a verb is legal. */
-enum rpc_phase { RPC_LOGIN = 1, RPC_SESSION = 2, RPC_OVER = 4 };
+enum rpc_phase { RPC_LOGIN = 1, RPC_SESSION = 2, RPC_OVER = 4, RPC_BETWEEN = 8 /* two connections of a shared worker */ };
 
 struct rpc_row {
 	size_t size;        /* octets of the request */
@@ -179,6 +186,9 @@ const struct rpc_row *rpc_row(uint32_t verb);
  * 0, or -1 and errno (EPIPE: the other half is gone).
  */
 int rpc_send(int socket, const void *message, size_t size, int fd);
+
+/* The same from a datagram socket to an address, always with a descriptor: no connect(2), which a confined process may not. */
+int rpc_send_to(int socket, const struct sockaddr_un *to, socklen_t to_len, const void *message, size_t size, int fd);
 
 /*
  * Receive one message of at most size octets. Returns its octets, 0 at the end of file, -1 and errno.

@@ -39,13 +39,16 @@ static const struct ruleset versions[] = {
 	[5] = { .files = (1 << 16) - 1, .network = 3 },                       /* ioctl on devices */
 	[6] = { .files = (1 << 16) - 1, .network = 3, .scopes = 3 },          /* abstract sockets, signals */
 };
-enum { NEWEST = sizeof versions / sizeof *versions - 1 };
+enum { NEWEST = sizeof versions / sizeof *versions - 1, SCOPE_SOCKETS = 1 };
 
 static const struct { uint64_t rights; int flags; } accesses[] = {
 	[SANDBOX_MAIL_DIRECTORY] = { READ_FILE | READ_DIR | REMOVE_FILE, O_DIRECTORY | O_NOFOLLOW },
 	[SANDBOX_MBOX] = { READ_FILE | WRITE_FILE | TRUNCATE, O_NOFOLLOW },
 	[SANDBOX_SPOOL] = { MAKE_REG | READ_FILE | WRITE_FILE | REMOVE_FILE, O_DIRECTORY },  /* /var/mail may be root's link */
 	[SANDBOX_LOOK] = { READ_FILE, O_DIRECTORY },
+	[SANDBOX_MAILDIRS] = { READ_FILE | READ_DIR | REMOVE_FILE, O_DIRECTORY },
+	[SANDBOX_SPOOLS] = { READ_FILE | WRITE_FILE | TRUNCATE, O_DIRECTORY },
+	[SANDBOX_OURS] = { READ_FILE | READ_DIR | WRITE_FILE | TRUNCATE | MAKE_REG | REMOVE_FILE, O_DIRECTORY },
 };
 
 /* ---- the kinds ---- */
@@ -55,15 +58,17 @@ enum { AS_IT_IS = -1 };
 static const struct profile {
 	const char *name;
 	bool landlock;          /* else that of the process it was forked from */
+	bool sends_anywhere;    /* to sockets outside: a keeper rings after it is confined */
 	int descriptors, processes, file_size;
 } profiles[SANDBOX_KINDS] = {
-	[SANDBOX_NURSERY] = { "gate nursery", true, SANDBOX_DESCRIPTORS, AS_IT_IS, 0 },
-	[SANDBOX_GATE] = { "gate", false, AS_IT_IS, 0, 0 },
-	[SANDBOX_SIGNER] = { "signer", true, SANDBOX_DESCRIPTORS, 0, 0 },
-	[SANDBOX_KEEPER] = { "keeper", true, SANDBOX_DESCRIPTORS, 0, AS_IT_IS },
-	[SANDBOX_DOTLOCK] = { "dotlock helper", true, SANDBOX_DESCRIPTORS, 0, AS_IT_IS },
-	[SANDBOX_RECORDER] = { "recorder", true, SANDBOX_DESCRIPTORS, AS_IT_IS, AS_IT_IS },
-	[SANDBOX_ANSWER] = { "recorder's answer", false, AS_IT_IS, 0, 0 },
+	[SANDBOX_NURSERY] = { "gate nursery", true, false, SANDBOX_DESCRIPTORS, AS_IT_IS, 0 },
+	[SANDBOX_GATE] = { "gate", false, false, AS_IT_IS, 0, 0 },
+	[SANDBOX_SIGNER] = { "signer", true, false, SANDBOX_DESCRIPTORS, 0, 0 },
+	[SANDBOX_KEEPER] = { "keeper", true, false, SANDBOX_DESCRIPTORS, 0, AS_IT_IS },
+	[SANDBOX_SHARED] = { "shared keeper", true, true, SANDBOX_DESCRIPTORS, 0, AS_IT_IS },
+	[SANDBOX_DOTLOCK] = { "dotlock helper", true, false, SANDBOX_DESCRIPTORS, 0, AS_IT_IS },
+	[SANDBOX_RECORDER] = { "recorder", true, false, SANDBOX_DESCRIPTORS, AS_IT_IS, AS_IT_IS },
+	[SANDBOX_ANSWER] = { "recorder's answer", false, false, AS_IT_IS, 0, 0 },
 };
 
 static struct {
@@ -164,9 +169,11 @@ static int open_path(int ruleset, const struct ruleset *handled, const struct sa
 	return r == 0 || errno == EINVAL ? 0 : -1;
 }
 
-static int restrict_paths(const struct sandbox_path *paths, size_t count)
+static int restrict_paths(const struct profile *p, const struct sandbox_path *paths, size_t count)
 {
-	const struct ruleset handled = versions[state.host.landlock < NEWEST ? state.host.landlock : NEWEST];
+	struct ruleset handled = versions[state.host.landlock < NEWEST ? state.host.landlock : NEWEST];
+	if (p->sends_anywhere)
+		handled.scopes &= ~(uint64_t)SCOPE_SOCKETS;
 	int fd = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof handled, 0);
 	int r = fd < 0 ? -1 : 0;
 	for (size_t i = 0; r == 0 && i < count; i++)
@@ -180,7 +187,7 @@ static int restrict_paths(const struct sandbox_path *paths, size_t count)
 
 static void confine_paths(const struct profile *p, const struct sandbox_path *paths, size_t count)
 {
-	if (state.host.landlock == 0 || restrict_paths(paths, count) != 0) {
+	if (state.host.landlock == 0 || restrict_paths(p, paths, count) != 0) {
 		lack(p, "Landlock");
 		return;
 	}

@@ -16,6 +16,7 @@ enum sandbox_kind {
 	SANDBOX_GATE,      /* has the nursery's, from which it is forked, and may fork no more */
 	SANDBOX_SIGNER,    /* memory, and messages over descriptors that it has */
 	SANDBOX_KEEPER,    /* as the mail's owner, or with the maildrop of a recovery */
+	SANDBOX_SHARED,    /* a keeper for several connections, as the owner of all mail (shared.h) */
 	SANDBOX_DOTLOCK,
 	SANDBOX_RECORDER,
 	SANDBOX_ANSWER,    /* on top of the recorder's */
@@ -40,6 +41,9 @@ enum sandbox_access {
 	SANDBOX_MBOX,            /* read, write, cut off */
 	SANDBOX_SPOOL,           /* make, read, write, remove files in it */
 	SANDBOX_LOOK,            /* read what is there, when one knows its name */
+	SANDBOX_MAILDIRS,        /* list, read, remove, everywhere below */
+	SANDBOX_SPOOLS,          /* read, write, cut off, everywhere below */
+	SANDBOX_OURS,            /* a directory of our own: list, make, read, write, cut off, remove files */
 };
 struct sandbox_path {
 	const char *path;

@@ -11,7 +11,9 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #define BIT(kind) (1u << SANDBOX_##kind)
@@ -20,7 +22,8 @@ enum {
 	GATES = BIT(NURSERY) | BIT(GATE),      /* one filter: the nursery's, which a gate has from it */
 	RECORDERS = BIT(RECORDER) | BIT(ANSWER),
 	CLOSED = GATES | BIT(SIGNER) | RECORDERS,     /* those that open nothing */
-	OPEN = BIT(KEEPER) | BIT(DOTLOCK),            /* those for which Landlock has paths */
+	KEEPERS = BIT(KEEPER) | BIT(SHARED),
+	OPEN = KEEPERS | BIT(DOTLOCK),                /* those for which Landlock has paths */
 	ALL = CLOSED | OPEN,
 	FORKS = GATES | BIT(RECORDER),
 	NAMESPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME,
@@ -58,14 +61,14 @@ const struct sandbox_row sandbox_table[] = {
 	{ "close", ALL, SANDBOX_ALLOW, { 0 }, "" },
 	{ "poll", ALL, SANDBOX_ALLOW, { 0 }, "every wait" },
 	{ "ppoll", ALL, SANDBOX_ALLOW, { 0 }, "the same, on machines without poll" },
-	{ "recvmsg", GATES | BIT(SIGNER) | BIT(KEEPER) | RECORDERS, SANDBOX_ALLOW, { 0 }, "RPC, the bell, records" },
+	{ "recvmsg", ALL, SANDBOX_ALLOW, { 0 }, "RPC, the bell, records; a shared helper's sessions" },
 	/* It can name an address, which a filter cannot read; on the socket at that number the kernel takes none. */
 	{ "sendmsg", BIT(KEEPER), SANDBOX_ALLOW, EQUAL(0, UINT32_MAX, SANDBOX_PASSING_FD), "a message's descriptor, to the gate" },
 	{ "recvfrom", ALL, SANDBOX_ALLOW, { 0 }, "recv(2)" },
 	{ "sendto", ALL, SANDBOX_ALLOW, IS(4, 0), "send(2): RPC, the log, answers; to nobody by address" },
 	{ "shutdown", GATES, SANDBOX_ALLOW, { 0 }, "last words are to arrive" },
-	{ "pread64", GATES | BIT(KEEPER) | RECORDERS, SANDBOX_ALLOW, { 0 }, "messages, the list, the history" },
-	{ "pwrite64", BIT(KEEPER) | BIT(RECORDER), SANDBOX_ALLOW, { 0 }, "an mbox, its journal, the list, the history" },
+	{ "pread64", GATES | KEEPERS | RECORDERS, SANDBOX_ALLOW, { 0 }, "messages, the list, the history" },
+	{ "pwrite64", KEEPERS | BIT(RECORDER), SANDBOX_ALLOW, { 0 }, "an mbox, its journal, the list, the history" },
 	{ "sendfile", GATES, SANDBOX_ALLOW, { 0 }, "messages that go out as they are stored" },
 	{ "fstat", ALL, SANDBOX_ALLOW, { 0 }, "is the list as long as it has to be; is it the same file, unchanged" },
 	{ "newfstatat", CLOSED, SANDBOX_ALLOW, IS(3, AT_EMPTY_PATH), "fstat(3) of glibc 2.33 to 2.38" },
@@ -76,25 +79,35 @@ const struct sandbox_row sandbox_table[] = {
 	{ "unlinkat", OPEN, SANDBOX_ALLOW, { 0 }, "a message that was deleted, a lock file" },
 	{ "fstatfs", OPEN, SANDBOX_ALLOW, { 0 }, "is it a network's file system" },
 	{ "geteuid", OPEN, SANDBOX_ALLOW, { 0 }, "whose lock file is it" },
-	{ "getdents64", BIT(KEEPER), SANDBOX_ALLOW, { 0 }, "what a Maildir holds" },
-	{ "lseek", BIT(KEEPER), SANDBOX_ALLOW, { 0 }, "a directory from its beginning" },
-	{ "ftruncate", BIT(KEEPER), SANDBOX_ALLOW, { 0 }, "an mbox becomes shorter, its journal empty" },
-	{ "fsync", BIT(KEEPER), SANDBOX_ALLOW, { 0 }, "what +OK promises" },
-	{ "fdatasync", BIT(KEEPER), SANDBOX_ALLOW, { 0 }, "the same" },
-	{ "sync_file_range", BIT(KEEPER), SANDBOX_ALLOW, { 0 }, "the journal goes to the disk while it is written" },
-	{ "utimensat", BIT(KEEPER), SANDBOX_ALLOW, IS(1, 0), "an mbox's times, for programs that look for new mail; not by name" },
-	{ "sysinfo", BIT(KEEPER), SANDBOX_ALLOW, { 0 }, "qsort(3) asks how much memory there is" },
-	{ "flock", BIT(KEEPER), SANDBOX_ALLOW, { 0 }, "the host's lock on an mbox" },
-	{ "fcntl", BIT(KEEPER), SANDBOX_ALLOW, IS(1, F_OFD_SETLK), "the host's lock on an mbox" },
-	{ "fcntl", BIT(KEEPER), SANDBOX_ALLOW, IS(1, F_ADD_SEALS), "the list of messages, that nobody can change" },
-	{ "fcntl", BIT(KEEPER), SANDBOX_ALLOW, IS(1, F_GETFL), "stdio" },
-	{ "memfd_create", BIT(KEEPER), SANDBOX_ALLOW, { 0 }, "the list of messages" },
+	{ "getdents64", KEEPERS, SANDBOX_ALLOW, { 0 }, "what a Maildir holds" },
+	{ "lseek", KEEPERS, SANDBOX_ALLOW, { 0 }, "a directory from its beginning" },
+	{ "ftruncate", KEEPERS, SANDBOX_ALLOW, { 0 }, "an mbox becomes shorter, its journal empty" },
+	{ "fsync", KEEPERS, SANDBOX_ALLOW, { 0 }, "what +OK promises" },
+	{ "fdatasync", KEEPERS, SANDBOX_ALLOW, { 0 }, "the same" },
+	{ "sync_file_range", KEEPERS, SANDBOX_ALLOW, { 0 }, "the journal goes to the disk while it is written" },
+	{ "utimensat", KEEPERS, SANDBOX_ALLOW, IS(1, 0), "an mbox's times, for programs that look for new mail; not by name" },
+	{ "sysinfo", KEEPERS, SANDBOX_ALLOW, { 0 }, "qsort(3) asks how much memory there is" },
+	{ "flock", KEEPERS, SANDBOX_ALLOW, { 0 }, "the host's lock on an mbox" },
+	{ "fcntl", KEEPERS, SANDBOX_ALLOW, IS(1, F_OFD_SETLK), "the host's lock on an mbox" },
+	{ "fcntl", KEEPERS, SANDBOX_ALLOW, IS(1, F_ADD_SEALS), "the list of messages, that nobody can change" },
+	{ "fcntl", KEEPERS, SANDBOX_ALLOW, IS(1, F_GETFL), "stdio" },
+	{ "memfd_create", KEEPERS, SANDBOX_ALLOW, { 0 }, "the list of messages" },
 	{ "nanosleep", OPEN, SANDBOX_ALLOW, { 0 }, "a pause between two tries for a lock" },
 	{ "clock_nanosleep", OPEN, SANDBOX_ALLOW, { 0 }, "the same" },
 	{ "mknodat", BIT(DOTLOCK), SANDBOX_ALLOW, EQUAL(2, S_IFMT, S_IFREG), "the lock file" },
 	{ "utimensat", BIT(DOTLOCK), SANDBOX_ALLOW, { 0 }, "tells the others that its maker is alive" },
 	{ "uname", BIT(DOTLOCK), SANDBOX_ALLOW, { 0 }, "on which host it was made" },
 	{ "kill", BIT(DOTLOCK), SANDBOX_ALLOW, IS(1, 0), "is its maker there; no signal is sent" },
+
+	/* What other keepers do as root, before they are confined: sessions' locks, bells and journals, a place for a signature. */
+	{ "socket", BIT(SHARED), SANDBOX_ALLOW, IS(0, AF_UNIX), "a session's bell, and to ring another's" },
+	{ "bind", BIT(SHARED), SANDBOX_ALLOW, { 0 }, "a bell's name; a file of that kind, Landlock forbids" },
+	{ "setsockopt", BIT(SHARED), SANDBOX_ALLOW, IS(2, SO_PASSCRED), "who rings" },
+	{ "sendmsg", BIT(SHARED), SANDBOX_ALLOW, { 0 }, "descriptors to gate, signer and dotlock helper, and a ring, by its address" },
+	{ "socketpair", BIT(SHARED), SANDBOX_ALLOW, IS(0, AF_UNIX), "where the signer, the helper or another's bell answers" },
+	{ "renameat2", BIT(SHARED), SANDBOX_ALLOW, IS(4, RENAME_NOREPLACE), "a journal that is set aside" },
+	{ "readlink", BIT(SHARED), SANDBOX_ALLOW, { 0 }, "two ways to a maildrop are one lock" },
+	{ "readlinkat", BIT(SHARED), SANDBOX_ALLOW, { 0 }, "the same" },
 
 	/*
 	 * Children: the nursery's gates, the recorder's answers. A gate makes none, because its limit of processes is 0: a
@@ -126,8 +139,8 @@ const struct sandbox_row sandbox_table[] = {
 	{ "access", ALL, SANDBOX_REFUSE, { 0 }, "" },
 	{ "faccessat", ALL, SANDBOX_REFUSE, { 0 }, "also how a process proves that its filter is there" },
 	{ "faccessat2", ALL, SANDBOX_REFUSE, { 0 }, "" },
-	{ "readlink", ALL, SANDBOX_REFUSE, { 0 }, "" },
-	{ "readlinkat", ALL, SANDBOX_REFUSE, { 0 }, "" },
+	{ "readlink", ALL & ~BIT(SHARED), SANDBOX_REFUSE, { 0 }, "" },
+	{ "readlinkat", ALL & ~BIT(SHARED), SANDBOX_REFUSE, { 0 }, "" },
 	{ "ioctl", ALL, SANDBOX_REFUSE, { 0 }, "stdio asks for a terminal" },
 };
 const size_t sandbox_table_count = sizeof sandbox_table / sizeof *sandbox_table;

@@ -5,6 +5,7 @@
 #include "daemon/session.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "daemon/attempt.h"
 #include "daemon/doors.h"
 #include "daemon/log.h"
+#include "daemon/privilege.h"
 #include "daemon/replies.h"
 #include "daemon/session_log.h"
 
@@ -247,4 +249,19 @@ void session_end(struct session *s)
 {
 	leave_maildrop(&s->in);
 	session_log_end(s);
+}
+
+void session_ready(struct session *s, union rpc_message *message)
+{
+	(void)message;
+	s->ready = true;
+}
+
+void session_forget(struct session *s)
+{
+	free(s->marks);
+	explicit_bzero(s, sizeof *s);
+	/* What was freed is wiped already (heap.h). */
+	(void)malloc_trim(0);
+	wipe_stack();
 }

@@ -47,6 +47,7 @@ struct session {
 	bool committed;
 	struct rpc_bye bye;
 	bool said_bye;
+	bool ready;                /* the gate has closed the connection, and may have another */
 	/* For the history, and for whoever meets our lock. */
 	uid_t owner;               /* HISTORY_NOBODY before the login */
 	char place[HISTORY_PATH];
@@ -72,6 +73,7 @@ void session_refer(struct session *s, union rpc_message *message);
 void session_active(struct session *s, union rpc_message *message);
 void session_bye(struct session *s, union rpc_message *message);
 void session_sign(struct session *s, union rpc_message *message);
+void session_ready(struct session *s, union rpc_message *message);
 
 /* A newer login of the same user rang the bell: answer, and let go of the maildrop if that is due. */
 void session_bell(struct session *s);
@@ -84,5 +86,8 @@ void session_check_text(const char *text, size_t size, const char *what);
 
 /* Let go of everything and write the session's line to the log. */
 void session_end(struct session *s);
+
+/* Wipe all that is left of it: the struct, the heap, the stack. For session_init() again. */
+void session_forget(struct session *s);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "daemon/log.h"
 #include "daemon/session.h"
+#include "daemon/shared.h"
 
 enum { SIGN_MS = 5000 };  /* a signer that takes longer hangs, or is asked far more than it can do */
 
@@ -69,10 +70,11 @@ void session_sign(struct session *s, union rpc_message *message)
 	if (sign_row(&message->sign.request) == NULL)
 		violation("a signature by scheme %lu for %lu octets", (unsigned long)message->sign.request.scheme, (unsigned long)message->sign.request.size);
 	const char *wrong = obtain(s->signer, &message->sign.request, &a.answer);
-	/* There is one handshake in a session. */
-	if (s->signer >= 0)
+	/* There is one handshake in a session, which the table of verbs holds the gate to. */
+	if (s->signer >= 0 && !shared_workers(s->settings)) {
 		(void)close(s->signer);
-	s->signer = -1;
+		s->signer = -1;
+	}
 	if (wrong != NULL) {
 		a.answer.size = 0;
 		log_line(LOG_ERR, "no signature for a TLS handshake: peer=%s: %s", s->peer_text, wrong);

@@ -15,6 +15,7 @@
 
 #include "daemon/log.h"
 #include "daemon/settings_table.h"
+#include "daemon/shared.h"
 
 enum {
 	NAME_LIMIT = 64,  /* of a name that a slip of the pen is searched for; inih cuts names at 49 */
@@ -320,6 +321,22 @@ static bool spares_above_max(const struct settings *s)
 	return s->spare_max > s->max;
 }
 
+static bool sessions_by_another_backend(const struct settings *s)
+{
+	return s->sessions > 1 && (strcmp(s->backends[0], "passwd-file") != 0 || s->backends[1][0] != '\0');
+}
+
+static bool sessions_without_owner(const struct settings *s)
+{
+	return s->sessions > 1 && s->virtual_user[0] == '\0';
+}
+
+static bool sessions_without_root(const struct settings *s)
+{
+	char root[SETTING_TEXT_MAX];
+	return s->sessions > 1 && shared_mail_root(s, root) != 0;
+}
+
 /* What must hold between settings. A row is skipped when the value of one it is about was refused. */
 static const struct together {
 	bool (*wrong)(const struct settings *settings);
@@ -343,6 +360,13 @@ static const struct together {
 	  "[workers] spare_min is above spare_max; lower spare_min or raise spare_max" },
 	{ spares_above_max, { "spare_max", "max" },
 	  "[workers] spare_max is above max; lower spare_max or raise max" },
+	{ sessions_by_another_backend, { "sessions", "backends" },
+	  "[workers] sessions above 1 has one user's rights for all, and cannot ask PAM; write backends = passwd-file, or sessions = 1" },
+	{ sessions_without_owner, { "sessions", "virtual_user" },
+	  "[workers] sessions above 1 serves mail that one user owns; set virtual_user to that user, or write sessions = 1" },
+	{ sessions_without_root, { "sessions", "location" },
+	  "[workers] sessions above 1 needs a directory above all mail, and location has none before its first %; "
+	  "write it like maildir:/srv/mail/%u, or write sessions = 1" },
 };
 
 static void check_together(struct reading *r)
@@ -420,6 +444,7 @@ void settings_for_auth(const struct settings *settings, const char *pam_helper, 
 	*auth_r = (struct auth_settings){
 		.passwd_file = settings->passwd_file, .pam_service = settings->pam_service, .pam_helper = pam_helper,
 		.virtual_user = settings->virtual_user, .minimum_uid = (uid_t)settings->minimum_uid,
+		.one_owner = settings->sessions > 1, .owner_uid = settings->owner.uid, .owner_gid = settings->owner.gid,
 	};
 	for (size_t i = 0; i < AUTH_BACKENDS_MAX && settings->backends[i][0] != '\0'; i++)
 		auth_r->backends[i] = settings->backends[i];

@@ -84,6 +84,8 @@ struct settings {
 	struct { enum on_locked what; unsigned wait_seconds; } on_locked;
 	/* [workers] */
 	uint64_t spare_min, spare_max, max;
+	uint64_t sessions;          /* connections that a worker serves, one after the other; above 1: shared.h */
+	struct { uid_t uid; gid_t gid; } owner;  /* with sessions above 1: virtual_user, looked up by shared_find_owner() */
 	/* [limits] */
 	uint64_t login_seconds, idle_minutes, per_source, login_tries, free_failures, longest_wait, repeat_seconds;
 	struct source_list gateways;

@@ -15,6 +15,7 @@
 #include "auth/account.h"
 #include "daemon/sandbox.h"
 #include "daemon/settings_table.h"
+#include "daemon/shared.h"
 
 struct check {
 	const char *file;
@@ -136,6 +137,12 @@ static void path_up(char *path)
 		slash[slash == path ? 1 : 0] = '\0';
 }
 
+/* As shared_claim_directories() leaves it. The start takes back what is left of the other mode. */
+static bool is_owners_group(const struct check *c, const struct stat *st)
+{
+	return shared_workers(c->settings) && st->st_uid == geteuid() && st->st_gid == c->settings->owner.gid && (st->st_mode & (S_ISVTX | S_IWOTH)) == S_ISVTX;
+}
+
 /* It is there and safe, or can be made: the nearest directory above it that exists may be written. */
 static void check_own_directory(struct check *c, const char *name, const char *wanted, const char *danger)
 {
@@ -155,7 +162,7 @@ static void check_own_directory(struct check *c, const char *name, const char *w
 	else if (faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) != 0)
 		report(c, name, "%s cannot be %s: %s; write a directory that posternd may write", wanted,
 		       there ? "written" : "made", strerror(errno));
-	else if (there && (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH))))
+	else if (there && (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH))) && !is_owners_group(c, &st))
 		report(c, name, "others may write %s and so %s; run: chown %ju %s && chmod 0700 %s", wanted, danger,
 		       (uintmax_t)geteuid(), wanted, wanted);
 }

@@ -123,6 +123,12 @@ const struct setting settings_table[] = {
 	{ .section = "workers", .name = "max", .set = setting_number, FIELD(max), .min = 1, .max = 10000,
 	  .value = "1000",
 	  .help = "Workers in all: the connections that are served at the same time." },
+	{ .section = "workers", .name = "sessions", .set = setting_number, FIELD(sessions), .min = 1, .max = 10000,
+	  .value = "1",
+	  .help = "Connections that a worker serves, one after the other. With 1 each session has processes of its own, which saw nobody "
+	          "else. With more, logins are several times as fast, and who breaks into a worker after a login can read all mail and "
+	          "meets the passwords of those who come next. It needs backends = passwd-file, virtual_user, and a location with a "
+	          "directory of its own; changing between 1 and more takes a restart." },
 
 	{ .section = "limits", .name = "login_seconds", .set = setting_number, FIELD(login_seconds), .min = 1,
 	  .max = 3600, .value = "120",

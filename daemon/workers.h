@@ -36,6 +36,8 @@ struct worker {
 	long long since;    /* now_ms(): when its connection came */
 	char peer[INET6_ADDRSTRLEN]; /* as text, for the log */
 	bool quiet;         /* its end without a login is not to be logged */
+	unsigned sessions;  /* connections that it may serve in its life */
+	unsigned served;    /* and those that it has got */
 	/* Its login attempt. */
 	unsigned words;     /* that it said, to be bounded */
 	struct guess guess;

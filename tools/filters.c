@@ -27,6 +27,7 @@ static const struct { const char *name; enum sandbox_kind below; int brief; } ki
 	[SANDBOX_GATE] = { "gate", SANDBOX_NURSERY, 0 },
 	[SANDBOX_SIGNER] = { "signer", SANDBOX_KINDS, 0 },
 	[SANDBOX_KEEPER] = { "keeper", SANDBOX_KINDS, 1 },
+	[SANDBOX_SHARED] = { "shared", SANDBOX_KINDS, 0 },
 	[SANDBOX_DOTLOCK] = { "dotlock", SANDBOX_KINDS, 1 },
 	[SANDBOX_RECORDER] = { "recorder", SANDBOX_KINDS, 0 },
 	[SANDBOX_ANSWER] = { "answer", SANDBOX_RECORDER, 1 },

@@ -167,14 +167,19 @@ class Peer(threading.Thread):
                 raise RuntimeError("%s: the UIDL of %r has changed" % (self.user.name, subject))
 
 
-class Kills(unittest.TestCase):
+class Bar(unittest.TestCase):
+    """Clients, deliveries and kills at random; test_shared.py has it for shared workers, too."""
     seconds = int((120 + KILLS) * PATIENCE)
+
+    def make_server(self, names, location):
+        return Server(users=names, location=location, settings={"workers": {"spare_min": 3, "spare_max": 6}}, start=False)
 
     def bar(self, location):
         names = ["user%d" % n for n in range(CLIENTS)]
         is_mbox = location.startswith("mbox")
-        server = Server(users=names, location=location, settings={"workers": {"spare_min": 3, "spare_max": 6}})
+        server = self.make_server(names, location)
         self.addCleanup(server.stop)
+        server.start()
         server.expect_trouble = True
         dice, stop = random.Random(SEED), threading.Event()
         peers = [Peer(server, server.users[name], is_mbox, stop) for name in names]
@@ -218,6 +223,8 @@ class Kills(unittest.TestCase):
         self.assertRegex(server.log(), r"killed by signal 9")
         self.assertNotRegex(server.log(), re.compile(r"AddressSanitizer|runtime error:|signal (?!9\b)\d+ "))
 
+
+class Kills(Bar):
     def test_maildir(self):
         self.bar("maildir:~/Maildir")
 

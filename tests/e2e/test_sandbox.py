@@ -15,6 +15,7 @@ from collections import Counter
 import bodies
 from postern import PREFIX, ROOT, TOP, TROUBLE, Server
 from processes import all_processes, wait_until
+from shared import OWNER, Shared
 
 CAPABILITIES = ("CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN "
                 "NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME "
@@ -69,15 +70,18 @@ class Table(unittest.TestCase):
         cls.maxDiff = None
         cls.maildir = cls.serve(users=("anna", "bert"))
         cls.mbox = cls.serve(users=("anna",), location="mbox:SPOOL/%u")
+        cls.shared = Shared(location="mbox:SPOOL/%u", settings={"workers": {"max": 3}})
+        cls.addClassCleanup(cls.shared.stop)
+        cls.shared.users["anna"].write_mbox(b"From a@example.org Thu Jan  1 00:00:00 2026\nA: 1\n\none\n")
         anna = cls.maildir.users["anna"]
         anna.deliver(bodies.message(), "cur")
         cls.mbox.users["anna"].write_mbox(b"From a@example.org Thu Jan  1 00:00:00 2026\nA: 1\n\none\n")
-        for server in (cls.maildir, cls.mbox):
+        for server in (cls.maildir, cls.mbox, cls.shared):
             for n in range(50):
                 with server.login(tls=n % 5 == 0) as client:
                     client.retr(1)
                     client.quit()
-        cls.sessions = [server.login() for server in (cls.maildir, cls.mbox)]
+        cls.sessions = [server.login() for server in (cls.maildir, cls.mbox, cls.shared)]
         for session in cls.sessions:
             session.ok("STAT")
 
@@ -112,13 +116,18 @@ class Table(unittest.TestCase):
                                ("recorder", [p.pid for p in mine.values() if p.name == "posternd-record"]),
                                ("dotlock helper", [p.pid for p in all_processes() if p.ppid in busy])):
                 found.setdefault(name, []).extend(pids)
+        wait_until(lambda: len(self.shared.gates()) == len(self.shared.keepers()) == 2, "a spare worker")
+        for p in self.shared.keepers():
+            busy = any("/locks/" in link for link in open_files(p.pid))
+            found.setdefault("shared keeper" if busy else "idle shared keeper", []).append(p.pid)
+            found.setdefault("shared dotlock helper" if busy else "idle shared dotlock helper", []).extend(h.pid for h in all_processes() if h.ppid == p.pid)
         return found
 
     def test_status(self):
         sets, rows, found = capability_sets(), table("| process | uid |"), self.find()
         nobody, owner = pwd.getpwnam("nobody"), self.maildir.users["anna"]
-        ids = {"0": 0, "gate": nobody.pw_uid, "owner": owner.uid}
-        groups = {"0": 0, "gate": nobody.pw_gid, "owner": owner.gid, "mail": grp.getgrnam("mail").gr_gid}
+        ids = {"0": 0, "gate": nobody.pw_uid, "owner": owner.uid, "virtual": OWNER.pw_uid}
+        groups = {"0": 0, "gate": nobody.pw_gid, "owner": owner.gid, "virtual": OWNER.pw_gid, "mail": grp.getgrnam("mail").gr_gid}
         for name, row in rows.items():
             self.assertTrue(found[name], name)
             for pid in found[name]:
@@ -158,7 +167,7 @@ class Table(unittest.TestCase):
 
     def test_limits(self):
         """No core, few descriptors, no further process."""
-        for name in ("gate", "keeper", "dotlock helper"):
+        for name in ("gate", "keeper", "dotlock helper", "idle shared keeper"):
             pid = self.find()[name][0]
             with open("/proc/%d/limits" % pid) as f:
                 limits = {line[:26].strip(): line[26:].split()[:2] for line in f}

@@ -12,8 +12,8 @@ static struct gate g;
 static struct settings settings[2];
 static struct input script;            /* what the keeper answers */
 static int keeper_end, client_end;
-static char out[OUT_MAX];
-static size_t out_len;
+static char out[OUT_MAX], first[OUT_MAX];
+static size_t out_len, first_len;
 static struct asked {
 	unsigned count[RPC_VERBS];
 	uint64_t messages, marks;
@@ -26,6 +26,11 @@ int __lsan_is_turned_off(void);
 int __lsan_is_turned_off(void)
 {
 	return 1;
+}
+
+void __wrap_wipe_stack(void);
+void __wrap_wipe_stack(void)
+{
 }
 
 static void hear_client(void)
@@ -207,6 +212,15 @@ static void run_gate(const struct settings *s)
 	CHECK(ending.status == EXIT_GOOD || ending.status == EXIT_BUG || ending.status == EXIT_VIOLATION, "ended with %d: %s", ending.status, ending.words);
 }
 
+static bool is_zero(const void *octets, size_t size)
+{
+	const char *at = octets;
+	for (size_t i = 0; i < size; i++)
+		if (at[i] != 0)
+			return false;
+	return true;
+}
+
 enum { DESCRIPTORS = 32 };
 
 /* Which descriptors are open, a bit each. */
@@ -228,21 +242,10 @@ static void let_go_of_descriptors(uint32_t before)
 			(void)close(fd);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* One client's connection; what was said is in out. g.conn.fd stays for the caller. */
+static void run_session(const struct settings *s, struct piece answers, struct piece typed)
 {
-	static const char text[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = maildir:%s/M\nlock_directory = %s\njournal_directory = %s\nindex_directory = %s\n";
-	struct input in = INPUT_OF(data, size);
-	const unsigned flags = take_octet(&in);
-	struct piece answers = take_piece(&in, take_octet(&in));
-	struct piece typed = take_rest(&in);
 	int rpc[2], connection[2];
-	if (settings[0].login_tries == 0) {
-		worker_settings(&settings[0], text);
-		settings[1] = settings[0];
-		settings[1].explain_failures = POLICY_ALWAYS;
-		settings[1].utf8_required = UTF8_ANY;
-	}
-	const uint32_t before = open_descriptors();
 	script = INPUT_OF((const uint8_t *)answers.p, answers.len);
 	asked = (struct asked){ .session = false };
 	out_len = 0;
@@ -251,7 +254,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	keeper_end = rpc[0];
 	client_end = connection[0];
 	memset(&g, 0, sizeof g);
-	g.settings = &settings[flags & 1];
+	g.settings = s;
 	g.bye.verb = RPC_BYE;
 	g.conn = (struct conn){ .fd = connection[1], .keeper = rpc[1] };
 	g.conn.out = BUF_OVER(g.conn.out_storage);
@@ -259,13 +262,43 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(fcntl(connection[1], F_SETFL, O_NONBLOCK) == 0, "non-blocking");
 	(void)send(client_end, typed.p, typed.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void)shutdown(client_end, SHUT_WR);
-	run_gate(g.settings);
+	run_gate(s);
 	hear_client();
 	check_lines();
-	let_go();
 	(void)close(client_end);
 	(void)close(rpc[0]);
 	(void)close(rpc[1]);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const char text[] = "[auth]\nbackends = passwd-file\n[maildrop]\nlocation = maildir:%s/M\nlock_directory = %s\njournal_directory = %s\nindex_directory = %s\n";
+	struct input in = INPUT_OF(data, size);
+	const unsigned flags = take_octet(&in);
+	struct piece answers = take_piece(&in, take_octet(&in));
+	struct piece typed = take_rest(&in);
+	if (settings[0].login_tries == 0) {
+		worker_settings(&settings[0], text);
+		settings[1] = settings[0];
+		settings[1].explain_failures = POLICY_ALWAYS;
+		settings[1].utf8_required = UTF8_ANY;
+	}
+	const uint32_t before = open_descriptors();
+	/* Where a worker is shared, the same client and the same keeper once more: nothing of the first time may show. */
+	run_session(&settings[flags & 1], answers, typed);
+	if (ending.status != EXIT_GOOD) {
+		let_go();
+		let_go_of_descriptors(before);
+		return 0;
+	}
+	first_len = out_len;
+	memcpy(first, out, out_len);
+	(void)close(g.conn.fd);
+	forget_client(&g);
+	CHECK(is_zero(&g, sizeof g) && is_zero(small_image, sizeof small_image) && is_zero(small_marks, sizeof small_marks), "something is left");
+	run_session(&settings[flags & 1], answers, typed);
+	CHECK(out_len == first_len && memcmp(out, first, out_len) == 0, "said %.*s, and before it %.*s", (int)out_len, out, (int)first_len, first);
+	let_go();
 	let_go_of_descriptors(before);
 	return 0;
 }

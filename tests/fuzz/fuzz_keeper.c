@@ -13,7 +13,8 @@
 enum { MESSAGES = 3, SAID_MOST = 48, KNOWN_MOST = 64, REFER_MOST = 64, MARKS_MOST = 2048, TRIES = 3 };
 
 static struct model {
-	bool explain, mbox;
+	bool explain, mbox, shared;
+	bool stop;                     /* the master says so at once */
 	enum { LOGIN = 1, SESSION = 2, OVER = 4 } phase;
 	unsigned failed, known, referred, byes, signs;
 	bool marks[MESSAGES];
@@ -26,14 +27,28 @@ static struct model {
 static struct { unsigned long long messages, violations, logins; } judged;
 
 static struct settings plain[2], explaining[2];
+static struct input *script;   /* what the gate says */
+static int master_end, gate_end;  /* the test's */
 static struct session *session;
 static bool granted;           /* auth_verify() said yes */
 static bool became;            /* ... and rights were taken on */
 
 /* ---- in place of the host ---- */
 
+static bool next_session(void);
+
+/* Between two connections, for the next job. The gate of what is over has been heard. */
+static bool awaits_job(const struct pollfd *fds, nfds_t count)
+{
+	return model.shared && count == 2 && fds[0].events == POLLIN && fds[1].events == 0;
+}
+
 static int worker_waits(struct pollfd *fds, nfds_t count, int r)
 {
+	if (r == 0 && awaits_job(fds, count)) {
+		fds[0].revents = next_session() ? POLLIN : POLLHUP;
+		return 1;
+	}
 	/* A failed login waits for its slot: as if the gate were gone. */
 	CHECK(r != 0 || (count == 2 && fds[0].events == 0), "a wait for what will not come");
 	return r != 0 ? r : 1;
@@ -42,7 +57,8 @@ static int worker_waits(struct pollfd *fds, nfds_t count, int r)
 void __wrap_become_owner(uid_t uid, gid_t gid);
 void __wrap_become_owner(uid_t uid, gid_t gid)
 {
-	CHECK(granted && !became && uid == geteuid() && gid == getegid(), "the rights of uid %ld without a login", (long)uid);
+	/* A shared keeper is the owner before anything else; its session is nobody's before a login all the same. */
+	CHECK((model.shared || (granted && !became)) && uid == geteuid() && gid == getegid(), "the rights of uid %ld without a login", (long)uid);
 	became = true;
 }
 
@@ -68,7 +84,7 @@ void __wrap_sandbox_enter(enum sandbox_kind kind, const struct sandbox_path *pat
 void __wrap_sandbox_enter(enum sandbox_kind kind, const struct sandbox_path *paths, size_t count)
 {
 	(void)paths, (void)count;
-	CHECK(kind == SANDBOX_KEEPER && became, "confined before it is the owner");
+	CHECK(kind == (model.shared ? SANDBOX_SHARED : SANDBOX_KEEPER) && became, "confined before it is the owner");
 }
 
 void __wrap_touch_pages(size_t stack, size_t heap);
@@ -79,6 +95,11 @@ void __wrap_touch_pages(size_t stack, size_t heap)
 
 void __wrap_forget_stack(void);
 void __wrap_forget_stack(void)
+{
+}
+
+void __wrap_wipe_stack(void);
+void __wrap_wipe_stack(void)
 {
 }
 
@@ -247,7 +268,7 @@ static size_t take_message(struct input *in, union rpc_message *m, bool *descrip
 {
 	const unsigned verb = take_octet(in), odd = take_octet(in);
 	memset(m, 0, sizeof *m);
-	m->verb = verb >= 0xf0 ? (uint32_t)take_number(in, 4) : verb % (RPC_VERBS + 1);
+	m->verb = verb >= 0xf0 ? (uint32_t)take_number(in, 4) : verb % RPC_VERBS;
 	const struct rpc_row *row = rpc_row(m->verb);
 	switch (m->verb) {
 	case RPC_KNOWN:
@@ -310,7 +331,29 @@ static void say_all(struct input *in, int gate)
 		judged.messages++;
 		judged.violations += model.violated;
 	}
-	CHECK(shutdown(gate, SHUT_WR) == 0, "the gate's end");
+}
+
+/* Behind its goodbye a gate may say that it is ready, and nothing else. */
+static void say_ready(struct input *in, int gate)
+{
+	const bool good = take_octet(in) < 0xe0;
+	const struct rpc_ready ready = { .verb = good ? RPC_READY : RPC_ACTIVE };
+	CHECK(rpc_send(gate, &ready, sizeof ready, -1) == 0, "READY");
+	/* One that was told to stop is not listened to any more. */
+	model.violated = !good && !model.stop;
+}
+
+static void begin_session(void)
+{
+	const struct model fresh = { .explain = model.explain, .mbox = model.mbox, .shared = model.shared, .stop = model.stop, .phase = LOGIN };
+	model = fresh;
+	granted = false;
+	make_mail();
+	say_all(script, gate_end);
+	if (model.shared && model.over && !model.violated)
+		say_ready(script, gate_end);
+	else
+		CHECK(shutdown(gate_end, SHUT_WR) == 0, "the gate's end");
 }
 
 /* ---- what came of it ---- */
@@ -321,7 +364,7 @@ static void check_answers(int gate)
 	unsigned answers = 0, logins = 0;
 	int fd;
 	ssize_t n;
-	while ((n = rpc_receive(gate, &m, sizeof m, &fd)) > 0) {
+	while (recv(gate, &m, 1, MSG_PEEK | MSG_DONTWAIT) > 0 && (n = rpc_receive(gate, &m, sizeof m, &fd)) > 0) {
 		const bool with_mail = m.verb == RPC_AUTH || m.verb == RPC_FETCH;
 		CHECK(fd < 0 || m.verb == RPC_HELLO || (with_mail && granted), "a descriptor with verb %u", m.verb);
 		if (fd >= 0)
@@ -341,18 +384,49 @@ static void check_answers(int gate)
 	CHECK(model.violated ? answers <= model.answers : answers == model.answers, "%u answers, want %u", answers, model.answers);
 }
 
-static void run_keeper(int master[2], int gate[2], bool stop)
+static void check_session(void)
 {
-	struct job job = { .verb = JOB_SERVE, .peer = { .ss_family = AF_INET } };
+	check_answers(gate_end);
+	check_mail();
+	judged.logins += granted;
+	CHECK(granted || memchr(model.removed, 1, sizeof model.removed) == NULL, "mail removed without a login");
+}
+
+static void send_job(void)
+{
+	const struct job job = { .verb = JOB_SERVE, .peer = { .ss_family = AF_INET } };
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	CHECK(rpc_send(master[0], &job, sizeof job, null) == 0, "a job");
+	CHECK(rpc_send(master_end, &job, sizeof job, null) == 0, "a job");
 	(void)close(null);
-	job.verb = JOB_STOP;
-	CHECK(!stop || rpc_send(master[0], &job, sizeof job, -1) == 0, "a stop");
+}
+
+/* False: there is none. */
+static bool next_session(void)
+{
+	check_session();
+	model.answers = 0; /* they have been taken */
+	CHECK(model.over && !model.violated && !model.stop, "another connection after what has to end a worker");
+	if (script->left == 0)
+		return false;
+	begin_session();
+	send_job();
+	return true;
+}
+
+static void run_keeper(int master, int gate)
+{
+	static struct settings settings;
+	const struct job stop = { .verb = JOB_STOP };
+	send_job();
+	CHECK(!model.stop || rpc_send(master_end, &stop, sizeof stop, -1) == 0, "a stop");
+	settings = (model.explain ? explaining : plain)[model.mbox];
+	settings.sessions = model.shared ? 10 : 1;
+	settings.owner.uid = geteuid();
+	settings.owner.gid = getegid();
 	session = NULL;
-	granted = became = false;
+	became = false;
 	if (setjmp(ending.back) == 0)
-		keeper_serve(&(model.explain ? explaining : plain)[model.mbox], "/nonexistent/pam", master[1], gate[1], -1);
+		keeper_serve(&settings, "/nonexistent/pam", master, gate, -1);
 	CHECK(session != NULL && ending.status == (model.violated ? EXIT_VIOLATION : EXIT_GOOD), "ended with %d (%s), want %s", ending.status, ending.words,
 	      model.violated ? "a violation" : "none");
 	leave_maildrop(&session->in);
@@ -388,18 +462,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input in = INPUT_OF(data, size);
 	const unsigned flags = take_octet(&in);
 	int master[2], gate[2];
-	model = (struct model){ .explain = flags & 1, .mbox = flags & 2, .phase = LOGIN };
+	model = (struct model){ .explain = flags & 1, .mbox = flags & 2, .stop = flags & 4, .shared = flags & 8 };
 	begin();
-	make_mail();
 	worker_pair(SOCK_SEQPACKET, master);
 	worker_pair(SOCK_SEQPACKET, gate);
-	say_all(&in, gate[0]);
-	run_keeper(master, gate, flags & 4);
+	master_end = master[0];
+	gate_end = gate[0];
+	script = &in;
+	begin_session();
+	run_keeper(master[1], gate[1]);
 	(void)close(gate[1]);
-	check_answers(gate[0]);
-	check_mail();
-	judged.logins += granted;
-	CHECK(granted || memchr(model.removed, 1, sizeof model.removed) == NULL, "mail removed without a login");
+	check_session();
 	(void)close(gate[0]);
 	(void)close(master[0]);
 	(void)close(master[1]);

@@ -156,6 +156,42 @@ static void test_room(void)
 	end();
 }
 
+/* Who may say that it is free: workers that are shared, between two connections. It is idle then, and everything is given back. */
+static void test_free(void)
+{
+	static const struct { const char *label; unsigned sessions; enum worker_state state; bool want; enum worker_state after; } rows[] = {
+		{ "after a session", 2, WORKER_PROVEN, true, WORKER_IDLE },
+		{ "without a login", 2, WORKER_STRANGER, true, WORKER_IDLE },
+		{ "not shared, after a session", 1, WORKER_PROVEN, false, WORKER_PROVEN },
+		{ "not shared, without a login", 1, WORKER_STRANGER, false, WORKER_STRANGER },
+		{ "idle already", 2, WORKER_IDLE, false, WORKER_IDLE },
+		{ "while it is held", 2, WORKER_HELD, false, WORKER_HELD },
+		{ "while it verifies", 2, WORKER_VERIFYING, false, WORKER_VERIFYING },
+		{ "told to make room", 2, WORKER_LEAVING, true, WORKER_LEAVING },
+		{ "let go", 2, WORKER_RETIRED, false, WORKER_RETIRED },
+	};
+	struct job job;
+	size_t unproven;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		begin(1, true);
+		workers.rows->list[0].sessions = rows[i].sessions;
+		workers_set(&workers, 0, rows[i].state);
+		ROW_ASSERT(rows[i].label, say(0, KEEPER_FREE, 0) == rows[i].want);
+		ROW_ASSERT(rows[i].label, workers.rows->states[0] == rows[i].after && heard(0, &job) == 0);
+		end();
+	}
+	begin(1, true);
+	workers.rows->list[0].sessions = 5;
+	for (int i = 0; i < 4; i++) {
+		workers_set(&workers, 0, WORKER_STRANGER);
+		workers.rows->sources[0] = 7;
+		CU_ASSERT(say(0, KEEPER_ATTEMPT, (uint64_t)i) && heard(0, &job) == JOB_VERIFY && say(0, KEEPER_ROOM, 90) && heard(0, &job) == JOB_ROOM);
+		CU_ASSERT(say(0, KEEPER_PROVEN, 0) && say(0, KEEPER_FREE, 0));
+		CU_ASSERT(attempts.room == 0 && workers.rows->list[0].words == 0 && workers_of_source(&workers, 7, &unproven) == 0);
+	}
+	end();
+}
+
 /* Words out of place, and too many: nobody listens any more, and nothing is given. */
 static void test_words(void)
 {
@@ -276,5 +312,5 @@ static void test_sums(void)
 	end();
 }
 
-#define TESTS(X) X(test_answers) X(test_held) X(test_gateway) X(test_room) X(test_words) X(test_proven) X(test_proven_probes) X(test_lines) X(test_sums)
+#define TESTS(X) X(test_answers) X(test_held) X(test_gateway) X(test_room) X(test_free) X(test_words) X(test_proven) X(test_proven_probes) X(test_lines) X(test_sums)
 SUITE("attempts")

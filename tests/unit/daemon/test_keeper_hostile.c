@@ -94,6 +94,7 @@ static union rpc_message m_marks_wrap_first(void) { return m_marks(0xffffffff, 2
 static union rpc_message m_marks_many(void) { return m_marks(0, RPC_MARKS + 1); }
 static union rpc_message m_commit_none(void) { return (union rpc_message){ .commit = { .verb = RPC_COMMIT, .marked = 0 } }; }
 static union rpc_message m_commit_more(void) { return (union rpc_message){ .commit = { .verb = RPC_COMMIT, .marked = 2 } }; }
+static union rpc_message m_ready(void) { return (union rpc_message){ .ready = { .verb = RPC_READY } }; }
 static union rpc_message m_bye_end(void) { return (union rpc_message){ .bye = { .verb = RPC_BYE, .end = END_COUNT } }; }
 
 static const struct {
@@ -158,6 +159,9 @@ static const struct {
 	{ "SIGN of no digest's size", AT_LOGIN, m_sign_33, 0, false, "a signature by scheme 1 for 33 octets" },
 	{ "SIGN of a block", AT_LOGIN, m_sign_256, 0, false, "a signature by scheme 2 for 256 octets" },
 	{ "SIGN of everything", AT_LOGIN, m_sign_all, 0, false, "a signature by scheme 3 for 4294967295 octets" },
+	{ "READY before the login", AT_LOGIN, m_ready, 0, false, "verb 12 of" },
+	{ "READY in a session", IN_SESSION, m_ready, 0, false, "verb 12 of" },
+	{ "READY after COMMIT", AT_THE_END, m_ready, 0, false, "verb 12 of" },
 	{ "BYE without a reason", AT_LOGIN, m_bye_end, 0, false, "an end of session that is none" },
 	{ "BYE with a descriptor", IN_SESSION, m_bye, 0, true, " and a descriptor" },
 };

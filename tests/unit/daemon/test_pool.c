@@ -2,6 +2,8 @@
  * test_pool.c - daemon/pool.c: workers ahead of need, one connection each, throttled when they break.
  * Runs in: the tests; the workers are real keepers, the nursery and the gates are played.
  */
+#include <sys/epoll.h>
+
 #include "base/clock.h"
 #include "daemon/contract.h"
 #include "daemon/log.h"
@@ -123,6 +125,71 @@ static void test_spare(void)
 		p.nursery = 3;
 		ROW_ASSERT(rows[i].label, !pool_wants_spare(&p) && pool_spare_due(&p) == (rows[i].want ? later : 0));
 	}
+	end();
+}
+
+/* A shared worker's keeper, played by its channel's other end. */
+static size_t add_shared(struct pool *p, uint64_t number, unsigned sessions, int *keeper_r)
+{
+	int channel[2];
+	socket_pair(SOCK_SEQPACKET, channel);
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = number };
+	CU_ASSERT_FATAL(epoll_ctl(p->words, EPOLL_CTL_ADD, channel[0], &event) == 0);
+	const ssize_t at = workers_add(&p->workers, (pid_t)(100 + number), channel[0], number);
+	p->workers.rows->list[at].sessions = sessions;
+	*keeper_r = channel[1];
+	return (size_t)at;
+}
+
+/* A connection for it, which it has served. */
+static void serve_and_return(struct pool *p, int keeper)
+{
+	const struct sockaddr_storage one = address_of("192.0.2.1");
+	const struct keeper_word words[] = { { .verb = KEEPER_PROVEN }, { .verb = KEEPER_FREE } };
+	struct job job;
+	int fd;
+	CU_ASSERT(pool_assign(p, STDIN_FILENO, &one, false) == 0 && of_source(&one) == 1);
+	CU_ASSERT(rpc_await(keeper, &job, sizeof job, &fd) == (ssize_t)sizeof job && job.verb == JOB_SERVE && fd >= 0);
+	(void)close(fd);
+	for (size_t i = 0; i < 2; i++) {
+		CU_ASSERT(rpc_send(keeper, &words[i], sizeof words[i], -1) == 0);
+		pool_hear(p);
+	}
+	CU_ASSERT(of_source(&one) == 0);
+}
+
+/* A shared worker comes back until it has served as many as it may, its nursery is old, or enough others wait. */
+static void test_shared(void)
+{
+	int keepers[3];
+	char octet;
+	begin("");
+	settings->spare_max = 2;
+	size_t at = add_shared(&pool, 1, 3, &keepers[0]);
+	for (int i = 0; i < 3; i++) {
+		CU_ASSERT(pool.workers.rows->states[at] == WORKER_IDLE);
+		serve_and_return(&pool, keepers[0]);
+	}
+	CU_ASSERT(pool.workers.rows->states[at] == WORKER_RETIRED && recv(keepers[0], &octet, 1, MSG_DONTWAIT) == 0);
+	at = add_shared(&pool, 2, 3, &keepers[1]);
+	const struct sockaddr_storage one = address_of("192.0.2.1");
+	CU_ASSERT(pool_assign(&pool, STDIN_FILENO, &one, false) == 0);
+	pool_retire_idle(&pool);
+	CU_ASSERT(pool.workers.rows->states[at] == WORKER_STRANGER);
+	const struct keeper_word is_free = { .verb = KEEPER_FREE };
+	CU_ASSERT(rpc_send(keepers[1], &is_free, sizeof is_free, -1) == 0);
+	pool_hear(&pool);
+	CU_ASSERT(pool.workers.rows->states[at] == WORKER_RETIRED);
+	at = add_shared(&pool, 3, 3, &keepers[2]);
+	CU_ASSERT(pool_assign(&pool, STDIN_FILENO, &one, false) == 0 && pool.workers.rows->states[at] == WORKER_STRANGER);
+	for (uint64_t i = 4; i < 6; i++)
+		(void)workers_add(&pool.workers, (pid_t)(100 + i), -1, i);
+	CU_ASSERT(rpc_send(keepers[2], &is_free, sizeof is_free, -1) == 0);
+	pool_hear(&pool);
+	CU_ASSERT(pool.workers.rows->states[at] == WORKER_RETIRED && idle(&pool) == 2);
+	for (int i = 0; i < 3; i++)
+		(void)close(keepers[i]);
+	workers_close(&pool.workers);
 	end();
 }
 
@@ -311,6 +378,6 @@ static void test_retire(void)
 	end();
 }
 
-#define TESTS(X) X(test_source) X(test_spare) X(test_workers) X(test_max) X(test_dead_worker) X(test_throttle) \
+#define TESTS(X) X(test_source) X(test_spare) X(test_shared) X(test_workers) X(test_max) X(test_dead_worker) X(test_throttle) \
 	X(test_throttled_assign) X(test_retire)
 SUITE("pool")

@@ -177,6 +177,7 @@ static void test_rows(void)
 		{ "ACTIVE", RPC_ACTIVE, sizeof(struct rpc_active), RPC_SESSION | RPC_OVER, 0 },
 		{ "SIGN", RPC_SIGN, sizeof(struct rpc_sign), RPC_LOGIN, 1 },
 		{ "BYE", RPC_BYE, sizeof(struct rpc_bye), RPC_LOGIN | RPC_SESSION | RPC_OVER, 1 },
+		{ "READY", RPC_READY, sizeof(struct rpc_ready), RPC_BETWEEN, 1 },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		const struct rpc_row *row = rpc_row(rows[i].verb);

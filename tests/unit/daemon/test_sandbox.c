@@ -64,7 +64,7 @@ static int a_chroot(void) { return result(chroot("/")); }
 static int a_socket(void) { return result(socket(AF_INET, SOCK_STREAM, 0)); }
 static int a_socketpair(void) { int ends[2]; return result(socketpair(AF_UNIX, SOCK_STREAM, 0, ends)); }
 static int a_connect(void) { const struct sockaddr_un a = { .sun_family = AF_UNIX }; return result(connect(pair[0], (const struct sockaddr *)&a, sizeof a)); }
-static int a_bind(void) { const struct sockaddr_un a = { .sun_family = AF_UNIX }; return result(bind(pair[0], (const struct sockaddr *)&a, sizeof a)); }
+static int a_bind(void) { struct sockaddr_un a = { .sun_family = AF_UNIX }; (void)snprintf(a.sun_path, sizeof a.sun_path, "%.90s/sock", spool); return result(bind(pair[0], (const struct sockaddr *)&a, sizeof a)); }
 static int a_listen(void) { return result(listen(pair[0], 1)); }
 static int a_send_to(void) { return result(sendto(pair[0], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&others_name, sizeof others_name)); }
 static int send_message(int fd)
@@ -74,7 +74,12 @@ static int send_message(int fd)
 	const struct msghdr header = { .msg_name = &others_name, .msg_namelen = sizeof others_name, .msg_iov = &part, .msg_iovlen = 1 };
 	return result(sendmsg(fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
-static int a_send_message(void) { return send_message(pair[0]); }
+static int a_send_message(void)
+{
+	char octet;
+	int r = send_message(pair[0]);
+	return r == WORKED && recv(others_socket, &octet, 1, MSG_DONTWAIT) != 1 ? EXIT_BUG : r;
+}
 /* Where a keeper may call sendmsg(2): whatever address it names, its gate gets it. */
 static int a_pass(void)
 {
@@ -129,34 +134,34 @@ static int a_terminal(void) { return result(syscall(SYS_ioctl, 0, 0x5412, "x"));
 static int a_x32(void) { return result(syscall(X32 | SYS_getpid)); }
 static int a_skip(void) { return result(syscall(-1)); }
 
-enum column { GATE, SIGNER, KEEPER, MBOX_KEEPER, HELPER, RECORDER, ANSWER, COLUMNS };
+enum column { GATE, SIGNER, KEEPER, MBOX_KEEPER, HELPER, RECORDER, ANSWER, SHARED, SHARED_MBOX, COLUMNS };
 
-#define EACH(x) { x, x, x, x, x, x, x }
+#define EACH(x) { x, x, x, x, x, x, x, x, x }
 
 static const struct {
 	const char *label;
 	int (*attempt)(void);
 	int want[COLUMNS];
 } rows[] = {
-	/*                                       gate    signer  keeper  of mbox dotlock recorder answer */
+	/*                                       gate    signer  keeper  of mbox dotlock recorder answer shared: Maildirs, mboxes */
 	{ "read /etc/passwd", a_open_passwd, EACH(EACCES) },
 	{ "read /etc/shadow", a_open_shadow, EACH(EACCES) },
 	{ "list /", a_list_root, EACH(EACCES) },
 	{ "openat2", a_open2, EACH(EACCES) },
-	{ "read own mail", a_own_mail,           { EACCES, EACCES, WORKED, EACCES, EACCES, EACCES, EACCES } },
-	{ "list own mail", a_list_own,           { EACCES, EACCES, WORKED, EACCES, EACCES, EACCES, EACCES } },
-	{ "mail of another with this uid", a_others_mail, EACH(EACCES) },
+	{ "read own mail", a_own_mail,           { EACCES, EACCES, WORKED, EACCES, EACCES, EACCES, EACCES, WORKED, EACCES } },
+	{ "list own mail", a_list_own,           { EACCES, EACCES, WORKED, EACCES, EACCES, EACCES, EACCES, WORKED, EACCES } },
+	{ "mail of another with this uid", a_others_mail, { EACCES, EACCES, EACCES, EACCES, EACCES, EACCES, EACCES, WORKED, EACCES } },
 	{ "write to own mail", a_write_own, EACH(EACCES) },
 	{ "make a file in new/", a_make_own, EACH(EACCES) },
-	{ "remove another's mail", a_remove_others, { KILL, KILL, EACCES, EACCES, EACCES, KILL, KILL } },
-	{ "own mbox", a_own_mbox,                { EACCES, EACCES, EACCES, WORKED, WORKED, EACCES, EACCES } },
-	{ "mbox of another with this uid", a_others_mbox, { EACCES, EACCES, EACCES, EACCES, WORKED, EACCES, EACCES } },
-	{ "remove another's mbox", a_remove_mbox, { KILL, KILL, EACCES, EACCES, WORKED, KILL, KILL } },
+	{ "remove another's mail", a_remove_others, { KILL, KILL, EACCES, EACCES, EACCES, KILL, KILL, WORKED, EACCES } },
+	{ "own mbox", a_own_mbox,                { EACCES, EACCES, EACCES, WORKED, WORKED, EACCES, EACCES, EACCES, WORKED } },
+	{ "mbox of another with this uid", a_others_mbox, { EACCES, EACCES, EACCES, EACCES, WORKED, EACCES, EACCES, EACCES, WORKED } },
+	{ "remove another's mbox", a_remove_mbox, { KILL, KILL, EACCES, EACCES, WORKED, KILL, KILL, EACCES, EACCES } },
 	{ "list the spool", a_list_spool, EACH(EACCES) },
-	{ "make a lock file", a_make_lock,       { KILL, KILL, KILL, KILL, WORKED, KILL, KILL } },
+	{ "make a lock file", a_make_lock,       { KILL, KILL, KILL, KILL, WORKED, KILL, KILL, KILL, KILL } },
 	{ "make a FIFO", a_make_fifo, EACH(KILL) },
-	{ "/proc/locks", a_locks,                { EACCES, EACCES, EACCES, WORKED, WORKED, EACCES, EACCES } },
-	{ "a process's name", a_comm,            { EACCES, EACCES, EACCES, WORKED, WORKED, EACCES, EACCES } },
+	{ "/proc/locks", a_locks,                { EACCES, EACCES, EACCES, WORKED, WORKED, EACCES, EACCES, EACCES, WORKED } },
+	{ "a process's name", a_comm,            { EACCES, EACCES, EACCES, WORKED, WORKED, EACCES, EACCES, EACCES, WORKED } },
 	{ "a process's environment", a_environ, EACH(EACCES) },
 	{ "a process's memory", a_memory, EACH(EACCES) },
 	{ "mkdir", a_mkdir, EACH(KILL) },
@@ -167,14 +172,14 @@ static const struct {
 	{ "chdir", a_chdir, EACH(KILL) },
 	{ "chroot", a_chroot, EACH(KILL) },
 	{ "socket", a_socket, EACH(KILL) },
-	{ "socketpair", a_socketpair, EACH(KILL) },
+	{ "socketpair", a_socketpair, { KILL, KILL, KILL, KILL, KILL, KILL, KILL, WORKED, WORKED } },
 	{ "connect", a_connect, EACH(KILL) },
-	{ "bind", a_bind, EACH(KILL) },
+	{ "bind", a_bind, { KILL, KILL, KILL, KILL, KILL, KILL, KILL, EACCES, EACCES } },
 	{ "listen", a_listen, EACH(KILL) },
 	{ "send to an address", a_send_to, EACH(KILL) },
-	{ "send a message to an address", a_send_message, EACH(KILL) },
-	{ "pass to the gate, by an address", a_pass, { KILL, KILL, WORKED, WORKED, KILL, KILL, KILL } },
-	{ "sendfile", a_send_file,               { EINVAL, KILL, KILL, KILL, KILL, KILL, KILL } },
+	{ "send a message to an address", a_send_message, { KILL, KILL, KILL, KILL, KILL, KILL, KILL, WORKED, WORKED } },
+	{ "pass to the gate, by an address", a_pass, { KILL, KILL, WORKED, WORKED, KILL, KILL, KILL, WORKED, WORKED } },
+	{ "sendfile", a_send_file,               { EINVAL, KILL, KILL, KILL, KILL, KILL, KILL, KILL, KILL } },
 	{ "execve", a_exec, EACH(KILL) },
 	{ "execveat", a_exec_at, EACH(KILL) },
 	{ "ptrace", a_ptrace, EACH(KILL) },
@@ -182,7 +187,7 @@ static const struct {
 	{ "pidfd_open", a_pidfd, EACH(KILL) },
 	{ "pidfd_getfd", a_pidfd_getfd, EACH(KILL) },
 	{ "signal the master", a_kill, EACH(KILL) },
-	{ "is the master there", a_look,         { KILL, KILL, KILL, KILL, EPERM, KILL, KILL } },
+	{ "is the master there", a_look,         { KILL, KILL, KILL, KILL, EPERM, KILL, KILL, KILL, KILL } },
 	{ "tgkill", a_tgkill, EACH(KILL) },
 	{ "mount", a_mount, EACH(KILL) },
 	{ "unshare", a_unshare, EACH(KILL) },
@@ -196,10 +201,10 @@ static const struct {
 	{ "map code", a_map_code, EACH(KILL) },
 	{ "make memory code", a_make_code, EACH(KILL) },
 	{ "personality", a_personality, EACH(KILL) },
-	{ "fork", a_fork,                        { EAGAIN, KILL, KILL, KILL, KILL, WORKED, KILL } },
+	{ "fork", a_fork,                        { EAGAIN, KILL, KILL, KILL, KILL, WORKED, KILL, KILL, KILL } },
 	{ "clone3", a_vfork, EACH(KILL) },
 	{ "a user namespace", a_new_user, EACH(KILL) },
-	{ "more processes", a_more,              { EPERM, KILL, KILL, KILL, KILL, EPERM, KILL } },
+	{ "more processes", a_more,              { EPERM, KILL, KILL, KILL, KILL, EPERM, KILL, KILL, KILL } },
 	{ "another's limits", a_anothers_limit, EACH(KILL) },
 	{ "setuid", a_setuid, EACH(KILL) },
 	{ "capset", a_capset, EACH(KILL) },
@@ -222,10 +227,15 @@ static void enter(enum column column)
 	static const enum sandbox_kind kinds[COLUMNS] = {
 		[GATE] = SANDBOX_NURSERY, [SIGNER] = SANDBOX_SIGNER, [KEEPER] = SANDBOX_KEEPER, [MBOX_KEEPER] = SANDBOX_KEEPER,
 		[HELPER] = SANDBOX_DOTLOCK, [RECORDER] = SANDBOX_RECORDER, [ANSWER] = SANDBOX_RECORDER,
+		[SHARED] = SANDBOX_SHARED, [SHARED_MBOX] = SANDBOX_SHARED,
 	};
-	const struct sandbox_path *paths = column == KEEPER ? maildir : column == MBOX_KEEPER ? mbox : around;
+	const struct sandbox_path maildirs[] = { { in_host("mail"), SANDBOX_MAILDIRS } };
+	const struct sandbox_path spools[] = { { way, SANDBOX_SPOOLS }, { "/proc", SANDBOX_LOOK } };
+	const struct { const struct sandbox_path *paths; size_t count; } open_to[COLUMNS] = {
+		[KEEPER] = { maildir, 2 }, [MBOX_KEEPER] = { mbox, 2 }, [HELPER] = { around, 2 }, [SHARED] = { maildirs, 1 }, [SHARED_MBOX] = { spools, 2 },
+	};
 	become_owner(mail_uid(), geteuid() == 0 ? MAIL_UID : getegid());
-	sandbox_enter(kinds[column], paths, column == KEEPER || column == MBOX_KEEPER || column == HELPER ? 2 : 0);
+	sandbox_enter(kinds[column], open_to[column].paths, open_to[column].count);
 	if (column == GATE)
 		sandbox_enter(SANDBOX_GATE, NULL, 0);
 	if (column == ANSWER)
@@ -286,6 +296,8 @@ static void put_back(void)
 	(void)unlink(in_host("spool/a.lock"));
 	host_put("spool/zoe", "From z\n", 0600);
 	give_to_owner("spool/zoe");
+	host_put("mail/zoe/1.host", "not yours\n", 0600);
+	give_to_owner("mail/zoe/1.host");
 }
 
 static void test_hostile(void)
