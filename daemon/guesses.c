@@ -219,6 +219,8 @@ void guesses_settle(struct guesses *g, const struct guess_rule *rule, const stru
 	}
 	switch (outcome) {
 	case GUESS_RIGHT:
+		if (pair == NULL)
+			break; /* it was made for this */
 		pair->seen = second;
 		pair->failures = 0;
 		break;
