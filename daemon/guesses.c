@@ -219,10 +219,10 @@ void guesses_settle(struct guesses *g, const struct guess_rule *rule, const stru
 	}
 	switch (outcome) {
 	case GUESS_RIGHT:
-		if (pair == NULL)
-			break; /* it was made for this */
-		pair->seen = second;
-		pair->failures = 0;
+		if (pair != NULL) {
+			pair->seen = second;
+			pair->failures = 0;
+		}
 		break;
 	case GUESS_MOOT:
 		if (trusted && pair != NULL && pair->failures > 0)
