@@ -101,11 +101,11 @@ static struct origin here(void)
 }
 
 /* When that process started, in clock ticks since the boot: field 22 of /proc/PID/stat (proc(5)). 0: not known, or no such process. */
-static unsigned long long started(long pid)
+static uint64_t started(long pid)
 {
 	enum { FIELDS_BEFORE = 20 };  /* behind the name in parentheses, which may hold anything */
 	char path[32], text[1024];
-	unsigned long long ticks = 0;
+	uint64_t ticks = 0;
 	(void)snprintf(path, sizeof path, "/proc/%ld/stat", pid);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
@@ -115,7 +115,7 @@ static unsigned long long started(long pid)
 	const char *at = strrchr(text, ')');
 	for (int i = 0; at != NULL && i < FIELDS_BEFORE; i++)
 		at = strchr(at + 1, ' ');
-	if (at == NULL || sscanf(at, " %20llu", &ticks) != 1)
+	if (at == NULL || parse_number(at + 1, strspn(at + 1, "0123456789"), 1, UINT64_MAX, &ticks) != 0)
 		return 0;
 	return ticks;
 }
@@ -127,13 +127,13 @@ static unsigned long long started(long pid)
 static int write_text(char *text, size_t size, long pid)
 {
 	const struct origin o = here();
-	return snprintf(text, size, "%ld\npostern %s %llu %s %llu\n", pid, o.host, started(pid), o.boot, o.pids);
+	return snprintf(text, size, "%ld\npostern %s %llu %s %llu\n", pid, o.host, (unsigned long long)started(pid), o.boot, o.pids);
 }
 
 /* Has the process that had that number then ended? */
-static bool has_ended(pid_t pid, unsigned long long start)
+static bool has_ended(pid_t pid, uint64_t start)
 {
-	const unsigned long long now = started(pid);
+	const uint64_t now = started(pid);
 	return (kill(pid, 0) != 0 && errno == ESRCH) || (start != 0 && now != 0 && start != now);
 }
 
