@@ -53,7 +53,8 @@ static void check_gate(int gate, bool violated)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct session s = { .phase = RPC_LOGIN };
+	static const struct settings unshared = { .sessions = 1 };
+	struct session s = { .phase = RPC_LOGIN, .settings = &unshared };
 	union rpc_message m = { .sign = { .verb = RPC_SIGN } };
 	int gate[2], signer[2];
 	script = INPUT_OF(data, size);
