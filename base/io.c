@@ -26,6 +26,16 @@ ssize_t io_read_at(int fd, char *octets, size_t len, uint64_t offset)
 	return (ssize_t)done;
 }
 
+size_t io_read_text(int dir_fd, const char *name, char *text, size_t size)
+{
+	int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, text, size - 1) : 0;
+	if (fd >= 0)
+		(void)close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	return n > 0 ? (size_t)n : 0;
+}
+
 int io_write_at(int fd, const char *octets, size_t len, uint64_t offset)
 {
 	while (len > 0) {

@@ -12,6 +12,12 @@
 /* pread(2) until len octets are there, or the end of the file: the octets read; or -1 and errno. */
 ssize_t io_read_at(int fd, char *octets, size_t len, uint64_t offset);
 
+/*
+ * The beginning of a small file, as those of /proc, as a string in text of that size: its octets, 0 when there is none or it is
+ * empty. Below dir_fd (AT_FDCWD); no link is followed, nothing is waited for.
+ */
+size_t io_read_text(int dir_fd, const char *name, char *text, size_t size);
+
 /* pwrite(2) until all len octets are written: 0; or -1 and errno, and some may be written. */
 int io_write_at(int fd, const char *octets, size_t len, uint64_t offset);
 

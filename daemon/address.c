@@ -1,5 +1,5 @@
 /*
- * address.c - questions about a peer's address: is it this host, may it, how is it written.
+ * address.c - questions about a peer's address: is it this host, may it, how is it written, what is its source.
  * Runs in: master, keeper, gate, with whatever rights they have. Trusts: nothing (an address is only compared).
  *
  * A dual-stack listener shows IPv4 peers as ::ffff:a.b.c.d. Everything here looks through that
@@ -87,4 +87,12 @@ uint64_t address_source(const struct sockaddr_storage *address)
 	memcpy(&in6, address, sizeof in6);
 	memcpy(&network, in6.sin6_addr.s6_addr, sizeof network);
 	return network;
+}
+
+bool settings_gateway(const struct settings *settings, uint64_t source)
+{
+	for (size_t i = 0; i < settings->gateways.count; i++)
+		if (settings->gateways.list[i] == source)
+			return true;
+	return false;
 }

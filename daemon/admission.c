@@ -28,7 +28,7 @@ enum admission admission_decide(const struct workers *workers, const struct sett
 	*open_r = workers_of_source(workers, source, &strangers);
 	if (!gateway && *open_r >= settings->per_source)
 		return ADMIT_NOT_SOURCE;
-	const bool full = workers->of_state[WORKER_IDLE] == 0 && workers->count - workers->of_state[WORKER_LEAVING] >= settings->max;
+	const bool full = workers->of_state[WORKER_IDLE] == 0 && workers_full(workers, settings->max);
 	const ssize_t victim = full && workers->of_state[WORKER_LEAVING] < LEAVING_MAX ? find_victim(workers, now) : -1;
 	if (full && victim < 0)
 		return ADMIT_NOT_FULL;

@@ -269,6 +269,17 @@ void attempts_end(struct attempts *a, size_t at, long long now)
 
 /* ---- timers ---- */
 
+/* When something is to be done about that worker's attempt, 0: nothing. */
+static long long timer_of(const struct workers *t, size_t at)
+{
+	const struct worker *w = &t->rows->list[at];
+	switch (t->rows->states[at]) {
+	case WORKER_HELD: return w->due > 0 ? w->due : w->until;
+	case WORKER_VERIFYING: return w->room_wanted > 0 ? w->until : 0;
+	default: return 0;
+	}
+}
+
 long long attempts_due(const struct attempts *a)
 {
 	const struct workers *t = a->workers;
@@ -278,12 +289,7 @@ long long attempts_due(const struct attempts *a)
 		if (dues[i] > 0 && (due == 0 || dues[i] < due))
 			due = dues[i];
 	for (size_t i = 0; t->of_state[WORKER_HELD] + t->of_state[WORKER_VERIFYING] > 0 && i < t->count; i++) {
-		const struct worker *w = &t->rows->list[i];
-		long long next = 0;
-		if (t->rows->states[i] == WORKER_HELD)
-			next = w->due > 0 ? w->due : w->until;
-		else if (t->rows->states[i] == WORKER_VERIFYING && w->room_wanted > 0)
-			next = w->until;
+		const long long next = timer_of(t, i);
 		if (next > 0 && (due == 0 || next < due))
 			due = next;
 	}
@@ -306,13 +312,16 @@ void attempts_run(struct attempts *a, long long now)
 	const struct workers *t = a->workers;
 	for (size_t i = 0; t->of_state[WORKER_HELD] + t->of_state[WORKER_VERIFYING] > 0 && i < t->count; i++) {
 		struct worker *w = &t->rows->list[i];
-		if (t->rows->states[i] == WORKER_HELD && w->due > 0 && now >= w->due)
-			let_verify(a, i, now);
-		else if (t->rows->states[i] == WORKER_HELD && w->due == 0 && now >= w->until)
-			refuse(a, i, ATTEMPT_AGAIN_SECONDS, now);
-		else if (t->rows->states[i] == WORKER_VERIFYING && w->room_wanted > 0 && now >= w->until) {
+		const long long timer = timer_of(t, i);
+		if (timer == 0 || now < timer)
+			continue;
+		if (t->rows->states[i] == WORKER_VERIFYING) {
 			w->room_wanted = 0;
 			answer(a, i, (struct job){ .verb = JOB_REFUSED, .seconds = ATTEMPT_AGAIN_SECONDS }, now);
+		} else if (w->due > 0) {
+			let_verify(a, i, now);
+		} else {
+			refuse(a, i, ATTEMPT_AGAIN_SECONDS, now);
 		}
 	}
 	say_sums(a, now);

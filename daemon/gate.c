@@ -1,22 +1,19 @@
 /*
- * gate.c - a connection from greeting to goodbye: joins the protocol (pop3.c) to the
- * connection (conn.c) and to the keeper (rpc.c).
+ * gate.c - a connection from greeting to goodbye: joins the protocol (pop3.c) to the connection (conn.c) and to the keeper (rpc.c).
  * Runs in: gate, as the gate's user. Trusts: the keeper; nothing from the client.
  */
 #include "daemon/gate.h"
 
 #include <malloc.h>
 #include <openssl/err.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "daemon/ahead.h"
 #include "daemon/conn.h"
 #include "daemon/gate_end.h"
+#include "daemon/gate_list.h"
 #include "daemon/log.h"
 #include "daemon/message.h"
 #include "daemon/pop3.h"
@@ -87,56 +84,6 @@ static void ask_plainly(struct gate *g, const void *request, size_t size, struct
 		(void)close(fd);
 }
 
-/* What is read into place when there is little of it, because a mapping costs more. */
-enum { SMALL_IMAGE = 8192, SMALL_MARKS = 64 };
-static uint64_t small_image[SMALL_IMAGE / sizeof(uint64_t)];
-static bool small_marks[SMALL_MARKS];
-static size_t mapped;  /* octets of a list that is not read into place */
-
-/* The octets of the list that the keeper sent. */
-static const void *take_image(int fd, uint64_t offset, size_t size)
-{
-	struct stat st;
-	if (size <= sizeof small_image)
-		return pread(fd, small_image, size, (off_t)offset) == (ssize_t)size ? small_image : NULL;
-	/* To map more than there is would be a bus error later. */
-	if (fstat(fd, &st) != 0 || (uint64_t)st.st_size < size || (uint64_t)st.st_size - size < offset)
-		return NULL;
-	const void *image = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, (off_t)offset);
-	if (image == MAP_FAILED)
-		fatal("no memory for a list of %zu octets", size);
-	mapped = size;
-	return image;
-}
-
-/* The list, and a mark for each message. */
-static void take_list(int fd, const struct rpc_answer *answer, struct pop3_maildrop *drop_r)
-{
-	const size_t count = answer->count;
-	*drop_r = (struct pop3_maildrop){ .count = count, .marks = small_marks };
-	if (count == 0)
-		return;
-	const void *image = fd >= 0 ? take_image(fd, answer->offset, (size_t)answer->length) : NULL;
-	if (image == NULL || list_open(&drop_r->list, image, (size_t)answer->length) != 0 || drop_r->list.count != count)
-		panic("the list of %zu messages is none", count);
-	if (count > SMALL_MARKS)
-		drop_r->marks = calloc(count, sizeof *drop_r->marks);
-	if (drop_r->marks == NULL)
-		fatal("no memory for marks of %zu messages", count);
-}
-
-static void forget_list(struct pop3_maildrop *drop)
-{
-	const union { const struct list_header *from; void *to; } image = { .from = drop->list.header };
-	if (mapped > 0)
-		(void)munmap(image.to, mapped);
-	mapped = 0;
-	if (drop->marks != small_marks)
-		free(drop->marks);
-	explicit_bzero(small_image, sizeof small_image);
-	explicit_bzero(small_marks, sizeof small_marks);
-}
-
 static void host_login(void *context, const char *user, const struct secret *password, struct pop3_maildrop *drop_r,
                        struct pop3_answer *answer_r)
 {
@@ -148,7 +95,7 @@ static void host_login(void *context, const char *user, const struct secret *pas
 	ask(g, &request, sizeof request, &rpc, &fd, answer_r);
 	explicit_bzero(&request, sizeof request);
 	if (answer_r->reply == REPLY_LOGGED_IN) {
-		take_list(fd, &rpc, drop_r);
+		gate_list_take(fd, &rpc, drop_r);
 		g->conn.session = true;
 		g->conn.active_due = now_ms() + ACTIVE_MS;
 	}
@@ -478,7 +425,7 @@ static void serve_one(struct gate *g, int keeper, SSL_CTX *context, const struct
 /* Nothing of this client is to be there when the next one comes. What was freed is wiped already (heap.h). */
 static void forget_client(struct gate *g)
 {
-	forget_list(&g->pop3.drop);
+	gate_list_forget(&g->pop3.drop);
 	explicit_bzero(g, sizeof *g);
 	message_forget();
 	ERR_clear_error();

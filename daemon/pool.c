@@ -89,16 +89,10 @@ failed:
 	return -1;
 }
 
-/* Has the pool as many workers as it may have? */
-static bool is_full(const struct pool *pool)
-{
-	return pool->workers.count - pool->workers.of_state[WORKER_LEAVING] >= pool->settings->max;
-}
-
 /* Could another worker be forked, but for the throttling? */
 static bool has_place(const struct pool *pool)
 {
-	return pool->filling && pool->nursery >= 0 && !is_full(pool);
+	return pool->filling && pool->nursery >= 0 && !workers_full(&pool->workers, pool->settings->max);
 }
 
 bool pool_wants_spare(struct pool *pool)
@@ -134,7 +128,7 @@ int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage
 		at = workers_first(t, WORKER_IDLE);
 		if (at < 0) {
 			const bool refuse = pool->throttle_ms >= THROTTLE_REFUSE_MS && now < pool->throttled_until;
-			if (is_full(pool) || refuse || pool_spawn(pool) != 0)
+			if (workers_full(&pool->workers, pool->settings->max) || refuse || pool_spawn(pool) != 0)
 				return -1;
 			continue;
 		}

@@ -431,14 +431,6 @@ size_t settings_read(const char *file, struct settings *settings_r, settings_fin
 	return settings_read_lines(file, settings_r, lines, finding, context);
 }
 
-bool settings_gateway(const struct settings *settings, uint64_t source)
-{
-	for (size_t i = 0; i < settings->gateways.count; i++)
-		if (settings->gateways.list[i] == source)
-			return true;
-	return false;
-}
-
 void settings_for_auth(const struct settings *settings, const char *pam_helper, struct auth_settings *auth_r)
 {
 	*auth_r = (struct auth_settings){

@@ -109,7 +109,15 @@ size_t workers_of_source(const struct workers *t, uint64_t source, size_t *unpro
 	return n;
 }
 
+bool workers_full(const struct workers *t, uint64_t max)
+{
+	return t->count - t->of_state[WORKER_LEAVING] >= max;
+}
+
 size_t workers_unproven(const struct workers *t)
 {
-	return t->of_state[WORKER_STRANGER] + t->of_state[WORKER_HELD] + t->of_state[WORKER_VERIFYING];
+	size_t n = 0;
+	for (unsigned state = 0; state < WORKER_STATES; state++)
+		n += is_unproven(state) ? t->of_state[state] : 0;
+	return n;
 }

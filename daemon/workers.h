@@ -92,6 +92,9 @@ ssize_t workers_oldest(const struct workers *t, enum worker_state state);
 /* How many connections of that source are open; *unproven_r: how many of them without a login. */
 size_t workers_of_source(const struct workers *t, uint64_t source, size_t *unproven_r);
 
+/* Are there as many as there may be, but for those that are on their way out? */
+bool workers_full(const struct workers *t, uint64_t max);
+
 /* Workers with a client who has not proven who he is. */
 size_t workers_unproven(const struct workers *t);
 

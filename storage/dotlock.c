@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/number.h"
 #include "storage/file_system.h"
 #include "storage/lock.h"
@@ -87,14 +88,9 @@ static struct origin here(void)
 	struct stat st;
 	if (gethostname(o.host, sizeof o.host - 1) != 0 || o.host[0] == '\0' || strchr(o.host, ' ') != NULL)
 		(void)snprintf(o.host, sizeof o.host, "%s", UNKNOWN);
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		ssize_t n = read(fd, o.boot, sizeof o.boot - 1);
-		if (n > 0)
-			o.boot[n] = '\0';
-		o.boot[strcspn(o.boot, "\n")] = '\0';
-		(void)close(fd);
-	}
+	char boot[BOOT_ID];
+	if (io_read_text(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, sizeof boot) > 0)
+		(void)snprintf(o.boot, sizeof o.boot, "%.*s", (int)strcspn(boot, "\n"), boot);
 	if (stat("/proc/self/ns/pid", &st) == 0)
 		o.pids = st.st_ino;
 	return o;
@@ -107,11 +103,7 @@ static uint64_t started(long pid)
 	char path[32], text[1024];
 	uint64_t ticks = 0;
 	(void)snprintf(path, sizeof path, "/proc/%ld/stat", pid);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
-	if (fd >= 0)
-		(void)close(fd);
-	text[n > 0 ? n : 0] = '\0';
+	(void)io_read_text(AT_FDCWD, path, text, sizeof text);
 	const char *at = strrchr(text, ')');
 	for (int i = 0; at != NULL && i < FIELDS_BEFORE; i++)
 		at = strchr(at + 1, ' ');

@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/number.h"
 
 enum { PID_DIGITS = 20, COMM_MAX = 16 };
@@ -22,24 +23,12 @@ static const char *const deliverers[] = {
 	"smtpd", "fdm", "mda", "qmail-local", "fetchmail",
 };
 
-/* The beginning of a file as a string. False when there is none, or it is empty. */
-static bool read_text(int dir_fd, const char *name, char *text, size_t size)
-{
-	int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	ssize_t n = read(fd, text, size - 1);
-	(void)close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	return n > 0;
-}
-
 /* Its name as the process chose it, so only what is harmless in a sentence is taken over. */
 bool lock_owner_name(pid_t pid, char owner_r[LOCK_OWNER_MAX])
 {
 	char path[64], comm[COMM_MAX + 1];
 	(void)snprintf(path, sizeof path, "/proc/%ld/comm", (long)pid);
-	if (!read_text(AT_FDCWD, path, comm, sizeof comm))
+	if (io_read_text(AT_FDCWD, path, comm, sizeof comm) == 0)
 		return false;
 	comm[strcspn(comm, "\n")] = '\0';
 	for (char *p = comm; *p != '\0'; p++)
@@ -83,7 +72,7 @@ pid_t lock_owner_in_dotlock(int dir_fd, const char *name)
 {
 	char text[PID_DIGITS + 1];
 	uint64_t pid;
-	if (!read_text(dir_fd, name, text, sizeof text))
+	if (io_read_text(dir_fd, name, text, sizeof text) == 0)
 		return 0;
 	return parse_number(text, strspn(text, "0123456789"), 2, INT32_MAX, &pid) == 0 ? (pid_t)pid : 0;
 }

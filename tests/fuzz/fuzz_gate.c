@@ -3,6 +3,7 @@
  * Runs in: the tests. Trusts: nothing.
  */
 #include "daemon/gate.c"
+#include "daemon/gate_list.c"
 #include "tests/fuzz/fuzz_worker.h"
 #include "tests/unit/list_image.h"
 
@@ -185,14 +186,7 @@ static void check_lines(void)
 
 static void let_go(void)
 {
-	struct pop3_maildrop *drop = &g.pop3.drop;
-	if (drop->marks != NULL && drop->count <= 64)
-		memset(drop->marks, 0, drop->count);
-	if (drop->marks != NULL && drop->count > 64) {
-		free(drop->marks);
-		if (drop->list.count > 0 && list_size(drop->list.header) > 8192)
-			(void)munmap((void *)(uintptr_t)drop->list.header, list_size(drop->list.header));
-	}
+	gate_list_forget(&g.pop3.drop);
 	if (g.conn.fd >= 0)
 		(void)close(g.conn.fd);
 }
