@@ -241,6 +241,14 @@ def beside_empty(server, user, rounds=ROUNDS):
     return got
 
 
+def unchanged(server, dovecot):
+    login_stat(server.pop3_port, "anna")
+    beside_empty(server, "anna")
+    got = alternate(ROUNDS, ours=lambda: login_stat(server.pop3_port, "anna"), dovecot=lambda: login_stat(dovecot.port, "anna"))
+    say("  unchanged: %.2f ms, Dovecot's %.2f ms: %.1f times as fast", got["ours"], got["dovecot"], got["dovecot"] / got["ours"])
+    listings(server, "anna", MESSAGES)
+
+
 def maildir():
     say("Maildir of %d messages", MESSAGES)
     server = Server(("anna", "empty"))
@@ -266,11 +274,7 @@ def maildir():
                                                                                          login_stat(server.pop3_port, "anna"))[1])
         say("  first login beside the other build: %.0f ms, %.0f ms: %.2f", got["ours"], got["base"], got["ours"] / got["base"])
         base.stop()
-    login_stat(server.pop3_port, "anna")
-    beside_empty(server, "anna")
-    got = alternate(ROUNDS, ours=lambda: login_stat(server.pop3_port, "anna"), dovecot=lambda: login_stat(dovecot.port, "anna"))
-    say("  unchanged: %.2f ms, Dovecot's %.2f ms: %.1f times as fast", got["ours"], got["dovecot"], got["dovecot"] / got["ours"])
-    listings(server, "anna", MESSAGES)
+    unchanged(server, dovecot)
     fresh = []
     for i in range(5):
         anna.deliver(TEXT % (1000000 + i))
@@ -299,11 +303,7 @@ def mbox():
     first = login_stat(server.pop3_port, "anna")
     theirs = login_stat(dovecot.port, "anna")
     say("  first login (%d octets): %.0f ms, Dovecot's %.0f ms: %.1f times as fast", path.stat().st_size, first, theirs, theirs / first)
-    login_stat(server.pop3_port, "anna")
-    beside_empty(server, "anna")
-    got = alternate(ROUNDS, ours=lambda: login_stat(server.pop3_port, "anna"), dovecot=lambda: login_stat(dovecot.port, "anna"))
-    say("  unchanged: %.2f ms, Dovecot's %.2f ms: %.1f times as fast", got["ours"], got["dovecot"], got["dovecot"] / got["ours"])
-    listings(server, "anna", MESSAGES)
+    unchanged(server, dovecot)
     more = []
     for i in range(ROUNDS):
         with open(path, "ab") as f:

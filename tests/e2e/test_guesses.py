@@ -147,7 +147,7 @@ class Waits(unittest.TestCase):
 class Faillock(unittest.TestCase):
     def test_phone(self):
         """pam_faillock locks an account after three wrong passwords; a phone that repeats one of them locks nobody out."""
-        server = PamServer(["pgood"], service="placeholder")
+        server = PamServer(["pgood"])
         self.addCleanup(server.stop)
         counts = server.base / "faillock"
         counts.mkdir()

@@ -15,6 +15,7 @@ from client import client_context
 from memory import INSTRUMENTED, secrets_in
 from postern import ROOT, Server, make_certificate
 from processes import descriptors, session_processes, user_of, wait_until
+from test_tls import client_hello
 
 VERSIONS = [("TLS 1.2", ssl.TLSVersion.TLSv1_2), ("TLS 1.3", ssl.TLSVersion.TLSv1_3)]
 SECRET = re.compile(r"^(priv|privateExponent|prime1|prime2|exponent1|exponent2|coefficient):[^\n]*\n((?:    [0-9a-f:]+\n)+)", re.M)
@@ -37,15 +38,8 @@ def needles(key):
 
 def begun_handshake(server):
     """A connection on the TLS port whose gate has signed and waits for the client's last word."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
-    try:
-        tls.do_handshake()
-    except ssl.SSLWantReadError:
-        pass
     connection = socket.create_connection(("127.0.0.1", server.pop3s_port), timeout=20)
-    connection.sendall(outgoing.read())
+    connection.sendall(client_hello())
     connection.recv(1)
     return connection
 

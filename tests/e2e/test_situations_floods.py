@@ -6,8 +6,9 @@ import re
 import unittest
 
 import situations
+import situations_login
 from client import Client, reference
-from postern import Server, ServerCase
+from postern import ServerCase
 from processes import PATIENCE, wait_until
 
 
@@ -49,15 +50,7 @@ class Guessing(ServerCase):
 
 
 class Floods(unittest.TestCase):
-    def server(self, users=("anna", "bert"), **settings):
-        server = Server(users, settings)
-        self.addCleanup(server.stop)
-        return server
-
-    def client(self, server, **options):
-        client = Client(server, **options)
-        self.addCleanup(client.close)
-        return client
+    server, client = situations_login.Login.server, situations_login.Login.client
 
     def hold(self, server, sources):
         """A connection from each that is served; the frame's own, by which it saw the server start, may still be going."""
@@ -71,7 +64,7 @@ class Floods(unittest.TestCase):
 
     def test_full(self):
         """All workers serve a user: nobody has to make room."""
-        server = self.server(workers={"spare_min": 1, "spare_max": 1, "max": 2})
+        server = self.server(settings={"workers": {"spare_min": 1, "spare_max": 1, "max": 2}})
         held = []
         for user in ("anna", "bert"):
             held += self.hold(server, ["127.0.0.1"])
@@ -83,7 +76,7 @@ class Floods(unittest.TestCase):
 
     def test_crowded(self):
         """More than half of all workers have strangers, and all but one of them come from one address."""
-        server = self.server(workers={"spare_min": 1, "spare_max": 1, "max": 4})
+        server = self.server(settings={"workers": {"spare_min": 1, "spare_max": 1, "max": 4}})
         held = self.hold(server, ["127.0.0.2", "127.0.0.2", "127.0.0.3"])
 
         def refused():
@@ -103,7 +96,7 @@ class Floods(unittest.TestCase):
 
     def test_made_room(self):
         """All workers have strangers: who came first makes room for the newcomer, once he has had time to log in."""
-        server = self.server(workers={"spare_min": 1, "spare_max": 1, "max": 2})
+        server = self.server(settings={"workers": {"spare_min": 1, "spare_max": 1, "max": 2}})
         first, _ = self.hold(server, ["127.0.0.2", "127.0.0.3"])
         self.hold(server, ["127.0.0.4"])
         line = first.status()

@@ -5,19 +5,10 @@
  * The input makes an mbox, a rewrite of it, and how far that came. What the file has to be afterwards is worked out here on octets in
  * memory: a rewrite that is proven is finished, with all that arrived since; what is not proven is left as it is.
  */
-#include "storage/journal.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/unit/storage/journal_format.h"
 
 enum { ROOM = 65536 };
-
-/* As storage/journal.c has it. */
-struct record {
-	char magic[8];
-	struct journal_plan plan;
-	uint64_t length;
-	char path[PATH_MAX];
-	struct digest check;
-};
 
 struct octets {
 	char *p;

@@ -33,6 +33,15 @@ static void add(int fd, bool tls)
 	refusals_add(&refusals, fd, tls, "192.0.2.1", REPLY_SOURCE_FULL, &(struct reply_args){ .n = { 20, 20 } });
 }
 
+/* A connection that is told no. The client's end. */
+static int add_one(bool tls)
+{
+	int ends[2];
+	connection(ends);
+	add(ends[0], tls);
+	return ends[1];
+}
+
 static void test_told(void)
 {
 	static struct peer client;
@@ -95,11 +104,8 @@ static void test_flood(void)
 	int client[FLOOD];
 	begin();
 	for (int i = 0; i < FLOOD; i++) {
-		int ends[2];
-		connection(ends);
-		client[i] = ends[1];
 		refusals.kinds[KIND].logged = i == 0 ? 0 : now_ms();
-		add(ends[0], false);
+		client[i] = add_one(false);
 		CU_ASSERT(refusals.count <= REFUSALS_MAX);
 	}
 	for (int i = 0; i < FLOOD; i++)
@@ -107,11 +113,9 @@ static void test_flood(void)
 	const char *first = strstr(read_log(), "refused: ");
 	CU_ASSERT(first != NULL && strstr(first + 1, "refused: ") == NULL && refusals.kinds[KIND].silent == FLOOD - 1);
 	refusals.kinds[KIND].logged -= REFUSAL_LOG_MS;
-	int ends[2];
-	connection(ends);
-	add(ends[0], false);
+	const int late = add_one(false);
 	CU_ASSERT(strstr(read_log(), "(68 more since the last such line)") != NULL && refusals.kinds[KIND].silent == 0);
-	(void)close(ends[1]);
+	(void)close(late);
 	refusals_expire(&refusals, INT64_MAX);
 	CU_ASSERT(refusals.count == 0);
 	for (int i = 0; i < FLOOD; i++)
@@ -126,10 +130,7 @@ static void test_sum(void)
 	int client[FLOOD];
 	begin();
 	for (int i = 0; i < FLOOD; i++) {
-		int ends[2];
-		connection(ends);
-		client[i] = ends[1];
-		add(ends[0], true);
+		client[i] = add_one(true);
 	}
 	const long long logged = refusals.kinds[KIND].logged;
 	CU_ASSERT(refusals.kinds[KIND].silent == FLOOD - 1 && refusals_due(&refusals) == logged + REFUSAL_SUM_MS);

@@ -178,6 +178,18 @@ static void test_keeper(void)
 	end();
 }
 
+/* The end of a test whose signer is gone already. */
+static void end_without_signer(void)
+{
+	const pid_t gate = nursery.pid;
+	nursery_dismiss(&nursery);
+	keeper_signer = -1;
+	expect_end("nursery", gate, EXIT_GOOD, NULL);
+	log_release(kept_stderr);
+	EVP_PKEY_free(own);
+	host_remove();
+}
+
 /* A login closes the way to the signer, also where no signature was asked for: with all sessions logged in it is alone. */
 static void test_closed_by_login(void)
 {
@@ -188,13 +200,7 @@ static void test_closed_by_login(void)
 	nursery.signer = -1;
 	expect_end("signer", signer, EXIT_GOOD, NULL);
 	keeper_end("session", &w, EXIT_GOOD, NULL);
-	const pid_t gate = nursery.pid;
-	nursery_dismiss(&nursery);
-	keeper_signer = -1;
-	expect_end("nursery", gate, EXIT_GOOD, NULL);
-	log_release(kept_stderr);
-	EVP_PKEY_free(own);
-	host_remove();
+	end_without_signer();
 }
 
 /* A signer that is not there, is gone, or does not answer. */
@@ -223,13 +229,7 @@ static void test_no_signer(void)
 	w = keeper_serving(settings, "192.0.2.4");
 	CU_ASSERT(ask_to_sign(&w, &r).answer.size == 0);
 	keeper_end("gone", &w, EXIT_GOOD, "peer=192.0.2.4: the signer is gone");
-	const pid_t gate = nursery.pid;
-	nursery_dismiss(&nursery);
-	keeper_signer = -1;
-	expect_end("nursery", gate, EXIT_GOOD, NULL);
-	log_release(kept_stderr);
-	EVP_PKEY_free(own);
-	host_remove();
+	end_without_signer();
 }
 
 #define TESTS(X) X(test_requests) X(test_flood) X(test_keeper) X(test_closed_by_login) X(test_no_signer)

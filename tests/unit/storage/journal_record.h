@@ -1,5 +1,5 @@
 /*
- * journal_record.h - the head of a journal's record, for tests that forge one.
+ * journal_record.h - a journal's record with something else in it.
  * Runs in: the tests. Trusts: nothing.
  */
 #ifndef POSTERN_JOURNAL_RECORD_H
@@ -7,17 +7,8 @@
 
 #include <stddef.h>
 
-#include "storage/journal.h"
+#include "tests/unit/storage/journal_format.h"
 #include "tests/unit/storage/scratch.h"
-
-/* As storage/journal.c has it. */
-struct record {
-	char magic[8];
-	struct journal_plan plan;
-	uint64_t length;
-	char path[PATH_MAX];
-	struct digest check;
-};
 
 /* The first record says something else, and its digest is right. */
 static inline void forge_record(int fd, void (*change)(struct record *r))
