@@ -1,5 +1,5 @@
 /*
- * io.c - reads and writes that come back whole.
+ * io.c - reads and writes that come back whole, on descriptors that are what they are called.
  * Runs in: every process. Trusts: its caller.
  */
 #include "base/io.h"
@@ -56,4 +56,23 @@ void io_start_writing(int fd, size_t len, uint64_t offset)
 	const uint64_t piece = WRITING_PIECE, end = (offset + len) / piece * piece;
 	if (end > offset)
 		(void)sync_file_range(fd, (off64_t)(end - piece), (off64_t)piece, SYNC_FILE_RANGE_WRITE);
+}
+
+void io_fill_standard(void)
+{
+	int fd;
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd < STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		(void)close(fd);
+}
+
+void io_drop_standard(int end)
+{
+	const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = STDIN_FILENO; nothing >= 0 && fd < end; fd++)
+		(void)dup2(nothing, fd);
+	if (nothing > STDERR_FILENO)
+		(void)close(nothing);
 }

@@ -1,5 +1,5 @@
 /*
- * io.h - reads and writes that come back whole.
+ * io.h - reads and writes that come back whole, on descriptors that are what they are called.
  * Runs in: every process. Trusts: its caller.
  */
 #ifndef POSTERN_IO_H
@@ -26,5 +26,14 @@ int io_write_at(int fd, const char *octets, size_t len, uint64_t offset);
  * that fsync(2) has less to wait for. Promises nothing and hides no error from fsync(2): see sync_file_range(2).
  */
 void io_start_writing(int fd, size_t len, uint64_t offset);
+
+/*
+ * Those of the descriptors 0, 1 and 2 that whoever started the program had closed are /dev/null from here on. First thing in
+ * main(): otherwise the next file or socket becomes the standard error, and is written to, or closed as such.
+ */
+void io_fill_standard(void);
+
+/* Those of them below end are /dev/null from here on. */
+void io_drop_standard(int end);
 
 #endif

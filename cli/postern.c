@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/io.h"
+
 static int help(int argc, char **argv);
 
 static const struct command {
@@ -51,6 +53,7 @@ static int help(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	io_fill_standard();
 	if (argc < 2) {
 		usage(stderr);
 		return CLI_USAGE;

@@ -64,6 +64,7 @@ struct keeper_word {
 struct nursery_orders {
 	uid_t uid;                /* the gate's user, when started as root */
 	gid_t gid;
+	bool background;          /* as in struct nursery_program */
 	struct settings settings;
 };
 

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/io.h"
 
 #define LOG_NAME "postern"
 
@@ -88,7 +89,7 @@ static enum log_target target_resolve(enum log_target target, bool foreground)
 		return target;
 	if (stderr_is_journal())
 		return LOG_TARGET_JOURNAL;
-	return foreground || isatty(STDERR_FILENO) ? LOG_TARGET_STDERR : LOG_TARGET_SYSLOG;
+	return foreground ? LOG_TARGET_STDERR : LOG_TARGET_SYSLOG;
 }
 
 /* A datagram socket connected to path, or -1. */
@@ -147,6 +148,11 @@ void log_open(enum log_target target, int level, bool foreground)
 	state.opener = getpid();
 	if (fd == -1)
 		log_line(LOG_WARNING, "the log goes to stderr, because %s cannot be reached: %s", sink->path, strerror(err));
+}
+
+void log_only(void)
+{
+	io_drop_standard(state.sink == &sinks[LOG_TARGET_STDERR] ? STDERR_FILENO : STDERR_FILENO + 1);
 }
 
 void log_role(const char *role)

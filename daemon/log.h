@@ -19,10 +19,13 @@ struct log_field {
 };
 
 /*
- * Open the target: AUTO is the journal when stderr is connected to it (JOURNAL_STREAM), else stderr when it is a
- * terminal or `foreground`, else syslog. May be called again (reload).
+ * Open the target: AUTO is the journal when stderr is connected to it (JOURNAL_STREAM), else stderr in the
+ * `foreground`, else syslog. May be called again (reload).
  */
 void log_open(enum log_target target, int level, bool foreground);
+
+/* In the background, after log_open(): let go of what whoever started us has open as our standard descriptors, but for a stderr that is the log. */
+void log_only(void);
 
 /* The name that stands before each line: "master", "keeper", "gate". Borrowed: a string that stays. */
 void log_role(const char *role);

@@ -109,20 +109,23 @@ static void start_nursery(struct master *m)
 		lose_coming(m, problem);
 }
 
+/* Whoever waits has read on stderr what was wrong; from now on there is only the log. */
+static void release_starter(struct master *m)
+{
+	log_open(m->settings->log_target, m->settings->log_level, !m->options->programs.background);
+	log_only();
+	(void)!write(m->options->ready, "", 1);
+	(void)close(m->options->ready);
+}
+
 static void announce(struct master *m)
 {
 	m->serving = true;
 	service_notify("READY=1");
+	if (m->options->ready >= 0)
+		release_starter(m);
 	log_line(LOG_NOTICE, "postern %s serves; %zu listening sockets", POSTERN_VERSION, m->listeners.count);
-	if (m->options->ready < 0)
-		return;
-	/* Whoever waits has read on stderr what was wrong; from now on there is only the log. */
-	log_open(m->settings->log_target, m->settings->log_level, m->options->foreground);
-	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
-	for (int fd = STDIN_FILENO; nothing >= 0 && fd <= STDERR_FILENO; fd++)
-		(void)dup2(nothing, fd);
-	(void)!write(m->options->ready, "", 1);
-	(void)close(m->options->ready);
+	recorder_start(&m->recorder);
 }
 
 static void check_listeners(const struct master *m)
@@ -150,7 +153,7 @@ static void take_nursery(struct master *m)
 	if (m->next != NULL) {
 		*m->settings = *m->next;
 		end_reload(m);
-		log_open(m->settings->log_target, m->settings->log_level, m->options->foreground);
+		log_open(m->settings->log_target, m->settings->log_level, !m->options->programs.background);
 		log_line(LOG_NOTICE, "configuration and certificate read again");
 	}
 	pool_retire_idle(&m->pool);

@@ -11,7 +11,6 @@
 struct master_options {
 	const char *config;      /* the file, for a reload */
 	struct nursery_program programs;
-	bool foreground;
 	int ready;               /* a pipe to tell who waits that we serve (one octet), or -1; taken */
 };
 

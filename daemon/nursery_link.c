@@ -103,6 +103,7 @@ int nursery_start(struct nursery *n, const struct nursery_program *program, cons
 		return -1;
 	}
 	orders->settings = *settings;
+	orders->background = program->background;
 	if (gate_user_find(program, settings, &orders->uid, &orders->gid, problem) != 0) {
 		free(orders);
 		return -1;

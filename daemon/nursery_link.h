@@ -28,6 +28,7 @@ struct nursery_program {
 	const char *gate;        /* posternd-gate */
 	const char *signer;      /* posternd-sign */
 	const char *pam_helper;  /* posternd-pam, which looks up a gate_user that is not in /etc/passwd */
+	bool background;         /* they let go of the standard error of whoever started us, unless it is the log */
 };
 
 #define NO_NURSERY ((struct nursery){ .channel = -1, .signer = -1 })

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "daemon/heap.h"
 #include "daemon/log.h"
 #include "daemon/master.h"
@@ -109,12 +110,13 @@ int main(int argc, char **argv)
 	static struct settings settings;
 	static char gate[PATH_MAX], signer[PATH_MAX], pam_helper[PATH_MAX];
 	struct master_options options = { .config = DEFAULT_CONFIG, .programs = { .gate = gate, .signer = signer, .pam_helper = pam_helper }, .ready = -1 };
-	bool check = false;
+	bool check = false, foreground = false;
 	int option;
+	io_fill_standard();
 	while ((option = getopt(argc, argv, "c:FtDVh")) != -1) {
 		switch (option) {
 		case 'c': options.config = optarg; break;
-		case 'F': options.foreground = true; break;
+		case 'F': foreground = true; break;
 		case 't': check = true; break;
 		case 'D': settings_print_defaults(stdout); return EXIT_GOOD;
 		case 'V': (void)puts("postern " POSTERN_VERSION); return EXIT_GOOD;
@@ -135,14 +137,12 @@ int main(int argc, char **argv)
 		return report_check(&options, &settings, findings);
 	if (findings > 0)
 		return 1;
-	if (!options.foreground)
+	options.programs.background = !foreground;
+	if (!foreground)
 		options.ready = go_to_background();
 	heap_wipe_freed(shared_workers(&settings));
 	log_role("master");
 	/* Until it serves, whoever started it reads what is wrong. */
-	if (options.foreground)
-		log_open(settings.log_target, settings.log_level, true);
-	else
-		log_open(LOG_TARGET_STDERR, settings.log_level, true);
+	log_open(foreground ? settings.log_target : LOG_TARGET_STDERR, settings.log_level, true);
 	return master_run(&options, &settings);
 }

@@ -83,7 +83,6 @@ void recorder_open(struct recorder *r, const struct settings *settings, uid_t ui
 	if (history_open(&r->history, settings->history_directory, settings->history, true, &path) != 0)
 		log_line(LOG_ERR, "%s: %s; postern explain and postern log will lack what is written there", path, strerror(errno));
 	r->listener = open_listener(settings->history_socket);
-	recorder_start(r);
 }
 
 bool recorder_reaped(struct recorder *r, pid_t pid, int status)
@@ -203,7 +202,7 @@ _Noreturn static void serve(struct recorder *r, int alive)
 void recorder_start(struct recorder *r)
 {
 	int pipes[2] = { -1, -1 };
-	if (r->pid != 0 || (r->due > 0 && now_ms() < r->due))
+	if (r->records < 0 || r->pid != 0 || (r->due > 0 && now_ms() < r->due))
 		return;
 	r->due = 0;
 	pid_t pid = pipe2(pipes, O_CLOEXEC) == 0 ? fork() : -1;

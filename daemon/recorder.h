@@ -33,12 +33,12 @@ struct recorder {
 #define NO_RECORDER_YET ((struct recorder){ .alive = -1, .records = -1, .refs = -1, .listener = -1, .history = NO_HISTORY })
 
 /*
- * Make the link, open the files and the socket (as root), and start the process with the rights of that uid and gid.
+ * Make the link, open the files and the socket (as root), for a process that is going to have the rights of that uid and gid.
  * What cannot be had is said in the log, and the rest goes on: the log has it all, too.
  */
 void recorder_open(struct recorder *r, const struct settings *settings, uid_t uid, gid_t gid);
 
-/* Start the process, unless it runs or is not due. */
+/* Start the process, unless it runs, is not due, or was not opened. */
 void recorder_start(struct recorder *r);
 
 /* True, when the child of that pid was the recorder; it is then started again after a pause. */

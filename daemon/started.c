@@ -48,7 +48,9 @@ static const struct nursery_orders *map_orders(const char *program)
 const struct nursery_orders *started_by_master(const char *program, const char *role)
 {
 	const struct nursery_orders *orders = map_orders(program);
-	log_open(orders->settings.log_target, orders->settings.log_level, true);
+	log_open(orders->settings.log_target, orders->settings.log_level, !orders->background);
+	if (orders->background)
+		log_only();
 	log_role(role);
 	sandbox_begin(sandbox_probe(), orders->settings.sandbox == SANDBOX_REQUIRED);
 	worker_signals();

@@ -1,6 +1,7 @@
 """The command line and the configuration: -V, -t with all its findings in one run, starts that fail, SIGHUP with good and
 bad configurations and certificates.
 """
+import contextlib
 import os
 import re
 import signal
@@ -8,20 +9,20 @@ import socket
 import subprocess
 import tempfile
 import unittest
+from pathlib import Path
 
 import bodies
 from client import Client, client_context
-from postern import PREFIX, ROOT, TOP, Server, free_port, make_certificate
+from log_daemon import LogDaemon
+from postern import PREFIX, ROOT, TOP, Server, free_port, make_certificate, need_mounts
 from processes import all_processes, wait_until
 
 
-def run(server, *arguments, seconds=20):
-    """Run posternd to its end; (status, what it printed). Into a file: a server in the background may keep a pipe open."""
-    with tempfile.TemporaryFile() as out:
-        done = subprocess.run(server.command(*arguments), stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                              timeout=seconds * (10 if PREFIX else 1), check=False)
-        out.seek(0)
-        return done.returncode, out.read().decode()
+def run(server, *arguments, launcher=(), seconds=20):
+    """Run posternd until it has ended and nobody has its output open any more; (status, what it printed)."""
+    done = subprocess.run([*launcher, *server.command(*arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          stdin=subprocess.DEVNULL, timeout=seconds * (10 if PREFIX else 1), check=False, text=True)
+    return done.returncode, done.stdout
 
 
 class Check(unittest.TestCase):
@@ -169,15 +170,41 @@ class Check(unittest.TestCase):
         return found
 
     @unittest.skipIf(PREFIX, "the command line is not posternd's under " + " ".join(PREFIX))
+    @unittest.skipUnless(ROOT, "needs root: another /dev/log")
     def test_background(self):
-        """Without -F the command ends when the server serves, and not before."""
+        """Without -F the command ends when the server serves, not before, and lets go of its output; also where it was given none."""
+        need_mounts()
+        self.server.write_config(log={"target": "auto"})
+        for closing in ("", " <&- >&- 2>&-"):
+            daemon = LogDaemon(Path(tempfile.mkdtemp(dir=self.server.base)), "syslog")
+            daemon.start()
+            launcher = ["unshare", "-m", "--propagation", "private", "sh", "-ec", daemon.setup() + '\nexec "$@"' + closing, "sh"]
+            with self.subTest(launcher), self.in_background(launcher) as text:
+                self.assertEqual(text, "")
+                for process in self.of_config(self.server):
+                    self.assertEqual({os.readlink("/proc/%d/fd/%d" % (process.pid, fd)) for fd in range(3)}, {"/dev/null"}, process)
+                wait_until(lambda: 'end="quit"' in daemon.file.read_text(), daemon.file.read_text)
+
+    @unittest.skipIf(PREFIX, "the command line is not posternd's under " + " ".join(PREFIX))
+    def test_background_log_on_stderr(self):
+        """Who asks for the log on stderr has it there, in the background as well."""
+        log = self.server.base / "own-log"
+        with self.in_background(["sh", "-c", 'exec "$@" 2>%s' % log, "sh"]) as text:
+            self.assertEqual(text, "")
+            wait_until(lambda: 'end="quit"' in log.read_text(), log.read_text)
+
+    @contextlib.contextmanager
+    def in_background(self, launcher):
+        """The server in the background, after one has logged in: what the command printed."""
         try:
-            status, text = run(self.server, "-c", self.file)
+            status, text = run(self.server, "-c", self.file, launcher=launcher)
             self.assertEqual(status, 0, text)
-            Client(self.server).quit()
+            with self.server.login() as client:
+                client.quit()
             masters = self.masters()
             self.assertEqual(len(masters), 1)
             self.assertNotEqual(masters[0].session, os.getsid(0))
+            yield text
         finally:
             for master in self.masters():
                 os.kill(master.pid, signal.SIGTERM)

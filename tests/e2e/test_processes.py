@@ -445,6 +445,20 @@ class Descriptors(unittest.TestCase):
             self.assertTrue(process.pid == server.pid or wanted not in links, process)
         os.close(read)
 
+    def test_none_given(self):
+        """Started without standard descriptors it serves, and nothing of it becomes the standard error."""
+        server = Server(start=False)
+        self.addCleanup(server.stop)
+        server.start(launcher=("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"))
+        with server.login() as client:
+            client.quit()
+        for process in server.processes():
+            try:
+                links = {os.readlink("/proc/%d/fd/%d" % (process.pid, fd)) for fd in range(3)}
+            except OSError:
+                continue  # it has ended
+            self.assertEqual(links, {"/dev/null"}, process)
+
 
 if __name__ == "__main__":
     unittest.main()

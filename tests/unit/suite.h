@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/io.h"
+
 /* An assertion that says which row of a table it speaks of. */
 #define ROW_ASSERT(label, condition)                                             \
 	do {                                                                     \
@@ -48,6 +50,7 @@ static inline const char *built(const char *program)
 	{                                                                        \
 		CU_TestInfo tests_[] = { TESTS(SUITE_ROW_) CU_TEST_INFO_NULL };  \
 		CU_SuiteInfo suites_[] = { { .pName = (name), .pTests = tests_ }, CU_SUITE_INFO_NULL }; \
+		io_fill_standard();                                              \
 		if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites_) != CUE_SUCCESS) \
 			return 2;                                                \
 		CU_pSuite suite_ = CU_get_registry()->pSuite;                    \

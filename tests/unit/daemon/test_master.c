@@ -72,7 +72,7 @@ static pid_t start(const char *gate, int ready_pipe)
 	pid_t pid = fork_child();
 	if (pid == 0) {
 		struct master_options options = { .config = config, .programs = { .gate = gate, .signer = helper("posternd-sign"), .pam_helper = helper("posternd-pam") },
-		                                  .foreground = true, .ready = ready_pipe };
+		                                  .ready = ready_pipe };
 		log_role("master");
 		leave(master_run(&options, &settings));
 	}

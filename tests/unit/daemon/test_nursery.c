@@ -11,7 +11,7 @@ static struct settings *settings;
 static const struct nursery_program *program(const char *gate)
 {
 	static char gate_path[PATH_MAX], sign_path[PATH_MAX], pam_path[PATH_MAX];
-	static const struct nursery_program programs = { gate_path, sign_path, pam_path };
+	static const struct nursery_program programs = { .gate = gate_path, .signer = sign_path, .pam_helper = pam_path };
 	(void)snprintf(gate_path, sizeof gate_path, "%s", gate != NULL ? gate : built("posternd-gate"));
 	(void)snprintf(sign_path, sizeof sign_path, "%s", built("posternd-sign"));
 	(void)snprintf(pam_path, sizeof pam_path, "%s", built("posternd-pam"));

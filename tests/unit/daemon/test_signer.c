@@ -14,7 +14,7 @@ static int kept_stderr = -1;
 static void begin(EVP_PKEY *pair)
 {
 	static char gate[PATH_MAX], sign[PATH_MAX], pam[PATH_MAX];
-	const struct nursery_program programs = { gate, sign, pam };
+	const struct nursery_program programs = { .gate = gate, .signer = sign, .pam_helper = pam };
 	uint8_t certificate[SIGN_CERTIFICATE];
 	char problem[NURSERY_TEXT_MAX] = "";
 	(void)snprintf(gate, sizeof gate, "%s", built("posternd-gate"));
