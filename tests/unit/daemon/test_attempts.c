@@ -90,7 +90,7 @@ static void test_answers(void)
 /* Held until it is known what became of others; by a keeper's death as well; told no in the end. */
 static void test_held(void)
 {
-	static const struct { const char *label; bool dies; enum keeper_verb outcome; uint32_t want; enum worker_state state; } rows[] = {
+	static const struct { const char *label; bool dies; uint32_t outcome; uint32_t want; enum worker_state state; } rows[] = {
 		{ "the other is right", false, KEEPER_PROVEN, JOB_VERIFY, WORKER_VERIFYING },
 		{ "the other is moot", false, KEEPER_MOOT, JOB_VERIFY, WORKER_VERIFYING },
 		{ "the other dies", true, 0, JOB_VERIFY, WORKER_VERIFYING },

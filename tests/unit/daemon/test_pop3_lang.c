@@ -27,7 +27,7 @@ static void *image;
 static struct pop3 engine(enum pop3_state state)
 {
 	static const struct message_record records[2];
-	struct list list;
+	struct list list = { .count = 0 };
 	size_t size;
 	image = image != NULL ? image : list_image(records, 2, &size);
 	CU_ASSERT_FATAL(image != NULL && list_open(&list, image, list_size(image)) == 0);
