@@ -3,7 +3,6 @@
  * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop; an image's records as far as list_open() looked.
  */
 #include <errno.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,56 +13,18 @@ static int no_memory(struct why *why_r)
 	return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
 }
 
-/* ---- unique-ids ---- */
-
-/* Not one that looks like the hash of another name, which it could be. */
-static bool fits_uidl(const char *base, size_t len)
-{
-	size_t digits = 0;
-	if (len == 0 || len > UIDL_MAX)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (base[i] < 0x21 || base[i] > 0x7e)
-			return false;
-		digits += (base[i] >= '0' && base[i] <= '9') || (base[i] >= 'a' && base[i] <= 'f');
-	}
-	return len != (size_t)2 * LIST_UIDL_HASH || digits < len;
-}
-
-/* Octets that the unique-id takes behind the name; 0: the name without flags is it. */
-static size_t uidl_behind(const struct maildir *m, const struct maildir_entry *e)
-{
-	if (e->uidl_len > 0)
-		return e->uidl_len;
-	return !e->twin && fits_uidl(maildir_name(m, e), e->base_len) ? 0 : 2 * (size_t)LIST_UIDL_HASH;
-}
-
-static void hash_uidl(const struct maildir *m, const struct maildir_entry *e, char uidl_r[2 * LIST_UIDL_HASH])
-{
-	unsigned char hash[LIST_UIDL_HASH];
-	char digits[2 * LIST_UIDL_HASH + 1];
-	uint64_t ino = e->ino;
-	/* A key sets the hash of a twin apart from all hashes of names alone. */
-	(void)crypto_generichash(hash, sizeof hash, (const unsigned char *)maildir_name(m, e), e->base_len,
-	                         e->twin ? (const unsigned char *)&ino : NULL, e->twin ? sizeof ino : 0);
-	(void)sodium_bin2hex(digits, sizeof digits, hash, sizeof hash);
-	memcpy(uidl_r, digits, sizeof digits - 1);
-}
-
 /* ---- to an image ---- */
 
 /* The record of an entry; its name goes to names + at. Octets of names that it took. */
 static size_t put_record(const struct maildir *m, const struct maildir_entry *e, struct list_name *r, char *names, size_t at)
 {
-	const size_t behind = uidl_behind(m, e), len = e->len;
+	const size_t behind = maildir_uidl_behind(m, e), len = e->len;
 	*r = (struct list_name){ .octets = e->octets, .digest = e->digest, .name = (uint32_t)at, .identity = e->identity, .inode = e->inode,
 	                         .len = e->len, .base = e->base_len, .uidl = behind > 0 ? (uint8_t)behind : e->base_len };
 	r->flags = (uint8_t)((e->dir == MAILDIR_CUR ? LIST_IN_CUR : 0) | (behind > 0 ? LIST_UIDL_BEHIND : 0) | (e->needs_change ? 0 : LIST_AS_STORED));
 	memcpy(names + at, maildir_name(m, e), len + 1);
-	if (e->uidl_len > 0)
-		memcpy(names + at + len + 1, m->names + e->uidl, e->uidl_len);
-	else if (behind > 0)
-		hash_uidl(m, e, names + at + len + 1);
+	if (behind > 0)
+		(void)maildir_uidl(m, e, names + at + len + 1);
 	return len + 1 + behind;
 }
 
@@ -86,7 +47,7 @@ int maildir_make_image(struct maildir *m, struct why *why_r)
 	struct image *image = &m->drop.image;
 	struct list_header h = { .magic = LIST_MAGIC_OCTETS, .kind = LIST_NAMES, .record_size = sizeof(struct list_name), .count = m->drop.count };
 	for (size_t i = 0; i < m->drop.count; i++)
-		h.names += m->entries[m->order[i]].len + 1u + uidl_behind(m, &m->entries[m->order[i]]);
+		h.names += m->entries[m->order[i]].len + 1u + maildir_uidl_behind(m, &m->entries[m->order[i]]);
 	image->size = list_size(&h);
 	image->octets = h.names <= UINT32_MAX ? malloc(image->size) : NULL;
 	if (image->octets == NULL)
@@ -131,6 +92,8 @@ static int take_record(struct maildir *m, size_t i, enum maildir_state state)
 	m->order[i] = (uint32_t)i;
 	maildir_put_entry(m, i);
 	m->entry_count++;
+	/* One that a session of ours removed, and yet there it is: another file may have its name and its inode. */
+	m->entries[i].again = state == ENTRY_KNOWN && m->gone != NULL && gone_has(m->gone, maildir_uidl_hash(m, &m->entries[i]));
 	return 0;
 }
 
