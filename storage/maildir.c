@@ -175,12 +175,12 @@ static int number_messages(struct maildir *m, struct why *why_r)
 static bool is_as_left(struct maildir *m, const struct maildir_left *state)
 {
 	const struct list_name *r = maildir_records(m);
+	char name[LIST_NAME_MAX + 1];
 	struct stat st;
 	if (state->quiet != 1 || memcmp(state->dirs, m->listed, sizeof m->listed) != 0)
 		return false;
 	for (size_t i = 0; m->drop.count <= CHECK_EACH_MAX && i < m->drop.count; i++) {
-		const char *name = maildir_listed_name(m, &r[i]);
-		if (name == NULL || fstatat(m->dir_fd[r[i].flags & LIST_IN_CUR], name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+		if (!maildir_listed_name(m, i, name) || fstatat(m->dir_fd[r[i].flags & LIST_IN_CUR], name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
 		    maildir_identity(&st, (uint64_t)st.st_size) != r[i].identity)
 			return false;
 	}
@@ -282,8 +282,8 @@ fail:
 static int open_as_listed(struct maildir *m, size_t idx, struct stat *st_r)
 {
 	const struct list_name *r = &maildir_records(m)[idx];
-	const char *name = m->entries == NULL ? maildir_listed_name(m, r) : NULL;
-	int fd = name != NULL ? openat(m->dir_fd[r->flags & LIST_IN_CUR], name, MAILDIR_OPEN_FLAGS) : -1;
+	char name[LIST_NAME_MAX + 1];
+	int fd = m->entries == NULL && maildir_listed_name(m, idx, name) ? openat(m->dir_fd[r->flags & LIST_IN_CUR], name, MAILDIR_OPEN_FLAGS) : -1;
 	if (fd >= 0 && fstat(fd, st_r) == 0 && maildir_identity(st_r, (uint64_t)st_r->st_size) == r->identity)
 		return fd;
 	if (fd >= 0)

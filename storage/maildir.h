@@ -130,8 +130,8 @@ struct maildir_entry *maildir_find(const struct maildir *m, const char *base, si
 /* Make the image of the numbered entries. 0, or -1 and *why_r. */
 int maildir_make_image(struct maildir *m, struct why *why_r);
 
-/* The name that a record of the image leads to; NULL when it leads to none. */
-const char *maildir_listed_name(const struct maildir *m, const struct list_name *r);
+/* The name that a record of the image leads to, with a NUL; false when it leads to none. */
+bool maildir_listed_name(const struct maildir *m, size_t idx, char name_r[LIST_NAME_MAX + 1]);
 
 /* Make entries of the image's records, in that state and in order. 0, or -1 and *why_r. */
 int maildir_take_entries(struct maildir *m, enum maildir_state state, struct why *why_r);

@@ -280,7 +280,7 @@ static int take_name(struct maildir *m, enum maildir_dir dir, const struct diren
 		return 0;
 	if (d->d_type != DT_REG && d->d_type != DT_UNKNOWN)
 		skip = type_name(d->d_type);
-	else if (len >= UINT8_MAX)
+	else if (len > LIST_NAME_MAX)
 		skip = "skipped, the name is too long";
 	if (skip == NULL)
 		return numbered ? refind_name(m, dir, d, len, why_r) : list_name(m, dir, d, len, why_r);
