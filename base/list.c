@@ -44,8 +44,43 @@ static const void *record(const struct list *list, size_t idx)
 
 uint64_t list_octets(const struct list *list, size_t idx)
 {
-	/* The first field of both kinds. */
-	return ((const struct list_name *)record(list, idx))->octets;
+	return list->header->kind == LIST_NAMES ? ((const struct list_name *)record(list, idx))->octets : ((const struct list_hash *)record(list, idx))->octets;
+}
+
+/* ---- names ---- */
+
+static bool is_inside(const struct list *list, size_t at, size_t len)
+{
+	return at <= list->names_len && len <= list->names_len - at;
+}
+
+/* The first `want` octets of a name. False: they are not all in the image. */
+static bool copy_name(const struct list *list, size_t idx, size_t want, char *out)
+{
+	const struct list_name *r = record(list, idx), *anchor = record(list, idx - idx % LIST_ANCHOR);
+	const size_t prefix = r->prefix, suffix = r->suffix;
+	if (prefix + suffix > r->len || prefix > anchor->len || suffix > anchor->len || want > r->len)
+		return false;
+	const size_t own = r->len - prefix - suffix;
+	if (!is_inside(list, r->name, own) || !is_inside(list, anchor->name, anchor->len))
+		return false;
+	const size_t first = want < prefix ? want : prefix, second = want - first < own ? want - first : own;
+	memcpy(out, list->names + anchor->name, first);
+	memcpy(out + first, list->names + r->name, second);
+	memcpy(out + first + second, list->names + anchor->name + anchor->len - suffix, want - first - second);
+	return true;
+}
+
+size_t list_name_text(const struct list *list, size_t idx, char out[LIST_NAME_MAX])
+{
+	const size_t len = ((const struct list_name *)record(list, idx))->len;
+	return len <= LIST_NAME_MAX && copy_name(list, idx, len, out) ? len : 0;
+}
+
+const char *list_uidl_behind(const struct list *list, const struct list_name *r)
+{
+	const size_t shared = (size_t)r->prefix + (size_t)r->suffix, own = r->len - shared;
+	return shared <= r->len && is_inside(list, r->name, own + r->uidl) ? list->names + r->name + own : NULL;
 }
 
 /* Has any of 8 octets no place in a unique-id? */
@@ -57,23 +92,31 @@ static bool any_odd(const char *octets)
 }
 
 /* Whatever it is, it stays in its line. */
-static void copy_clean(const char *from, size_t len, char *out)
+static void clean(char *text, size_t len)
 {
-	for (size_t i = 0; i < len; i++)
-		out[i] = from[i] > ' ' && from[i] < 0x7f ? from[i] : '?';
+	size_t done = 0;
+	while (done + 8 <= len && !any_odd(text + done))
+		done += 8;
+	for (; done < len; done++)
+		if (text[done] <= ' ' || text[done] >= 0x7f)
+			text[done] = '?';
 }
 
-static size_t name_uidl(const struct list *list, const struct list_name *r, char *out)
+static size_t name_uidl(const struct list *list, size_t idx, char *out)
 {
-	const size_t at = r->name + (r->flags & LIST_UIDL_BEHIND ? (size_t)r->len + 1 : 0), len = r->uidl;
-	size_t done = 0;
-	if (len == 0 || len > UIDL_MAX || at > list->names_len || len > list->names_len - at) {
+	const struct list_name *r = record(list, idx);
+	const size_t len = r->uidl;
+	const char *behind = r->flags & LIST_UIDL_BEHIND ? list_uidl_behind(list, r) : NULL;
+	bool good = len > 0 && len <= UIDL_MAX;
+	if (good && behind != NULL)
+		memcpy(out, behind, len);
+	else
+		good = good && (r->flags & LIST_UIDL_BEHIND) == 0 && copy_name(list, idx, len, out);
+	if (!good) {
 		out[0] = '?';
 		return 1;
 	}
-	for (; done + 8 <= len && !any_odd(list->names + at + done); done += 8)
-		memcpy(out + done, list->names + at + done, 8);
-	copy_clean(list->names + at + done, len - done, out + done);
+	clean(out, len);
 	return len;
 }
 
@@ -101,5 +144,5 @@ static size_t hash_uidl(const struct list_hash *r, char *out)
 
 size_t list_uidl(const struct list *list, size_t idx, char out[UIDL_MAX])
 {
-	return list->header->kind == LIST_NAMES ? name_uidl(list, record(list, idx), out) : hash_uidl(record(list, idx), out);
+	return list->header->kind == LIST_NAMES ? name_uidl(list, idx, out) : hash_uidl(record(list, idx), out);
 }

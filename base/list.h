@@ -15,10 +15,13 @@ enum {
 	UIDL_MAX = 70,            /* RFC 1939 section 7: 1 to 70 octets of 0x21..0x7E */
 	LIST_DIGEST = 16,
 	LIST_UIDL_HASH = 16,      /* octets of a hash; 32 digits on the wire */
+	LIST_NAME_MAX = 254,      /* octets of a name */
+	LIST_ANCHOR = 16,         /* one name in so many is there as a whole */
 };
+#define LIST_OCTETS_MAX ((UINT64_C(1) << 48) - 1) /* of a message in a list of names */
 
-#define LIST_MAGIC "POPLIST1"
-#define LIST_MAGIC_OCTETS { 'P', 'O', 'P', 'L', 'I', 'S', 'T', '1' }
+#define LIST_MAGIC "POPLIST2"
+#define LIST_MAGIC_OCTETS { 'P', 'O', 'P', 'L', 'I', 'S', 'T', '2' }
 
 enum list_kind { LIST_NAMES = 1, LIST_HASHES = 2 };
 
@@ -34,15 +37,19 @@ struct list_header {
 };
 _Static_assert(sizeof(struct list_header) == 64, "crosses between processes");
 
-/* LIST_NAMES. */
+/*
+ * LIST_NAMES. Names that follow each other begin and end alike: a record has what is its own between the octets that it shares
+ * with its anchor, the last record before it, or itself, whose index is a multiple of LIST_ANCHOR. That one shares nothing.
+ */
 struct list_name {
-	uint64_t octets;          /* exactly what RETR sends, without the final dot line (base/wire.h) */
+	uint64_t octets : 48;     /* exactly what RETR sends, without the final dot line (base/wire.h) */
+	uint64_t prefix : 8, suffix : 8; /* octets of the name that are the anchor's first, and its last */
 	uint64_t digest;          /* of the stored octets */
-	uint32_t name;            /* where the file's name begins in the names, with a NUL behind it */
+	uint32_t name;            /* where the rest of the file's name begins in the names */
 	uint32_t identity;        /* of the file's inode, size and times, folded */
 	uint32_t inode;           /* as the directory lists it, folded */
 	uint8_t len, base;        /* octets of the name; of the name without flags */
-	uint8_t uidl;             /* octets of the unique-id, which is where the name is, or behind its NUL: */
+	uint8_t uidl;             /* octets of the unique-id, which is how the name begins, or follows the rest of it: */
 	uint8_t flags;            /* a sum of enum list_flag */
 };
 _Static_assert(sizeof(struct list_name) == 32, "crosses between processes");
@@ -72,6 +79,15 @@ int list_open(struct list *list_r, const void *image, size_t size);
 
 /* idx is less than count. */
 uint64_t list_octets(const struct list *list, size_t idx);
+
+/*
+ * For a list of names: writes the file's name without a NUL; its octets, or 0: it would lead out of the image. What the name
+ * is made of was not looked at.
+ */
+size_t list_name_text(const struct list *list, size_t idx, char out[LIST_NAME_MAX]);
+
+/* Where in the names a unique-id is that does not follow from the name, with LIST_UIDL_BEHIND; NULL: out of the image. */
+const char *list_uidl_behind(const struct list *list, const struct list_name *record);
 
 /* Writes the unique-id without a NUL; its octets, 1 to UIDL_MAX. One that would lead out of the image is "?". */
 size_t list_uidl(const struct list *list, size_t idx, char out[UIDL_MAX]);

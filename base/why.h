@@ -38,6 +38,7 @@ enum reason {
 	REASON_MAILDROP_DELIVERY, /* the same, and it is one that delivers mail; told: which */
 	REASON_MAILDROP_DENIED,   /* permissions, wrong owner, a link where none is followed */
 	REASON_MAILDROP_BROKEN,   /* it is not what location says it is */
+	REASON_IDS_CHANGED,       /* most messages have other unique-ids than at the last login: clients would fetch them again */
 	REASON_MAILDROP_IO,       /* an input/output error; see err */
 	REASON_MAILDROP_CHANGED,  /* another program changed it under the session */
 	REASON_MESSAGE_GONE,      /* another program removed this message */

@@ -185,7 +185,7 @@ int enter_maildrop(struct entry *e, const struct entrant *who, struct why *why_r
 {
 	const struct settings *settings = who->settings;
 	struct maildrop_options options = { .owner = who->uid, .lock_count = settings->mbox_lock_count, .journal = -1, .dotlock_helper = -1,
-		.network_mbox = settings->network_mbox != 0, .notice = who->notice, .context = who->context };
+		.network_mbox = settings->network_mbox != 0, .unique_ids_may_change = settings->unique_id_changes != 0, .notice = who->notice, .context = who->context };
 	memcpy(options.locks, settings->mbox_locks, sizeof options.locks);
 	if (geteuid() != 0 && geteuid() != who->uid)
 		return why_set(why_r, REASON_AUTH_SETUP, 0, "posternd was not started as root and serves uid %lu only, not uid %lu",

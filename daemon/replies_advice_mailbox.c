@@ -61,6 +61,14 @@ const struct advice_row advice_mailbox[] = {
 		"Your settings and your password are right. Tell the administrator the reference.",
 		"Compare `location` in [maildrop] with what is there: `file PATH`, `head -c 100 PATH`. An mbox begins with `From `. For an mbox on NFS use a Maildir, or "
 		"accept the risk with `network_mbox = yes`."),
+	ADVICE(IDS_CHANGED, OTHER_PROGRAM,
+		"Most messages of the mailbox are there under other unique-ids than at the last login: files that were restored or copied under other names, or an "
+		"mbox that a program wrote anew. A mail program that leaves mail on the server would take them all for new, and fetch them again. So the login was "
+		"stopped. New mail is delivered meanwhile, and nothing was deleted.",
+		"Your settings and your password are right. Do not set up the account anew: it would fetch everything again. Tell the administrator the reference.",
+		"`postern explain` with the reference says how many of how many. Put the mailbox back as it was (a copy that keeps the names: `rsync -a`, `cp -a`), and "
+		"the next login goes on. Or allow it once for this user: remove the file that the line names; it is the index of the mailbox, and is made anew. "
+		"`unique_id_changes = allow` in [maildrop] allows it for all."),
 	ADVICE(DROP_IO, SERVER,
 		"Reading the mailbox, or locking it, failed with an error of the disk or of the server's own directories.",
 		"Try again in some minutes. Do not set up the account anew: the mail is on the server.",

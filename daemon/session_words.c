@@ -26,6 +26,7 @@ static const char *const reason_names[REASON_COUNT] = {
 	[REASON_MAILDROP_DELIVERY] = "maildrop locked by a delivery",
 	[REASON_MAILDROP_DENIED] = "maildrop not accessible",
 	[REASON_MAILDROP_BROKEN] = "maildrop not in form",
+	[REASON_IDS_CHANGED] = "unique-ids changed",
 	[REASON_MAILDROP_IO] = "maildrop input/output error",
 	[REASON_MAILDROP_CHANGED] = "maildrop changed by another program",
 	[REASON_MESSAGE_GONE] = "message gone",

@@ -19,6 +19,7 @@ static const struct choice locks[] = {
 	{ "fcntl", HOST_LOCK_FCNTL }, { "dotlock", HOST_LOCK_DOTLOCK }, { "flock", HOST_LOCK_FLOCK }, { NULL, 0 } };
 static const struct choice utf8_requireds[] = { { "declared", UTF8_DECLARED }, { "any", UTF8_ANY }, { "none", UTF8_NONE }, { NULL, 0 } };
 static const struct choice yes_no[] = { { "no", 0 }, { "yes", 1 }, { NULL, 0 } };
+static const struct choice refuse_allow[] = { { "refuse", 0 }, { "allow", 1 }, { NULL, 0 } };
 static const struct choice sandboxes[] = { { "required", SANDBOX_REQUIRED }, { "as-available", SANDBOX_AS_AVAILABLE }, { NULL, 0 } };
 static const struct choice targets[] = {
 	{ "auto", LOG_TARGET_AUTO }, { "stderr", LOG_TARGET_STDERR }, { "syslog", LOG_TARGET_SYSLOG },
@@ -109,6 +110,11 @@ const struct setting settings_table[] = {
 	  .help = "Serve an mbox on NFS, SMB and the like, too. What is promised of an mbox is not promised there; Maildir is "
 	          "safe." },
 
+	{ .section = "maildrop", .name = "unique_id_changes", .set = setting_choice, FIELD(unique_id_changes), .choices = refuse_allow,
+	  .value = "refuse",
+	  .help = "What becomes of a login when most messages are there under other unique-ids than at the last one (a mailbox restored "
+	          "under other names), so that mail programs would fetch all again: refuse, until it is put back or the user's index "
+	          "file is removed, or allow." },
 	{ .section = "maildrop", .name = "utf8_required", .set = setting_choice, FIELD(utf8_required), .choices = utf8_requireds,
 	  .value = "none",
 	  .help = "Which messages with UTF-8 in their header a client gets only if it said UTF8 (RFC 6856), which few mail programs "

@@ -30,9 +30,11 @@ void index_begin(struct index *x, const struct maildrop_options *options)
 	x->fd = options->index->write_fd;
 	x->read_fd = options->index->read_fd;
 	x->frozen = options->index->frozen;
-	x->there = x->fd >= 0 && io_read_at(x->fd, (char *)h, sizeof *h, 0) == (ssize_t)sizeof *h &&
-		memcmp(h->magic, INDEX_MAGIC, sizeof h->magic) == 0 && digest_same(digest_of_head(h), h->head) &&
-		h->offset >= INDEX_AREA && h->offset % INDEX_AREA == 0 && h->offset < INT64_MAX / 2 && h->size < INT64_MAX / 2 &&
+	if (x->fd < 0 || io_read_at(x->fd, (char *)h, sizeof *h, 0) != (ssize_t)sizeof *h ||
+	    memcmp(h->magic, INDEX_MAGIC, sizeof h->magic) != 0 || !digest_same(digest_of_head(h), h->head))
+		return;
+	x->gone = h->gone;
+	x->there = h->offset >= INDEX_IMAGES && h->offset % INDEX_AREA == 0 && h->offset < INT64_MAX / 2 && h->size < INT64_MAX / 2 &&
 		h->size >= sizeof(struct list_header);
 }
 
@@ -141,20 +143,26 @@ static uint64_t areas(uint64_t size)
 	return (size + INDEX_AREA - 1) / INDEX_AREA * INDEX_AREA;
 }
 
-static int write_head(struct index *x, struct index_head *head, const void *state, size_t state_size)
+static int put_head(struct index *x, struct index_head *head)
 {
 	memcpy(head->magic, INDEX_MAGIC, sizeof head->magic);
-	memcpy(head->state, state, state_size);
-	head->written = time(NULL);
+	head->gone = x->gone;
 	head->head = digest_of_head(head);
-	x->there = io_write_at(x->fd, (const char *)head, sizeof *head, 0) == 0;
+	x->there = io_write_at(x->fd, (const char *)head, sizeof *head, 0) == 0 && head->size > 0;
 	x->head = *head;
 	return x->there ? 0 : -1;
 }
 
+static int write_head(struct index *x, struct index_head *head, const void *state, size_t state_size)
+{
+	memcpy(head->state, state, state_size);
+	head->written = time(NULL);
+	return put_head(x, head);
+}
+
 int index_write(struct index *x, const struct image *image, const void *state, size_t state_size)
 {
-	struct index_head head = { .offset = INDEX_AREA, .size = image->size };
+	struct index_head head = { .offset = INDEX_IMAGES, .size = image->size };
 	const struct list_header *h = image->octets;
 	if (x->fd < 0 || x->frozen)
 		return -1;
@@ -183,10 +191,19 @@ int index_append(struct index *x, const struct image *image, const struct list_h
 	return write_head(x, &head, state, state_size);
 }
 
+void index_keep(struct index *x)
+{
+	struct index_head head = x->head;
+	if (!x->there)
+		index_drop(x);
+	else if (!x->frozen)
+		(void)put_head(x, &head);
+}
+
 void index_drop(struct index *x)
 {
-	static const struct index_head none;
+	struct index_head none = { .size = 0 };
 	if (x->fd >= 0)
-		(void)io_write_at(x->fd, (const char *)&none, sizeof none, 0);
+		(void)put_head(x, &none);
 	x->there = false;
 }

@@ -4,9 +4,11 @@
  * the maildrop's format holds it against the files.
  * A library: returns, never logs, never exits.
  *
- * One file of root's a maildrop: a head, and from INDEX_AREA on one image of a list (base/list.h). A new image goes where
- * the current one is not, because a gate may have that mapped; the head follows, and has the digests of both. Nothing is
- * synced: what a crash tore has another digest.
+ * One file of root's a maildrop: a head, a ring of the unique-ids of messages that are gone (storage/gone.h), and from
+ * INDEX_IMAGES on one image of a list (base/list.h). A new image goes where the current one is not, because a gate may have
+ * that mapped; the head follows, and has the digests of both. Nothing is synced: what a crash tore has another digest.
+ * The ring has none: it is written before the head that counts its entries, and an entry that is damaged is an id that
+ * nobody has.
  */
 #ifndef POSTERN_INDEX_H
 #define POSTERN_INDEX_H
@@ -18,12 +20,15 @@
 
 enum {
 	INDEX_STATE = 256,           /* octets for what the format needs to know of the maildrop */
-	INDEX_AREA = 4096,           /* images begin at a multiple of it, as mmap(2) wants */
+	INDEX_AREA = 4096,           /* images begin at a multiple of it, as mmap(2) wants; the ring is at the first */
+	INDEX_GONE_MAX = 4096,       /* unique-ids of messages that are gone: the oldest is forgotten first */
+	INDEX_GONE_SIZE = 16,        /* octets of each */
+	INDEX_IMAGES = INDEX_AREA + INDEX_GONE_MAX * INDEX_GONE_SIZE,
 	INDEX_MAP_MIN = 64 * 1024,   /* smaller images are read: a mapping costs more */
 	INDEX_QUIET_SECONDS = 2,     /* stamps older than that show any later change: more than the grain of any clock */
 };
 
-#define INDEX_MAGIC "POPINDX1"
+#define INDEX_MAGIC "POPINDX2"
 
 struct index_head {
 	char magic[8];
@@ -31,7 +36,8 @@ struct index_head {
 	struct digest image;
 	int64_t written;             /* seconds since 1970 */
 	uint8_t state[INDEX_STATE];
-	uint8_t reserved[512 - 16 - 8 - 16 - 8 - INDEX_STATE - 16];
+	uint64_t gone;               /* entries of the ring that were ever written */
+	uint8_t reserved[512 - 16 - 8 - 16 - 8 - 8 - INDEX_STATE - 16];
 	struct digest head;          /* of all before it */
 };
 _Static_assert(sizeof(struct index_head) == 512, "one block");
@@ -40,7 +46,8 @@ _Static_assert(sizeof(struct index_head) == 512, "one block");
 struct index {
 	int fd, read_fd;             /* -1: none; borrowed */
 	bool frozen;                 /* nothing but the head may be written */
-	bool there;                  /* the head is whole */
+	bool there;                  /* the head is whole, and says where an image is */
+	uint64_t gone;               /* as in the head, also when there is no image */
 	struct index_head head;
 };
 
@@ -66,7 +73,10 @@ int index_write(struct index *x, const struct image *image, const void *state, s
 int index_append(struct index *x, const struct image *image, const struct list_header *header, size_t from, const void *added,
                  size_t added_size, const void *state, size_t state_size);
 
-/* From now on there is no index: the next login reads everything. */
+/* The head once more, when nothing but the ring was written. */
+void index_keep(struct index *x);
+
+/* From now on there is no image: the next login reads everything. Only the ring stays. */
 void index_drop(struct index *x);
 
 #endif

@@ -31,9 +31,11 @@ int index_open(const char *directory, const struct maildrop_place *place, uid_t 
                struct why *why_r)
 {
 	char name[MAILDROP_FILE_NAME], path[PATH_MAX + MAILDROP_FILE_NAME + sizeof ".index"];
+	struct index_files files = { .directory = directory };
 	*files_r = NO_INDEX;
 	maildrop_file_name(place, uid, gid, name);
-	(void)snprintf(path, sizeof path, "%s/%s.index", directory, name);
+	(void)snprintf(files.name, sizeof files.name, "%s.index", name);
+	(void)snprintf(path, sizeof path, "%s/%s", directory, files.name);
 	int fd = open_own(path, O_RDWR | O_CREAT, why_r);
 	if (fd < 0)
 		return -1;
@@ -43,6 +45,8 @@ int index_open(const char *directory, const struct maildrop_place *place, uid_t 
 		(void)close(fd);
 		return -1;
 	}
-	*files_r = (struct index_files){ .write_fd = fd, .read_fd = read_fd };
+	files.write_fd = fd;
+	files.read_fd = read_fd;
+	*files_r = files;
 	return 0;
 }

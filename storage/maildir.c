@@ -175,12 +175,12 @@ static int number_messages(struct maildir *m, struct why *why_r)
 static bool is_as_left(struct maildir *m, const struct maildir_left *state)
 {
 	const struct list_name *r = maildir_records(m);
+	char name[LIST_NAME_MAX + 1];
 	struct stat st;
 	if (state->quiet != 1 || memcmp(state->dirs, m->listed, sizeof m->listed) != 0)
 		return false;
 	for (size_t i = 0; m->drop.count <= CHECK_EACH_MAX && i < m->drop.count; i++) {
-		const char *name = maildir_listed_name(m, &r[i]);
-		if (name == NULL || fstatat(m->dir_fd[r[i].flags & LIST_IN_CUR], name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+		if (!maildir_listed_name(m, i, name) || fstatat(m->dir_fd[r[i].flags & LIST_IN_CUR], name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
 		    maildir_identity(&st, (uint64_t)st.st_size) != r[i].identity)
 			return false;
 	}
@@ -194,6 +194,7 @@ static void remember(struct maildir *m)
 	memcpy(state.dirs, m->listed, sizeof state.dirs);
 	for (size_t i = 0; state.quiet == 1 && i < MAILDIR_DIRS; i++)
 		state.quiet = m->dir_fd[i] < 0 || is_local_file_system(m->dir_fd[i]);
+	gone_write(m->gone, &m->index);
 	if (index_write(&m->index, image, &state, sizeof state) == 0)
 		m->drop.image_at = m->index.head.offset;
 }
@@ -219,11 +220,14 @@ static int list_messages(struct maildir *m, struct why *why_r)
 		m->drop.image_at = m->index.head.offset;
 		if (is_as_left(m, &state))
 			return 0;
-		/* Else it is as if there were none. */
-		(void)maildir_take_entries(m, ENTRY_KNOWN, why_r);
 	}
+	if (m->index.gone > 0)
+		m->gone = gone_read(&m->index);
+	/* When it cannot be taken it is as if there were none. */
+	if (m->drop.image_at > 0 && maildir_take_entries(m, ENTRY_KNOWN, why_r) == 0)
+		m->known = m->entry_count;
 	m->drop.image_at = 0;
-	if (size_entries(m, why_r) != 0 || number_messages(m, why_r) != 0)
+	if (size_entries(m, why_r) != 0 || number_messages(m, why_r) != 0 || maildir_settle_uidls(m, why_r) != 0)
 		return -1;
 	image_free(&m->drop.image);
 	if (maildir_make_image(m, why_r) != 0)
@@ -241,6 +245,7 @@ static void maildir_close(struct maildrop *drop)
 			(void)close(m->dir_fd[i]);
 	maildir_free_entries(m);
 	image_free(&m->drop.image);
+	free(m->gone);
 	free(m->listing);
 	free(m->buffer);
 	free(m->path);
@@ -277,8 +282,8 @@ fail:
 static int open_as_listed(struct maildir *m, size_t idx, struct stat *st_r)
 {
 	const struct list_name *r = &maildir_records(m)[idx];
-	const char *name = m->entries == NULL ? maildir_listed_name(m, r) : NULL;
-	int fd = name != NULL ? openat(m->dir_fd[r->flags & LIST_IN_CUR], name, MAILDIR_OPEN_FLAGS) : -1;
+	char name[LIST_NAME_MAX + 1];
+	int fd = m->entries == NULL && maildir_listed_name(m, idx, name) ? openat(m->dir_fd[r->flags & LIST_IN_CUR], name, MAILDIR_OPEN_FLAGS) : -1;
 	if (fd >= 0 && fstat(fd, st_r) == 0 && maildir_identity(st_r, (uint64_t)st_r->st_size) == r->identity)
 		return fd;
 	if (fd >= 0)
@@ -286,10 +291,12 @@ static int open_as_listed(struct maildir *m, size_t idx, struct stat *st_r)
 	return -1;
 }
 
-static int changed(struct maildir *m, const struct maildir_entry *e, struct why *why_r)
+static int changed(struct maildir *m, struct maildir_entry *e, struct why *why_r)
 {
 	struct maildir_shown name;
-	/* It may have been so at the login already, without the directory's knowing. */
+	/* It may have been so at the login already, without the directory's knowing. The name stays that of what was listed. */
+	maildir_remember_gone(m, e, gone_content(e->digest));
+	gone_write(m->gone, &m->index);
 	index_drop(&m->index);
 	return why_set(why_r, REASON_MESSAGE_CHANGED, 0, "another program wrote to %s", maildir_show(&name, m, e));
 }

@@ -8,7 +8,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "storage/index.h"
+#include "storage/gone.h"
 
 enum maildir_dir { MAILDIR_NEW, MAILDIR_CUR, MAILDIR_DIRS };
 
@@ -39,15 +39,15 @@ struct maildir_entry {
 	uint32_t identity;       /* maildir_identity() */
 	uint32_t name;           /* offset in names */
 	uint32_t seen;           /* the last scan that saw it */
-	uint32_t uidl;           /* offset in names of the unique-id that the index has, or 0: it follows from the name */
-	uint8_t uidl_len;
+	uint32_t uidl;           /* offset in names of a unique-id that does not follow from the name, */
+	uint8_t uidl_len;        /* or 0 */
 	uint8_t len, room, base_len;
 	uint8_t dir;
 	uint8_t state;
 	bool needs_change;       /* on the wire it is not the octets that are stored */
 	bool twin;               /* another message has the same base name and came first */
 	bool owns_name;          /* the index has its name for its unique-id */
-	bool again;              /* it is to be opened whatever the index says: another file has its base name */
+	bool again;              /* it is to be opened whatever the index says: another file has its base name, or had */
 	uint8_t touched;         /* UPDATE: bit set of directories to make durable */
 };
 
@@ -73,6 +73,8 @@ struct maildir {
 	char *path;
 	int dir_fd[MAILDIR_DIRS];  /* -1: there is none, it counts as empty */
 	struct index index;
+	struct gone *gone;         /* NULL: nothing is remembered */
+	size_t known;              /* the first entries: so many are from the index */
 	struct maildir_listed listed[MAILDIR_DIRS];  /* before the last pass */
 	bool quiet;                /* nothing can have changed unseen since */
 	bool skipped;              /* something was no message, and may become one without the directory's knowing */
@@ -99,6 +101,12 @@ static inline const struct list_name *maildir_records(const struct maildir *m)
 	return (const void *)m->drop.image.list.records;
 }
 
+/* Has it a unique-id that clients were told? */
+static inline bool maildir_is_known(const struct maildir_entry *e)
+{
+	return e->owns_name || e->uidl_len > 0;
+}
+
 static inline char *maildir_name(const struct maildir *m, const struct maildir_entry *e)
 {
 	return m->names + e->name;
@@ -112,6 +120,9 @@ static inline char *maildir_name(const struct maildir *m, const struct maildir_e
  */
 int maildir_scan(struct maildir *m, bool numbered, struct why *why_r);
 
+/* Room for so many octets more in names; their offset is names_len. 0, or -1 and *why_r. */
+int maildir_names_room(struct maildir *m, size_t room, struct why *why_r);
+
 /* An entry by base name, starting behind `after` (NULL: the first); NULL when there is no further one. */
 struct maildir_entry *maildir_find(const struct maildir *m, const char *base, size_t base_len,
                                    const struct maildir_entry *after);
@@ -119,11 +130,32 @@ struct maildir_entry *maildir_find(const struct maildir *m, const char *base, si
 /* Make the image of the numbered entries. 0, or -1 and *why_r. */
 int maildir_make_image(struct maildir *m, struct why *why_r);
 
-/* The name that a record of the image leads to; NULL when it leads to none. */
-const char *maildir_listed_name(const struct maildir *m, const struct list_name *r);
+/* The name that a record of the image leads to, with a NUL; false when it leads to none. */
+bool maildir_listed_name(const struct maildir *m, size_t idx, char name_r[LIST_NAME_MAX + 1]);
 
 /* Make entries of the image's records, in that state and in order. 0, or -1 and *why_r. */
 int maildir_take_entries(struct maildir *m, enum maildir_state state, struct why *why_r);
+
+/* Octets that the unique-id takes behind the name; 0: the name without flags is it. */
+size_t maildir_uidl_behind(const struct maildir *m, const struct maildir_entry *e);
+
+/* Writes the unique-id without a NUL; its octets. */
+size_t maildir_uidl(const struct maildir *m, const struct maildir_entry *e, char out[UIDL_MAX]);
+
+/* gone_hash() of it. */
+uint64_t maildir_uidl_hash(const struct maildir *m, const struct maildir_entry *e);
+
+/* Remember it, which the index has, with the content that may have it again, or GONE_FOR_GOOD. */
+void maildir_remember_gone(struct maildir *m, const struct maildir_entry *e, uint64_t content);
+
+/* No other content gets this entry's unique-id any more, which the index has; the entry gets another, too. */
+void maildir_forget_uidl(struct maildir *m, struct maildir_entry *e);
+
+/*
+ * Give the numbered entries their unique-ids, and remember those of entries that are gone. 0, or -1 and *why_r: NO_MEMORY, or
+ * IDS_CHANGED when most of what the index has is there under other unique-ids, which is not allowed.
+ */
+int maildir_settle_uidls(struct maildir *m, struct why *why_r);
 
 /* Let go of entries, names and slots. */
 void maildir_free_entries(struct maildir *m);

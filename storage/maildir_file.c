@@ -63,13 +63,11 @@ static int read_file(struct maildir *m, int fd, uint64_t expected, struct readin
 static int count_octets(struct maildir *m, struct maildir_entry *e, int fd, const struct stat *st)
 {
 	struct reading r;
-	if (read_file(m, fd, (uint64_t)st->st_size, &r) != 0)
+	if (read_file(m, fd, (uint64_t)st->st_size, &r) != 0 || r.octets > LIST_OCTETS_MAX)
 		return -1;
 	/* Another message under the same name and number than the index has. */
-	if (r.digest != e->digest) {
-		e->uidl_len = 0;
-		e->owns_name = false;
-	}
+	if (r.digest != e->digest && maildir_is_known(e))
+		maildir_forget_uidl(m, e);
 	e->octets = r.octets;
 	e->needs_change = r.needs_change;
 	e->digest = r.digest;

@@ -3,7 +3,6 @@
  * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop; an image's records as far as list_open() looked.
  */
 #include <errno.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,57 +13,37 @@ static int no_memory(struct why *why_r)
 	return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
 }
 
-/* ---- unique-ids ---- */
-
-/* Not one that looks like the hash of another name, which it could be. */
-static bool fits_uidl(const char *base, size_t len)
-{
-	size_t digits = 0;
-	if (len == 0 || len > UIDL_MAX)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (base[i] < 0x21 || base[i] > 0x7e)
-			return false;
-		digits += (base[i] >= '0' && base[i] <= '9') || (base[i] >= 'a' && base[i] <= 'f');
-	}
-	return len != (size_t)2 * LIST_UIDL_HASH || digits < len;
-}
-
-/* Octets that the unique-id takes behind the name; 0: the name without flags is it. */
-static size_t uidl_behind(const struct maildir *m, const struct maildir_entry *e)
-{
-	if (e->uidl_len > 0)
-		return e->uidl_len;
-	return !e->twin && fits_uidl(maildir_name(m, e), e->base_len) ? 0 : 2 * (size_t)LIST_UIDL_HASH;
-}
-
-static void hash_uidl(const struct maildir *m, const struct maildir_entry *e, char uidl_r[2 * LIST_UIDL_HASH])
-{
-	unsigned char hash[LIST_UIDL_HASH];
-	char digits[2 * LIST_UIDL_HASH + 1];
-	uint64_t ino = e->ino;
-	/* A key sets the hash of a twin apart from all hashes of names alone. */
-	(void)crypto_generichash(hash, sizeof hash, (const unsigned char *)maildir_name(m, e), e->base_len,
-	                         e->twin ? (const unsigned char *)&ino : NULL, e->twin ? sizeof ino : 0);
-	(void)sodium_bin2hex(digits, sizeof digits, hash, sizeof hash);
-	memcpy(uidl_r, digits, sizeof digits - 1);
-}
-
 /* ---- to an image ---- */
 
-/* The record of an entry; its name goes to names + at. Octets of names that it took. */
-static size_t put_record(const struct maildir *m, const struct maildir_entry *e, struct list_name *r, char *names, size_t at)
+/* Octets at the beginning and at the end that a name shares with another. */
+static void find_shared(const struct maildir *m, const struct maildir_entry *e, const struct maildir_entry *anchor, struct list_name *r)
 {
-	const size_t behind = uidl_behind(m, e), len = e->len;
-	*r = (struct list_name){ .octets = e->octets, .digest = e->digest, .name = (uint32_t)at, .identity = e->identity, .inode = e->inode,
-	                         .len = e->len, .base = e->base_len, .uidl = behind > 0 ? (uint8_t)behind : e->base_len };
+	const char *name = maildir_name(m, e), *other = maildir_name(m, anchor);
+	const size_t most = e->len < anchor->len ? e->len : anchor->len;
+	size_t prefix = 0, suffix = 0;
+	while (prefix < most && name[prefix] == other[prefix])
+		prefix++;
+	while (suffix < most - prefix && name[(size_t)e->len - suffix - 1] == other[(size_t)anchor->len - suffix - 1])
+		suffix++;
+	r->prefix = (uint8_t)prefix;
+	r->suffix = (uint8_t)suffix;
+}
+
+/* The record of entry i of the order; what is its own of its name goes to names + at. Octets of names that it took. */
+static size_t put_record(const struct maildir *m, size_t i, struct list_name *r, char *names, size_t at)
+{
+	const struct maildir_entry *e = &m->entries[m->order[i]];
+	const size_t behind = maildir_uidl_behind(m, e);
+	*r = (struct list_name){ .octets = e->octets & LIST_OCTETS_MAX, .digest = e->digest, .name = (uint32_t)at, .identity = e->identity,
+	                         .inode = e->inode, .len = e->len, .base = e->base_len, .uidl = behind > 0 ? (uint8_t)behind : e->base_len };
 	r->flags = (uint8_t)((e->dir == MAILDIR_CUR ? LIST_IN_CUR : 0) | (behind > 0 ? LIST_UIDL_BEHIND : 0) | (e->needs_change ? 0 : LIST_AS_STORED));
-	memcpy(names + at, maildir_name(m, e), len + 1);
-	if (e->uidl_len > 0)
-		memcpy(names + at + len + 1, m->names + e->uidl, e->uidl_len);
-	else if (behind > 0)
-		hash_uidl(m, e, names + at + len + 1);
-	return len + 1 + behind;
+	if (i % LIST_ANCHOR != 0)
+		find_shared(m, e, &m->entries[m->order[i - i % LIST_ANCHOR]], r);
+	const size_t prefix = r->prefix, suffix = r->suffix, own = e->len - prefix - suffix;
+	memcpy(names + at, maildir_name(m, e) + prefix, own);
+	if (behind > 0)
+		(void)maildir_uidl(m, e, names + at + own);
+	return own + behind;
 }
 
 static void digest_uidls(struct list_header *h, const struct list *list)
@@ -85,10 +64,10 @@ int maildir_make_image(struct maildir *m, struct why *why_r)
 {
 	struct image *image = &m->drop.image;
 	struct list_header h = { .magic = LIST_MAGIC_OCTETS, .kind = LIST_NAMES, .record_size = sizeof(struct list_name), .count = m->drop.count };
+	/* At most; names that are alike take less. */
 	for (size_t i = 0; i < m->drop.count; i++)
-		h.names += m->entries[m->order[i]].len + 1u + uidl_behind(m, &m->entries[m->order[i]]);
-	image->size = list_size(&h);
-	image->octets = h.names <= UINT32_MAX ? malloc(image->size) : NULL;
+		h.names += m->entries[m->order[i]].len + maildir_uidl_behind(m, &m->entries[m->order[i]]);
+	image->octets = h.names <= UINT32_MAX ? malloc(list_size(&h)) : NULL;
 	if (image->octets == NULL)
 		return no_memory(why_r);
 	struct list_header *header = image->octets;
@@ -96,11 +75,12 @@ int maildir_make_image(struct maildir *m, struct why *why_r)
 	char *names = (char *)(records + h.count);
 	size_t at = 0;
 	for (size_t i = 0; i < h.count; i++) {
-		const struct maildir_entry *e = &m->entries[m->order[i]];
-		at += put_record(m, e, &records[i], names, at);
-		h.octets += e->octets;
+		at += put_record(m, i, &records[i], names, at);
+		h.octets += records[i].octets;
 	}
+	h.names = at;
 	*header = h;
+	image->size = list_size(&h);
 	(void)list_open(&image->list, image->octets, image->size);
 	digest_uidls(header, &image->list);
 	return 0;
@@ -108,43 +88,60 @@ int maildir_make_image(struct maildir *m, struct why *why_r)
 
 /* ---- and back ---- */
 
-const char *maildir_listed_name(const struct maildir *m, const struct list_name *r)
+bool maildir_listed_name(const struct maildir *m, size_t idx, char name_r[LIST_NAME_MAX + 1])
 {
 	const struct list *list = &m->drop.image.list;
-	const char *name = list->names + r->name;
-	const size_t len = r->len, uidl = r->flags & LIST_UIDL_BEHIND ? r->uidl : 0;
-	if (r->name > list->names_len || len + 1 + uidl > list->names_len - r->name || len == 0 || r->base > len || r->uidl > UIDL_MAX)
-		return NULL;
-	return name[len] == '\0' && memchr(name, '\0', len) == NULL && memchr(name, '/', len) == NULL ? name : NULL;
+	const struct list_name *r = &maildir_records(m)[idx];
+	const size_t len = list_name_text(list, idx, name_r);
+	name_r[len] = '\0';
+	return len > 0 && r->base <= len && r->uidl <= UIDL_MAX && ((r->flags & LIST_UIDL_BEHIND) == 0 || list_uidl_behind(list, r) != NULL) &&
+		memchr(name_r, '\0', len) == NULL && memchr(name_r, '/', len) == NULL;
+}
+
+/* Octets that a record takes in the names of entries. */
+static size_t taken_by(const struct list_name *r)
+{
+	return r->len + 1u + (r->flags & LIST_UIDL_BEHIND ? r->uidl : 0u);
 }
 
 static int take_record(struct maildir *m, size_t i, enum maildir_state state)
 {
 	const struct list_name *r = &maildir_records(m)[i];
 	const bool behind = (r->flags & LIST_UIDL_BEHIND) != 0;
-	if (maildir_listed_name(m, r) == NULL)
+	char *name = m->names + m->names_len;
+	char text[LIST_NAME_MAX + 1];
+	if (!maildir_listed_name(m, i, text))
 		return -1;
+	memcpy(name, text, r->len + 1u);
+	if (behind)
+		memcpy(name + r->len + 1, list_uidl_behind(&m->drop.image.list, r), r->uidl);
 	m->entries[i] = (struct maildir_entry){ .octets = r->octets, .digest = r->digest, .inode = r->inode, .identity = r->identity,
-		.name = r->name, .len = r->len, .room = (uint8_t)(r->len + 1u), .base_len = r->base,
+		.name = (uint32_t)m->names_len, .len = r->len, .room = (uint8_t)(r->len + 1u), .base_len = r->base,
 		.dir = r->flags & LIST_IN_CUR ? MAILDIR_CUR : MAILDIR_NEW, .state = (uint8_t)state, .owns_name = !behind, .needs_change = (r->flags & LIST_AS_STORED) == 0,
-		.uidl = behind ? r->name + r->len + 1 : 0, .uidl_len = behind ? r->uidl : 0 };
+		.uidl = behind ? (uint32_t)m->names_len + r->len + 1 : 0, .uidl_len = behind ? r->uidl : 0 };
+	m->names_len += taken_by(r);
 	m->order[i] = (uint32_t)i;
 	maildir_put_entry(m, i);
 	m->entry_count++;
+	/* One that a session of ours removed, and yet there it is: another file may have its name and its inode. */
+	m->entries[i].again = state == ENTRY_KNOWN && m->gone != NULL && gone_has(m->gone, maildir_uidl_hash(m, &m->entries[i]));
 	return 0;
 }
 
 int maildir_take_entries(struct maildir *m, enum maildir_state state, struct why *why_r)
 {
 	const struct list *list = &m->drop.image.list;
-	m->names = malloc(list->names_len + 1);
+	size_t room = 1;
+	for (size_t i = 0; i < list->count; i++)
+		room += taken_by(&maildir_records(m)[i]);
+	m->names = room <= UINT32_MAX ? malloc(room) : NULL;
 	m->order = calloc(list->count + 1, sizeof *m->order);
 	if (m->names == NULL || m->order == NULL || maildir_reserve(m, list->count + 1, why_r) != 0) {
 		maildir_free_entries(m);
 		return no_memory(why_r);
 	}
-	memcpy(m->names, list->names, list->names_len);
-	m->names_len = m->names_room = list->names_len;
+	m->names_len = 0;
+	m->names_room = room;
 	for (size_t i = 0; i < list->count; i++)
 		if (take_record(m, i, state) != 0) {
 			maildir_free_entries(m);

@@ -117,6 +117,19 @@ int maildir_reserve(struct maildir *m, size_t wanted, struct why *why_r)
 	return 0;
 }
 
+int maildir_names_room(struct maildir *m, size_t room, struct why *why_r)
+{
+	if (m->names_room - m->names_len >= room)
+		return 0;
+	size_t want = 2 * (m->names_room + ENTRIES_FIRST * (size_t)UINT8_MAX / 4);
+	char *names = want < UINT32_MAX ? realloc(m->names, want) : NULL;
+	if (names == NULL)
+		return no_memory(why_r);
+	m->names = names;
+	m->names_room = want;
+	return 0;
+}
+
 /* Where an entry is now: the name is kept in place when it fits there. */
 static int set_name(struct maildir *m, struct maildir_entry *e, enum maildir_dir dir, const char *name, size_t len,
                     struct why *why_r)
@@ -125,14 +138,8 @@ static int set_name(struct maildir *m, struct maildir_entry *e, enum maildir_dir
 		size_t room = len + 1 + NAME_SLACK;
 		if (room > UINT8_MAX)
 			room = len + 1;
-		if (m->names_room - m->names_len < room) {
-			size_t want = 2 * (m->names_room + ENTRIES_FIRST * (size_t)UINT8_MAX / 4);
-			char *names = want < UINT32_MAX ? realloc(m->names, want) : NULL;
-			if (names == NULL)
-				return no_memory(why_r);
-			m->names = names;
-			m->names_room = want;
-		}
+		if (maildir_names_room(m, room, why_r) != 0)
+			return -1;
 		e->name = (uint32_t)m->names_len;
 		e->room = (uint8_t)room;
 		m->names_len += room;
@@ -273,7 +280,7 @@ static int take_name(struct maildir *m, enum maildir_dir dir, const struct diren
 		return 0;
 	if (d->d_type != DT_REG && d->d_type != DT_UNKNOWN)
 		skip = type_name(d->d_type);
-	else if (len >= UINT8_MAX)
+	else if (len > LIST_NAME_MAX)
 		skip = "skipped, the name is too long";
 	if (skip == NULL)
 		return numbered ? refind_name(m, dir, d, len, why_r) : list_name(m, dir, d, len, why_r);

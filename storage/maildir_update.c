@@ -72,6 +72,16 @@ static int remove_and_refind(struct maildir *m, const bool *marks, int *errors, 
 	return r;
 }
 
+/* What was removed is not told of anything else again, even if it comes back as it was. */
+static void remember_removed(struct maildir *m, const bool *marks, const int *errors)
+{
+	for (size_t i = 0; i < m->drop.count; i++)
+		if (marks[i] && errors[i] == 0)
+			maildir_remember_gone(m, &m->entries[m->order[i]], GONE_FOR_GOOD);
+	gone_write(m->gone, &m->index);
+	index_keep(&m->index);
+}
+
 /* A removal that is not on the disk is none: it would be undone by a power failure. */
 static void sync_directories(struct maildir *m, const bool *marks, int *errors)
 {
@@ -99,6 +109,7 @@ int maildir_update(struct maildrop *drop, const bool *marks, int *errors, struct
 	}
 	int r = remove_and_refind(m, marks, errors, why_r);
 	sync_directories(m, marks, errors);
+	remember_removed(m, marks, errors);
 	for (size_t i = 0; r == 0 && i < m->drop.count; i++) {
 		const struct maildir_entry *e = &m->entries[m->order[i]];
 		if (marks[i] && errors[i] != 0)

@@ -56,10 +56,12 @@ void maildrop_file_name(const struct maildrop_place *place, uid_t uid, gid_t gid
 /* The index of a maildrop (storage/index.h): a file of root's, opened twice, and locked as long as write_fd is open. */
 struct index_files {
 	int write_fd, read_fd;  /* -1: there is none */
+	const char *directory;  /* where it is; borrowed, for sentences */
+	char name[MAILDROP_FILE_NAME + sizeof ".index"];
 	bool frozen;            /* another session's gate may still read it: it is not written to */
 };
 
-#define NO_INDEX ((struct index_files){ .write_fd = -1, .read_fd = -1 })
+#define NO_INDEX ((struct index_files){ .write_fd = -1, .read_fd = -1, .directory = "" })
 
 /*
  * Open the index of a maildrop, which is made when it is missing. As root; the descriptors are taken by the caller.
@@ -82,6 +84,7 @@ struct maildrop_options {
 	int journal;         /* mbox: from journal_open(), or -1: then only the end of the file can be removed; borrowed */
 	int journal_errno;   /* why there is none */
 	const struct index_files *index;  /* NULL: none; borrowed, with its descriptors */
+	bool unique_ids_may_change;  /* most messages may have other unique-ids than at the last login */
 	bool network_mbox;   /* an mbox on a network file system is served, too */
 	/* Called for what is skipped or odd (a link in cur/, say), and for repairs: one sentence for the log. May be NULL. */
 	void (*notice)(void *context, enum notice weight, const char *text);

@@ -165,6 +165,7 @@ static void mbox_close(struct maildrop *drop)
 	if (m->dir_fd >= 0)
 		(void)close(m->dir_fd);
 	image_free(&m->drop.image);
+	free(m->gone);
 	free(m->path);
 	free(m);
 }
@@ -239,8 +240,10 @@ int mbox_verify(struct mbox *m, size_t idx, char *buffer, mbox_take *take, void 
 	if (mbox_read(m, message->start, take != NULL ? mbox_next(m, idx) : v.end, buffer, verify_piece, &v, why_r) != 0) {
 		if (why_r->reason != REASON_MAILDROP_CHANGED)
 			return -1;
-	} else if (digest_same(digest_so_far(&v.digest), message->digest)) {
-		return 0;
+	} else {
+		const struct digest now = digest_so_far(&v.digest);
+		if (now.low == message->digest && (uint32_t)now.high == message->digest_high)
+			return 0;
 	}
 	return why_set(why_r, REASON_MESSAGE_CHANGED, 0, "another program changed %s at octet %ju", m->path,
 	               (uintmax_t)message->start);

@@ -14,6 +14,7 @@
 
 #include "storage/digest.h"
 #include "storage/format.h"
+#include "storage/gone.h"
 #include "storage/host_lock.h"
 #include "storage/index.h"
 #include "storage/journal.h"
@@ -33,8 +34,12 @@ struct mbox_message {
 	uint8_t separator;         /* octets from end to next */
 	uint8_t reserved;
 	uint64_t start;
-	struct digest digest;      /* of start..end */
+	uint64_t digest;           /* of start..end, */
+	uint32_t digest_high;      /* 96 of its bits */
+	uint32_t content;          /* folded: of the Message-ID, or else of the text; other headers and From_ lines do not change it */
 };
+_Static_assert(offsetof(struct mbox_message, body) == offsetof(struct mbox_message, copy) + sizeof(uint32_t) &&
+               offsetof(struct mbox_message, copy) == offsetof(struct mbox_message, uidl) + MBOX_UIDL, "a unique-id in one piece");
 _Static_assert(offsetof(struct mbox_message, octets) == offsetof(struct list_hash, octets) &&
                offsetof(struct mbox_message, uidl) == offsetof(struct list_hash, uidl) &&
                offsetof(struct mbox_message, copy) == offsetof(struct list_hash, copy) && (int)MBOX_UIDL == (int)LIST_UIDL_HASH,
@@ -54,6 +59,7 @@ struct mbox {
 	struct host_locks locks;
 	struct journal journal;
 	struct index index;
+	struct gone *gone;         /* NULL: nothing is remembered */
 	struct mbox_message *messages;  /* in the image, behind its header */
 	size_t room;
 	bool sampled;              /* the list was believed without reading all of the file */
@@ -80,6 +86,12 @@ static inline uint64_t mbox_next(const struct mbox *m, size_t idx)
 	return idx + 1 < m->drop.count ? m->messages[idx + 1].start : m->next;
 }
 
+/* gone_hash() of a unique-id. */
+static inline uint64_t mbox_uidl_hash(const struct mbox_message *message)
+{
+	return gone_hash(message->uidl, offsetof(struct mbox_message, body) - offsetof(struct mbox_message, uidl));
+}
+
 static inline uint64_t mbox_end(const struct mbox *m, size_t idx)
 {
 	return mbox_next(m, idx) - m->messages[idx].separator;
@@ -99,6 +111,21 @@ int mbox_parse(struct mbox *m, uint64_t size, struct why *why_r);
 
 /* Tell equal messages apart, in the order of the file. 0, or -1 and *why_r. */
 int mbox_number_copies(struct mbox *m, struct why *why_r);
+
+/* Is that unique-id one of a message that is gone? */
+static inline bool mbox_is_gone(const struct mbox *m, const struct mbox_message *message)
+{
+	return m->gone != NULL && gone_has(m->gone, mbox_uidl_hash(message));
+}
+
+/* Remember the unique-id of a message that is gone. */
+void mbox_remember_gone(struct mbox *m, const struct mbox_message *message);
+
+/*
+ * The list was made by reading, and is held against what the index has: those that are not there any more are remembered.
+ * 0, or -1 and *why_r: NO_MEMORY, or IDS_CHANGED when most are there under other unique-ids, which is not allowed.
+ */
+int mbox_compare(struct mbox *m, const struct mbox_message *old, size_t count, struct why *why_r);
 
 /* Those that the index knows keep the numbers that they have there. */
 void mbox_keep_copies(struct mbox *m, const struct mbox_message *old, size_t count);

@@ -32,6 +32,8 @@ int mbox_number_copies(struct mbox *m, struct why *why_r)
 		while (table[s] != 0 && memcmp(m->messages[table[s] - 1].uidl, message->uidl, MBOX_UIDL) != 0)
 			s = (s + 1) & (slots - 1);
 		message->copy = table[s] == 0 ? 1 : m->messages[table[s] - 1].copy + 1;
+		while (mbox_is_gone(m, message))
+			message->copy++;
 		table[s] = (uint32_t)i + 1;
 	}
 	free(table);
@@ -44,7 +46,8 @@ int mbox_number_copies(struct mbox *m, struct why *why_r)
 struct known {
 	const struct mbox_message *message;
 	uint32_t at;      /* in the list */
-	uint32_t taken;   /* of the first of its kind: how many of them have got their message */
+	uint32_t taken;   /* of the first of its kind: how many of them have got their message, */
+	uint32_t last;    /* and the highest number that was given to one more */
 };
 
 static int compare(const void *a, const void *b)
@@ -90,17 +93,21 @@ static struct known *find_numbered(const struct mbox_message *old, size_t count,
 	return all;
 }
 
-/* The number of the next message with the unique-id of known[first]: as the index has it, then one more than the highest. */
-static uint32_t next_number(struct known *known, size_t count, size_t first)
+/* The message's number among those with the unique-id of known[first]: as the index has it, then one more than the highest. */
+static void give_number(const struct mbox *m, struct mbox_message *message, struct known *known, size_t count, size_t first)
 {
-	uint32_t highest = 0, n = known[first].taken++;
+	uint32_t highest = known[first].last, n = known[first].taken++;
 	size_t kind = 0;
 	while (first + kind < count && memcmp(known[first + kind].message->uidl, known[first].message->uidl, MBOX_UIDL) == 0) {
 		if (known[first + kind].message->copy > highest)
 			highest = known[first + kind].message->copy;
 		kind++;
 	}
-	return n < kind ? known[first + n].message->copy : highest + 1 + n - (uint32_t)kind;
+	message->copy = n < kind ? known[first + n].message->copy : highest + 1;
+	while (n >= kind && mbox_is_gone(m, message))
+		message->copy++;
+	if (n >= kind)
+		known[first].last = message->copy;
 }
 
 void mbox_keep_copies(struct mbox *m, const struct mbox_message *old, size_t count)
@@ -110,7 +117,7 @@ void mbox_keep_copies(struct mbox *m, const struct mbox_message *old, size_t cou
 	for (size_t i = 0; n > 0 && i < m->drop.count; i++) {
 		const size_t first = find(known, n, m->messages[i].uidl);
 		if (first < n)
-			m->messages[i].copy = next_number(known, n, first);
+			give_number(m, &m->messages[i], known, n, first);
 	}
 	free(known);
 }

@@ -87,6 +87,7 @@ static struct mbox_left left_by(const struct mbox *m, const struct stat *st)
 static void remember(struct mbox *m)
 {
 	const struct mbox_left left = left_by(m, &m->scanned);
+	gone_write(m->gone, &m->index);
 	if (m->drop.count > 0 && index_write(&m->index, &m->drop.image, &left, sizeof left) == 0)
 		m->drop.image_at = m->index.head.offset;
 }
@@ -105,6 +106,7 @@ void mbox_list_left(struct mbox *m, const bool *marks)
 	struct mbox_message *kept = (struct mbox_message *)(h + 1);
 	for (size_t i = 0; i < m->drop.count; i++) {
 		if (marks[i]) {
+			mbox_remember_gone(m, &m->messages[i]);
 			removed += mbox_next(m, i) - m->messages[i].start;
 			continue;
 		}
@@ -120,8 +122,9 @@ void mbox_list_left(struct mbox *m, const bool *marks)
 	left.next = left.size = m->next - removed;
 	left.beyond = m->beyond == 0 ? 0 : m->beyond > removed ? m->beyond - removed : 1;
 	left.fresh = 1;
-	if (n > 0)
-		(void)index_write(&m->index, &image, &left, sizeof left);
+	gone_write(m->gone, &m->index);
+	if (n == 0 || index_write(&m->index, &image, &left, sizeof left) != 0)
+		index_drop(&m->index);
 	free(h);
 }
 
@@ -247,12 +250,14 @@ static int number_added(struct mbox *m, const struct mbox_message *old, size_t n
 	if (m->drop.count > NUMBER_BY_LOOKING)
 		return -1;
 	for (size_t i = 1; i < m->drop.count; i++) {
-		added[i].copy = 1;
+		added[i].copy = 1; /* or the first that none has or had */
 		for (size_t j = 0; j < n + i; j++) {
 			const struct mbox_message *before = j <= n ? &old[j] : &added[j - n];
 			if (memcmp(before->uidl, added[i].uidl, sizeof before->uidl) == 0 && before->copy >= added[i].copy)
 				added[i].copy = before->copy + 1;
 		}
+		while (mbox_is_gone(m, &added[i]))
+			added[i].copy++;
 	}
 	return 0;
 }
@@ -267,6 +272,8 @@ static int list_appended(struct mbox *m, uint64_t size)
 	struct why why;
 	if (check_sample(m) != 0)
 		return -1;
+	if (m->index.gone > 0)
+		m->gone = gone_read(&m->index);
 	m->drop.image = (struct image){ .octets = NULL };
 	m->messages = NULL;
 	m->room = m->drop.count = 0;
@@ -311,8 +318,10 @@ static int list_by_reading(struct mbox *m, const struct image *old, struct why *
 	m->fresh = time(NULL) - m->scanned.st_ctim.tv_sec < FRESH_SECONDS;
 	if (mbox_parse(m, (uint64_t)m->scanned.st_size, why_r) != 0)
 		return -1;
-	if (old->octets != NULL)
-		mbox_keep_copies(m, (const struct mbox_message *)((const struct list_header *)old->octets + 1), old->list.count);
+	const struct mbox_message *messages = old->octets != NULL ? (const struct mbox_message *)((const struct list_header *)old->octets + 1) : NULL;
+	mbox_keep_copies(m, messages, old->list.count);
+	if (mbox_compare(m, messages, old->list.count, why_r) != 0)
+		return -1;
 	mbox_seal_image(m);
 	remember(m);
 	return 0;
@@ -330,6 +339,8 @@ int mbox_list(struct mbox *m, struct why *why_r)
 		m->drop.image = (struct image){ .octets = NULL };
 	}
 	forget(m);
+	if (m->gone == NULL && m->index.gone > 0)
+		m->gone = gone_read(&m->index);
 	int r = list_by_reading(m, &old, why_r);
 	image_free(&old);
 	return r;

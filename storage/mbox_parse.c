@@ -19,6 +19,7 @@
 enum {
 	LINE_PEEK = 8,        /* enough for "From " and for a blank line */
 	FIELD_PEEK = 256,     /* enough for the names and values of header fields that matter here */
+	MESSAGE_ID_MAX = 128, /* is in sight as a whole */
 	MESSAGES_FIRST = 64,
 };
 
@@ -46,6 +47,7 @@ struct parser {
 	bool skip_field;          /* in a field that the unique-id does not depend on */
 	bool has_length, bad_length;
 	uint64_t content_length;
+	uint32_t message_id;      /* folded; 0: none */
 	bool from_internal, internal;
 };
 
@@ -142,7 +144,12 @@ static int end_message(struct parser *p, struct why *why_r)
 		return -1;
 	(void)crypto_generichash_final(&p->text, text, sizeof text);
 	(void)crypto_generichash_update(&p->uidl, text, sizeof text);
-	p->now.digest = digest_so_far(&p->digest);
+	const struct digest all = digest_so_far(&p->digest);
+	p->now.digest = all.low;
+	p->now.digest_high = (uint32_t)all.high;
+	memcpy(&p->now.content, text, sizeof p->now.content);
+	if (p->message_id != 0)
+		p->now.content = p->message_id;
 	(void)crypto_generichash_final(&p->uidl, p->now.uidl, sizeof p->now.uidl);
 	p->now.octets = wire_count_end(&p->wire);
 	m->messages[m->drop.count++] = p->now;
@@ -155,6 +162,7 @@ static void begin_message(struct parser *p, size_t line)
 	const char *from = at(p, p->pos);
 	p->now = (struct mbox_message){ .start = p->pos, .body = (uint16_t)line };
 	p->in_message = p->in_header = true;
+	p->message_id = 0;
 	p->blank = p->skip_field = p->has_length = p->bad_length = p->internal = false;
 	p->wire = WIRE_START;
 	digest_begin(&p->digest, 0);
@@ -191,6 +199,13 @@ static void take_subject(struct parser *p, struct value v)
 		p->internal = true;
 }
 
+/* It stays when a program adds other fields, or writes them anew. */
+static void take_message_id(struct parser *p, struct value v)
+{
+	if (v.len > 0 && v.len <= MESSAGE_ID_MAX)
+		p->message_id = (uint32_t)XXH3_64bits(v.p, v.len);
+}
+
 /* Fields that mean something here, and those that mail programs rewrite: a unique-id must not depend on them. */
 static const struct field {
 	const char *name;
@@ -199,6 +214,7 @@ static const struct field {
 } fields[] = {
 	{ "Content-Length", true, take_length },
 	{ "Lines", true, NULL },
+	{ "Message-ID", false, take_message_id },
 	{ "Status", true, NULL },
 	{ "Subject", false, take_subject },
 	{ "X-IMAP", true, NULL },

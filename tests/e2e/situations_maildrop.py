@@ -93,6 +93,36 @@ class Maildrop(unittest.TestCase):
         server.users["anna"].write_mbox(b"this is no mbox\n")
         situations.check(server, "DROP_BROKEN", "a file that is no mbox", self.password(server), user="anna", says="spool/anna")
 
+    def test_unique_ids(self):
+        """A Maildir restored under other names: refused until it is put back, or until the file that the log names is removed."""
+        server = self.server()
+        anna = server.users["anna"]
+        names = [anna.deliver(b"Subject: %d\n\ntext\n" % i, name="1700000000.%d.host" % i) for i in range(30)]
+        client = self.client(server)
+        client.login("anna")
+        before = client.uidl()
+        client.quit()
+
+        def rename(end, to):
+            for path in sorted((anna.maildir / "new").glob("*" + end)):
+                path.rename(path.with_name(path.name.removesuffix(end) + to))
+        rename(".host", ".other")
+        line = self.password(server)
+        situations.check(server, "IDS_CHANGED", "a Maildir under other names", line, user="anna", says="30 of 30 .*rm .*[.]index")
+        rename(".other", ".host")
+        client = self.client(server)
+        client.login("anna")
+        self.assertEqual(client.uidl(), before)
+        client.quit()
+        rename(".host", ".other")
+        situations.check(server, "IDS_CHANGED", "once more", self.password(server), user="anna", says="30 of 30")
+        for index in (server.base / "indexes").iterdir():
+            index.unlink()
+        client = self.client(server)
+        client.login("anna")
+        self.assertEqual(len(client.uidl()), len(names))
+        client.quit()
+
     def test_io(self):
         server = self.server()
         (server.base / "locks").rename(server.base / "elsewhere")

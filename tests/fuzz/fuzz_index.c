@@ -11,7 +11,7 @@
 #include "storage/index.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { MESSAGES = 4, ROOM = 65536 };
+enum { MESSAGES = 4, ROOM = 2 * 65536 };
 
 static const char *const mails[MESSAGES] = {
 	"From a@b Thu Jan  1 00:00:00 1970\nSubject: 1\n\none\n\n", "From a@b Thu Jan  1 00:00:00 1970\nSubject: 2\nStatus: O \n\ntwo\r\n.\n\n",
@@ -94,13 +94,13 @@ static bool change_index(struct input *in, bool sealed)
 {
 	static char index[ROOM] __attribute__((aligned(64))), was[ROOM];
 	ssize_t size = pread(files.write_fd, index, sizeof index, 0);
-	CHECK(size > INDEX_AREA, "an index of %zd octets", size);
+	CHECK(size > INDEX_IMAGES, "an index of %zd octets", size);
 	memcpy(was, index, (size_t)size);
 	while (in->left > 0) {
 		const unsigned place = take_octet(in), octets = 1u << (place & 3);
-		const size_t head = sizeof(struct index_head), image = (size_t)size - INDEX_AREA;
+		const size_t head = sizeof(struct index_head), image = (size_t)size - INDEX_IMAGES;
 		size_t at = (size_t)take_number(in, 2);
-		at = place & 4 ? at % head : INDEX_AREA + at % image;
+		at = place & 4 ? at % head : INDEX_IMAGES + at % image;
 		const uint64_t with = take_number(in, octets);
 		memcpy(index + at, &with, octets < (size_t)size - at ? octets : (size_t)size - at);
 	}

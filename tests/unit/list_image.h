@@ -17,7 +17,7 @@ static inline void *list_image(const struct message_record *records, size_t coun
 	struct list_header h = { .magic = LIST_MAGIC_OCTETS, .kind = LIST_NAMES, .record_size = sizeof(struct list_name), .count = count };
 	for (size_t i = 0; i < count; i++) {
 		h.octets += records[i].octets;
-		h.names += strlen(records[i].uidl) + 1;
+		h.names += strlen(records[i].uidl);
 	}
 	*size_r = list_size(&h);
 	struct list_header *image = calloc(1, *size_r);
@@ -28,9 +28,9 @@ static inline void *list_image(const struct message_record *records, size_t coun
 	char *names = (char *)(to + count);
 	for (size_t i = 0, at = 0; i < count; i++) {
 		const size_t len = strlen(records[i].uidl);
-		to[i] = (struct list_name){ .octets = records[i].octets, .name = (uint32_t)at, .len = (uint8_t)len, .base = (uint8_t)len, .uidl = (uint8_t)len };
-		memcpy(names + at, records[i].uidl, len + 1);
-		at += len + 1;
+		to[i] = (struct list_name){ .octets = records[i].octets & LIST_OCTETS_MAX, .name = (uint32_t)at, .len = (uint8_t)len, .base = (uint8_t)len, .uidl = (uint8_t)len };
+		memcpy(names + at, records[i].uidl, len);
+		at += len;
 	}
 	return image;
 }

@@ -9,7 +9,7 @@
 #include "tests/unit/list_image.h"
 #include "tests/unit/suite.h"
 
-static const struct message_record records[] = { { 1, "u" }, { UINT64_MAX / 2, "1700000000.M1P1.host" }, { 0, "a-longer-one-with-some-octets-more-than-eight" } };
+static const struct message_record records[] = { { 1, "u" }, { LIST_OCTETS_MAX, "1700000000.M1P1.host" }, { 0, "a-longer-one-with-some-octets-more-than-eight" } };
 enum { COUNT = sizeof records / sizeof *records };
 
 static const char *uidl_of(const struct list *list, size_t idx)
@@ -25,7 +25,7 @@ static void test_names(void)
 	struct list list;
 	void *image = list_image(records, COUNT, &size);
 	CU_ASSERT_FATAL(image != NULL && list_open(&list, image, size) == 0 && list.count == COUNT);
-	CU_ASSERT(list.octets == 1 + UINT64_MAX / 2);
+	CU_ASSERT(list.octets == 1 + LIST_OCTETS_MAX);
 	for (size_t i = 0; i < COUNT; i++) {
 		CU_ASSERT(list_octets(&list, i) == records[i].octets);
 		ROW_TEXT("name", uidl_of(&list, i), records[i].uidl);
@@ -83,12 +83,52 @@ static void test_odd_names(void)
 		char *image = list_image(&one, 1, &size);
 		CU_ASSERT_FATAL(image != NULL);
 		struct list_name *r = (void *)(image + sizeof(struct list_header));
-		memcpy(image + size - 4, rows[i].text, 3);
+		memcpy(image + size - 3, rows[i].text, 3);
 		r->name = rows[i].name;
 		r->uidl = rows[i].uidl;
 		r->flags = rows[i].flags;
 		CU_ASSERT_FATAL(list_open(&list, image, size) == 0);
 		ROW_TEXT(rows[i].label, uidl_of(&list, 0), rows[i].want);
+		free(image);
+	}
+}
+
+/* Names that share octets with their anchor: what is read, and what would lead out of the image. */
+static void test_shared_names(void)
+{
+	static const struct {
+		const char *label;
+		uint8_t prefix, suffix, len, uidl;
+		uint32_t name;
+		const char *want, *uidl_want;
+	} rows[] = {
+		{ "all its own", 0, 0, 3, 3, 10, "xyz", "xyz" }, { "begins alike", 2, 0, 5, 5, 10, "01xyz", "01xyz" },
+		{ "ends alike", 0, 3, 6, 6, 10, "xyz789", "xyz789" }, { "both", 2, 3, 8, 8, 10, "01xyz789", "01xyz789" },
+		{ "the same", 6, 4, 10, 10, 0, "0123456789", "0123456789" }, { "the same, longer", 10, 10, 20, 20, 13, "01234567890123456789", "01234567890123456789" },
+		{ "an id in the middle", 2, 3, 8, 4, 10, "01xyz789", "01xy" }, { "an id in the beginning", 2, 3, 8, 1, 10, "01xyz789", "0" },
+		{ "an id in the end", 2, 3, 8, 7, 10, "01xyz789", "01xyz78" }, { "an id longer than the name", 2, 3, 8, 9, 10, "01xyz789", "?" },
+		{ "its own out of the image", 2, 3, 9, 9, 10, "", "?" }, { "its own behind the image", 2, 3, 5, 5, 14, "", "?" },
+		{ "more of the anchor than it has", 11, 0, 12, 12, 10, "", "?" }, { "the same at the end", 0, 11, 12, 12, 10, "", "?" },
+		{ "more shared than there is", 5, 4, 8, 8, 10, "", "?" }, { "a name too long", 127, 127, 255, 1, 10, "", "?" },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		static const struct message_record two[] = { { 1, "0123456789" }, { 2, "xyz" } };
+		char name[LIST_NAME_MAX + 1];
+		size_t size;
+		struct list list;
+		char *image = list_image(two, 2, &size);
+		CU_ASSERT_FATAL(image != NULL);
+		struct list_name *r = (struct list_name *)(void *)(image + sizeof(struct list_header)) + 1;
+		r->prefix = rows[i].prefix;
+		r->suffix = rows[i].suffix;
+		r->len = rows[i].len;
+		r->uidl = rows[i].uidl;
+		r->name = rows[i].name;
+		CU_ASSERT_FATAL(list_open(&list, image, size) == 0);
+		name[list_name_text(&list, 1, name)] = '\0';
+		ROW_TEXT(rows[i].label, name, rows[i].want);
+		ROW_TEXT(rows[i].label, uidl_of(&list, 1), rows[i].uidl_want);
+		CU_ASSERT(list_octets(&list, 1) == 2);
 		free(image);
 	}
 }
@@ -106,7 +146,7 @@ static void test_odd_octets(void)
 			struct list list;
 			char *image = list_image(&one, 1, &size);
 			CU_ASSERT_FATAL(image != NULL);
-			image[size - UIDL_MAX - 1 + at] = odd[i];
+			image[size - UIDL_MAX + at] = odd[i];
 			memcpy(want, one.uidl, sizeof want);
 			want[at] = '?';
 			CU_ASSERT_FATAL(list_open(&list, image, size) == 0);
@@ -152,5 +192,5 @@ static void test_none(void)
 	free(image);
 }
 
-#define TESTS(X) X(test_names) X(test_hashes) X(test_odd_names) X(test_odd_octets) X(test_none)
+#define TESTS(X) X(test_names) X(test_hashes) X(test_odd_names) X(test_shared_names) X(test_odd_octets) X(test_none)
 SUITE("list")

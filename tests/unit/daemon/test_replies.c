@@ -183,6 +183,7 @@ static void test_guarded(void)
 		{ "back end wrong", REASON_AUTH_SETUP, REPLY_AUTH_SETUP, REPLY_AUTH_SETUP },
 		{ "locked", REASON_MAILDROP_LOCKED, REPLY_LOCKED_UNNAMED, REPLY_LOCKED_UNNAMED },
 		{ "busy", REASON_MAILDROP_BUSY, REPLY_BUSY, REPLY_BUSY },
+		{ "unique-ids", REASON_IDS_CHANGED, REPLY_IDS_CHANGED, REPLY_IDS_CHANGED },
 		{ "disk full", REASON_DISK_FULL, REPLY_DISK_FULL, REPLY_DISK_FULL },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -14,7 +14,7 @@
 
 enum { CLOCK_AHEAD = 60, LARGE_MESSAGE = 70 * 1024 /* not part of a sample */ };
 
-static struct index_files index_files = { .write_fd = -1, .read_fd = -1 };
+static struct index_files index_files = { .write_fd = -1, .read_fd = -1, .directory = "" };
 
 time_t time(time_t *to)
 {
@@ -85,6 +85,27 @@ static inline char *list_text(const struct maildrop *drop)
 	return text;
 }
 
+/* A name that was another message's before has a hash for its unique-id, an equal message a number, which only the index knows. */
+static bool index_knows_more;
+
+static inline bool may_differ(const char *without, const char *with)
+{
+	const size_t digits = strspn(with, "0123456789abcdef");
+	return digits == 32 && (with[32] == '\0' || (with[32] == '-' && strncmp(without, with, 32) == 0));
+}
+
+static inline bool same_but_hashes(const struct maildrop *without, const struct maildrop *with)
+{
+	bool same = maildrop_count(without) == maildrop_count(with);
+	for (size_t i = 0; same && i < maildrop_count(with); i++) {
+		struct message_record a, b;
+		maildrop_record(without, i, &a);
+		maildrop_record(with, i, &b);
+		same = a.octets == b.octets && (strcmp(a.uidl, b.uidl) == 0 || may_differ(a.uidl, b.uidl));
+	}
+	return same;
+}
+
 /* Is the list with the index the one without? Then what the index file holds is what the gate is given. */
 static inline bool lists_agree(const char *label, enum maildrop_format format, const char *name)
 {
@@ -93,7 +114,7 @@ static inline bool lists_agree(const char *label, enum maildrop_format format, c
 	bool same = without != NULL && with != NULL;
 	if (same) {
 		char *a = list_text(without), *b = list_text(with);
-		same = strcmp(a, b) == 0;
+		same = strcmp(a, b) == 0 || (index_knows_more && same_but_hashes(without, with));
 		if (!same)
 			(void)fprintf(stderr, "row \"%s\": without:\n%swith:\n%s", label, a, b);
 		free(a);

@@ -17,7 +17,7 @@ static void for_each_damage(enum maildrop_format format, const char *name)
 	CU_ASSERT_FATAL(stat(in_scratch("index"), &st) == 0);
 	size_t len;
 	char *whole = get("index", &len);
-	for (size_t i = 0; i < len; i = i == sizeof(struct index_head) ? INDEX_AREA : i + 1) {
+	for (size_t i = 0; i < len; i = i == sizeof(struct index_head) ? INDEX_IMAGES : i + 1) {
 		const char flipped = (char)(whole[i] ^ (1 << (i % 8)));
 		(void)snprintf(label, sizeof label, "octet %zu", i);
 		put_octets("index", whole, len);
@@ -61,8 +61,8 @@ static void test_damage_mapped(void)
 	ROW_ASSERT("whole", lists_agree("whole", MAILDROP_MBOX, "mbox"));
 	size_t len;
 	char *whole = get("index", &len);
-	CU_ASSERT_FATAL(len > INDEX_AREA + INDEX_MAP_MIN);
-	for (size_t at = INDEX_AREA + 40000; at < INDEX_AREA + 40000 + 2 * 56; at++) {
+	CU_ASSERT_FATAL(len > INDEX_IMAGES + INDEX_MAP_MIN);
+	for (size_t at = INDEX_IMAGES + 40000; at < INDEX_IMAGES + 40000 + 2 * 56; at++) {
 		const char flipped = (char)(whole[at] ^ 1);
 		put_octets("index", whole, len);
 		CU_ASSERT(pwrite(index_files.write_fd, &flipped, 1, (off_t)at) == 1);

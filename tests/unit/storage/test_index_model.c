@@ -318,6 +318,45 @@ static void nothing(void)
 {
 }
 
+/* ---- what clients were told ---- */
+
+static struct told {
+	char uidl[UIDL_MAX + 1];
+	uint64_t content;
+} told[4096];
+static size_t told_count;
+
+static bool tell(const char *uidl, uint64_t content)
+{
+	for (size_t i = 0; i < told_count; i++)
+		if (strcmp(told[i].uidl, uidl) == 0)
+			return told[i].content == content;
+	if (told_count < sizeof told / sizeof told[0]) {
+		(void)snprintf(told[told_count].uidl, sizeof told[0].uidl, "%s", uidl);
+		told[told_count++].content = content;
+	}
+	return true;
+}
+
+/* No unique-id was ever that of another content. Only the index knows, so all is forgotten where it is. */
+static bool tells_truly(const char *name)
+{
+	struct why why;
+	struct maildrop *drop = open_indexed(MAILDROP_MAILDIR, name, true, &why);
+	bool good = drop != NULL;
+	for (size_t i = 0; good && i < maildrop_count(drop); i++) {
+		struct message_record record;
+		maildrop_record(drop, i, &record);
+		char *text = fetch("told", drop, i);
+		good = tell(record.uidl, XXH3_64bits(text, strlen(text)));
+		if (!good)
+			(void)fprintf(stderr, "%s was another message's\n", record.uidl);
+		free(text);
+	}
+	maildrop_close(&drop);
+	return good;
+}
+
 /* ---- histories ---- */
 
 struct action {
@@ -399,6 +438,8 @@ static void history(enum maildrop_format format, unsigned number)
 	bool good = true;
 	seed = number;
 	made = 0;
+	told_count = 0;
+	index_knows_more = true;
 	clock_ahead = CLOCK_AHEAD;
 	faults_clock_ms = clock_ahead * 1000;
 	scratch_open();
@@ -412,7 +453,9 @@ static void history(enum maildrop_format format, unsigned number)
 		len += n > 0 && (size_t)n < sizeof story - len ? (size_t)n : 0;
 		if (!can_be_opened(format, name))
 			break;  /* it is no mbox any more */
-		good = lists_agree("history", format, name) && (pick(3) != 0 || session(format, name));
+		if (strncmp(action->name, "index", 5) == 0 || action->act == clock_back || index_files.frozen)
+			told_count = 0;
+		good = lists_agree("history", format, name) && (format == MAILDROP_MBOX || tells_truly(name)) && (pick(3) != 0 || session(format, name));
 	}
 	if (!good)
 		(void)fprintf(stderr, "history %u of %s: %s\n", number, name, story);

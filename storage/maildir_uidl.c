@@ -1,0 +1,162 @@
+/*
+ * maildir_uidl.c - the unique-ids of a Maildir's messages: by the name, by a hash, and never that of a message that is gone.
+ * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop.
+ */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/changes.h"
+#include "storage/maildir.h"
+
+enum { DIGITS = 2 * LIST_UIDL_HASH };
+
+/* Not one that looks like the hash of another name, which it could be. */
+static bool fits_uidl(const char *base, size_t len)
+{
+	size_t digits = 0;
+	if (len == 0 || len > UIDL_MAX)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (base[i] < 0x21 || base[i] > 0x7e)
+			return false;
+		digits += (base[i] >= '0' && base[i] <= '9') || (base[i] >= 'a' && base[i] <= 'f');
+	}
+	return len != DIGITS || digits < len;
+}
+
+size_t maildir_uidl_behind(const struct maildir *m, const struct maildir_entry *e)
+{
+	if (e->uidl_len > 0)
+		return e->uidl_len;
+	return !e->twin && fits_uidl(maildir_name(m, e), e->base_len) ? 0 : DIGITS;
+}
+
+/* The hash of the name; a key sets it apart from all hashes of names alone. */
+static void hash_name(const struct maildir *m, const struct maildir_entry *e, const uint64_t *key, size_t key_size, char uidl_r[DIGITS])
+{
+	unsigned char hash[LIST_UIDL_HASH];
+	char digits[DIGITS + 1];
+	(void)crypto_generichash(hash, sizeof hash, (const unsigned char *)maildir_name(m, e), e->base_len, (const unsigned char *)key, key_size);
+	(void)sodium_bin2hex(digits, sizeof digits, hash, sizeof hash);
+	memcpy(uidl_r, digits, DIGITS);
+}
+
+size_t maildir_uidl(const struct maildir *m, const struct maildir_entry *e, char out[UIDL_MAX])
+{
+	const uint64_t ino = e->ino;
+	const size_t behind = maildir_uidl_behind(m, e);
+	if (behind == 0)
+		memcpy(out, maildir_name(m, e), e->base_len);
+	else if (e->uidl_len > 0)
+		memcpy(out, m->names + e->uidl, e->uidl_len);
+	else
+		hash_name(m, e, e->twin ? &ino : NULL, e->twin ? sizeof ino : 0, out);
+	return behind > 0 ? behind : e->base_len;
+}
+
+uint64_t maildir_uidl_hash(const struct maildir *m, const struct maildir_entry *e)
+{
+	char uidl[UIDL_MAX];
+	if (maildir_uidl_behind(m, e) == 0)
+		return gone_hash(maildir_name(m, e), e->base_len);
+	return gone_hash(uidl, maildir_uidl(m, e, uidl));
+}
+
+/* ---- those that are gone ---- */
+
+void maildir_remember_gone(struct maildir *m, const struct maildir_entry *e, uint64_t content)
+{
+	if (m->gone == NULL)
+		m->gone = gone_read(&m->index);
+	gone_add(m->gone, maildir_uidl_hash(m, e), content);
+}
+
+void maildir_forget_uidl(struct maildir *m, struct maildir_entry *e)
+{
+	maildir_remember_gone(m, e, gone_content(e->digest));
+	e->uidl_len = 0;
+	e->owns_name = false;
+}
+
+/*
+ * A name that was another message's: the unique-id is a hash of the name and the content, the first that was no other's.
+ * It does not depend on the inode, so it is the same when both come back elsewhere.
+ */
+static int hash_anew(struct maildir *m, struct maildir_entry *e, struct why *why_r)
+{
+	uint64_t key[] = { e->twin ? e->ino : 0, e->digest, 0 };
+	char *uidl;
+	if (maildir_names_room(m, DIGITS, why_r) != 0)
+		return -1;
+	uidl = m->names + m->names_len;
+	do {
+		hash_name(m, e, key, sizeof key, uidl);
+		key[2]++;
+	} while (gone_was_anothers(m->gone, gone_hash(uidl, DIGITS), e->digest));
+	e->uidl = (uint32_t)m->names_len;
+	e->uidl_len = DIGITS;
+	m->names_len += DIGITS;
+	return 0;
+}
+
+/* Those that were not looked at are the index's, and have its unique-ids. */
+static int settle(struct maildir *m, struct maildir_entry *e, struct why *why_r)
+{
+	if (e->ino == 0 || !gone_was_anothers(m->gone, maildir_uidl_hash(m, e), e->digest))
+		return 0;
+	e->uidl_len = 0;
+	return gone_was_anothers(m->gone, maildir_uidl_hash(m, e), e->digest) ? hash_anew(m, e, why_r) : 0;
+}
+
+/* ---- is it all new at once? ---- */
+
+static bool is_lost(const struct maildir *m, size_t i)
+{
+	return i < m->known && m->entries[i].state == ENTRY_DROPPED && maildir_is_known(&m->entries[i]);
+}
+
+/* Has the index this unique-id, as that of a file that is gone? A copy of it has the same. */
+static bool is_told(const struct maildir *m, const struct maildir_entry *e)
+{
+	char uidl[UIDL_MAX], other[UIDL_MAX];
+	const size_t len = maildir_uidl(m, e, uidl);
+	const struct maildir_entry *o = NULL;
+	while ((o = maildir_find(m, maildir_name(m, e), e->base_len, o)) != NULL)
+		if (is_lost(m, (size_t)(o - m->entries)) && maildir_uidl(m, o, other) == len && memcmp(uidl, other, len) == 0)
+			return true;
+	return false;
+}
+
+static int check_changes(struct maildir *m, struct why *why_r)
+{
+	size_t lost = 0, fresh = 0;
+	for (size_t i = 0; i < m->entry_count; i++) {
+		lost += is_lost(m, i);
+		fresh += i >= m->known && m->entries[i].state == ENTRY_READY;
+	}
+	if (!changes_are_many(lost, fresh))
+		return 0;
+	struct changes c;
+	if (changes_begin(&c, m->known, lost, fresh, why_r) != 0)
+		return -1;
+	for (size_t i = 0; i < m->entry_count; i++) {
+		const struct maildir_entry *e = &m->entries[i];
+		if (i < m->known)
+			changes_add(&c, is_lost(m, i) ? CHANGES_LOST : CHANGES_KNOWN, e->digest);
+		else if (e->state == ENTRY_READY && !is_told(m, e))
+			changes_add(&c, CHANGES_FRESH, e->digest);
+	}
+	return changes_end(&c, &m->drop, m->path, why_r);
+}
+
+int maildir_settle_uidls(struct maildir *m, struct why *why_r)
+{
+	for (size_t i = 0; i < m->known; i++)
+		if (is_lost(m, i))
+			maildir_remember_gone(m, &m->entries[i], gone_content(m->entries[i].digest));
+	for (size_t i = 0; m->gone != NULL && i < m->drop.count; i++)
+		if (settle(m, &m->entries[m->order[i]], why_r) != 0)
+			return -1;
+	return check_changes(m, why_r);
+}
