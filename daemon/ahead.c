@@ -66,6 +66,15 @@ struct rpc_text *ahead_text(void)
 	return &text;
 }
 
+ssize_t ahead_receive(int keeper, int *fd_r)
+{
+	const ssize_t n = rpc_receive(keeper, &text, sizeof text, fd_r);
+	/* One that was too long to be taken has filled it. */
+	const size_t used = n >= 0 ? (size_t)n : sizeof text;
+	text_used = used > text_used ? used : text_used;
+	return n;
+}
+
 void ahead_wipe(void)
 {
 	explicit_bzero(&text, text_used);
@@ -77,7 +86,6 @@ bool ahead_take_text(struct ahead *a, size_t size, uint32_t more, struct message
 	const size_t head = offsetof(struct rpc_text, octets);
 	const char *at = text.octets;
 	size_t left = size - head;
-	text_used = size > text_used ? size : text_used;
 	if (size < head || text.count == 0 || text.count > RPC_MORE_MOST + 1 || text.count - 1 > more)
 		return false;
 	ahead_forget(a);

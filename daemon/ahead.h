@@ -30,8 +30,12 @@ bool ahead_take(struct ahead *a, size_t idx, size_t behind, size_t commands, str
 /* The message in an answer to RPC_FETCH that came with fd. */
 struct message_body ahead_body(const struct rpc_answer *rpc, int fd);
 
-/* Where an answer to RPC_FETCH goes that may bring messages along: there is one place, which those that are kept lie in. */
+/*
+ * The one place for an answer to RPC_FETCH that may bring messages along; those that are kept lie in it. And rpc_receive()
+ * to it.
+ */
 struct rpc_text *ahead_text(void);
+ssize_t ahead_receive(int keeper, int *fd_r);
 
 /*
  * The message that is there, in what came as size octets in answer to a request for one and `more`, and those behind it, which

@@ -37,15 +37,14 @@ struct gate {
 /* ---- asking the keeper ---- */
 
 /*
- * Wait for the answer to what was asked; a stop that comes first is remembered. text: where messages may come with the answer,
- * else NULL. The octets that came, or 0 when the keeper is gone.
+ * Wait for the answer to what was asked; a stop that comes first is remembered. text: ahead_text() where messages may come with
+ * the answer, else NULL. The octets that came, or 0 when the keeper is gone.
  */
-static size_t await_answer(struct gate *g, struct rpc_text *text, struct rpc_answer *answer_r, int *fd_r)
+static size_t await_answer(struct gate *g, const struct rpc_text *text, struct rpc_answer *answer_r, int *fd_r)
 {
 	union rpc_message message;
 	for (;;) {
-		ssize_t n = text != NULL ? rpc_receive(g->conn.keeper, text, sizeof *text, fd_r)
-		                         : rpc_receive(g->conn.keeper, &message, sizeof message, fd_r);
+		ssize_t n = text != NULL ? ahead_receive(g->conn.keeper, fd_r) : rpc_receive(g->conn.keeper, &message, sizeof message, fd_r);
 		if (text != NULL)
 			memcpy(&message, text, sizeof message < sizeof *text ? sizeof message : sizeof *text);
 		if (n == (ssize_t)sizeof *answer_r || (text != NULL && n > (ssize_t)sizeof *answer_r && message.verb == RPC_FETCH)) {
@@ -65,7 +64,7 @@ static size_t await_answer(struct gate *g, struct rpc_text *text, struct rpc_ans
 }
 
 /* Ask, and turn the answer into the protocol's form. text, and what is returned: as above. */
-static size_t ask(struct gate *g, const void *request, size_t size, struct rpc_text *text, struct rpc_answer *rpc_r, int *fd_r,
+static size_t ask(struct gate *g, const void *request, size_t size, const struct rpc_text *text, struct rpc_answer *rpc_r, int *fd_r,
                   struct pop3_answer *answer_r)
 {
 	size_t came = 0;

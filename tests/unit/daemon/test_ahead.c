@@ -139,10 +139,30 @@ static void test_text(void)
 			ROW_ASSERT(rows[i].label, got.fd == -1 && got.octets == text->octets + at && got.length == rows[i].lengths[n]);
 		}
 		ROW_ASSERT(rows[i].label, a.count == 0);
-		ahead_wipe();
-		for (size_t n = 0; n < rows[i].size; n++)
-			ROW_ASSERT(rows[i].label, ((const char *)text)[n] == 0);
 	}
+}
+
+/* What was received is wiped, also when it was too long to be an answer. */
+static void test_wipe(void)
+{
+	static const size_t sizes[] = { 1, sizeof(struct rpc_answer), sizeof(struct rpc_text), sizeof(struct rpc_text) + 1 };
+	static char octets[sizeof(struct rpc_text) + 1];
+	const char *text = (const char *)ahead_text();
+	int ends[2], fd;
+	CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+	memset(ahead_text(), 0, sizeof(struct rpc_text));
+	memset(octets, 'x', sizeof octets);
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		CU_ASSERT(rpc_send(ends[0], octets, sizes[i], -1) == 0);
+		CU_ASSERT(ahead_receive(ends[1], &fd) == (sizes[i] > sizeof(struct rpc_text) ? -1 : (ssize_t)sizes[i]) && fd == -1 && text[0] == 'x');
+		ahead_wipe();
+		size_t left = 0;
+		for (size_t n = 0; n < sizeof(struct rpc_text); n++)
+			left += text[n] != 0;
+		CU_ASSERT(left == 0);
+	}
+	(void)close(ends[0]);
+	(void)close(ends[1]);
 }
 
 /* What the keeper could not open is asked for when it is wanted; what is behind it waits no longer. */
@@ -161,5 +181,5 @@ static void test_gap(void)
 	host_remove();
 }
 
-#define TESTS(X) X(test_order) X(test_changes) X(test_text) X(test_gap)
+#define TESTS(X) X(test_order) X(test_changes) X(test_text) X(test_wipe) X(test_gap)
 SUITE("ahead")
