@@ -307,7 +307,10 @@ static int maildir_read(struct maildrop *drop, size_t idx, char *to, size_t room
 	const ssize_t n = read(fd, to, room);
 	const bool good = n >= 0 && is_as_listed(m, idx, fd, &st) && st.st_size == n;
 	(void)close(fd);
-	*len_r = good ? (size_t)n : 0;
+	if (good)
+		*len_r = (size_t)n;
+	else if (n > 0)
+		explicit_bzero(to, (size_t)n);
 	return good ? 0 : -1;
 }
 

@@ -140,7 +140,7 @@ int maildrop_fetch(struct maildrop *drop, size_t idx, struct message_body *body_
 /*
  * The stored octets of message idx, which is less than the count, into `to`: in the common case, where the file is where it was,
  * nobody wrote to it until they were read, and they are no more than room. 0 and *len_r; -1 for whatever else there
- * is, which maildrop_fetch() finds out.
+ * is, which maildrop_fetch() finds out: then nothing of it is left there.
  */
 int maildrop_read(struct maildrop *drop, size_t idx, char *to, size_t room, size_t *len_r);
 

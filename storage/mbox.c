@@ -323,10 +323,13 @@ static int mbox_read_message(struct maildrop *drop, size_t idx, char *to, size_t
 	const struct mbox_message *message = &m->messages[idx];
 	const size_t len = (size_t)(mbox_end(m, idx) - message->start - message->body);
 	struct stat st;
-	if (len > room || io_read_at(m->fd, to, len, message->start + message->body) != (ssize_t)len || fstat(m->fd, &st) != 0 || !is_as_scanned(m, &st))
+	if (m->fresh || len > room)
 		return -1;
 	*len_r = len;
-	return 0;
+	if (io_read_at(m->fd, to, len, message->start + message->body) == (ssize_t)len && fstat(m->fd, &st) == 0 && is_as_scanned(m, &st))
+		return 0;
+	explicit_bzero(to, len);
+	return -1;
 }
 
 const struct format mbox_format = {
