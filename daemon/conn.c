@@ -162,11 +162,14 @@ static enum conn_result send_out(struct conn *c, size_t len, int flags)
 	long long deadline = 0;
 	size_t at = 0;
 	while (r == CONN_OK && at < len) {
+		/* OpenSSL takes one record at a time (SSL_MODE_ENABLE_PARTIAL_WRITE). */
+		c->send_flags = len - at > SSL3_RT_MAX_PLAIN_LENGTH && c->ssl != NULL ? MSG_MORE : flags;
 		ssize_t n = c->ssl != NULL ? SSL_write(c->ssl, c->out.p + at, (int)(len - at))
-		                           : send(c->fd, c->out.p + at, len - at, MSG_NOSIGNAL | flags);
+		                           : send(c->fd, c->out.p + at, len - at, MSG_NOSIGNAL | c->send_flags);
 		at += n > 0 ? (size_t)n : 0;
 		r = sent(c, n, &deadline);
 	}
+	c->send_flags = 0;
 	c->out.len = r == CONN_OK ? c->out.len - len : 0;
 	memmove(c->out.p, c->out.p + len, c->out.len);
 	return r;
@@ -179,7 +182,7 @@ enum conn_result conn_flush(struct conn *c)
 
 enum conn_result conn_push(struct conn *c)
 {
-	return send_out(c, c->ssl != NULL ? c->out.len - c->out.len % SSL3_RT_MAX_PLAIN_LENGTH : c->out.len, 0);
+	return send_out(c, c->ssl != NULL ? c->out.len - c->out.len % SSL3_RT_MAX_PLAIN_LENGTH : c->out.len, MSG_MORE);
 }
 
 enum conn_result conn_send_file(struct conn *c, int fd, uint64_t offset, uint64_t len)
@@ -222,7 +225,7 @@ enum conn_result conn_start_tls(struct conn *c, SSL_CTX *context)
 {
 	ERR_clear_error();
 	c->ssl = SSL_new(context);
-	if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1) {
+	if (c->ssl == NULL || !conn_use_bio(c)) {
 		c->problem = tls_error();
 		return CONN_BROKEN;
 	}

@@ -47,6 +47,7 @@ struct conn {
 	const char *problem;    /* why CONN_BROKEN, for the log */
 	bool no_signature;      /* the keeper had no signature for the handshake */
 	enum door door;         /* and the wrong door that it shows, if any */
+	int send_flags;         /* of the send(2) that is under way: 0 or MSG_MORE */
 	struct line_reader in;
 	struct buf out;
 	char out_storage[CONN_OUT];
@@ -58,7 +59,10 @@ enum conn_result conn_read(struct conn *c);
 /* Send what is gathered in c->out, all of it. */
 enum conn_result conn_flush(struct conn *c);
 
-/* The same where more follows at once: what would make a TLS record that is not full stays in c->out (less than 16 KiB). */
+/*
+ * The same where more follows at once, and the kernel may wait for it to fill a segment: what would make a TLS record that is
+ * not full stays in c->out (less than 16 KiB).
+ */
 enum conn_result conn_push(struct conn *c);
 
 /*
@@ -72,6 +76,12 @@ enum conn_result conn_look_for_tls(struct conn *c);
 
 /* The server's side of a TLS handshake, within c->deadline. c->ssl is set even when it fails. */
 enum conn_result conn_start_tls(struct conn *c, SSL_CTX *context);
+
+/* What OpenSSL reads from and writes to for a connection, made at the first call; NULL: no memory. conn_bio.c, as the next. */
+const BIO_METHOD *conn_bio_method(void);
+
+/* Give c->ssl the connection. False: no memory. */
+bool conn_use_bio(struct conn *c);
 
 /* The keeper's signature for the handshake (context: the conn); a remote_signer of remote_key.h. */
 bool conn_sign(void *context, const struct sign_request *request, struct sign_answer *answer_r);

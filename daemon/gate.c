@@ -36,34 +36,41 @@ struct gate {
 
 /* ---- asking the keeper ---- */
 
-/* Wait for the answer to what was asked; a stop that comes first is remembered. 0, or -1 when the keeper is gone. */
-static int await_answer(struct gate *g, struct rpc_answer *answer_r, int *fd_r)
+/*
+ * Wait for the answer to what was asked; a stop that comes first is remembered. text: ahead_text() where messages may come with
+ * the answer, else NULL. The octets that came, or 0 when the keeper is gone.
+ */
+static size_t await_answer(struct gate *g, const struct rpc_text *text, struct rpc_answer *answer_r, int *fd_r)
 {
 	union rpc_message message;
 	for (;;) {
-		ssize_t n = rpc_receive(g->conn.keeper, &message, sizeof message, fd_r);
-		if (n == (ssize_t)sizeof *answer_r) {
+		ssize_t n = text != NULL ? ahead_receive(g->conn.keeper, fd_r) : rpc_receive(g->conn.keeper, &message, sizeof message, fd_r);
+		if (text != NULL)
+			memcpy(&message, text, sizeof message < sizeof *text ? sizeof message : sizeof *text);
+		if (n == (ssize_t)sizeof *answer_r || (text != NULL && n > (ssize_t)sizeof *answer_r && message.verb == RPC_FETCH)) {
 			*answer_r = message.answer;
 			answer_r->told[sizeof answer_r->told - 1] = '\0';
-			return 0;
+			return (size_t)n;
 		}
 		if (*fd_r >= 0)
 			(void)close(*fd_r);
 		*fd_r = -1;
 		if (n != (ssize_t)sizeof message.stop || message.verb != RPC_STOP) {
 			g->conn.keeper_lost = true;
-			return -1;
+			return 0;
 		}
 		conn_take_stop(&g->conn, &message.stop);
 	}
 }
 
-/* Ask, and turn the answer into the protocol's form. */
-static void ask(struct gate *g, const void *request, size_t size, struct rpc_answer *rpc_r, int *fd_r, struct pop3_answer *answer_r)
+/* Ask, and turn the answer into the protocol's form. text, and what is returned: as above. */
+static size_t ask(struct gate *g, const void *request, size_t size, const struct rpc_text *text, struct rpc_answer *rpc_r, int *fd_r,
+                  struct pop3_answer *answer_r)
 {
+	size_t came = 0;
 	*fd_r = -1;
 	*rpc_r = (struct rpc_answer){ .reply = REPLY_KEEPER_LOST, .ref = g->lost_ref };
-	if (rpc_send(g->conn.keeper, request, size, -1) != 0 || await_answer(g, rpc_r, fd_r) != 0) {
+	if (rpc_send(g->conn.keeper, request, size, -1) != 0 || (came = await_answer(g, text, rpc_r, fd_r)) == 0) {
 		g->conn.keeper_lost = true;
 		rpc_r->final = 1;
 	}
@@ -72,6 +79,7 @@ static void ask(struct gate *g, const void *request, size_t size, struct rpc_ans
 	memcpy(answer_r->args.n, rpc_r->n, sizeof answer_r->args.n);
 	answer_r->args.ref = answer_r->reply == REPLY_KEEPER_LOST ? g->lost_ref : rpc_r->ref;
 	memcpy(answer_r->told, rpc_r->told, sizeof answer_r->told);
+	return came;
 }
 
 /* The same where no descriptor is to come. */
@@ -79,7 +87,7 @@ static void ask_plainly(struct gate *g, const void *request, size_t size, struct
 {
 	struct rpc_answer rpc;
 	int fd;
-	ask(g, request, size, &rpc, &fd, answer_r);
+	(void)ask(g, request, size, NULL, &rpc, &fd, answer_r);
 	if (fd >= 0)
 		(void)close(fd);
 }
@@ -92,7 +100,7 @@ static void host_login(void *context, const char *user, const struct secret *pas
 	int fd;
 	struct rpc_auth request = { .verb = RPC_AUTH, .tls = g->bye.tls, .password = *password };
 	memcpy(request.user, user, strlen(user) + 1);
-	ask(g, &request, sizeof request, &rpc, &fd, answer_r);
+	(void)ask(g, &request, sizeof request, NULL, &rpc, &fd, answer_r);
 	explicit_bzero(&request, sizeof request);
 	if (answer_r->reply == REPLY_LOGGED_IN) {
 		gate_list_take(fd, &rpc, drop_r);
@@ -113,26 +121,23 @@ static void host_known(void *context, const char *user, struct pop3_answer *answ
 	ask_plainly(g, &request, sizeof request, answer_r);
 }
 
-/* RFC 6856 section 2.1, and docs/design.md for what counts. */
-static bool needs_utf8(enum utf8_required required, const struct message_body *body)
-{
-	if (required == UTF8_NONE)
-		return false;
-	return message_header(body) >= (required == UTF8_ANY ? HEADER_8BIT : HEADER_UTF8);
-}
-
 /* One message, and those behind it that the client is likely to want. */
 static void ask_for_message(struct gate *g, size_t idx, uint32_t more, struct message_body *body_r, struct pop3_answer *answer_r)
 {
 	struct rpc_answer rpc;
 	struct rpc_fetch request = { .verb = RPC_FETCH, .idx = (uint32_t)idx, .more = more };
-	ask(g, &request, sizeof request, &rpc, &body_r->fd, answer_r);
+	const size_t came = ask(g, &request, sizeof request, ahead_text(), &rpc, &body_r->fd, answer_r);
+	if (came > sizeof rpc) {
+		if (answer_r->reply != REPLY_MESSAGE || body_r->fd >= 0 || !ahead_take_text(&g->ahead, came, more, body_r))
+			panic("%zu octets that are no messages", came);
+		return;
+	}
 	if ((answer_r->reply == REPLY_MESSAGE) != (body_r->fd >= 0))
 		panic("a message without a descriptor, or a descriptor without a message");
 	*body_r = ahead_body(&rpc, body_r->fd);
 	for (; answer_r->reply == REPLY_MESSAGE && more > 0; more--) {
 		int fd = -1;
-		if (await_answer(g, &rpc, &fd) != 0)
+		if (await_answer(g, NULL, &rpc, &fd) == 0)
 			return;
 		const struct message_body body = ahead_body(&rpc, fd);
 		ahead_keep(&g->ahead, &body);
@@ -148,30 +153,12 @@ static void host_fetch(void *context, size_t idx, struct message_body *body_r, s
 		ahead_forget(&g->ahead);
 	if (!ahead_take(&g->ahead, idx, g->pop3.drop.count - idx - 1, line_count(&g->conn.in), body_r, &more))
 		ask_for_message(g, idx, more, body_r, answer_r);
-	if (answer_r->reply == REPLY_MESSAGE && !g->pop3.utf8 && needs_utf8(g->settings->utf8_required, body_r)) {
-		(void)close(body_r->fd);
+	if (answer_r->reply == REPLY_MESSAGE && !g->pop3.utf8 && message_needs_utf8(g->settings->utf8_required, body_r)) {
+		if (body_r->fd >= 0)
+			(void)close(body_r->fd);
 		body_r->fd = -1;
 		*answer_r = (struct pop3_answer){ .reply = REPLY_UTF8_NEEDED, .args = { .n = { idx + 1 } } };
 	}
-}
-
-/* Send the marks in runs of RPC_MARKS; runs without a mark are left out. */
-static int send_marks(struct gate *g, const struct pop3_maildrop *drop)
-{
-	for (size_t first = 0; first < drop->count; first += RPC_MARKS) {
-		struct rpc_mark request = { .verb = RPC_MARK, .first = (uint32_t)first };
-		bool any = false;
-		for (size_t i = 0; i < RPC_MARKS && first + i < drop->count; i++) {
-			request.count++;
-			if (drop->marks[first + i]) {
-				request.bits[i / 8] |= (uint8_t)(1u << (i % 8));
-				any = true;
-			}
-		}
-		if (any && rpc_send(g->conn.keeper, &request, sizeof request, -1) != 0)
-			return -1;
-	}
-	return 0;
 }
 
 static void host_commit(void *context, const struct pop3_maildrop *drop, size_t marked, struct pop3_answer *answer_r)
@@ -179,7 +166,7 @@ static void host_commit(void *context, const struct pop3_maildrop *drop, size_t 
 	struct gate *g = context;
 	struct rpc_commit request = { .verb = RPC_COMMIT, .marked = (uint32_t)marked };
 	ahead_forget(&g->ahead);
-	if (send_marks(g, drop) != 0)
+	if (gate_list_send_marks(g->conn.keeper, drop) != 0)
 		g->conn.keeper_lost = true; /* ask() finds the same and says so */
 	ask_plainly(g, &request, sizeof request, answer_r);
 	if (answer_r->reply == REPLY_KEEPER_LOST && marked > 0)
@@ -428,6 +415,7 @@ static void forget_client(struct gate *g)
 	gate_list_forget(&g->pop3.drop);
 	explicit_bzero(g, sizeof *g);
 	message_forget();
+	ahead_wipe();
 	ERR_clear_error();
 	(void)malloc_trim(0);
 	wipe_stack();

@@ -50,6 +50,24 @@ void gate_list_take(int fd, const struct rpc_answer *answer, struct pop3_maildro
 		fatal("no memory for marks of %zu messages", count);
 }
 
+int gate_list_send_marks(int keeper, const struct pop3_maildrop *drop)
+{
+	for (size_t first = 0; first < drop->count; first += RPC_MARKS) {
+		struct rpc_mark request = { .verb = RPC_MARK, .first = (uint32_t)first };
+		bool any = false;
+		for (size_t i = 0; i < RPC_MARKS && first + i < drop->count; i++) {
+			request.count++;
+			if (drop->marks[first + i]) {
+				request.bits[i / 8] |= (uint8_t)(1u << (i % 8));
+				any = true;
+			}
+		}
+		if (any && rpc_send(keeper, &request, sizeof request, -1) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 void gate_list_forget(struct pop3_maildrop *drop)
 {
 	if (mapped > 0)

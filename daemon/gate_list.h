@@ -11,6 +11,9 @@
 /* The list in fd (borrowed; -1 where there are no messages), as the answer says, and a mark for each message. panic() when it is none. */
 void gate_list_take(int fd, const struct rpc_answer *answer, struct pop3_maildrop *drop_r);
 
+/* The marks by RPC_MARK, in runs of RPC_MARKS; runs without a mark are left out. 0, or -1: the keeper is gone. */
+int gate_list_send_marks(int keeper, const struct pop3_maildrop *drop);
+
 /* Let go of it; nothing of it stays. What was never taken has nothing to forget. */
 void gate_list_forget(struct pop3_maildrop *drop);
 

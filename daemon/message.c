@@ -84,9 +84,20 @@ static bool came_by_smtputf8(const char *header, size_t len)
 	return false;
 }
 
+static enum header_octets judge_header(const char *octets, size_t len)
+{
+	if (is_ascii(octets, len))
+		return HEADER_ASCII;
+	return came_by_smtputf8(octets, len) ? HEADER_UTF8 : HEADER_8BIT;
+}
+
 enum header_octets message_header(const struct message_body *body)
 {
 	size_t len = 0, header = 0;
+	if (body->octets != NULL) {
+		header = header_length(body->octets, (size_t)body->length);
+		return judge_header(body->octets, header != 0 ? header : (size_t)body->length);
+	}
 	for (size_t want = HEADER_LIKELY; header == 0 && len < body->length && len < sizeof raw; want = sizeof raw) {
 		ssize_t got = io_read_at(body->fd, raw, want < body->length ? want : (size_t)body->length, body->offset);
 		if (got <= 0 || (size_t)got <= len)
@@ -95,10 +106,12 @@ enum header_octets message_header(const struct message_body *body)
 		note_use(len);
 		header = header_length(raw, len);
 	}
-	header = header != 0 ? header : len;
-	if (is_ascii(raw, header))
-		return HEADER_ASCII;
-	return came_by_smtputf8(raw, header) ? HEADER_UTF8 : HEADER_8BIT;
+	return judge_header(raw, header != 0 ? header : len);
+}
+
+bool message_needs_utf8(enum utf8_required required, const struct message_body *body)
+{
+	return required != UTF8_NONE && message_header(body) >= (required == UTF8_ANY ? HEADER_8BIT : HEADER_UTF8);
 }
 
 size_t top_take(struct top *top, const char *octets, size_t len, bool *done_r)
@@ -132,13 +145,40 @@ static enum conn_result changed(struct conn *c)
 	return CONN_UNREADABLE;
 }
 
-/* No octet of it has to change, so none comes through here. */
+/* n octets of the message, which begin `at` octets behind its first: where they lie, which may be in `to`; or NULL. */
+static const char *octets_at(struct conn *c, const struct message_body *body, uint64_t at, size_t n, char *to)
+{
+	if (body->octets != NULL)
+		return body->octets + at;
+	const ssize_t got = io_read_at(body->fd, to, n, body->offset + at);
+	if (got == (ssize_t)n)
+		return to;
+	c->problem = got >= 0 ? "the message became shorter while it was sent" : strerror(errno);
+	return NULL;
+}
+
+/* Over TLS the octets are read to where they are sent from. */
+static enum conn_result copy_as_stored(struct conn *c, const struct message_body *body)
+{
+	enum conn_result r = CONN_OK;
+	for (uint64_t at = 0, n; at < body->length; at += n) {
+		n = body->length - at < CHUNK ? body->length - at : CHUNK;
+		if (c->out.cap - c->out.len < n + ENDING && (r = conn_push(c)) != CONN_OK)
+			return r;
+		if (octets_at(c, body, at, (size_t)n, c->out.p + c->out.len) == NULL)
+			return CONN_UNREADABLE;
+		c->out.len += (size_t)n;
+	}
+	return CONN_OK;
+}
+
+/* No octet of it has to change. */
 static enum conn_result send_as_stored(struct conn *c, const struct pop3_send *send, uint64_t *octets_r)
 {
 	const struct message_body *body = &send->body;
 	if (body->length != send->octets)
 		return changed(c);
-	enum conn_result r = conn_send_file(c, body->fd, body->offset, body->length);
+	enum conn_result r = c->ssl != NULL ? copy_as_stored(c, body) : conn_send_file(c, body->fd, body->offset, body->length);
 	if (r != CONN_OK)
 		return r;
 	*octets_r += body->length;
@@ -150,7 +190,7 @@ static enum conn_result send_encoded(struct conn *c, const struct pop3_send *sen
 {
 	struct wire wire = WIRE_START;
 	struct top top = TOP_START(send->lines);
-	uint64_t offset = send->body.offset, left = send->body.length;
+	uint64_t at = 0, left = send->body.length;
 	enum conn_result r = CONN_OK;
 	bool done = false;
 	while (r == CONN_OK && !done) {
@@ -158,17 +198,16 @@ static enum conn_result send_encoded(struct conn *c, const struct pop3_send *sen
 		if (c->out.cap - c->out.len < WIRE_ROOM(n) + ENDING && (r = conn_push(c)) != CONN_OK)
 			break;
 		note_use(n);
-		const ssize_t got = io_read_at(send->body.fd, raw, n, offset);
-		if (got != (ssize_t)n) {
-			c->problem = got >= 0 ? "the message became shorter while it was sent" : strerror(errno);
+		const char *octets = octets_at(c, &send->body, at, n, raw);
+		if (octets == NULL) {
 			r = CONN_UNREADABLE;
 			break;
 		}
-		offset += n;
+		at += n;
 		left -= n;
-		const size_t take = send->top ? top_take(&top, raw, n, &done) : n;
+		const size_t take = send->top ? top_take(&top, octets, n, &done) : n;
 		done = done || left == 0;
-		c->out.len += wire_encode(&wire, raw, take, c->out.p + c->out.len);
+		c->out.len += wire_encode(&wire, octets, take, c->out.p + c->out.len);
 	}
 	if (r == CONN_OK) {
 		c->out.len += wire_encode_end(&wire, c->out.p + c->out.len);
@@ -181,13 +220,14 @@ static enum conn_result send_encoded(struct conn *c, const struct pop3_send *sen
 
 enum conn_result message_send(struct conn *c, struct pop3_send *send, uint64_t *octets_r)
 {
-	const bool as_stored = send->body.as_stored && !send->top && c->ssl == NULL && send->body.length >= AS_STORED_LEAST;
+	const bool as_stored = send->body.as_stored && !send->top && send->body.length >= AS_STORED_LEAST;
 	enum conn_result r = as_stored ? send_as_stored(c, send, octets_r) : send_encoded(c, send, octets_r);
 	if (r == CONN_OK)
 		(void)buf_add_text(&c->out, ".\r\n");
 	else if (r == CONN_UNREADABLE)
 		(void)conn_flush(c); /* the answers before it are whole */
-	(void)close(send->body.fd);
+	if (send->body.fd >= 0)
+		(void)close(send->body.fd);
 	send->body.fd = -1;
 	return r;
 }

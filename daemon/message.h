@@ -7,6 +7,7 @@
 
 #include "daemon/conn.h"
 #include "daemon/pop3.h"
+#include "daemon/settings.h"
 
 /* Where in a message TOP is: how much of it has passed. TOP_START(lines) before the first octet. */
 struct top {
@@ -25,6 +26,9 @@ enum header_octets { HEADER_ASCII, HEADER_8BIT, HEADER_UTF8 };
 
 /* Reads as far as a header is likely to go; a file that cannot be read is ASCII, and message_send() finds that out. */
 enum header_octets message_header(const struct message_body *body);
+
+/* May the message go to UTF8 clients only? (RFC 6856 section 2.1, and docs/design.md for what counts) */
+bool message_needs_utf8(enum utf8_required required, const struct message_body *body);
 
 /*
  * Answer with the message in *send (its descriptor is closed) and the final dot, behind what c->out holds. What goes out

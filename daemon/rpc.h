@@ -23,7 +23,7 @@ enum rpc_verb {
 	RPC_STOP,       /* keeper -> gate: end the session when nothing is being committed, and say why */
 	RPC_KNOWN,      /* gate -> keeper: does the user exist? (only where explain_failures admits the peer) */
 	RPC_AUTH,       /* gate -> keeper: answer, with the list of messages (base/list.h) when it is +OK */
-	RPC_FETCH,      /* gate -> keeper: answer, with a descriptor when it is +OK */
+	RPC_FETCH,      /* gate -> keeper: answer, with a descriptor or the message's octets when it is +OK */
 	RPC_MARK,       /* gate -> keeper: a run of deletion marks; no answer */
 	RPC_COMMIT,     /* gate -> keeper, once, at QUIT; answer */
 	RPC_REFER,      /* gate -> keeper: a reference for an answer that the gate itself gives; answer */
@@ -37,6 +37,7 @@ enum rpc_verb {
 enum {
 	RPC_MARKS = 2048,     /* marks in one RPC_MARK */
 	RPC_MORE_MOST = 15,   /* messages that one RPC_FETCH asks for ahead of the client */
+	RPC_TEXT_MOST = 65536, /* octets of messages that one answer to it brings along */
 	RPC_KNOWN_MOST = 64,  /* RPC_KNOWN in a session */
 	RPC_REFER_MOST = 64,  /* RPC_REFER in a session */
 	ACTIVE_MS = 5000,     /* so exactly is known when a client was last heard of */
@@ -99,7 +100,7 @@ struct rpc_auth {
 struct rpc_fetch {
 	uint32_t verb;
 	uint32_t idx;
-	uint32_t more;              /* so many behind it are asked for as well, with an answer each: none, or a message */
+	uint32_t more;              /* so many behind it are asked for as well, with an answer each, none or a message; or see struct rpc_text */
 	uint32_t reserved;
 };
 
@@ -149,6 +150,17 @@ struct rpc_answer {
 	uint32_t ref;               /* base/ref.h */
 	uint32_t as_stored;         /* RPC_FETCH: struct message_body */
 	char told[WHY_TOLD_MAX];    /* the row's text */
+};
+
+/*
+ * An answer to RPC_FETCH that needs no descriptor, for what is small: the stored octets themselves, of the message that was
+ * asked for and of those behind it that were and fit, one after the other. Nothing comes behind it. As long as its octets are.
+ */
+struct rpc_text {
+	struct rpc_answer answer;   /* REPLY_MESSAGE */
+	uint32_t count;
+	uint32_t lengths[RPC_MORE_MOST + 1];
+	char octets[RPC_TEXT_MOST];
 };
 
 union rpc_message {

@@ -80,6 +80,7 @@ const struct sandbox_row sandbox_table[] = {
 	{ "fstatfs", OPEN, SANDBOX_ALLOW, { 0 }, "is it a network's file system" },
 	{ "geteuid", OPEN, SANDBOX_ALLOW, { 0 }, "whose lock file is it" },
 	{ "getdents64", KEEPERS, SANDBOX_ALLOW, { 0 }, "what a Maildir holds" },
+	{ "fadvise64", KEEPERS, SANDBOX_ALLOW, { 0 }, "the next messages are read from the disk meanwhile" },
 	{ "lseek", KEEPERS, SANDBOX_ALLOW, { 0 }, "a directory from its beginning" },
 	{ "ftruncate", KEEPERS, SANDBOX_ALLOW, { 0 }, "an mbox becomes shorter, its journal empty" },
 	{ "fsync", KEEPERS, SANDBOX_ALLOW, { 0 }, "what +OK promises" },

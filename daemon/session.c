@@ -5,6 +5,7 @@
 #include "daemon/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +77,28 @@ static void answer_message(const struct session *s, struct rpc_answer *a, const 
 		(void)close(body->fd);
 }
 
+/* Those that fit, from the one that is wanted on, in one answer. False: not even that one. */
+static bool answer_text(const struct session *s, size_t idx, size_t most)
+{
+	static struct rpc_text text;
+	size_t used = 0, len;
+	text.count = 0;
+	while (text.count < most && maildrop_read(s->in.drop, idx + text.count, text.octets + used, sizeof text.octets - used, &len) == 0) {
+		text.lengths[text.count++] = (uint32_t)len;
+		used += len;
+	}
+	if (text.count == 0)
+		return false;
+	text.answer = (struct rpc_answer){ .verb = RPC_FETCH, .reply = REPLY_MESSAGE, .n = { idx + 1 } };
+	(void)rpc_send(s->gate, &text, offsetof(struct rpc_text, octets) + used, -1);
+	if (s->settings->sessions > 1)
+		explicit_bzero(text.octets, used);
+	return true;
+}
+
+/* Of each message that is likely to be wanted next, so much is read from the disk meanwhile; the kernel goes on from there by itself. */
+enum { AHEAD_OCTETS = 128 * 1024 };
+
 /* What nobody has asked for yet may fail without a word: the gate asks again when it is wanted. */
 static void answer_ahead(const struct session *s, size_t idx, size_t more)
 {
@@ -85,6 +108,8 @@ static void answer_ahead(const struct session *s, size_t idx, size_t more)
 		struct message_body body = { .fd = -1 };
 		if (maildrop_fetch(s->in.drop, idx + i, &body, &why) != 0)
 			a.reply = REPLY_NONE;
+		else /* an advice: whether it is taken does not matter */
+			(void)posix_fadvise(body.fd, (off_t)body.offset, body.length < AHEAD_OCTETS ? (off_t)body.length : AHEAD_OCTETS, POSIX_FADV_WILLNEED);
 		answer_message(s, &a, &body);
 	}
 }
@@ -100,6 +125,8 @@ void session_fetch(struct session *s, union rpc_message *message)
 		return;
 	if (more > RPC_MORE_MOST || idx >= s->count || more >= s->count - idx)
 		violation("message %zu+%zu of %zu", idx, more, s->count);
+	if (answer_text(s, idx, more + 1))
+		return;
 	if (maildrop_fetch(s->in.drop, idx, &body, &why) != 0) {
 		const bool busy = why.reason == REASON_MAILDROP_BUSY || why.reason == REASON_MAILDROP_DELIVERY;
 		const bool its_own = busy || why.reason == REASON_MESSAGE_GONE || why.reason == REASON_MESSAGE_CHANGED;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "daemon/conn.h"
 #include "daemon/remote_key.h"
 
 enum door tls_error_door(void)
@@ -186,6 +187,7 @@ void tls_warm_up(const struct settings *settings, SSL_CTX *context)
 		talk_to_ourselves(passing);
 	SSL_CTX_free(passing);
 	talk_to_ourselves(context);
+	(void)conn_bio_method();
 }
 
 void tls_certificate_digest(const SSL_CTX *context, uint8_t digest_r[SIGN_CERTIFICATE])

@@ -12,6 +12,7 @@ struct format {
 	int (*open)(const struct maildrop_place *place, const struct maildrop_options *options,
 	            struct maildrop **drop_r, struct why *why_r);
 	int (*fetch)(struct maildrop *drop, size_t idx, struct message_body *body_r, struct why *why_r);
+	int (*read)(struct maildrop *drop, size_t idx, char *to, size_t room, size_t *len_r);
 	int (*update)(struct maildrop *drop, const bool *marks, int *errors, struct why *why_r);
 	void (*close)(struct maildrop *drop);
 };

@@ -100,6 +100,7 @@ struct message_record {
 /* Where a message lies: a fresh O_RDONLY descriptor (taken by the caller), and the stored octets in it. */
 struct message_body {
 	int fd;
+	const char *octets; /* length of them, borrowed, where the message was read by maildrop_read(): then there is no descriptor */
 	bool as_stored;   /* RETR sends these octets as they are (base/wire.h) */
 	uint64_t offset, length;
 	uint64_t file_size;         /* with the time: of the file when this was found to be the message; else it may be another */
@@ -138,6 +139,13 @@ void maildrop_record(const struct maildrop *drop, size_t idx, struct message_rec
  * 0, or -1 with REASON_MESSAGE_GONE, REASON_MESSAGE_CHANGED or another reason.
  */
 int maildrop_fetch(struct maildrop *drop, size_t idx, struct message_body *body_r, struct why *why_r);
+
+/*
+ * The stored octets of message idx, which is less than the count, into `to`: in the common case, where the file is where it was,
+ * nobody wrote to it until they were read, and they are no more than room. 0 and *len_r; -1 for whatever else there
+ * is, which maildrop_fetch() finds out: then nothing of it is left there.
+ */
+int maildrop_read(struct maildrop *drop, size_t idx, char *to, size_t room, size_t *len_r);
 
 /*
  * RFC 1939's UPDATE: remove each message whose marks[idx] is true, durably, and no other.

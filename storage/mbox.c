@@ -254,11 +254,16 @@ bool mbox_same_time(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
+static bool is_as_scanned(const struct mbox *m, const struct stat *now)
+{
+	return !m->fresh && now->st_size == m->scanned.st_size && mbox_same_time(&now->st_mtim, &m->scanned.st_mtim) &&
+		mbox_same_time(&now->st_ctim, &m->scanned.st_ctim);
+}
+
 /* Was the file written to since the scan? Then only the digest tells whether this message was touched. */
 static int check_message(struct mbox *m, size_t idx, const struct stat *now, struct why *why_r)
 {
-	if (!m->fresh && now->st_size == m->scanned.st_size && mbox_same_time(&now->st_mtim, &m->scanned.st_mtim) &&
-	    mbox_same_time(&now->st_ctim, &m->scanned.st_ctim))
+	if (is_as_scanned(m, now))
 		return 0;
 	struct why ignored;
 	char *buffer = malloc(MBOX_BUFFER);
@@ -314,9 +319,26 @@ out:
 	return r;
 }
 
+/* A file that was put in its place takes the name from ours, which changes its ctime. */
+static int mbox_read_message(struct maildrop *drop, size_t idx, char *to, size_t room, size_t *len_r)
+{
+	const struct mbox *m = mbox_of(drop);
+	const struct mbox_message *message = &m->messages[idx];
+	const size_t len = (size_t)(mbox_end(m, idx) - message->start - message->body);
+	struct stat st;
+	if (m->fresh || len > room)
+		return -1;
+	*len_r = len;
+	if (io_read_at(m->fd, to, len, message->start + message->body) == (ssize_t)len && fstat(m->fd, &st) == 0 && is_as_scanned(m, &st))
+		return 0;
+	explicit_bzero(to, len);
+	return -1;
+}
+
 const struct format mbox_format = {
 	.open = mbox_open,
 	.fetch = mbox_fetch,
+	.read = mbox_read_message,
 	.update = mbox_update,
 	.close = mbox_close,
 };

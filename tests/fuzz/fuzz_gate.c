@@ -151,6 +151,27 @@ static enum reply answer(uint32_t verb)
 	return (enum reply)a.reply;
 }
 
+/* Messages with the answer: as many as were asked for or fewer, or anything. */
+static void answer_text(uint32_t more)
+{
+	static const char message[] = "X: y\n\n.z\nabcdefgh";
+	static struct rpc_text text;
+	const unsigned odd = take_octet(&script);
+	size_t used = 0;
+	text = (struct rpc_text){ .answer = { .verb = RPC_FETCH, .reply = odd & 1 ? REPLY_MESSAGE_GONE : REPLY_MESSAGE } };
+	text.count = odd & 2 ? (uint32_t)take_number(&script, 4) : take_octet(&script) % (more + 1) + 1;
+	for (uint32_t i = 0; i < text.count && i <= RPC_MORE_MOST; i++) {
+		text.lengths[i] = odd & 4 ? (uint32_t)take_number(&script, 4) : odd & 8 ? 9 : 17;
+		if (text.lengths[i] <= sizeof message && used + text.lengths[i] <= sizeof text.octets) {
+			memcpy(text.octets + used, message, text.lengths[i]);
+			used += text.lengths[i];
+		}
+	}
+	used += odd & 16 ? take_octet(&script) : 0;
+	asked.sent = true;
+	CHECK(__real_rpc_send(keeper_end, &text, offsetof(struct rpc_text, octets) + used, odd & 32 ? keeper_end : -1) == 0, "an answer with text");
+}
+
 int __wrap_rpc_send(int socket, const void *message, size_t size, int fd)
 {
 	union rpc_message m;
@@ -167,6 +188,8 @@ int __wrap_rpc_send(int socket, const void *message, size_t size, int fd)
 	}
 	if (before == 0xf7)
 		CHECK(shutdown(keeper_end, SHUT_WR) == 0, "the keeper's end");
+	else if (m.verb == RPC_FETCH && (before & 0xc0) == 0x40)
+		answer_text(m.fetch.more);
 	else if (answer(m.verb) == REPLY_MESSAGE && m.verb == RPC_FETCH)
 		for (uint32_t i = 0; i < m.fetch.more; i++)
 			(void)answer(RPC_FETCH);
@@ -289,7 +312,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(first, out, out_len);
 	(void)close(g.conn.fd);
 	forget_client(&g);
-	CHECK(is_zero(&g, sizeof g) && is_zero(small_image, sizeof small_image) && is_zero(small_marks, sizeof small_marks), "something is left");
+	CHECK(is_zero(&g, sizeof g) && is_zero(small_image, sizeof small_image) && is_zero(small_marks, sizeof small_marks) &&
+	      is_zero(ahead_text(), sizeof *ahead_text()), "something is left");
 	run_session(&settings[flags & 1], answers, typed);
 	CHECK(out_len == first_len && memcmp(out, first, out_len) == 0, "said %.*s, and before it %.*s", (int)out_len, out, (int)first_len, first);
 	let_go();

@@ -21,6 +21,8 @@ static struct model {
 	bool violated, over;
 	bool removed[MESSAGES];
 	unsigned answers;
+	unsigned fetches;              /* their number, and for how many more each asked */
+	uint32_t more[SAID_MOST];
 } model;
 
 /* All messages that were judged, told at the end of a run: the bar is a number of messages, not of inputs. */
@@ -241,8 +243,10 @@ static bool judge(const union rpc_message *m, size_t size, bool descriptor)
 	case RPC_AUTH:
 		return model.phase == LOGIN && judge_auth(&m->auth);
 	case RPC_FETCH:
-		model.answers++;
-		return model.phase == SESSION && m->fetch.idx < MESSAGES;
+		if (model.phase != SESSION || m->fetch.idx >= MESSAGES || m->fetch.more >= MESSAGES - m->fetch.idx)
+			return false;
+		model.more[model.fetches++] = m->fetch.more;
+		return true;
 	case RPC_MARK:
 		return model.phase == SESSION && judge_marks(&m->mark);
 	case RPC_COMMIT:
@@ -286,6 +290,7 @@ static size_t take_message(struct input *in, union rpc_message *m, bool *descrip
 		break;
 	case RPC_FETCH:
 		m->fetch.idx = (uint32_t)take_number(in, odd & 1 ? 4 : 1) % (odd & 1 ? UINT32_MAX : MESSAGES + 1);
+		m->fetch.more = odd >> 1 & 3;
 		break;
 	case RPC_MARK:
 		m->mark.first = (uint32_t)take_number(in, odd & 1 ? 4 : 1) % (odd & 1 ? UINT32_MAX : MESSAGES + 1);
@@ -358,13 +363,45 @@ static void begin_session(void)
 
 /* ---- what came of it ---- */
 
+/* The answer to a FETCH that has messages with it. They are all alike in a Maildir, where all of them fit. */
+static void check_text(const struct rpc_text *text, size_t size, uint32_t more, bool descriptor)
+{
+	size_t used = offsetof(struct rpc_text, octets);
+	CHECK(text->answer.reply == REPLY_MESSAGE && text->count >= 1 && text->count <= more + 1 && !descriptor && granted, "%u messages, asked for %u", text->count, more + 1);
+	for (uint32_t i = 0; i < text->count; i++)
+		used += text->lengths[i];
+	CHECK(used == size, "messages of %zu octets in %zu", used, size);
+	CHECK(model.mbox || text->count == more + 1, "%u messages, want %u", text->count, more + 1);
+	for (const char *at = text->octets; !model.mbox && at < text->octets + size - offsetof(struct rpc_text, octets); at += 11)
+		CHECK(memcmp(at, "S: x\n\nbody\n", 11) == 0, "another message");
+}
+
+/* The next FETCH that was answered; behind an answer without text come those to what it asked for besides. */
+static void check_fetch(const struct rpc_text *text, size_t size, bool descriptor, unsigned *fetch, uint32_t *behind)
+{
+	if (*behind > 0) {
+		CHECK(size == sizeof text->answer, "a message that was not asked for");
+		--*behind;
+		return;
+	}
+	CHECK(*fetch < model.fetches, "an answer to no FETCH");
+	const uint32_t more = model.more[(*fetch)++];
+	if (size > sizeof text->answer)
+		check_text(text, size, more, descriptor);
+	else
+		*behind = descriptor ? more : 0;
+}
+
 static void check_answers(int gate)
 {
+	static struct rpc_text text;
 	union rpc_message m;
-	unsigned answers = 0, logins = 0;
+	unsigned answers = 0, logins = 0, fetch = 0;
+	uint32_t behind = 0;
 	int fd;
 	ssize_t n;
-	while (recv(gate, &m, 1, MSG_PEEK | MSG_DONTWAIT) > 0 && (n = rpc_receive(gate, &m, sizeof m, &fd)) > 0) {
+	while (recv(gate, &m, 1, MSG_PEEK | MSG_DONTWAIT) > 0 && (n = rpc_receive(gate, &text, sizeof text, &fd)) > 0) {
+		memcpy(&m, &text, sizeof m);
 		const bool with_mail = m.verb == RPC_AUTH || m.verb == RPC_FETCH;
 		CHECK(fd < 0 || m.verb == RPC_HELLO || (with_mail && granted), "a descriptor with verb %u", m.verb);
 		if (fd >= 0)
@@ -376,11 +413,16 @@ static void check_answers(int gate)
 			answers++;
 			continue;
 		}
+		if (m.verb == RPC_FETCH) {
+			check_fetch(&text, (size_t)n, fd >= 0, &fetch, &behind);
+			continue;
+		}
 		CHECK(n == (ssize_t)sizeof m.answer && m.answer.reply < REPLY_COUNT, "an answer of %zd octets", n);
 		CHECK(memchr(m.answer.told, '\0', sizeof m.answer.told) != NULL, "words without their end");
 		CHECK(m.verb != RPC_AUTH || m.answer.reply != REPLY_LOGGED_IN || (granted && became && logins++ == 0), "logged in without a login");
 		answers++;
 	}
+	CHECK(behind == 0 && fetch == model.fetches, "%u FETCHes were answered, want %u", fetch, model.fetches);
 	CHECK(model.violated ? answers <= model.answers : answers == model.answers, "%u answers, want %u", answers, model.answers);
 }
 

@@ -135,6 +135,19 @@ static void check_order(const struct message_record *records, size_t count)
 	}
 }
 
+/* Nobody is at it: what is small enough is read, and is what the file has. */
+static void check_read(struct maildrop *drop, size_t idx, const struct message_body *body)
+{
+	static char read_text[1 << 16], stored[1 << 16];
+	struct message_record record;
+	size_t len;
+	maildrop_record(drop, idx, &record);
+	if (record.octets > sizeof read_text)
+		return;
+	CHECK(maildrop_read(drop, idx, read_text, sizeof read_text, &len) == 0 && len == body->length, "message %zu is not read", idx + 1);
+	CHECK(pread(body->fd, stored, len, (off_t)body->offset) == (ssize_t)len && memcmp(stored, read_text, len) == 0, "message %zu is read as another", idx + 1);
+}
+
 static size_t list(struct message_record records_r[FILES_MOST])
 {
 	struct maildrop_place place = { .format = MAILDROP_MAILDIR };
@@ -150,6 +163,7 @@ static size_t list(struct message_record records_r[FILES_MOST])
 		records_r[i] = (struct message_record){ .octets = 0 };
 		maildrop_record(drop, i, &records_r[i]);
 		CHECK(maildrop_fetch(drop, i, &body, &why) == 0, "%s", why.text);
+		check_read(drop, i, &body);
 		(void)close(body.fd);
 	}
 	maildrop_close(&drop);

@@ -109,6 +109,18 @@ static inline struct rpc_answer fetch(const struct worker_ends *w, uint32_t idx,
 	return ask(w, &request, sizeof request, fd_r);
 }
 
+/* The answer that has message idx, and those of `more` behind it that come along; how long it is. */
+static inline size_t fetch_text(const struct worker_ends *w, uint32_t idx, uint32_t more, struct rpc_text *text_r)
+{
+	struct rpc_fetch request = { .verb = RPC_FETCH, .idx = idx, .more = more };
+	int fd;
+	CU_ASSERT(rpc_send(w->gate, &request, sizeof request, -1) == 0);
+	const ssize_t n = rpc_await(w->gate, text_r, sizeof *text_r, &fd);
+	CU_ASSERT_FATAL(n > (ssize_t)sizeof text_r->answer && fd == -1 && text_r->answer.verb == RPC_FETCH && text_r->answer.reply == REPLY_MESSAGE);
+	CU_ASSERT(text_r->answer.n[0] == idx + 1);
+	return (size_t)n;
+}
+
 static inline void mark(const struct worker_ends *w, uint32_t first, uint32_t count, unsigned bits)
 {
 	struct rpc_mark request = { .verb = RPC_MARK, .first = first, .count = count };

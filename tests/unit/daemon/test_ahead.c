@@ -32,9 +32,16 @@ static void test_order(void)
 		{ "out of order", 50, 49, 50, 0 },
 		{ "in order again", 51, 48, 2, 2 },
 		{ "the same again", 51, 48, 2, 0 },
-		{ "what was there then is no more", 52, 47, 0, 0 },
-		{ "near the end", 53, 1, 20, 1 },
-		{ "the last", 54, 0, 20, TAKEN },
+		{ "what was there then is no more, the next is likely", 52, 47, 0, 1 },
+		{ "the next", 53, 46, 0, TAKEN },
+		{ "as many as there were", 54, 45, 0, 3 },
+		{ "the first of these", 55, 44, 0, TAKEN },
+		{ "the second of these", 56, 43, 0, TAKEN },
+		{ "the third of these", 57, 42, 0, TAKEN },
+		{ "twice as many", 58, 41, 0, 7 },
+		{ "leaves them", 97, 2, 20, 0 },
+		{ "near the end", 98, 1, 20, 1 },
+		{ "the last", 99, 0, 20, TAKEN },
 	};
 	struct ahead a = { .count = 0 };
 	struct message_body got;
@@ -97,6 +104,67 @@ static void test_changes(void)
 	}
 }
 
+/* What the keeper put into its answer, as it says and as it has to be. */
+static void test_text(void)
+{
+	enum { HEAD = offsetof(struct rpc_text, octets) };
+	static const struct { const char *label; uint32_t count, lengths[3]; size_t size; uint32_t more; bool want; } rows[] = {
+		{ "one", 1, { 5 }, HEAD + 5, 0, true },
+		{ "an empty one", 1, { 0 }, HEAD, 0, true },
+		{ "three", 3, { 5, 0, 7 }, HEAD + 12, 2, true },
+		{ "fewer than were asked for", 2, { 5, 1 }, HEAD + 6, 9, true },
+		{ "none", 0, { 0 }, HEAD, 2, false },
+		{ "more than were asked for", 2, { 5, 7 }, HEAD + 12, 0, false },
+		{ "more than fit", RPC_MORE_MOST + 2, { 0 }, HEAD, UINT32_MAX, false },
+		{ "shorter than it says", 2, { 5, 7 }, HEAD + 11, 1, false },
+		{ "longer than it says", 2, { 5, 7 }, HEAD + 13, 1, false },
+		{ "a length that wraps", 2, { 5, UINT32_MAX }, HEAD + 4, 1, false },
+		{ "no head", 1, { 0 }, HEAD - 1, 0, false },
+	};
+	struct rpc_text *text = ahead_text();
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct ahead a = { .next = 1, .run = 1 };
+		struct message_body got = { .fd = -1 };
+		uint32_t more = TAKEN;
+		text->count = rows[i].count;
+		memcpy(text->lengths, rows[i].lengths, sizeof rows[i].lengths);
+		memcpy(text->octets, "abcdefghijklmnop", 16);
+		ROW_ASSERT(rows[i].label, ahead_take_text(&a, rows[i].size, rows[i].more, &got) == rows[i].want);
+		if (!rows[i].want)
+			continue;
+		ROW_ASSERT(rows[i].label, got.fd == -1 && got.octets == text->octets && got.length == rows[i].lengths[0]);
+		size_t at = rows[i].lengths[0];
+		for (size_t n = 1; n < rows[i].count; n++, at += got.length) {
+			ROW_ASSERT(rows[i].label, ahead_take(&a, n, 9, 0, &got, &more));
+			ROW_ASSERT(rows[i].label, got.fd == -1 && got.octets == text->octets + at && got.length == rows[i].lengths[n]);
+		}
+		ROW_ASSERT(rows[i].label, a.count == 0);
+	}
+}
+
+/* What was received is wiped, also when it was too long to be an answer. */
+static void test_wipe(void)
+{
+	static const size_t sizes[] = { 1, sizeof(struct rpc_answer), sizeof(struct rpc_text), sizeof(struct rpc_text) + 1 };
+	static char octets[sizeof(struct rpc_text) + 1];
+	const char *text = (const char *)ahead_text();
+	int ends[2], fd;
+	CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+	memset(ahead_text(), 0, sizeof(struct rpc_text));
+	memset(octets, 'x', sizeof octets);
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		CU_ASSERT(rpc_send(ends[0], octets, sizes[i], -1) == 0);
+		CU_ASSERT(ahead_receive(ends[1], &fd) == (sizes[i] > sizeof(struct rpc_text) ? -1 : (ssize_t)sizes[i]) && fd == -1 && text[0] == 'x');
+		ahead_wipe();
+		size_t left = 0;
+		for (size_t n = 0; n < sizeof(struct rpc_text); n++)
+			left += text[n] != 0;
+		CU_ASSERT(left == 0);
+	}
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
 /* What the keeper could not open is asked for when it is wanted; what is behind it waits no longer. */
 static void test_gap(void)
 {
@@ -113,5 +181,5 @@ static void test_gap(void)
 	host_remove();
 }
 
-#define TESTS(X) X(test_order) X(test_changes) X(test_gap)
+#define TESTS(X) X(test_order) X(test_changes) X(test_text) X(test_wipe) X(test_gap)
 SUITE("ahead")

@@ -39,6 +39,40 @@ static void test_session(void)
 	gates_end();
 }
 
+/* Who takes one message after the other is ahead of the keeper: what came along is not asked for again. */
+static void test_ahead(void)
+{
+	static struct rpc_text text = { .answer = { .verb = RPC_FETCH, .reply = REPLY_MESSAGE }, .count = 1, .lengths = { 15, 15 } };
+	char said[32], first[8];
+	gates_begin(false);
+	begin(NULL, "127.0.0.1", false);
+	greet("ahead");
+	log_in("ahead", 3);
+	for (uint32_t n = 1; n <= 3; n++) {
+		(void)snprintf(said, sizeof said, n == 3 ? "TOP 3 1" : "RETR %u", n);
+		(void)snprintf(first, sizeof first, "A: %u", n);
+		peer_say(&client, said);
+		if (n < 3) {
+			const struct rpc_fetch asked = expect_request(said, RPC_FETCH).fetch;
+			ROW_ASSERT(said, asked.idx == n - 1 && asked.more == n - 1);
+			(void)snprintf(text.octets, sizeof text.octets, "A: %u\n\n.one\ntwo\nA: %u\n\n.one\ntwo\n", n, n + 1);
+			text.count = n;
+			CU_ASSERT(rpc_send(keeper, &text, offsetof(struct rpc_text, octets) + n * (size_t)text.lengths[0], -1) == 0);
+		}
+		expect_line(said, &client, NULL, "+OK");
+		ROW_TEXT(said, peer_line(&client), first);
+		ROW_TEXT(said, peer_line(&client), "");
+		ROW_TEXT(said, peer_line(&client), "..one");
+		if (n < 3)
+			ROW_TEXT(said, peer_line(&client), "two");
+		ROW_TEXT(said, peer_line(&client), ".");
+	}
+	peer_close(&client);
+	CU_ASSERT(expect_bye("ahead", END_PEER_CLOSED).fetched == 2);
+	keeper_close();
+	gates_end();
+}
+
 /* Marks cross in runs of RPC_MARKS, and runs without a mark do not cross. */
 static void test_marks(void)
 {
@@ -211,6 +245,6 @@ static void test_stop(void)
 	gates_end();
 }
 
-#define TESTS(X) X(test_session) X(test_marks) X(test_client_ends) X(test_endless_line) X(test_long_first_line) X(test_login_deadline) X(test_idle) \
+#define TESTS(X) X(test_session) X(test_ahead) X(test_marks) X(test_client_ends) X(test_endless_line) X(test_long_first_line) X(test_login_deadline) X(test_idle) \
 	X(test_stop)
 SUITE("gate")

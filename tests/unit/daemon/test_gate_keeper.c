@@ -144,6 +144,20 @@ static void test_broken_word(void)
 	peer_close(&client);
 	keeper_close();
 
+	/* Octets that are not what the answer says, and with a descriptor. */
+	for (int with = 0; with < 2; with++) {
+		static struct rpc_text text = { .answer = { .verb = RPC_FETCH, .reply = REPLY_MESSAGE, .n = { 1 } }, .count = 1, .lengths = { 19 } };
+		begin(NULL, "127.0.0.1", false);
+		greet("no messages");
+		log_in("no messages", 1);
+		peer_say(&client, "RETR 1");
+		(void)expect_request("no messages", RPC_FETCH);
+		CU_ASSERT(rpc_send(keeper, &text, offsetof(struct rpc_text, octets) + 18 + (size_t)with, with ? STDIN_FILENO : -1) == 0);
+		expect_end("no messages", gate, EXIT_BUG, "octets that are no messages");
+		peer_close(&client);
+		keeper_close();
+	}
+
 	/* A number that is no reply, and a message of another size. */
 	begin(NULL, "127.0.0.1", false);
 	greet("no reply");

@@ -133,11 +133,13 @@ static void test_snapshot(void)
 
 static void test_fetch(void)
 {
-	static const char want[] = "A: 1\n\none\n.dot\n";
-	char text[64];
+	/* Too long to come with the answer. */
+	static char want[RPC_TEXT_MOST + 2], text[sizeof want];
 	int fd;
 	host_make();
 	make_users();
+	memset(want, 'x', sizeof want - 1);
+	host_put("mail/ann/cur/1.a.host:2,S", want, 0600);
 	struct worker_ends w = keeper_logged_in(settings_of(""));
 	struct rpc_answer answer = fetch(&w, 0, &fd);
 	CU_ASSERT_FATAL(answer.verb == RPC_FETCH && answer.reply == REPLY_MESSAGE && fd >= 0);
@@ -162,6 +164,30 @@ static void test_fetch(void)
 	bye(&w, END_PEER_ERROR);
 	keeper_end("fetch", &w, EXIT_GOOD, "end=\"connection broke\" cause=\"a \\x22reset\\x22\"");
 	CU_ASSERT(in_log("message 2 not sent: user=\"ann\" peer=192.0.2.1 ") && in_log("reply=MESSAGE_GONE"));
+	host_remove();
+}
+
+/* What is small comes with the answer, and what is behind it as far as it is there and unchanged. */
+static void test_text(void)
+{
+	static const char all[] = "A: 1\n\none\n.dot\nA: 2\n\ntwoA: 3\n\nthree\n";
+	static struct rpc_text text;
+	host_make();
+	make_users();
+	struct worker_ends w = keeper_logged_in(settings_of(""));
+	CU_ASSERT(fetch_text(&w, 0, 2, &text) == offsetof(struct rpc_text, octets) + sizeof all - 1 && memcmp(text.octets, all, sizeof all - 1) == 0);
+	CU_ASSERT(text.count == 3 && text.lengths[0] == 15 && text.lengths[1] == 9 && text.lengths[2] == 12);
+	CU_ASSERT(fetch_text(&w, 1, 0, &text) > 0 && text.count == 1 && text.lengths[0] == 9 && memcmp(text.octets, "A: 2", 4) == 0);
+	/* Written over, with as many octets: it is not the message that was listed. */
+	host_put("mail/ann/cur/2.b.host:2,S", "A: 2\n\nTWO", 0600);
+	CU_ASSERT(fetch_text(&w, 0, 2, &text) > 0 && text.count == 1);
+	int fd;
+	CU_ASSERT(fetch(&w, 1, &fd).reply == REPLY_MESSAGE_CHANGED && fd == -1);
+	/* Another name is no change, but takes a look at the directory; what comes behind it comes by descriptor. */
+	CU_ASSERT(rename(in_host("mail/ann/new/3.c.host"), in_host("mail/ann/cur/3.c.host:2,S")) == 0);
+	CU_ASSERT(fetch(&w, 2, &fd).reply == REPLY_MESSAGE && fd >= 0);
+	(void)close(fd);
+	keeper_end("text", &w, EXIT_GOOD, NULL);
 	host_remove();
 }
 
@@ -273,9 +299,8 @@ static void test_stop(void)
 			CU_ASSERT(rpc_send(w.master, &job, sizeof job, STDIN_FILENO) == 0);
 		ROW_ASSERT(label, rpc_await(w.gate, &stop, sizeof stop, &fd) == (ssize_t)sizeof stop && stop.verb == RPC_STOP && fd == -1);
 		/* It goes on until the gate ends; a failed login is answered at once then. */
-		struct rpc_answer answer = fetch(&w, 0, &fd);
-		ROW_ASSERT(label, answer.reply == REPLY_MESSAGE && fd >= 0);
-		(void)close(fd);
+		static struct rpc_text text;
+		ROW_ASSERT(label, fetch_text(&w, 0, 0, &text) > 0 && text.count == 1);
 		bye(&w, END_STOPPED);
 		if (eof)
 			w.master = -1;
@@ -331,6 +356,6 @@ static void test_empty(void)
 	host_remove();
 }
 
-#define TESTS(X) X(test_logins) X(test_failure_slot) X(test_rights) X(test_snapshot) X(test_fetch) X(test_one_session) \
+#define TESTS(X) X(test_logins) X(test_failure_slot) X(test_rights) X(test_snapshot) X(test_fetch) X(test_text) X(test_one_session) \
 	X(test_commit) X(test_no_commit) X(test_commit_fails) X(test_stop) X(test_idle) X(test_empty)
 SUITE("keeper")

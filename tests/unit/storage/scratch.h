@@ -194,11 +194,16 @@ static inline const struct message_record *record_of(const struct maildrop *drop
 	return record;
 }
 
+static char read_text[65536];
+static unsigned long messages_read;  /* by maildrop_read() */
+
 /* What RETR would send, NUL-terminated, to be freed; checks that LIST would say the same size. */
 static inline char *fetch(const char *label, struct maildrop *drop, size_t idx)
 {
 	struct message_body body = { .fd = -1 };
 	struct why why = { .reason = REASON_NONE };
+	size_t len = 0;
+	const bool was_read = maildrop_read(drop, idx, read_text, sizeof read_text, &len) == 0;
 	if (maildrop_fetch(drop, idx, &body, &why) != 0) {
 		fprintf(stderr, "row \"%s\": fetch: %s\n", label, why.text);
 		CU_FAIL("fetch");
@@ -210,6 +215,9 @@ static inline char *fetch(const char *label, struct maildrop *drop, size_t idx)
 	CU_ASSERT((fcntl(body.fd, F_GETFL) & O_ACCMODE) == O_RDONLY);
 	CU_ASSERT((fcntl(body.fd, F_GETFD) & FD_CLOEXEC) != 0);
 	(void)close(body.fd);
+	/* Who reads it instead has the same; he need not succeed. */
+	ROW_ASSERT(label, !was_read || (len == body.length && memcmp(read_text, stored, len) == 0));
+	messages_read += was_read;
 	struct wire w = WIRE_START;
 	size_t n = wire_encode(&w, stored, (size_t)body.length, wire);
 	n += wire_encode_end(&w, wire + n);
@@ -230,8 +238,13 @@ static inline enum reason fetch_reason(struct maildrop *drop, size_t idx)
 {
 	struct message_body body = { .fd = -1 };
 	struct why why = { .reason = REASON_NONE };
-	if (maildrop_fetch(drop, idx, &body, &why) != 0)
+	size_t len;
+	const bool was_read = maildrop_read(drop, idx, read_text, sizeof read_text, &len) == 0;
+	if (maildrop_fetch(drop, idx, &body, &why) != 0) {
+		/* What cannot be fetched is not read either. */
+		CU_ASSERT(!was_read);
 		return why.reason;
+	}
 	(void)close(body.fd);
 	return REASON_NONE;
 }

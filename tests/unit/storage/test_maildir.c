@@ -95,6 +95,11 @@ static void test_sizes(void)
 		put(path, rows[i].content);
 		struct maildrop *drop = open_maildir(rows[i].label);
 		ROW_ASSERT(rows[i].label, record_of(drop, 0)->octets == rows[i].octets);
+		/* And what is read has the room that it needs and no more. */
+		size_t len = 99;
+		ROW_ASSERT(rows[i].label, maildrop_read(drop, 0, read_text, rows[i].octets, &len) == 0 && len == strlen(rows[i].content));
+		ROW_ASSERT(rows[i].label, memcmp(read_text, rows[i].content, len) == 0);
+		ROW_ASSERT(rows[i].label, rows[i].octets == 0 || maildrop_read(drop, 0, read_text, rows[i].octets - 1, &len) != 0);
 		maildrop_close(&drop);
 		scratch_close();
 	}
