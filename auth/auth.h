@@ -9,6 +9,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "auth/hash.h"
@@ -39,7 +40,7 @@ struct auth_request {
 	const char *user;               /* at most USER_NAME_MAX octets */
 	const struct secret *password;
 	const char *remote_host;        /* the peer's address as text, for PAM_RHOST */
-	bool proven;                    /* this very password was right a short while ago, and no record has changed: its hash may be spared */
+	uint64_t proven;                /* the record (see struct identity) that this very password was right for a short while ago: if it still is that one, its hash may be spared. 0: none */
 };
 
 #define NO_ID ((uid_t)-1)  /* no uid, no gid */
@@ -50,6 +51,7 @@ struct identity {
 	uid_t uid;
 	gid_t gid;
 	char home[PATH_MAX];
+	uint64_t record;  /* a digest of what the password was held against, name and hash of a passwd file's record; 0: nothing that a later login may lean on */
 };
 
 enum auth_verdict {

@@ -7,6 +7,7 @@
  * the same name, whose home it then has too unless it names one. All other records
  * without a home have none: ~ in a maildrop's location cannot be used for them.
  */
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -137,11 +138,26 @@ static const enum auth_verdict verdict_of[] = {
 	[HASH_NO_MEMORY] = AUTH_FAILED,
 };
 
+/* A record by a number: another name or another hash is another one. Never 0. */
+static uint64_t number_of(const struct passwd_record *record)
+{
+	crypto_generichash_state state;
+	unsigned char digest[crypto_generichash_BYTES];
+	uint64_t number;
+	(void)crypto_generichash_init(&state, NULL, 0, sizeof digest);
+	(void)crypto_generichash_update(&state, (const unsigned char *)record->name.p, record->name.len);
+	(void)crypto_generichash_update(&state, (const unsigned char *)":", 1);
+	(void)crypto_generichash_update(&state, (const unsigned char *)record->hash.p, record->hash.len);
+	(void)crypto_generichash_final(&state, digest, sizeof digest);
+	memcpy(&number, digest, sizeof number);
+	return number != 0 ? number : 1;
+}
+
 static enum hash_result check_password(const struct auth_settings *settings, const struct auth_request *request,
                                        const struct passwd_record *record, struct why *why_r)
 {
 	struct hash_info info;
-	if (request->proven) {
+	if (request->proven != 0 && request->proven == number_of(record)) {
 		hash_inspect(record->hash.p, record->hash.len, &info, why_r);
 		if (info.state == HASH_RIGHT)
 			return HASH_RIGHT;
@@ -165,6 +181,8 @@ static enum auth_verdict verify(const struct auth_settings *settings, const stru
 		spend_like(&image, request->password, &settings->room);
 	if (verdict == AUTH_ACCEPTED)
 		verdict = fill_identity(settings, request->user, &found, identity_r, why_r);
+	if (verdict == AUTH_ACCEPTED)
+		identity_r->record = number_of(&found.record);
 	else if (found.record.has_uid)
 		identity_r->uid = found.record.uid;
 	if (result != HASH_RIGHT)

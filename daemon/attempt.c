@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sodium.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +20,8 @@ static unsigned char key[crypto_generichash_KEYBYTES];
 
 void attempt_prepare(void)
 {
+	/* Who finds it on a swap device, with the rest of the master's memory, could try passwords at the speed of BLAKE2b. */
+	(void)mlock(key, sizeof key);
 	crypto_generichash_keygen(key);
 }
 
@@ -97,7 +100,7 @@ struct attempt attempt_ask(struct session *s, const struct rpc_auth *request)
 	const struct job job = await_answer(s);
 	struct attempt a = { .answer = ATTEMPT_GIVEN_UP, .quiet = job.quiet != 0, .seconds = job.seconds, .owner = (uid_t)job.owner };
 	switch (job.verb) {
-	case JOB_VERIFY: a.answer = ATTEMPT_VERIFY; a.proven = job.proven != 0; break;
+	case JOB_VERIFY: a.answer = ATTEMPT_VERIFY; a.proven = job.proven; break;
 	case JOB_REFUSED: a.answer = ATTEMPT_REFUSED; break;
 	case JOB_REPEATED:
 		a.answer = ATTEMPT_REPEATED;
@@ -111,8 +114,14 @@ struct attempt attempt_ask(struct session *s, const struct rpc_auth *request)
 void attempt_tell(const struct session *s, enum keeper_verb verb, enum reason reason, uid_t owner)
 {
 	const struct keeper_word word = { .verb = verb, .reason = reason, .owner = (uint32_t)owner };
-	if (is_asked(s) || verb == KEEPER_PROVEN)
+	if (is_asked(s))
 		(void)rpc_send(s->master, &word, sizeof word, -1);
+}
+
+void attempt_tell_right(const struct session *s, uint64_t record)
+{
+	const struct keeper_word word = { .verb = KEEPER_PROVEN, .record = record };
+	(void)rpc_send(s->master, &word, sizeof word, -1);
 }
 
 int attempt_room(void *context, size_t mebibytes)

@@ -13,12 +13,12 @@
 
 struct attempt {
 	enum {
-		ATTEMPT_VERIFY,     /* now; attempt_tell() has to follow */
+		ATTEMPT_VERIFY,     /* now; attempt_tell() or attempt_tell_right() has to follow */
 		ATTEMPT_REPEATED,   /* this password was wrong a while ago: .reason, .owner */
 		ATTEMPT_REFUSED,    /* too many wrong ones: not before .seconds are over */
 		ATTEMPT_GIVEN_UP,   /* the server stops, or wants this connection to make room, or the gate is gone */
 	} answer;
-	bool proven;            /* ATTEMPT_VERIFY: the password was right a short while ago */
+	uint64_t proven;        /* ATTEMPT_VERIFY: the record that the password was right for a short while ago, 0: none */
 	bool quiet;             /* enough failures were logged this second */
 	unsigned seconds;
 	enum reason reason;
@@ -31,7 +31,10 @@ void attempt_prepare(void);
 /* Ask, and wait for the answer. */
 struct attempt attempt_ask(struct session *s, const struct rpc_auth *request);
 
-/* KEEPER_FAILED (with what to remember of it), KEEPER_MOOT or KEEPER_PROVEN. */
+/* It was right, for that record (struct identity). */
+void attempt_tell_right(const struct session *s, uint64_t record);
+
+/* KEEPER_FAILED (with what to remember of it) or KEEPER_MOOT. */
 void attempt_tell(const struct session *s, enum keeper_verb verb, enum reason reason, uid_t owner);
 
 /* auth_settings.room: context is the session. 0; or -1: there is no memory for it now. */

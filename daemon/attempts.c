@@ -148,13 +148,13 @@ static void settle(struct attempts *a, size_t at, enum guess_outcome outcome, un
 		give_line_back(a, w);
 	if (outcome == GUESS_WRONG)
 		proven_drop(&a->proven, w->hash.account);
-	else if (outcome == GUESS_RIGHT && !w->proven && a->settings->login_cache > 0)
-		proven_put(&a->proven, &w->hash, now);
-	w->proven = false;
-	if (!w->charged)
+	/* It was let go without a charge: nothing is to be taken back, but the account has logged in from there. */
+	const bool is_known = w->proven != 0 && outcome == GUESS_RIGHT;
+	w->proven = 0;
+	if (!w->charged && !is_known)
 		return;
 	w->charged = false;
-	guesses_settle(&a->guesses, &rule, &w->guess, w->trusted, outcome, reason, owner, now);
+	guesses_settle(&a->guesses, &rule, &w->guess, is_known || w->trusted, outcome, reason, owner, now);
 	wake_held(a, now);
 }
 
@@ -171,7 +171,7 @@ static void hear_attempt(struct attempts *a, size_t at, const struct keeper_word
 	w->hash = word->hash;
 	w->until = now + ATTEMPT_HOLD_MS;
 	w->proven = proven_check(&a->proven, &w->hash, now, 1000LL * (long long)a->settings->login_cache);
-	if (w->proven)
+	if (w->proven != 0)
 		let_verify(a, at, now); /* no guess */
 	else
 		decide(a, at, now);
@@ -201,7 +201,10 @@ static void hear_moot(struct attempts *a, size_t at, const struct keeper_word *w
 
 static void hear_proven(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
 {
-	(void)word;
+	const struct worker *w = &a->workers->rows->list[at];
+	/* What was found is not prolonged. */
+	if (a->settings->login_cache > 0 && a->workers->rows->states[at] == WORKER_VERIFYING && word->record != 0 && word->record != w->proven)
+		proven_put(&a->proven, &w->hash, word->record, now);
 	workers_set(a->workers, at, WORKER_PROVEN);
 	line_limit_give_back(&a->ends, !a->workers->rows->list[at].quiet);
 	settle(a, at, GUESS_RIGHT, 0, 0, now);

@@ -5,7 +5,6 @@
 #include "daemon/conn.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <openssl/err.h>
 #include <poll.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #include "daemon/remote_key.h"
 #include "daemon/rpc.h"
 #include "daemon/tls.h"
+#include "daemon/tls_heap.h"
 
 void conn_take_stop(struct conn *c, const struct rpc_stop *stop)
 {
@@ -55,6 +55,15 @@ void conn_keeper_speaks(struct conn *c)
 		c->stop_deadline = now_ms() + STOP_GRACE_MS;
 }
 
+/* A client that says nothing for a while holds what the connection is, and not what the last answer or the handshake needed. */
+static void rest(struct conn *c)
+{
+	c->rested = true;
+	if (c->ssl != NULL)
+		tls_heap_give_back();
+	forget_stack();
+}
+
 /*
  * Wait until the client's socket is ready for events. A stop, or the loss of the keeper, ends a wait for the
  * client's next word; what is being written is finished first.
@@ -70,11 +79,15 @@ static enum conn_result wait_for(struct conn *c, short events, long long deadlin
 		if (left <= 0)
 			return events & POLLOUT ? CONN_STALLED : CONN_TIMEOUT;
 		struct pollfd fds[] = { { .fd = c->fd, .events = events }, { .fd = c->keeper_lost ? -1 : c->keeper, .events = POLLIN } };
-		int n = poll(fds, 2, left > 3600000 ? 3600000 : (int)left);
+		const long long most = !c->rested && left > REST_MS ? REST_MS : 3600000;
+		int n = poll(fds, 2, (int)(left < most ? left : most));
 		if (n < 0 && errno != EINTR)
 			fatal("poll");
+		if (n == 0 && !c->rested)
+			rest(c);
 		if (n <= 0)
 			continue;
+		c->rested = false;
 		if (fds[1].revents != 0)
 			conn_keeper_speaks(c);
 		else if (fds[0].revents != 0)
@@ -232,11 +245,8 @@ enum conn_result conn_start_tls(struct conn *c, SSL_CTX *context)
 	remote_key_signs(conn_sign, c);
 	for (;;) {
 		int n = SSL_accept(c->ssl);
-		if (n == 1) {
-			/* A handshake needs several times the memory that a connection does. */
-			(void)malloc_trim(0);
+		if (n == 1)
 			return CONN_OK;
-		}
 		enum conn_result r = tls_wait(c, n, POLLIN, c->deadline);
 		if (r == CONN_BROKEN && c->no_signature)
 			c->problem = "no signature: the keeper's line in the log says why";

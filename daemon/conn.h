@@ -18,6 +18,7 @@ enum {
 	WRITE_STALL_SECONDS = 120,    /* a client that takes nothing for so long is gone */
 	STOP_GRACE_MS = 5000,         /* so long may an answer still take once the server stops, or the keeper is gone */
 	DOOR_WAIT_MS = 15000,         /* a TLS client speaks first; who says nothing for so long waits for a greeting in clear */
+	REST_MS = 500,                /* of silence, then what only the last answer needed goes back to the kernel */
 	LINGER_MS = 2000,             /* how long a client may take to read our last words */
 	LINGER_OCTETS = 4 * 1024 * 1024, /* and how much of what it sends meanwhile is thrown away */
 };
@@ -44,6 +45,7 @@ struct conn {
 	struct rpc_stop stop;   /* and this is it */
 	bool keeper_lost;
 	long long stop_deadline; /* set with either */
+	bool rested;            /* the client is silent, and memory was given back */
 	const char *problem;    /* why CONN_BROKEN, for the log */
 	bool no_signature;      /* the keeper had no signature for the handshake */
 	enum door door;         /* and the wrong door that it shows, if any */

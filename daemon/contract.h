@@ -38,8 +38,8 @@ struct job {
 	uint32_t quiet;           /* enough such lines were logged this second: JOB_SERVE: an end without a login, others: a failed login */
 	uint32_t seconds;         /* JOB_REFUSED: when it is worth while to try again */
 	uint32_t reason, owner;   /* JOB_REPEATED: what became of that password before: enum reason, and whose mailbox it was about */
-	uint32_t proven;          /* JOB_VERIFY: this password was right a short while ago (login_cache) */
 	struct sockaddr_storage peer;
+	uint64_t proven;          /* JOB_VERIFY: the record that this password was right for a short while ago (login_cache), 0: none */
 };
 
 /* Keeper to master, before its login, and when a shared worker has served a connection. No octet of a client is in them. */
@@ -57,6 +57,7 @@ struct keeper_word {
 	uint32_t verb;
 	uint32_t mebibytes;       /* KEEPER_ROOM */
 	uint32_t reason, owner;   /* KEEPER_FAILED: to be remembered for the same password, reason 0: not to be */
+	uint64_t record;          /* KEEPER_PROVEN: which record it was right for, 0: not to be remembered (struct identity) */
 	struct proven_hash hash;  /* KEEPER_ATTEMPT: keyed; of the name, and of name, password and what the password files look like */
 };
 

@@ -55,21 +55,3 @@ void *__wrap_reallocarray(void *p, size_t count, size_t size)
 	}
 	return __wrap_realloc(p, count * size);
 }
-
-void *heap_malloc(size_t size, const char *file, int line)
-{
-	(void)file, (void)line;
-	return malloc(size);
-}
-
-void *heap_realloc(void *p, size_t size, const char *file, int line)
-{
-	(void)file, (void)line;
-	return __wrap_realloc(p, size);
-}
-
-void heap_free(void *p, const char *file, int line)
-{
-	(void)file, (void)line;
-	__wrap_free(p);
-}

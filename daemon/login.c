@@ -216,7 +216,7 @@ static void tell_outcome(const struct session *s, int verified, const struct ver
 {
 	const enum reason reason = v->why.reason;
 	if (verified == 0)
-		attempt_tell(s, KEEPER_PROVEN, REASON_NONE, NO_ID);
+		attempt_tell_right(s, v->who.record);
 	else if (v->proven || reason == REASON_AUTH_TEMPORARY || reason == REASON_AUTH_SETUP)
 		attempt_tell(s, KEEPER_MOOT, REASON_NONE, NO_ID);
 	else

@@ -24,6 +24,7 @@
 #include "daemon/sandbox.h"
 #include "daemon/started.h"
 #include "daemon/tls.h"
+#include "daemon/tls_heap.h"
 
 enum {
 	GATES_MAX = 65536,
@@ -141,39 +142,75 @@ static void fill_holes(void)
 		}
 }
 
+/* What is there before the first fork. */
+struct loading {
+	const struct settings *settings;
+	SSL_CTX *context;         /* NULL: no TLS */
+	uint8_t certificate[SIGN_CERTIFICATE];
+	char problem[NURSERY_TEXT_MAX];
+};
+
+static void nobody_watches(bool on)
+{
+	(void)on;
+}
+
+/* 0, or -1 and the problem. */
+static int load(struct loading *l)
+{
+	if (tls_context_new(l->settings, &l->context, l->problem, sizeof l->problem) != 0)
+		return -1;
+	if (l->context != NULL) {
+		tls_certificate_digest(l->context, l->certificate);
+		tls_warm_up(l->settings, l->context, nobody_watches);
+	}
+	return 0;
+}
+
+/* Who cannot load will hear why when it is done in earnest. */
+static void rehearse_load(void *loading)
+{
+	(void)load(loading);
+}
+
+static void rehearse_handshakes(void *loading)
+{
+	const struct loading *l = loading;
+	if (l->context != NULL)
+		tls_warm_up(l->settings, l->context, tls_heap_watch);
+}
+
 int main(int argc, char **argv)
 {
-	char problem[NURSERY_TEXT_MAX];
 	struct nursery_report ready = { .verb = NURSERY_READY };
-	SSL_CTX *context;
 	sigset_t chld;
 	(void)argc;
 	(void)argv;
 	const struct nursery_orders *orders = started_by_master("posternd-gate", "gate nursery");
 	const struct settings *settings = &orders->settings;
+	struct loading loading = { .settings = settings };
 	heap_wipe_freed(settings->sessions > 1);
-	/* Before OpenSSL has any memory. In its own way each call costs something. */
-	if (settings->sessions > 1 && CRYPTO_set_mem_functions(heap_malloc, heap_realloc, heap_free) != 1)
-		fatal("OpenSSL has memory that cannot be wiped");
+	if (tls_heap_begin(settings->sessions > 1) != 0)
+		fatal("OpenSSL has memory that is not ours");
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
 	(void)sigprocmask(SIG_BLOCK, &chld, NULL);
 	int signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signals < 0)
 		fatal("signalfd");
-	if (tls_context_new(settings, &context, problem, sizeof problem) != 0)
-		give_up(problem);
-	if (context != NULL) {
-		tls_certificate_digest(context, ready.certificate);
-		tls_warm_up(settings, context);
-	}
+	if (settings->certificate[0] != '\0')
+		tls_heap_rehearse(rehearse_load, rehearse_handshakes, &loading);
+	if (load(&loading) != 0)
+		give_up(loading.problem);
+	tls_heap_settle();
 	fill_holes();
 	(void)malloc_trim(HANDSHAKE_HEAP);
 	/* What looks for leaks would look there. */
 	if (!INSTRUMENTED)
 		(void)madvise(&gates, sizeof gates, MADV_DONTFORK);
 	give_up_rights(orders, "gate", SANDBOX_NURSERY);
+	memcpy(ready.certificate, loading.certificate, sizeof ready.certificate);
 	report_to_master(&ready);
-	serve_orders(signals, context, settings);
+	serve_orders(signals, loading.context, settings);
 	leave(EXIT_GOOD);
 }

@@ -4,6 +4,7 @@
  */
 #include "daemon/proven.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
 
@@ -11,6 +12,7 @@
 
 struct proven_mark {
 	struct proven_hash hash;
+	uint64_t record;      /* that it was right for */
 	long long when;       /* now_ms(); 0: nothing here */
 };
 
@@ -47,16 +49,16 @@ static bool is_of(const struct proven_mark *m, uint64_t account)
 	return m->when != 0 && m->hash.account == account;
 }
 
-bool proven_check(const struct proven *p, const struct proven_hash *hash, long long now, long long max_age)
+uint64_t proven_check(const struct proven *p, const struct proven_hash *hash, long long now, long long max_age)
 {
 	const struct proven_mark *m = mark_of(p, hash->account);
 	const uint64_t differs = (m->hash.password[0] ^ hash->password[0]) | (m->hash.password[1] ^ hash->password[1]);
-	return is_of(m, hash->account) && differs == 0 && now - m->when < max_age;
+	return is_of(m, hash->account) && differs == 0 && now - m->when < max_age ? m->record : 0;
 }
 
-void proven_put(struct proven *p, const struct proven_hash *hash, long long now)
+void proven_put(struct proven *p, const struct proven_hash *hash, uint64_t record, long long now)
 {
-	*mark_of(p, hash->account) = (struct proven_mark){ .hash = *hash, .when = now };
+	*mark_of(p, hash->account) = (struct proven_mark){ .hash = *hash, .record = record, .when = now };
 }
 
 void proven_drop(struct proven *p, uint64_t account)

@@ -77,10 +77,10 @@ const struct setting settings_table[] = {
 
 	{ .section = "auth", .name = "hash_memory", .set = setting_number, FIELD(hash_memory), .max = 1048576, .value = "512",
 	  .help = "MiB that the passwd file's hashes (Argon2id, yescrypt) may use at the same time; who comes later waits. 0 is without a limit." },
-	{ .section = "auth", .name = "login_cache", .set = setting_number, FIELD(login_cache), .max = 3600, .value = "0",
-	  .help = "Seconds for which a right password need not be hashed again: a client that polls every five minutes then pays for one hash "
-	          "in that time. Kept in the master's memory, as a keyed hash; gone with a wrong password for the user or a change of passwd_file. "
-	          "PAM is asked each time all the same. 0 is off." },
+	{ .section = "auth", .name = "login_cache", .set = setting_number, FIELD(login_cache), .max = 3600, .value = "600",
+	  .help = "Seconds for which a password that was right for a record of the passwd file is not hashed again: a client that polls then pays "
+	          "for one hash in that time. Kept in the master's memory, as a keyed hash; gone with a wrong password for the user or a change of "
+	          "passwd_file. PAM is asked each time all the same. 0 is off." },
 
 	{ .section = "maildrop", .name = "location", .set = setting_location, FIELD(location),
 	  .value = "mbox:/var/mail/%u",

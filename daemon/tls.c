@@ -134,35 +134,42 @@ int tls_context_new(const struct settings *settings, SSL_CTX **context_r, char *
 }
 
 /* Let both ends go on until neither gets any further. */
-static void shake_hands(SSL *server, SSL *client)
+static void shake_hands(SSL *server, SSL *client, void (*watch)(bool on))
 {
 	enum { ROUNDS = 8 };
 	char octet;
 	for (int i = 0; i < ROUNDS; i++) {
 		(void)SSL_do_handshake(client);
+		watch(true);
 		(void)SSL_do_handshake(server);
+		watch(false);
 	}
+	watch(true);
 	(void)SSL_write(server, "+", 1);
+	watch(false);
 	(void)SSL_read(client, &octet, 1);
 	(void)SSL_write(client, "-", 1);
+	watch(true);
 	(void)SSL_read(server, &octet, 1);
+	watch(false);
 }
 
-static void talk_to_ourselves(SSL_CTX *context)
+static void talk_to_ourselves(SSL_CTX *context, SSL_CTX *client_context, void (*watch)(bool on))
 {
-	SSL_CTX *client_context = SSL_CTX_new(TLS_client_method());
-	SSL *server = SSL_new(context), *client = client_context != NULL ? SSL_new(client_context) : NULL;
 	BIO *ours = NULL, *theirs = NULL;
+	SSL *client = SSL_new(client_context);
+	watch(true);
+	SSL *server = SSL_new(context);
+	watch(false);
 	if (server != NULL && client != NULL && BIO_new_bio_pair(&ours, 0, &theirs, 0) == 1) {
 		SSL_set_bio(server, ours, ours);
 		SSL_set_bio(client, theirs, theirs);
 		SSL_set_accept_state(server);
 		SSL_set_connect_state(client);
-		shake_hands(server, client);
+		shake_hands(server, client, watch);
 	}
 	SSL_free(client);
 	SSL_free(server);
-	SSL_CTX_free(client_context);
 	ERR_clear_error();
 }
 
@@ -180,14 +187,25 @@ static int use_passing_key(SSL_CTX *context)
 	return good ? 0 : -1;
 }
 
-void tls_warm_up(const struct settings *settings, SSL_CTX *context)
+void tls_warm_up(const struct settings *settings, SSL_CTX *context, void (*watch)(bool on))
 {
-	SSL_CTX *passing = SSL_CTX_new(TLS_server_method());
-	if (passing != NULL && set_policy(passing, settings) == 0 && use_passing_key(passing) == 0)
-		talk_to_ourselves(passing);
-	SSL_CTX_free(passing);
-	talk_to_ourselves(context);
+	static const struct { int newest; const char *group; } clients[] = {
+		{ TLS1_3_VERSION, "X25519" }, { TLS1_3_VERSION, "P-256" }, { TLS1_2_VERSION, "X25519" }, { TLS1_2_VERSION, "P-256" },
+	};
 	(void)conn_bio_method();
+	SSL_CTX *passing = SSL_CTX_new(TLS_server_method());
+	const bool usable = passing != NULL && set_policy(passing, settings) == 0 && use_passing_key(passing) == 0;
+	for (size_t i = 0; i < sizeof clients / sizeof clients[0]; i++) {
+		SSL_CTX *client = SSL_CTX_new(TLS_client_method());
+		if (client != NULL && SSL_CTX_set_max_proto_version(client, clients[i].newest) == 1 &&
+		    SSL_CTX_set1_groups_list(client, clients[i].group) == 1) {
+			if (usable)
+				talk_to_ourselves(passing, client, watch);
+			talk_to_ourselves(context, client, watch);
+		}
+		SSL_CTX_free(client);
+	}
+	SSL_CTX_free(passing);
 }
 
 void tls_certificate_digest(const SSL_CTX *context, uint8_t digest_r[SIGN_CERTIFICATE])

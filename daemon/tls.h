@@ -23,11 +23,12 @@ int tls_context_new(const struct settings *settings, SSL_CTX **context_r, char *
 void tls_certificate_digest(const SSL_CTX *context, uint8_t digest_r[SIGN_CERTIFICATE]);
 
 /*
- * A handshake and a message with ourselves, in memory, with a key and a certificate made for it; then one with the
- * context, as far as it comes without a signature. What OpenSSL fetches, caches and allocates on first use is then there
- * before gates are forked, and shared by them. The result does not matter.
+ * Handshakes and messages with ourselves, in memory, with a key and a certificate made for it; then with the context, as
+ * far as it comes without a signature; each in the ways that clients do it. What OpenSSL fetches, caches and allocates on
+ * first use is then there before gates are forked, and shared by them. The result does not matter.
+ * watch is told when the server's end of it begins to work, and when it ends: tls_heap_watch().
  */
-void tls_warm_up(const struct settings *settings, SSL_CTX *context);
+void tls_warm_up(const struct settings *settings, SSL_CTX *context, void (*watch)(bool on));
 
 /* The wrong door that the first thing in OpenSSL's error queue shows: DOOR_OLD_TLS, DOOR_DISTRUST, or DOOR_NONE. */
 enum door tls_error_door(void);

@@ -42,7 +42,7 @@ struct worker {
 	unsigned words;     /* that it said, to be bounded */
 	struct guess guess;
 	struct proven_hash hash;
-	bool proven;        /* it was found among those that were right a short while ago */
+	uint64_t proven;    /* it was found among those that were right a short while ago: for that record. 0: it was not */
 	long long due;      /* WORKER_HELD: when it may go, 0: when it is known what became of others */
 	long long until;    /* WORKER_HELD: when it is told no */
 	bool charged;       /* let go by guesses_ask(), and not settled */

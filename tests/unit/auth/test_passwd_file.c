@@ -297,22 +297,41 @@ static void test_check_is_bounded(void)
 	fixture_remove();
 }
 
-/* A password that was right a short while ago: its hash is spared, and nothing else. */
+/* The record that the password "secret" is right for. */
+static uint64_t record_of(const char *user)
+{
+	struct secret right = secret_of("secret");
+	const struct auth_request request = { .user = user, .password = &right, .remote_host = "192.0.2.1" };
+	struct identity identity;
+	struct why why;
+	CU_ASSERT_FATAL(auth_passwd_file.verify(&settings, &request, &identity, &why) == AUTH_ACCEPTED && identity.record != 0);
+	return identity.record;
+}
+
+/* A password that was right a short while ago, for that very record: its hash is spared, and nothing else. */
 static void test_proven(void)
 {
-	static const struct { const char *user; bool proven; enum auth_verdict want; } rows[] = {
-		{ "good", true, AUTH_ACCEPTED }, { "good", false, AUTH_REFUSED }, { "locked", true, AUTH_REFUSED }, { "nobody", true, AUTH_NOT_HERE },
-		{ "plain", true, AUTH_FAILED },
+	static const struct { const char *user, *of; enum auth_verdict want; } rows[] = {
+		{ "good", "good", AUTH_ACCEPTED }, { "good", NULL, AUTH_REFUSED }, { "good", "other", AUTH_REFUSED }, { "locked", "good", AUTH_REFUSED },
+		{ "nobody", "good", AUTH_NOT_HERE }, { "plain", "good", AUTH_FAILED },
 	};
 	struct identity identity;
 	struct why why;
-	struct secret other = secret_of("another");
-	begin("good:" SECRET ":1001:1002\nlocked:!" SECRET ":1001:1002\nplain:{PLAIN}another:1001:1002\n");
+	struct secret another = secret_of("another");
+	struct auth_request request = { .password = &another, .remote_host = "192.0.2.1" };
+	begin("good:" SECRET ":1001:1002\nother:" SECRET ":1001:1002\nlocked:!" SECRET ":1001:1002\nplain:{PLAIN}another:1001:1002\n");
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		const struct auth_request request = { .user = rows[i].user, .password = &other, .remote_host = "192.0.2.1", .proven = rows[i].proven };
+		request.user = rows[i].user;
+		request.proven = rows[i].of != NULL ? record_of(rows[i].of) : 0;
 		ROW_ASSERT(rows[i].user, auth_passwd_file.verify(&settings, &request, &identity, &why) == rows[i].want);
 		ROW_ASSERT(rows[i].user, rows[i].want != AUTH_ACCEPTED || (identity.uid == 1001 && identity.gid == 1002));
 	}
+	request.user = "good";
+	request.proven = record_of("good");
+	fixture_remove();
+	/* The same user, with another hash: the proof is worth nothing. */
+	begin("good:$6$rounds=1000$saltstrung$MarRO3qqaNmKuGAbHrG47N4TmxGpQsjIkjnl2jBY8iz/qAXBtkAWkouia75lTtaXXsM.9zulHk2pb4q2ATTzP/:1001:1002\n");
+	CU_ASSERT(auth_passwd_file.verify(&settings, &request, &identity, &why) == AUTH_REFUSED);
 	fixture_remove();
 }
 

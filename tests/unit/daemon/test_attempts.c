@@ -48,7 +48,7 @@ static void end(void)
 static bool say(size_t at, enum keeper_verb verb, uint64_t number)
 {
 	const struct keeper_word word = { .verb = verb, .mebibytes = (uint32_t)number, .reason = verb == KEEPER_FAILED ? REASON_PASSWORD_WRONG : 0,
-	                                  .owner = 77, .hash = { 9, { number, ~number } } };
+	                                  .owner = 77, .record = number, .hash = { 9, { number, ~number } } };
 	return attempts_hear(&attempts, at, &word, now);
 }
 
@@ -224,33 +224,43 @@ static void test_words(void)
 /* What was right a short while ago is told so, for its time; another password, or a failure, ends it. */
 static void test_proven(void)
 {
-	static const struct { const char *label; uint64_t cache, second; long long later; bool wrong_between, want; } rows[] = {
-		{ "at once", 300, 1, 0, false, true }, { "in time", 300, 1, 299999, false, true }, { "too late", 300, 1, 300000, false, false },
-		{ "another password", 300, 2, 0, false, false }, { "a wrong one between", 300, 1, 0, true, false }, { "off", 0, 1, 0, false, false },
+	enum { RECORD = 55 };
+	static const struct { const char *label; uint64_t cache, record, second; long long later; bool wrong_between, want; } rows[] = {
+		{ "at once", 300, RECORD, 1, 0, false, true }, { "in time", 300, RECORD, 1, 299999, false, true },
+		{ "too late", 300, RECORD, 1, 300000, false, false }, { "another password", 300, RECORD, 2, 0, false, false },
+		{ "a wrong one between", 300, RECORD, 1, 0, true, false }, { "off", 0, RECORD, 1, 0, false, false },
+		{ "right for no record, but for PAM", 300, 0, 1, 0, false, false },
 	};
 	struct job job;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		begin(3, false);
 		settings.free_failures = 100;
 		settings.login_cache = rows[i].cache;
-		ROW_ASSERT(rows[i].label, say(0, KEEPER_ATTEMPT, 1) && heard(0, &job) == JOB_VERIFY && !job.proven && say(0, KEEPER_PROVEN, 0));
+		ROW_ASSERT(rows[i].label, say(0, KEEPER_ATTEMPT, 1) && heard(0, &job) == JOB_VERIFY && job.proven == 0 && say(0, KEEPER_PROVEN, rows[i].record));
 		if (rows[i].wrong_between)
 			ROW_ASSERT(rows[i].label, say(1, KEEPER_ATTEMPT, 7) && heard(1, &job) == JOB_VERIFY && say(1, KEEPER_FAILED, 0));
 		now += rows[i].later;
-		ROW_ASSERT(rows[i].label, say(2, KEEPER_ATTEMPT, rows[i].second) && heard(2, &job) == JOB_VERIFY && job.proven == rows[i].want);
-		ROW_ASSERT(rows[i].label, say(2, KEEPER_PROVEN, 0));
+		ROW_ASSERT(rows[i].label, say(2, KEEPER_ATTEMPT, rows[i].second) && heard(2, &job) == JOB_VERIFY && job.proven == (rows[i].want ? RECORD : 0));
+		ROW_ASSERT(rows[i].label, say(2, KEEPER_PROVEN, RECORD));
 		end();
 	}
 	/* Its time is not prolonged by being used. */
 	begin(2, false);
 	settings.login_cache = 10;
-	CU_ASSERT(say(0, KEEPER_ATTEMPT, 1) && heard(0, &job) == JOB_VERIFY && say(0, KEEPER_PROVEN, 0));
+	CU_ASSERT(say(0, KEEPER_ATTEMPT, 1) && heard(0, &job) == JOB_VERIFY && say(0, KEEPER_PROVEN, RECORD));
 	for (int second = 1; second <= 12; second++) {
 		now += 1000;
 		workers_set(&workers, 1, WORKER_STRANGER);
 		workers.rows->list[1].words = 0;
-		CU_ASSERT(say(1, KEEPER_ATTEMPT, 1) && heard(1, &job) == JOB_VERIFY && job.proven == (second < 10 || second > 10) && say(1, KEEPER_PROVEN, 0));
+		CU_ASSERT(say(1, KEEPER_ATTEMPT, 1) && heard(1, &job) == JOB_VERIFY && (job.proven == RECORD) == (second != 10) && say(1, KEEPER_PROVEN, RECORD));
 	}
+	end();
+	/* The record changed between the proof and the keeper's look at it, and the password is right for the new one: that is remembered. */
+	begin(3, false);
+	settings.login_cache = 10;
+	CU_ASSERT(say(0, KEEPER_ATTEMPT, 1) && heard(0, &job) == JOB_VERIFY && say(0, KEEPER_PROVEN, RECORD));
+	CU_ASSERT(say(1, KEEPER_ATTEMPT, 1) && heard(1, &job) == JOB_VERIFY && job.proven == RECORD && say(1, KEEPER_PROVEN, RECORD + 1));
+	CU_ASSERT(say(2, KEEPER_ATTEMPT, 1) && heard(2, &job) == JOB_VERIFY && job.proven == RECORD + 1);
 	end();
 }
 
@@ -262,13 +272,13 @@ static void test_proven_probes(void)
 	struct proven p;
 	CU_ASSERT_FATAL(proven_open(&p) == 0);
 	for (uint64_t i = 0; i < ACCOUNTS; i++)
-		proven_put(&p, &(struct proven_hash){ i * 0x9e3779b97f4a7c15u, { i, ~i } }, 1000);
+		proven_put(&p, &(struct proven_hash){ i * 0x9e3779b97f4a7c15u, { i, ~i } }, i + 1, 1000);
 	for (uint64_t i = 0; i < PROBES; i++) {
 		const uint64_t account = i % ACCOUNTS * 0x9e3779b97f4a7c15u, other = (i + 1) % ACCOUNTS;
-		taken += proven_check(&p, &(struct proven_hash){ account, { other, ~other } }, 2000, 300000);
-		taken += proven_check(&p, &(struct proven_hash){ account, { i % ACCOUNTS, i } }, 2000, 300000);
+		taken += proven_check(&p, &(struct proven_hash){ account, { other, ~other } }, 2000, 300000) != 0;
+		taken += proven_check(&p, &(struct proven_hash){ account, { i % ACCOUNTS, i } }, 2000, 300000) != 0;
 	}
-	CU_ASSERT(taken == 0 && proven_check(&p, &(struct proven_hash){ 0x9e3779b97f4a7c15u, { 1, ~(uint64_t)1 } }, 2000, 300000));
+	CU_ASSERT(taken == 0 && proven_check(&p, &(struct proven_hash){ 0x9e3779b97f4a7c15u, { 1, ~(uint64_t)1 } }, 2000, 300000) == 2);
 	proven_close(&p);
 }
 
