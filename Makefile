@@ -223,7 +223,7 @@ asan:
 	BUILD=$(BUILD)/asan tests/run.sh
 ASAN := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DPOSTERN_COVERAGE
 
-# Fuzzing: FUZZ_SECONDS (3600) for each target (FUZZ: all), one after the other. FUZZ_SECONDS=60 is for each change.
+# Fuzzing: FUZZ_SECONDS (3600) for each target (FUZZ: all), FUZZ_JOBS (1) at a time. Each change has 60 seconds (.ci/run).
 fuzz:
 	tools/packages.sh fuzz
 	$(MAKE) BUILD=$(BUILD)/fuzzing CC=clang SANITIZE='$(ASAN) -fsanitize=fuzzer-no-link' fuzzers

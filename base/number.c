@@ -4,6 +4,7 @@
  */
 #include "base/number.h"
 
+#include <endian.h>
 #include <string.h>
 
 int parse_number(const char *text, size_t len, uint64_t min, uint64_t max, uint64_t *value_r)
@@ -25,22 +26,39 @@ int parse_number(const char *text, size_t len, uint64_t min, uint64_t max, uint6
 	return 0;
 }
 
+/* Digits are made eight at a time, in an integer: a listing has millions of them, and octets that are stored one by one are slow to be read back. */
+enum { GROUP = 8, LIMIT = 100000000 };
+#define ZEROS UINT64_C(0x3030303030303030)
+
+/* The digits of a number below LIMIT, 0 to 9 each, the first in the lowest octet: split into halves, pairs and digits, all at once. */
+static uint64_t eight_digits(uint32_t value)
+{
+	const uint64_t halves = value / 10000 | (uint64_t)(value % 10000) << 32;
+	const uint64_t hundreds = (halves * 5243 >> 19) & 0x0000007f0000007f;
+	const uint64_t pairs = hundreds | (halves - hundreds * 100) << 16;
+	const uint64_t tens = (pairs * 103 >> 10) & 0x000f000f000f000f;
+	return tens | (pairs - tens * 10) << 8;
+}
+
+/* format_number() of LIMIT and more: whatever is in front, and eight digits. */
+static size_t long_number(char *out, uint64_t value)
+{
+	const size_t before = format_number(out, value / LIMIT);
+	const uint64_t digits = htole64(eight_digits((uint32_t)(value % LIMIT)) | ZEROS);
+	memcpy(out + before, &digits, GROUP);
+	return before + GROUP;
+}
+
 size_t format_number(char *out, uint64_t value)
 {
-	static const char pairs[] =
-		"0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
-		"5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
-	char digits[2 * NUMBER_MAX] = { 0 };
-	size_t at = NUMBER_MAX;
-	for (; value >= 100; value /= 100)
-		memcpy(digits + (at -= 2), pairs + 2 * (value % 100), 2);
-	if (value >= 10)
-		memcpy(digits + (at -= 2), pairs + 2 * value, 2);
-	else
-		digits[--at] = (char)('0' + value);
-	/* A copy of fixed size is a few instructions. */
-	memcpy(out, digits + at, NUMBER_MAX);
-	return NUMBER_MAX - at;
+	if (value >= LIMIT)
+		return long_number(out, value);
+	uint64_t digits = eight_digits((uint32_t)value);
+	/* Bits of the octets in front of the first digit that counts; the last one always does. */
+	const unsigned unused = (unsigned)__builtin_ctzll(digits | (uint64_t)1 << (8 * (GROUP - 1))) / 8 * 8;
+	digits = htole64((digits | ZEROS) >> unused);
+	memcpy(out, &digits, GROUP);
+	return GROUP - unused / 8;
 }
 
 void counter_begin(struct counter *c, uint64_t value)

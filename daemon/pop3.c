@@ -234,7 +234,7 @@ static size_t listing_line(struct pop3 *p, size_t idx, char *out)
 
 enum pop3_next pop3_more(struct pop3 *p, struct buf *out)
 {
-	for (; p->listing < p->drop.count && out->cap - out->len >= LISTING_LINE; p->listing++)
+	for (; p->listing < p->drop.count && out->cap - out->len >= LISTING_LINE && out->len < POP3_LISTING; p->listing++)
 		if (p->marked == 0 || !p->drop.marks[p->listing])
 			out->len += listing_line(p, p->listing, out->p + out->len);
 		else

@@ -21,6 +21,7 @@
 
 enum {
 	POP3_OUT_MIN = 2 * REPLY_LINE_MAX,  /* room that pop3_line() and pop3_more() need in out */
+	POP3_LISTING = 64 * 1024,           /* a listing goes out in pieces: the client reads one while the next is made, in the same memory */
 	BAD_BEFORE_LOGIN = 3,               /* commands that POP3 does not know, before the connection is closed */
 	BAD_AFTER_LOGIN = 20,
 };
@@ -127,7 +128,7 @@ enum pop3_next pop3_wrong_door(struct pop3 *p, enum door door, struct buf *out);
 /* Append an answer, with a reference when its row takes one and args has none. args: NULL for none. */
 void pop3_say(struct pop3 *p, enum reply reply, const struct reply_args *args, struct buf *out);
 
-/* Go on with a listing. */
+/* Go on with a listing: lines until out has POP3_LISTING octets, or is full. */
 enum pop3_next pop3_more(struct pop3 *p, struct buf *out);
 
 /* TLS is up: what came in clear is forgotten. */

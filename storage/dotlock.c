@@ -28,6 +28,7 @@ static const char suffix[] = ".lock";
 enum {
 	BOOT_ID = 40,     /* a UUID in text */
 	LOCK_TEXT = 256,
+	PROC_FD = 32,     /* the path of a descriptor of this process */
 	BOOT_MARGIN = 2,  /* seconds that two clocks may disagree when rounded */
 	NUMBER_TEXT = 21, /* 64 bits in decimal, as sscanf() below has it */
 };
@@ -200,31 +201,55 @@ static int break_stale(struct dotlock *lock)
 	return EEXIST;
 }
 
-/* Some programs look into the file for a process that is alive; without our pid they still see a lock. */
-static void write_pid(const struct dotlock *lock)
+/* A file without a name gets it when it is whole. So nobody who dies meanwhile leaves an empty one, of which it cannot be told whose it was. */
+static int name_whole(const struct dotlock *lock, const char *text, size_t len)
+{
+	char path[PROC_FD];
+	int fd = openat(lock->dir_fd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return errno;
+	/* Without our pid the others still see a lock. */
+	(void)!write(fd, text, len);
+	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	const int err = linkat(AT_FDCWD, path, lock->dir_fd, lock->name, AT_SYMLINK_FOLLOW) == 0 ? 0 : errno;
+	(void)close(fd);
+	return err;
+}
+
+/*
+ * Where a file system has no nameless files (NFS). mknod, not open: it is as exclusive, and where a sandbox allows to make
+ * files but not to write them, open makes the file and then fails, which leaves a stale lock.
+ */
+static int name_and_write(const struct dotlock *lock, const char *text, size_t len)
+{
+	if (mknodat(lock->dir_fd, lock->name, S_IFREG | 0644, 0) != 0)
+		return errno;
+	int fd = openat(lock->dir_fd, lock->name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd >= 0) {
+		(void)!write(fd, text, len);
+		(void)close(fd);
+	}
+	return 0;
+}
+
+/* The lock file, with our process id, which some programs look for: 0 or an errno. */
+static int make_lock_file(const struct dotlock *lock)
 {
 	char text[LOCK_TEXT];
-	int n = write_text(text, sizeof text, (long)getpid());
-	int fd = openat(lock->dir_fd, lock->name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	ssize_t ignored = write(fd, text, (size_t)n);
-	(void)ignored;
-	(void)close(fd);
+	const size_t len = (size_t)write_text(text, sizeof text, (long)getpid());
+	const int err = name_whole(lock, text, len);
+	return err == 0 || err == EEXIST ? err : name_and_write(lock, text, len);
 }
 
 int dotlock_take(struct dotlock *lock)
 {
+	struct dotlock_sight another;
 	if (lock->held)
 		return 0;
-	/*
-	 * mknod, not open: it is as exclusive, and where a sandbox allows to make files but
-	 * not to write them, open makes the file and then fails, which leaves a stale lock.
-	 */
-	if (mknodat(lock->dir_fd, lock->name, S_IFREG | 0644, 0) != 0)
-		return errno == EEXIST ? break_stale(lock) : errno;
-	write_pid(lock);
-	int err = look(lock, &lock->ours);
+	int err = look(lock, &another) == 0 ? EEXIST : make_lock_file(lock);
+	if (err != 0)
+		return err == EEXIST ? break_stale(lock) : err;
+	err = look(lock, &lock->ours);
 	if (err != 0)
 		return err;
 	lock->held = true;

@@ -15,7 +15,7 @@ COUNT = 40
 PLACES = (None, "ext4", "xfs") if FULL else (None,)  # None: where the tests are
 # What an UPDATE or a recovery does with files and locks; the rest of a keeper's calls have to do with its gate.
 STORAGE = ("openat", "close", "fstat", "newfstatat", "fcntl", "flock", "pread64", "pwrite64", "sync_file_range", "fsync",
-           "ftruncate", "utimensat", "mknodat", "unlinkat", "renameat2", "getdents64", "read", "write", "sendmsg", "recvmsg",
+           "ftruncate", "utimensat", "mknodat", "linkat", "unlinkat", "renameat2", "getdents64", "read", "write", "sendmsg", "recvmsg",
            "sendto", "recvfrom", "poll")
 PATTERNS = {
     "first": lambda n: {0}, "middle": lambda n: {n // 2}, "last": lambda n: {n - 1}, "alternate": lambda n: set(range(0, n, 2)),

@@ -48,6 +48,8 @@ static int a_remove_mbox(void) { return result(unlinkat(AT_FDCWD, others_mbox, 0
 static int a_list_spool(void) { return opened(spool, O_RDONLY | O_DIRECTORY); }
 static int a_make_lock(void) { char path[PATH_MAX + 8]; (void)snprintf(path, sizeof path, "%s/a.lock", spool); return result(mknodat(AT_FDCWD, path, S_IFREG | 0600, 0)); }
 static int a_make_fifo(void) { char path[PATH_MAX + 8]; (void)snprintf(path, sizeof path, "%s/fifo", spool); return result(mknodat(AT_FDCWD, path, S_IFIFO | 0600, 0)); }
+static int a_name(void) { char path[PATH_MAX + 8]; (void)snprintf(path, sizeof path, "%s/name", spool); return result(linkat(AT_FDCWD, own_mbox, AT_FDCWD, path, AT_SYMLINK_FOLLOW)); }
+static int a_name_outside(void) { char path[PATH_MAX + 8]; (void)snprintf(path, sizeof path, "%s/x", own_new); return result(linkat(AT_FDCWD, own_mbox, AT_FDCWD, path, AT_SYMLINK_FOLLOW)); }
 static int a_locks(void) { return opened("/proc/locks", O_RDONLY); }
 static pid_t parent;
 static int a_parent_file(const char *what) { char path[64]; (void)snprintf(path, sizeof path, "/proc/%d/%s", (int)parent, what); return opened(path, O_RDONLY); }
@@ -159,6 +161,8 @@ static const struct {
 	{ "remove another's mbox", a_remove_mbox, { KILL, KILL, EACCES, EACCES, WORKED, KILL, KILL, EACCES, EACCES } },
 	{ "list the spool", a_list_spool, EACH(EACCES) },
 	{ "make a lock file", a_make_lock,       { KILL, KILL, KILL, KILL, WORKED, KILL, KILL, KILL, KILL } },
+	{ "another name in the spool", a_name,   { KILL, KILL, KILL, KILL, WORKED, KILL, KILL, KILL, KILL } },
+	{ "another name outside", a_name_outside, { KILL, KILL, KILL, KILL, EACCES, KILL, KILL, KILL, KILL } },
 	{ "make a FIFO", a_make_fifo, EACH(KILL) },
 	{ "/proc/locks", a_locks,                { EACCES, EACCES, EACCES, WORKED, WORKED, EACCES, EACCES, EACCES, WORKED } },
 	{ "a process's name", a_comm,            { EACCES, EACCES, EACCES, WORKED, WORKED, EACCES, EACCES, EACCES, WORKED } },
@@ -294,6 +298,7 @@ static int attempt_on(struct sandbox_host host, bool required, enum column colum
 static void put_back(void)
 {
 	(void)unlink(in_host("spool/a.lock"));
+	(void)unlink(in_host("spool/name"));
 	host_put("spool/zoe", "From z\n", 0600);
 	give_to_owner("spool/zoe");
 	host_put("mail/zoe/1.host", "not yours\n", 0600);

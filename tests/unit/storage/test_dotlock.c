@@ -5,9 +5,67 @@
 #include "storage/dotlock.h"
 
 #include <linux/magic.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "storage/lock.h"
 #include "tests/unit/storage/spool.h"
+
+/* What becomes of the call that gives the lock file its name. */
+static enum { LINK, DIE_BEFORE, DIE_BEHIND } linking;
+
+int linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
+{
+	if (linking == DIE_BEFORE)
+		(void)raise(SIGKILL);
+	const int r = (int)syscall(SYS_linkat, from_fd, from, to_fd, to, flags);
+	if (linking == DIE_BEHIND)
+		(void)raise(SIGKILL);
+	return r;
+}
+
+/* Whoever makes a lock file and dies leaves none, or one that says whose it is, and so goes at once. */
+static void test_killed_while_it_is_made(void)
+{
+	static const struct { const char *label; int when; bool stays; } rows[] = { { "before", DIE_BEFORE, false }, { "behind", DIE_BEHIND, true } };
+	struct dotlock ours;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		int status = 0;
+		scratch_open();
+		int dir = open(scratch, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		CU_ASSERT(dotlock_init(&ours, dir, "mbox") == 0);
+		linking = rows[i].when;
+		pid_t pid = fork();
+		if (pid == 0)
+			_exit(dotlock_take(&ours));
+		linking = LINK;
+		CU_ASSERT(waitpid(pid, &status, 0) == pid);
+		ROW_ASSERT(rows[i].label, WIFSIGNALED(status) && exists("mbox.lock") == rows[i].stays);
+		ROW_ASSERT(rows[i].label, dotlock_take(&ours) == (rows[i].stays ? EEXIST : 0));
+		ROW_ASSERT(rows[i].label, dotlock_take(&ours) == 0 && dotlock_release(&ours) == 0 && !exists("mbox.lock"));
+		(void)close(dir);
+		scratch_close();
+	}
+}
+
+/* A file system without nameless files: made, then written. */
+static void test_no_nameless_files(void)
+{
+	struct dotlock ours;
+	scratch_open();
+	int dir = open(scratch, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	CU_ASSERT(dotlock_init(&ours, dir, "mbox") == 0);
+	faults_set(FAULT_OPENAT, 1, EOPNOTSUPP, 0);
+	CU_ASSERT(dotlock_take(&ours) == 0);
+	faults_clear();
+	char *text = get("mbox.lock", NULL);
+	CU_ASSERT(text != NULL && atol(text) == (long)getpid());
+	free(text);
+	CU_ASSERT(dotlock_release(&ours) == 0 && !exists("mbox.lock"));
+	(void)close(dir);
+	scratch_close();
+}
 
 static void test_dotlock(void)
 {
@@ -357,7 +415,7 @@ static void test_helper_group(void)
 	}
 }
 
-#define TESTS(X) X(test_dotlock) X(test_own_leftover) X(test_dotlock_is_watched) \
+#define TESTS(X) X(test_dotlock) X(test_killed_while_it_is_made) X(test_no_nameless_files) X(test_own_leftover) X(test_dotlock_is_watched) \
 	X(test_dotlock_from_before_the_start) X(test_helper) X(test_helper_without_directory) X(test_spool_not_writable) \
 	X(test_bad_helper) X(test_helper_group)
 SUITE("dotlock")
