@@ -105,11 +105,11 @@ start_shared() {
 		sleep 0.1
 	done
 }
-# The same on the mbox files, with all that a second server needs of its own.
+# The same on the mbox files, in /var/mail as for the peers, with all that a second server needs of its own.
 start_mbox() {
-	sed -e "s|:$port\$|:$ours_mbox|; /^pop3s = /d; s|^location = .*|location = mbox:$dir/mail/%u\nlock_directory = $dir/locks.mbox\njournal_directory = $dir/journals.mbox|" \
+	sed -e "s|:$port\$|:$ours_mbox|; /^pop3s = /d; s|^location = .*|location = mbox:/var/mail/%u\nlock_directory = $dir/locks.mbox\njournal_directory = $dir/journals.mbox|" \
 		-e "s|^level = .*|&\nhistory_directory = $dir/history.mbox\nhistory_socket = $dir/ask.mbox|" "$dir/postern.conf" >"$dir/postern-mbox.conf"
-	"$BUILD/posternd" -F -c "$dir/postern-mbox.conf" 2>"$dir/postern-mbox.log" &
+	bench/peers.sh within "$dir" "$(realpath "$BUILD/posternd")" -F -c "$dir/postern-mbox.conf" 2>"$dir/postern-mbox.log" &
 	mbox_server=$!
 	pids="$pids $!"
 	for _ in $(seq 100); do
