@@ -3,13 +3,16 @@
 # the machine's own limit. Prints ratios; absolute times mean nothing on a shared machine.
 # Runs in: the shell, as root (users p0..p63 are made; Dovecot is installed and started on loopback).
 #
-# usage: bench/run.sh [logins] [burst] [logins-shared] [throughput] [memory-before-login] [memory] [among] [mbox]     all of them without an argument
-# Environment: BUILD (build), BENCH_DIR (/var/tmp/postern-bench), ROUNDS (5), SECONDS_EACH (4), HELD (1000)
+# usage: bench/run.sh [logins] [burst] [logins-shared] [throughput] [spool] [memory-before-login] [memory] [among] [mbox]     all of them without an argument
+# Environment: BUILD (build), BENCH_DIR (/var/tmp/postern-bench), ROUNDS (5), SECONDS_EACH (4), HELD (1000), PORT_BASE (2110). Two runs
+# with a BENCH_DIR and a PORT_BASE of their own, thirty ports apart, go side by side.
 set -eu
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build} dir=${BENCH_DIR:-/var/tmp/postern-bench} rounds=${ROUNDS:-5} seconds=${SECONDS_EACH:-4}
 held=${HELD:-1000}
-port=${PORT:-3110} tls=${TLS_PORT:-3995} limit=${LIMIT_PORT:-3111} shared=${SHARED_PORT:-3113} shared_tls=${SHARED_TLS_PORT:-3998}
+export PORT_BASE=${PORT_BASE:-2110}
+# The peers' are the first (bench/peers.sh), ours stand behind them.
+peer=$PORT_BASE port=$((PORT_BASE + 20)) tls=$((PORT_BASE + 21)) limit=$((PORT_BASE + 22)) shared=$((PORT_BASE + 23)) shared_tls=$((PORT_BASE + 24)) ours_mbox=$((PORT_BASE + 25))
 [ "$(id -u)" -eq 0 ] || { echo "bench: needs root, for system users and the peers" >&2; exit 1; }
 pids=
 end() {
@@ -35,6 +38,7 @@ for i in 40 41 42 43; do
 	if [ "$(find "$box/cur" -type f | wc -l)" != 40 ]; then
 		rm -rf "$box"
 		python3 bench/mkmail.py maildir "p$i" "$box" 40 1000000 "$i"
+		python3 bench/mkmail.py mbox "p$i" "$dir/mail/p$i" 40 1000000 "$i"
 	fi
 done
 wire=$dir/message.wire
@@ -85,7 +89,9 @@ pids="$pids $!"
 server=$!
 # The shared mode, with Dovecot's copies of the mail, which are all one user's; both remember logins.
 start_shared() {
-	install -m 640 -g vmail "$dir/dovecot/users" "$dir/users.shared"
+	cut -d: -f1,2 "$dir/dovecot/users" >"$dir/users.shared"
+	chgrp vmail "$dir/users.shared"
+	chmod 640 "$dir/users.shared"
 	sed -e "s|:$port\$|:$shared|; s|:$tls\$|:$shared_tls|; s|^passwd_file = .*|passwd_file = $dir/users.shared|" \
 		-e "s|^location = .*|location = maildir:$dir/vmail/%u/Maildir\nlock_directory = $dir/locks.shared\njournal_directory = $dir/journals.shared|" \
 		-e 's|^backends = .*|&\nvirtual_user = vmail\nminimum_uid = 100\nlogin_cache = 3600|' \
@@ -96,6 +102,18 @@ start_shared() {
 	pids="$pids $!"
 	for _ in $(seq 100); do
 		"$POPLOAD" -p "$shared" -n 1 -d 1 >/dev/null 2>&1 && break
+		sleep 0.1
+	done
+}
+# The same on the mbox files, in /var/mail as for the peers, with all that a second server needs of its own.
+start_mbox() {
+	sed -e "s|:$port\$|:$ours_mbox|; /^pop3s = /d; s|^location = .*|location = mbox:/var/mail/%u\nlock_directory = $dir/locks.mbox\njournal_directory = $dir/journals.mbox|" \
+		-e "s|^level = .*|&\nhistory_directory = $dir/history.mbox\nhistory_socket = $dir/ask.mbox|" "$dir/postern.conf" >"$dir/postern-mbox.conf"
+	bench/peers.sh within "$dir" "$(realpath "$BUILD/posternd")" -F -c "$dir/postern-mbox.conf" 2>"$dir/postern-mbox.log" &
+	mbox_server=$!
+	pids="$pids $!"
+	for _ in $(seq 100); do
+		"$POPLOAD" -p "$ours_mbox" -n 1 -d 1 >/dev/null 2>&1 && break
 		sleep 0.1
 	done
 }
@@ -112,34 +130,46 @@ beside() {
 	section "$1"
 	bench/compare.sh "$2" "$3" -n "$rounds" -d "$seconds" "${@:4}"
 }
-what=${*:-logins burst logins-shared throughput memory-before-login memory among mbox}
+what=${*:-logins burst logins-shared throughput spool memory-before-login memory among mbox}
 uname -srm
 grep -m 1 'model name' /proc/cpuinfo || :
 nproc
 case " $what " in *' logins '*)
-	beside "logins: STAT, 8 connections, ten messages; Dovecot as packaged" "$port" 2110 -c 8 -m -s STAT
-	beside "logins: the same; Dovecot's high-performance mode" "$port" 2111 -c 8 -m -s STAT
+	beside "logins: STAT, 8 connections, ten messages; Dovecot as packaged" "$port" "$peer" -c 8 -m -s STAT
+	beside "logins: the same; Dovecot's high-performance mode" "$port" $((peer + 1)) -c 8 -m -s STAT
 	section "processor time of a login: the same two"
-	for peer in "2110 default" "2111 fast"; do
+	for one in "$peer default" "$((peer + 1)) fast"; do
 		# shellcheck disable=SC2086 # a port, and the name of a set-up
-		set -- $peer
+		set -- $one
 		bench/cpu.sh "$port" "$server" "$1" "$(cat "$dir/dovecot/run-$2/master.pid")" -n "$rounds" -d "$seconds" -c 8 -m -s STAT
 	done
 esac
 case " $what " in *' burst '*)
-	beside "one login after the other on an idle server; Dovecot's high-performance mode" "$port" 2111 -c 1 -m -s STAT
-	beside "50 connections at once on an idle server; Dovecot's high-performance mode" "$port" 2111 -c 50 -n 50 -m -s STAT
+	beside "one login after the other on an idle server; Dovecot's high-performance mode" "$port" $((peer + 1)) -c 1 -m -s STAT
+	beside "50 connections at once on an idle server; Dovecot's high-performance mode" "$port" $((peer + 1)) -c 50 -n 50 -m -s STAT
 esac
 case " $what " in *' logins-shared '*)
 	start_shared
-	beside "logins: the same; one uid, 100 sessions a worker; Dovecot's shared mode" "$shared" 2113 -c 8 -m -s STAT
-	beside "logins: the same over TLS" "$shared_tls" 2998 -c 8 -m -t -s STAT
+	beside "logins: the same; one uid, 100 sessions a worker; Dovecot's shared mode" "$shared" $((peer + 3)) -c 8 -m -s STAT
+	beside "logins: the same over TLS" "$shared_tls" $((peer + 13)) -c 8 -m -t -s STAT
 	kill "$shared_server"
 esac
 case " $what " in *' throughput '*)
-	beside "RETR of 40 x 1 MB, plain; Dovecot's high-performance mode" "$port" 2111 -c 4 -m -O 40 -s 'STAT,RETR*'
+	beside "RETR of 40 x 1 MB, plain; Dovecot's high-performance mode" "$port" $((peer + 1)) -c 4 -m -O 40 -s 'STAT,RETR*'
 	beside "RETR of 40 x 1 MB, plain; the machine's limit" "$port" "$limit" -c 4 -m -O 40 -s 'STAT,RETR*'
-	beside "RETR of 40 x 1 MB, TLS; Dovecot's high-performance mode" "$tls" 2996 -c 4 -m -O 40 -t -s 'STAT,RETR*'
+	beside "RETR of 40 x 1 MB, TLS; Dovecot's high-performance mode" "$tls" $((peer + 11)) -c 4 -m -O 40 -t -s 'STAT,RETR*'
+esac
+case " $what " in *' spool '*)
+	start_mbox
+	retr=(-c 4 -m -O 40 -s 'STAT,RETR*')
+	beside "mbox, logins: STAT, 8 connections, ten messages; popa3d" "$ours_mbox" $((peer + 4)) -c 8 -m -s STAT
+	beside "the same; mailutils" "$ours_mbox" $((peer + 5)) -c 8 -m -s STAT
+	beside "the same; Dovecot as packaged" "$ours_mbox" $((peer + 2)) -c 8 -m -s STAT
+	beside "Maildir, logins: the same; mailutils" "$port" $((peer + 6)) -c 8 -m -s STAT
+	beside "mbox, RETR of 40 x 1 MB, plain; popa3d" "$ours_mbox" $((peer + 4)) "${retr[@]}"
+	beside "the same; mailutils" "$ours_mbox" $((peer + 5)) "${retr[@]}"
+	beside "the same; Dovecot as packaged" "$ours_mbox" $((peer + 2)) "${retr[@]}"
+	kill "$mbox_server"
 esac
 ours="$PWD/$BUILD/posternd|^$BUILD/posternd"
 case " $what " in *' memory-before-login '*)
@@ -152,8 +182,8 @@ case " $what " in *' memory '*)
 	bench/memory-held.sh "$port" "$held" "$ours" -u q%d
 	bench/memory-held.sh "$tls" "$held" "$ours" -u q%d -t
 	section "Dovecot as packaged, 40 held: plain, then TLS"
-	bench/memory-held.sh 2110 40 dovecot
-	bench/memory-held.sh 2995 40 dovecot -t
+	bench/memory-held.sh "$peer" 40 dovecot
+	bench/memory-held.sh $((peer + 10)) 40 dovecot -t
 esac
 case " $what " in *' among '*)
 	section "a login while $held sessions are held"

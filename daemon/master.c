@@ -1,5 +1,5 @@
 /*
- * master.c - configuration, listeners, accept, limits, pool, supervision.
+ * master.c - configuration, listeners, accept, limits, signals, the loop. Of the nursery: master_nursery.c.
  * Runs in: master, as root where started so. Trusts: the configuration; nothing of a peer but its address.
  */
 #include "daemon/master.h"
@@ -21,43 +21,21 @@
 
 #include "base/clock.h"
 #include "daemon/admission.h"
-#include "daemon/listeners.h"
 #include "daemon/log.h"
-#include "daemon/nursery_link.h"
-#include "daemon/pool.h"
+#include "daemon/master_inside.h"
 #include "daemon/prepare.h"
 #include "daemon/privilege.h"
 #include "daemon/recorder.h"
 #include "daemon/recovery.h"
-#include "daemon/refusal.h"
 #include "daemon/sandbox.h"
 #include "daemon/service.h"
 #include "daemon/shared.h"
 
 enum {
 	ACCEPTS_AT_ONCE = 64,        /* connections taken before anything else is looked at again */
-	NURSERY_PAUSE_MS = 1000,     /* between two starts of the nursery */
 	ACCEPT_PAUSE_MS = 100,       /* after accept(2) failed */
 	CHILDREN_MS = 2000,          /* for the last children, at the end */
 	CHILDREN_LOOK_MS = 100,
-};
-
-struct master {
-	const struct master_options *options;
-	struct settings *settings;       /* each fork copies what is here, so there is one */
-	struct settings *next;           /* of a reload, until its nursery is ready; else NULL */
-	bool stopping, serving;
-	struct listeners listeners;
-	struct pool pool;
-	struct nursery nursery, coming;
-	long long nursery_due;           /* when a nursery may be started, 0: none is wanted */
-	long long nursery_started;
-	long long accept_due;
-	long long reload_due;            /* of a reload that was asked for during another, 0: none */
-	long long watchdog_ms, watchdog_due;
-	struct refusals refusals;
-	struct recorder recorder;
-	int signals;
 };
 
 void master_log_finding(void *context, const char *file, unsigned line, const char *text)
@@ -69,65 +47,6 @@ void master_log_finding(void *context, const char *file, unsigned line, const ch
 		log_line(LOG_ERR, "%s: %s", file, text);
 }
 
-/* ---- the nursery ---- */
-
-static void want_nursery(struct master *m)
-{
-	if (m->coming.pid == 0 && m->nursery_due == 0 && !m->stopping)
-		m->nursery_due = m->nursery_started + NURSERY_PAUSE_MS;
-}
-
-/* The reload is over, for better or worse. A nursery or signer that was lost meanwhile still has to be replaced. */
-static void end_reload(struct master *m)
-{
-	free(m->next);
-	m->next = NULL;
-	if (m->nursery.pid == 0 || (m->nursery.signer < 0 && m->settings->certificate[0] != '\0'))
-		want_nursery(m);
-	service_notify("READY=1");
-}
-
-/* The new nursery will not come up. At the start that is the end; later what is there goes on. */
-static void lose_coming(struct master *m, const char *text)
-{
-	log_line(LOG_ERR, "%s%s", text, m->next != NULL ? "; the old configuration and certificate stay" : "");
-	nursery_dismiss(&m->coming);
-	if (!m->serving)
-		m->stopping = true;
-	else if (m->next == NULL)
-		m->nursery_due = now_ms() + NURSERY_PAUSE_MS;
-	else
-		end_reload(m);
-}
-
-static void start_nursery(struct master *m)
-{
-	char problem[NURSERY_TEXT_MAX];
-	m->nursery_due = 0;
-	m->nursery_started = now_ms();
-	if (nursery_start(&m->coming, &m->options->programs, m->next != NULL ? m->next : m->settings, problem) != 0)
-		lose_coming(m, problem);
-}
-
-/* Whoever waits has read on stderr what was wrong; from now on there is only the log. */
-static void release_starter(struct master *m)
-{
-	log_open(m->settings->log_target, m->settings->log_level, !m->options->programs.background);
-	log_only();
-	(void)!write(m->options->ready, "", 1);
-	(void)close(m->options->ready);
-}
-
-static void announce(struct master *m)
-{
-	m->serving = true;
-	service_notify("READY=1");
-	if (m->options->ready >= 0)
-		release_starter(m);
-	log_line(LOG_NOTICE, "postern %s serves; %zu listening sockets", POSTERN_VERSION, m->listeners.count);
-	recorder_start(&m->recorder);
-}
-
 static void check_listeners(const struct master *m)
 {
 	if (m->listeners.count > 0 && m->listeners.list[0].inherited)
@@ -137,70 +56,7 @@ static void check_listeners(const struct master *m)
 			log_line(LOG_ERR, "a socket for TLS was handed over, but [tls] has no certificate: its clients will fail");
 }
 
-/* The new nursery is ready: from now on workers are made with it, and with the settings it has. */
-static void take_nursery(struct master *m)
-{
-	char problem[NURSERY_TEXT_MAX];
-	if (m->next != NULL && listeners_apply(&m->listeners, m->next, problem, sizeof problem) != 0) {
-		lose_coming(m, problem);
-		return;
-	}
-	nursery_dismiss(&m->nursery);
-	m->nursery = m->coming;
-	m->coming = NO_NURSERY;
-	m->pool.nursery = m->nursery.channel;
-	m->pool.signer = m->nursery.signer;
-	if (m->next != NULL) {
-		*m->settings = *m->next;
-		end_reload(m);
-		log_open(m->settings->log_target, m->settings->log_level, !m->options->programs.background);
-		log_line(LOG_NOTICE, "configuration and certificate read again");
-	}
-	pool_retire_idle(&m->pool);
-	if (!m->serving)
-		announce(m);
-}
-
-static void hear_coming(struct master *m)
-{
-	char problem[NURSERY_TEXT_MAX];
-	int r = nursery_coming(&m->coming, problem);
-	if (r > 0)
-		take_nursery(m);
-	else if (r < 0)
-		lose_coming(m, problem);
-}
-
-/* It says nothing more once it is ready: this is its end. Sessions go on, and connections in clear; TLS waits for the next one. */
-static void lose_signer(struct master *m)
-{
-	if (!m->stopping)
-		log_line(LOG_CRIT, "the signer, which holds the TLS key, is gone; starting another");
-	(void)close(m->nursery.signer);
-	m->nursery.signer = m->pool.signer = -1;
-	want_nursery(m);
-}
-
-static void hear_nursery(struct master *m)
-{
-	struct nursery_report report;
-	int r = nursery_hear(&m->nursery, &report);
-	if (r > 0 && report.verb == NURSERY_GATE_DIED) {
-		pool_gate_died(&m->pool, report.worker, report.signal, report.status);
-		/* Whoever made it die may have learnt where things lie: the next gates lie elsewhere. */
-		want_nursery(m);
-	} else if (r < 0) {
-		if (!m->stopping)
-			log_line(LOG_CRIT, "the gate nursery is gone; starting another");
-		nursery_dismiss(&m->nursery);
-		m->pool.nursery = m->pool.signer = -1;
-		pool_retire_idle(&m->pool);
-		want_nursery(m);
-	}
-}
-
 /* ---- connections ---- */
-
 
 static void admit(struct master *m, const struct listener *l, int connection, const struct sockaddr_storage *peer)
 {
@@ -276,10 +132,10 @@ static void reload(struct master *m)
 	if (m->next == NULL || settings_read(m->options->config, m->next, master_log_finding, NULL) > 0 ||
 	    shared_reload(m->settings, m->next, m->options->programs.pam_helper) != 0 || !sandbox_prepare(m->next->sandbox == SANDBOX_REQUIRED)) {
 		log_line(LOG_ERR, "reload: the old configuration stays");
-		end_reload(m);
+		master_end_reload(m);
 		return;
 	}
-	start_nursery(m);
+	master_start_nursery(m);
 }
 
 static void stop(struct master *m)
@@ -351,7 +207,7 @@ static void run_timers(struct master *m)
 {
 	long long now = now_ms();
 	if (m->nursery_due > 0 && now >= m->nursery_due)
-		start_nursery(m);
+		master_start_nursery(m);
 	if (m->accept_due > 0 && now >= m->accept_due)
 		m->accept_due = 0;
 	if (m->watchdog_ms > 0 && now >= m->watchdog_due) {
@@ -391,11 +247,11 @@ static void turn(struct master *m)
 	if (fds[KEEPERS].revents != 0)
 		pool_hear(&m->pool);
 	if (fds[NURSERY].revents != 0)
-		hear_nursery(m);
+		master_hear_nursery(m);
 	if (fds[SIGNER].revents != 0 && m->nursery.signer == fds[SIGNER].fd)
-		lose_signer(m);
+		master_lose_signer(m);
 	if (fds[COMING].revents != 0 || fds[COMING_SIGNER].revents != 0)
-		hear_coming(m);
+		master_hear_coming(m);
 	if (fds[SIGNALS].revents != 0)
 		take_signals(m);
 	run_timers(m);
@@ -453,7 +309,7 @@ int master_run(const struct master_options *options, struct settings *settings)
 	check_listeners(m);
 	m->watchdog_ms = service_watchdog_ms();
 	m->watchdog_due = m->watchdog_ms > 0 ? now_ms() + m->watchdog_ms : 0;
-	start_nursery(m);
+	master_start_nursery(m);
 	forget_stack();
 	while (!m->stopping)
 		turn(m);

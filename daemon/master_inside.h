@@ -1,0 +1,50 @@
+/*
+ * master_inside.h - what the two files of the master share; for nobody else.
+ * Runs in: master, as root where started so. Trusts: the configuration; nothing of a peer but its address.
+ */
+#ifndef POSTERN_MASTER_INSIDE_H
+#define POSTERN_MASTER_INSIDE_H
+
+#include "daemon/listeners.h"
+#include "daemon/master.h"
+#include "daemon/nursery_link.h"
+#include "daemon/pool.h"
+#include "daemon/recorder.h"
+#include "daemon/refusal.h"
+
+enum { NURSERY_PAUSE_MS = 1000 };       /* between two starts of the nursery */
+
+struct master {
+	const struct master_options *options;
+	struct settings *settings;       /* each fork copies what is here, so there is one */
+	struct settings *next;           /* of a reload, until its nursery is ready; else NULL */
+	bool stopping, serving;
+	struct listeners listeners;
+	struct pool pool;
+	struct nursery nursery, coming;
+	long long nursery_due;           /* when a nursery may be started, 0: none is wanted */
+	long long nursery_started;
+	long long accept_due;
+	long long reload_due;            /* of a reload that was asked for during another, 0: none */
+	long long watchdog_ms, watchdog_due;
+	struct refusals refusals;
+	struct recorder recorder;
+	int signals;
+};
+
+/* Start a nursery with the settings of the reload under way, or those there are. One that will not start is told in the log; at the start of the server that is the end. */
+void master_start_nursery(struct master *m);
+
+/* The reload is over, for better or worse. A nursery or signer that was lost meanwhile is replaced. */
+void master_end_reload(struct master *m);
+
+/* The nursery that is to come, or its signer, spoke: take them into use when both are ready, or give them up. */
+void master_hear_coming(struct master *m);
+
+/* The nursery spoke: a gate died, or it is gone itself. Another one is started for either. */
+void master_hear_nursery(struct master *m);
+
+/* The signer is gone: it says nothing more once it is ready. Sessions go on, and connections in clear; TLS waits for the next one. */
+void master_lose_signer(struct master *m);
+
+#endif
