@@ -4,12 +4,13 @@
 # Runs in: the shell, as root (users p0..p63 are made; Dovecot is installed and started on loopback).
 #
 # usage: bench/run.sh [logins] [burst] [logins-shared] [throughput] [memory-before-login] [memory] [among] [mbox]     all of them without an argument
-# Environment: BUILD (build), BENCH_DIR (/var/tmp/postern-bench), ROUNDS (5), SECONDS_EACH (4), HELD (1000)
+# Environment: BUILD (build), BENCH_DIR (/var/tmp/postern-bench), ROUNDS (5), SECONDS_EACH (4), HELD (1000), PEERS_OFFSET (0: peers.sh's ports)
 set -eu
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build} dir=${BENCH_DIR:-/var/tmp/postern-bench} rounds=${ROUNDS:-5} seconds=${SECONDS_EACH:-4}
-held=${HELD:-1000}
+held=${HELD:-1000} offset=${PEERS_OFFSET:-0}
 port=${PORT:-3110} tls=${TLS_PORT:-3995} limit=${LIMIT_PORT:-3111} shared=${SHARED_PORT:-3113} shared_tls=${SHARED_TLS_PORT:-3998}
+remembering=${REMEMBERING_PORT:-3114} remembering_tls=${REMEMBERING_TLS_PORT:-3994}
 [ "$(id -u)" -eq 0 ] || { echo "bench: needs root, for system users and the peers" >&2; exit 1; }
 pids=
 end() {
@@ -68,6 +69,8 @@ backends = passwd-file
 passwd_file = $dir/users
 # As for clients of the network. By default those of the loopback are told more, which takes more work.
 explain_failures = never
+# Every password is hashed; what the default makes of it has rows of its own.
+login_cache = 0
 [maildrop]
 location = maildir:~/Maildir
 [limits]
@@ -83,12 +86,26 @@ CONF
 "$BUILD/posternd" -F -c "$dir/postern.conf" 2>"$dir/postern.log" &
 pids="$pids $!"
 server=$!
+# The same with login_cache as it is by default.
+start_remembering() {
+	sed -e "s|:$port\$|:$remembering|; s|:$tls\$|:$remembering_tls|; /^login_cache = /d" \
+		-e "s|^location = .*|&\nlock_directory = $dir/locks.remembering\njournal_directory = $dir/journals.remembering\nindex_directory = $dir/index.remembering|" \
+		-e "s|^level = .*|&\nhistory_directory = $dir/history.remembering\nhistory_socket = $dir/ask.remembering|" "$dir/postern.conf" >"$dir/postern-remembering.conf"
+	mkdir -p "$dir/index.remembering"
+	"$BUILD/posternd" -F -c "$dir/postern-remembering.conf" 2>"$dir/postern-remembering.log" &
+	remembering_server=$!
+	pids="$pids $!"
+	for _ in $(seq 100); do
+		"$POPLOAD" -p "$remembering" -n 1 -d 1 >/dev/null 2>&1 && break
+		sleep 0.1
+	done
+}
 # The shared mode, with Dovecot's copies of the mail, which are all one user's; both remember logins.
 start_shared() {
 	install -m 640 -g vmail "$dir/dovecot/users" "$dir/users.shared"
 	sed -e "s|:$port\$|:$shared|; s|:$tls\$|:$shared_tls|; s|^passwd_file = .*|passwd_file = $dir/users.shared|" \
 		-e "s|^location = .*|location = maildir:$dir/vmail/%u/Maildir\nlock_directory = $dir/locks.shared\njournal_directory = $dir/journals.shared|" \
-		-e 's|^backends = .*|&\nvirtual_user = vmail\nminimum_uid = 100\nlogin_cache = 3600|' \
+		-e 's|^backends = .*|&\nvirtual_user = vmail\nminimum_uid = 100|; s|^login_cache = .*|login_cache = 3600|' \
 		-e 's|^spare_max = .*|&\nsessions = 100|' \
 		-e "s|^level = .*|&\nhistory_directory = $dir/history.shared\nhistory_socket = $dir/ask.shared|" "$dir/postern.conf" >"$dir/postern-shared.conf"
 	"$BUILD/posternd" -F -c "$dir/postern-shared.conf" 2>"$dir/postern-shared.log" &
@@ -117,29 +134,33 @@ uname -srm
 grep -m 1 'model name' /proc/cpuinfo || :
 nproc
 case " $what " in *' logins '*)
-	beside "logins: STAT, 8 connections, ten messages; Dovecot as packaged" "$port" 2110 -c 8 -m -s STAT
-	beside "logins: the same; Dovecot's high-performance mode" "$port" 2111 -c 8 -m -s STAT
-	section "processor time of a login: the same two"
-	for peer in "2110 default" "2111 fast"; do
-		# shellcheck disable=SC2086 # a port, and the name of a set-up
-		set -- $peer
-		bench/cpu.sh "$port" "$server" "$1" "$(cat "$dir/dovecot/run-$2/master.pid")" -n "$rounds" -d "$seconds" -c 8 -m -s STAT
+	start_remembering
+	# Dovecot as packaged remembers no logins, nor does its high-performance mode.
+	for ours in "$port $server every-password-hashed" "$remembering $remembering_server login_cache-as-by-default"; do
+		for peer in "$((2110 + offset)) default" "$((2111 + offset)) fast"; do
+			# shellcheck disable=SC2086 # a port, a process and a name; a port and the name of a set-up
+			set -- $ours $peer
+			beside "logins: STAT, 8 connections, ten messages; ours: $3; Dovecot: $5" "$1" "$4" -c 8 -m -s STAT
+			section "processor time of a login: the same"
+			bench/cpu.sh "$1" "$2" "$4" "$(cat "$dir/dovecot/run-$5/master.pid")" -n "$rounds" -d "$seconds" -c 8 -m -s STAT
+		done
 	done
+	kill "$remembering_server"
 esac
 case " $what " in *' burst '*)
-	beside "one login after the other on an idle server; Dovecot's high-performance mode" "$port" 2111 -c 1 -m -s STAT
-	beside "50 connections at once on an idle server; Dovecot's high-performance mode" "$port" 2111 -c 50 -n 50 -m -s STAT
+	beside "one login after the other on an idle server; Dovecot's high-performance mode" "$port" "$((2111 + offset))" -c 1 -m -s STAT
+	beside "50 connections at once on an idle server; Dovecot's high-performance mode" "$port" "$((2111 + offset))" -c 50 -n 50 -m -s STAT
 esac
 case " $what " in *' logins-shared '*)
 	start_shared
-	beside "logins: the same; one uid, 100 sessions a worker; Dovecot's shared mode" "$shared" 2113 -c 8 -m -s STAT
-	beside "logins: the same over TLS" "$shared_tls" 2998 -c 8 -m -t -s STAT
+	beside "logins: the same; one uid, 100 sessions a worker; Dovecot's shared mode" "$shared" "$((2113 + offset))" -c 8 -m -s STAT
+	beside "logins: the same over TLS" "$shared_tls" "$((2998 + offset))" -c 8 -m -t -s STAT
 	kill "$shared_server"
 esac
 case " $what " in *' throughput '*)
-	beside "RETR of 40 x 1 MB, plain; Dovecot's high-performance mode" "$port" 2111 -c 4 -m -O 40 -s 'STAT,RETR*'
+	beside "RETR of 40 x 1 MB, plain; Dovecot's high-performance mode" "$port" "$((2111 + offset))" -c 4 -m -O 40 -s 'STAT,RETR*'
 	beside "RETR of 40 x 1 MB, plain; the machine's limit" "$port" "$limit" -c 4 -m -O 40 -s 'STAT,RETR*'
-	beside "RETR of 40 x 1 MB, TLS; Dovecot's high-performance mode" "$tls" 2996 -c 4 -m -O 40 -t -s 'STAT,RETR*'
+	beside "RETR of 40 x 1 MB, TLS; Dovecot's high-performance mode" "$tls" "$((2996 + offset))" -c 4 -m -O 40 -t -s 'STAT,RETR*'
 esac
 ours="$PWD/$BUILD/posternd|^$BUILD/posternd"
 case " $what " in *' memory-before-login '*)
@@ -152,8 +173,8 @@ case " $what " in *' memory '*)
 	bench/memory-held.sh "$port" "$held" "$ours" -u q%d
 	bench/memory-held.sh "$tls" "$held" "$ours" -u q%d -t
 	section "Dovecot as packaged, 40 held: plain, then TLS"
-	bench/memory-held.sh 2110 40 dovecot
-	bench/memory-held.sh 2995 40 dovecot -t
+	bench/memory-held.sh "$((2110 + offset))" 40 dovecot
+	bench/memory-held.sh "$((2995 + offset))" 40 dovecot -t
 esac
 case " $what " in *' among '*)
 	section "a login while $held sessions are held"

@@ -189,7 +189,7 @@ static int use_passing_key(SSL_CTX *context)
 void tls_warm_up(const struct settings *settings, SSL_CTX *context, void (*watch)(bool on))
 {
 	static const struct { int newest; const char *group; } clients[] = {
-		{ TLS1_3_VERSION, "X25519" }, { TLS1_3_VERSION, "P-256" }, { TLS1_2_VERSION, "X25519" }, { TLS1_2_VERSION, "P-256" },
+		{ TLS1_3_VERSION, "X25519" }, { TLS1_2_VERSION, "P-256" },
 	};
 	SSL_CTX *passing = SSL_CTX_new(TLS_server_method());
 	const bool usable = passing != NULL && set_policy(passing, settings) == 0 && use_passing_key(passing) == 0;
