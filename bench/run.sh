@@ -13,6 +13,7 @@ held=${HELD:-1000}
 export PORT_BASE=${PORT_BASE:-2110}
 # The peers' are the first (bench/peers.sh), ours stand behind them.
 peer=$PORT_BASE port=$((PORT_BASE + 20)) tls=$((PORT_BASE + 21)) limit=$((PORT_BASE + 22)) shared=$((PORT_BASE + 23)) shared_tls=$((PORT_BASE + 24)) ours_mbox=$((PORT_BASE + 25))
+remembering=$((PORT_BASE + 26)) remembering_tls=$((PORT_BASE + 27))
 [ "$(id -u)" -eq 0 ] || { echo "bench: needs root, for system users and the peers" >&2; exit 1; }
 pids=
 end() {
@@ -72,6 +73,8 @@ backends = passwd-file
 passwd_file = $dir/users
 # As for clients of the network. By default those of the loopback are told more, which takes more work.
 explain_failures = never
+# Every password is hashed; what the default makes of it has rows of its own.
+login_cache = 0
 [maildrop]
 location = maildir:~/Maildir
 [limits]
@@ -87,6 +90,20 @@ CONF
 "$BUILD/posternd" -F -c "$dir/postern.conf" 2>"$dir/postern.log" &
 pids="$pids $!"
 server=$!
+# The same with login_cache as it is by default.
+start_remembering() {
+	sed -e "s|:$port\$|:$remembering|; s|:$tls\$|:$remembering_tls|; /^login_cache = /d" \
+		-e "s|^location = .*|&\nlock_directory = $dir/locks.remembering\njournal_directory = $dir/journals.remembering\nindex_directory = $dir/index.remembering|" \
+		-e "s|^level = .*|&\nhistory_directory = $dir/history.remembering\nhistory_socket = $dir/ask.remembering|" "$dir/postern.conf" >"$dir/postern-remembering.conf"
+	mkdir -p "$dir/index.remembering"
+	"$BUILD/posternd" -F -c "$dir/postern-remembering.conf" 2>"$dir/postern-remembering.log" &
+	remembering_server=$!
+	pids="$pids $!"
+	for _ in $(seq 100); do
+		"$POPLOAD" -p "$remembering" -n 1 -d 1 >/dev/null 2>&1 && break
+		sleep 0.1
+	done
+}
 # The shared mode, with Dovecot's copies of the mail, which are all one user's; both remember logins.
 start_shared() {
 	cut -d: -f1,2 "$dir/dovecot/users" >"$dir/users.shared"
@@ -94,7 +111,7 @@ start_shared() {
 	chmod 640 "$dir/users.shared"
 	sed -e "s|:$port\$|:$shared|; s|:$tls\$|:$shared_tls|; s|^passwd_file = .*|passwd_file = $dir/users.shared|" \
 		-e "s|^location = .*|location = maildir:$dir/vmail/%u/Maildir\nlock_directory = $dir/locks.shared\njournal_directory = $dir/journals.shared|" \
-		-e 's|^backends = .*|&\nvirtual_user = vmail\nminimum_uid = 100\nlogin_cache = 3600|' \
+		-e 's|^backends = .*|&\nvirtual_user = vmail\nminimum_uid = 100|; s|^login_cache = .*|login_cache = 3600|' \
 		-e 's|^spare_max = .*|&\nsessions = 100|' \
 		-e "s|^level = .*|&\nhistory_directory = $dir/history.shared\nhistory_socket = $dir/ask.shared|" "$dir/postern.conf" >"$dir/postern-shared.conf"
 	"$BUILD/posternd" -F -c "$dir/postern-shared.conf" 2>"$dir/postern-shared.log" &
@@ -135,14 +152,18 @@ uname -srm
 grep -m 1 'model name' /proc/cpuinfo || :
 nproc
 case " $what " in *' logins '*)
-	beside "logins: STAT, 8 connections, ten messages; Dovecot as packaged" "$port" "$peer" -c 8 -m -s STAT
-	beside "logins: the same; Dovecot's high-performance mode" "$port" $((peer + 1)) -c 8 -m -s STAT
-	section "processor time of a login: the same two"
-	for one in "$peer default" "$((peer + 1)) fast"; do
-		# shellcheck disable=SC2086 # a port, and the name of a set-up
-		set -- $one
-		bench/cpu.sh "$port" "$server" "$1" "$(cat "$dir/dovecot/run-$2/master.pid")" -n "$rounds" -d "$seconds" -c 8 -m -s STAT
+	start_remembering
+	# Dovecot as packaged remembers no logins, nor does its high-performance mode.
+	for ours in "$port $server every-password-hashed" "$remembering $remembering_server login_cache-as-by-default"; do
+		for theirs in "$peer default" "$((peer + 1)) fast"; do
+			# shellcheck disable=SC2086 # a port, a process and a name; a port and the name of a set-up
+			set -- $ours $theirs
+			beside "logins: STAT, 8 connections, ten messages; ours: $3; Dovecot: $5" "$1" "$4" -c 8 -m -s STAT
+			section "processor time of a login: the same"
+			bench/cpu.sh "$1" "$2" "$4" "$(cat "$dir/dovecot/run-$5/master.pid")" -n "$rounds" -d "$seconds" -c 8 -m -s STAT
+		done
 	done
+	kill "$remembering_server"
 esac
 case " $what " in *' burst '*)
 	beside "one login after the other on an idle server; Dovecot's high-performance mode" "$port" $((peer + 1)) -c 1 -m -s STAT

@@ -202,8 +202,8 @@ static void hear_moot(struct attempts *a, size_t at, const struct keeper_word *w
 static void hear_proven(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
 {
 	const struct worker *w = &a->workers->rows->list[at];
-	/* What was found is not prolonged. */
-	if (a->settings->login_cache > 0 && a->workers->rows->states[at] == WORKER_VERIFYING && word->record != 0 && word->record != w->proven)
+	/* What was found is not prolonged, and of what was right for no record nothing is kept. */
+	if (a->settings->login_cache > 0 && a->workers->rows->states[at] == WORKER_VERIFYING && word->record != w->proven)
 		proven_put(&a->proven, &w->hash, word->record, now);
 	workers_set(a->workers, at, WORKER_PROVEN);
 	line_limit_give_back(&a->ends, !a->workers->rows->list[at].quiet);

@@ -29,7 +29,6 @@
 enum {
 	GATES_MAX = 65536,
 	GATE_STACK = 4096,           /* octets that a session in clear touches */
-	HANDSHAKE_HEAP = 256 * 1024, /* address space that a handshake finds: no call to ask for it */
 };
 
 /*
@@ -120,28 +119,6 @@ static void serve_orders(int signals, SSL_CTX *context, const struct settings *s
 	}
 }
 
-/*
- * What was freed on the way lies in holes between what is used. Gates would fill those, and copy a page for each; so they
- * are filled here, and gates take fresh pages side by side.
- */
-static void fill_holes(void)
-{
-	enum { LARGEST = 65536, STEP = 16 };
-	static struct filling { struct filling *next; } *fillings;
-	for (size_t size = LARGEST; size > 0 && !INSTRUMENTED; size -= STEP)
-		for (;;) {
-			const size_t top = mallinfo2().keepcost;
-			struct filling *filling = malloc(size);
-			/* What shortens the top comes from behind all that is used. */
-			if (filling == NULL || mallinfo2().keepcost != top) {
-				free(filling);
-				break;
-			}
-			filling->next = fillings;
-			fillings = filling;
-		}
-}
-
 /* What is there before the first fork. */
 struct loading {
 	const struct settings *settings;
@@ -203,8 +180,8 @@ int main(int argc, char **argv)
 	if (load(&loading) != 0)
 		give_up(loading.problem);
 	tls_heap_settle();
-	fill_holes();
-	(void)malloc_trim(HANDSHAKE_HEAP);
+	/* A fork copies an entry for each page that is there. Gates take hardly anything from this heap (tls_heap.h). */
+	(void)malloc_trim(0);
 	/* What looks for leaks would look there. */
 	if (!INSTRUMENTED)
 		(void)madvise(&gates, sizeof gates, MADV_DONTFORK);

@@ -35,7 +35,7 @@ void proven_close(struct proven *p);
 /* The record that it was right for in the last max_age milliseconds, 0: it was not. now: now_ms(). */
 uint64_t proven_check(const struct proven *p, const struct proven_hash *hash, long long now, long long max_age);
 
-/* It was right just now, for that record, which is not 0. */
+/* It was right just now, for that record; 0 is as good as nothing. */
 void proven_put(struct proven *p, const struct proven_hash *hash, uint64_t record, long long now);
 
 /* Forget the account's. */

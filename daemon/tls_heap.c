@@ -26,6 +26,7 @@ enum {
 	SLOTS = 12,                   /* for larger blocks: what a connection is, records, messages */
 	SLOT_SIZE = 6 * PAGE,         /* what OpenSSL takes for a message of the handshake; a record is smaller */
 	STAGE_PAGES = 1 << 15,        /* of the rehearsal: it needs 9000 at a time */
+	OPENED_MAX = 1024,            /* pages: the client's end writes to a few dozen */
 	REHEARSAL_SECONDS = 10,
 	IN_USE = 0x7573ed, FREE = 0xf4ee,
 };
@@ -65,14 +66,16 @@ static struct {
 	char *start;
 	struct stage_page { uint32_t number, next_free; size_t size; } *pages;
 	uint32_t used, first_free;    /* a page's place and one more, 0: none */
+	uint32_t old;                 /* pages that are watched: what was loaded. 0: not yet */
 	bool watching;
+	uint32_t opened[OPENED_MAX], opened_count; /* old pages that were written to while nobody watched */
 } stage;
 
 static void *stage_take(size_t size)
 {
 	const size_t count = size / PAGE + 1;
 	uint32_t at = stage.used;
-	if (count == 1 && stage.first_free != 0 && !stage.watching) {
+	if (count == 1 && stage.first_free != 0) {
 		at = stage.first_free - 1;
 		stage.first_free = stage.pages[at].next_free;
 	} else if (count > STAGE_PAGES - stage.used) {
@@ -88,7 +91,7 @@ static void *stage_take(size_t size)
 static void stage_free(const char *p)
 {
 	const uint32_t at = (uint32_t)((size_t)(p - stage.start) / PAGE);
-	if (stage.watching || stage.pages[at].size >= PAGE)
+	if (at < stage.old || stage.pages[at].size >= PAGE)
 		return;
 	stage.pages[at].next_free = stage.first_free;
 	stage.first_free = at + 1;
@@ -107,18 +110,27 @@ static void note_writing(int signal, siginfo_t *info, void *unused)
 		_exit(1);
 	const size_t at = ((uintptr_t)info->si_addr - (uintptr_t)stage.start) / PAGE;
 	const uint32_t number = stage.pages[at].number;
-	if (number < NUMBERS)
+	if (stage.watching && number < NUMBERS)
 		heap.written[number] = 1;
+	else if (!stage.watching && stage.opened_count < OPENED_MAX)
+		stage.opened[stage.opened_count++] = (uint32_t)at;
 	if (mprotect(stage.start + at * PAGE, PAGE, PROT_READ | PROT_WRITE) != 0)
 		_exit(1);
 }
 
 void tls_heap_watch(bool on)
 {
-	if (heap.mode != ON_STAGE || on == stage.watching)
+	if (heap.mode != ON_STAGE)
 		return;
 	stage.watching = on;
-	(void)mprotect(stage.start, (size_t)stage.used * PAGE, on ? PROT_READ : PROT_READ | PROT_WRITE);
+	if (on && stage.old == 0) {
+		/* What is free among the old pages stays so: the kernel writes to new ones, and cannot be caught at it. */
+		stage.old = stage.used;
+		stage.first_free = 0;
+		(void)mprotect(stage.start, (size_t)stage.old * PAGE, PROT_READ);
+	}
+	for (; on && stage.opened_count > 0; stage.opened_count--)
+		(void)mprotect(stage.start + (size_t)stage.opened[stage.opened_count - 1] * PAGE, PAGE, PROT_READ);
 }
 
 static void await(pid_t pid)

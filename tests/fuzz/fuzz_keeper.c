@@ -14,8 +14,6 @@
 /* All messages that were judged, told at the end of a run: the bar is a number of messages, not of inputs. */
 static struct { unsigned long long messages, violations, logins; } judged;
 
-enum { SAID_MOST = 48 };
-
 static struct settings plain[2], explaining[2];
 static struct input *script;   /* what the gate says */
 static int master_end, gate_end;  /* the test's */

@@ -120,7 +120,7 @@ static inline void worker_settings(struct settings *settings, const char *text)
 	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	CHECK(settings_read(path, settings, worker_finding, NULL) == 0, "settings");
 	/* Nobody plays a master that answers. */
-	settings->free_failures = settings->repeat_seconds = settings->hash_memory = 0;
+	settings->free_failures = settings->repeat_seconds = settings->hash_memory = settings->login_cache = 0;
 	(void)close(fd);
 }
 

@@ -261,6 +261,10 @@ static void test_proven(void)
 	CU_ASSERT(say(0, KEEPER_ATTEMPT, 1) && heard(0, &job) == JOB_VERIFY && say(0, KEEPER_PROVEN, RECORD));
 	CU_ASSERT(say(1, KEEPER_ATTEMPT, 1) && heard(1, &job) == JOB_VERIFY && job.proven == RECORD && say(1, KEEPER_PROVEN, RECORD + 1));
 	CU_ASSERT(say(2, KEEPER_ATTEMPT, 1) && heard(2, &job) == JOB_VERIFY && job.proven == RECORD + 1);
+	/* A proven login is one from its source, too: there the account is not held back by others' failures. */
+	const struct guess_rule rule = { .free_failures = 2, .longest_wait = 15, .repeat_seconds = 600 };
+	CU_ASSERT(guesses_ask(&attempts.guesses, &rule, &(struct guess){ .source = 2, .account = 9, .password = 5 }, now).trusted);
+	CU_ASSERT(!guesses_ask(&attempts.guesses, &rule, &(struct guess){ .source = 3, .account = 9, .password = 5 }, now).trusted);
 	end();
 }
 

@@ -76,7 +76,7 @@ static inline const char *config_text(unsigned pop3, const char *extra)
 	                 in_host("lock"), in_host("journal"), in_host("index"));
 	(void)buf_printf(&b, "[system]\ngate_user = nobody\n[log]\ntarget = stderr\nlevel = info\n");
 	(void)buf_printf(&b, "history_directory = %s\nhistory_socket = %s\nhistory = 100\n", in_host("history"), in_host("ask"));
-	(void)buf_printf(&b, "[workers]\nspare_min = 1\nspare_max = 1\nmax = 8\n[auth]\nhash_memory = 0\n[limits]\nfree_failures = 0\nrepeat_seconds = 0\n");
+	(void)buf_printf(&b, "[workers]\nspare_min = 1\nspare_max = 1\nmax = 8\n[auth]\nhash_memory = 0\nlogin_cache = 0\n[limits]\nfree_failures = 0\nrepeat_seconds = 0\n");
 	if (pop3 != 0)
 		(void)buf_printf(&b, "[listen]\npop3 = 127.0.0.1:%u\npop3s =\n", pop3);
 	else
