@@ -57,7 +57,7 @@ int maildrop_fetch(struct maildrop *drop, size_t idx, struct message_body *body_
 int maildrop_read(struct maildrop *drop, size_t idx, char *to, size_t room, size_t *len_r)
 {
 	/* A dot more for each line is not counted, a line end is: on the wire a message is never shorter than in its file. */
-	if (list_octets(&drop->image.list, idx) > room)
+	if (idx >= drop->count || list_octets(&drop->image.list, idx) > room)
 		return -1;
 	return drop->format->read(drop, idx, to, room, len_r);
 }

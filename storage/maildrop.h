@@ -141,7 +141,7 @@ void maildrop_record(const struct maildrop *drop, size_t idx, struct message_rec
 int maildrop_fetch(struct maildrop *drop, size_t idx, struct message_body *body_r, struct why *why_r);
 
 /*
- * The stored octets of message idx, which is less than the count, into `to`: in the common case, where the file is where it was,
+ * The stored octets of message idx into `to`: in the common case, where the file is where it was,
  * nobody wrote to it until they were read, and they are no more than room. 0 and *len_r; -1 for whatever else there
  * is, which maildrop_fetch() finds out: then nothing of it is left there.
  */
