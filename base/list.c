@@ -10,7 +10,7 @@
 
 #include "base/number.h"
 
-enum { RECORD_MAX = 64 };
+enum { RECORD_MAX = 64, WORDS = 16 };
 
 static size_t smallest_record(uint32_t kind)
 {
@@ -54,8 +54,34 @@ static bool is_inside(const struct list *list, size_t at, size_t len)
 	return at <= list->names_len && len <= list->names_len - at;
 }
 
-/* The first `want` octets of a name. False: they are not all in the image. */
-static bool copy_name(const struct list *list, size_t idx, size_t want, char *out)
+/* Bits for those of 8 octets that have no place in a unique-id. */
+static uint64_t odd_bits(uint64_t x)
+{
+	return (x | (x - 0x2121212121212121) | (x + 0x0101010101010101)) & 0x8080808080808080;
+}
+
+/*
+ * Some octets from there in the names, in whole words where both sides have room, since a listing has millions of them: what is
+ * behind `len` is anything then. Says whether any of what was copied may be odd.
+ */
+static inline bool copy_some(const struct list *list, size_t at, size_t len, char *to, size_t room)
+{
+	const size_t whole = (len + WORDS - 1) / WORDS * WORDS;
+	uint64_t words[WORDS / sizeof(uint64_t)], odd = 0;
+	if (whole > room || whole > list->names_len - at) {
+		memcpy(to, list->names + at, len);
+		return true;
+	}
+	for (size_t done = 0; done < whole; done += WORDS) {
+		memcpy(words, list->names + at + done, sizeof words);
+		odd |= odd_bits(words[0]) | odd_bits(words[1]);
+		memcpy(to + done, words, sizeof words);
+	}
+	return odd != 0;
+}
+
+/* The first `want` octets of a name, and whether any of them may be odd. False: they are not all in the image. */
+static inline bool copy_name(const struct list *list, size_t idx, size_t want, char *out, size_t room, bool *odd_r)
 {
 	const struct list_name *r = record(list, idx), *anchor = record(list, idx - idx % LIST_ANCHOR);
 	const size_t prefix = r->prefix, suffix = r->suffix;
@@ -65,16 +91,17 @@ static bool copy_name(const struct list *list, size_t idx, size_t want, char *ou
 	if (!is_inside(list, r->name, own) || !is_inside(list, anchor->name, anchor->len))
 		return false;
 	const size_t first = want < prefix ? want : prefix, second = want - first < own ? want - first : own;
-	memcpy(out, list->names + anchor->name, first);
-	memcpy(out + first, list->names + r->name, second);
-	memcpy(out + first + second, list->names + anchor->name + anchor->len - suffix, want - first - second);
+	*odd_r = copy_some(list, anchor->name, first, out, room);
+	*odd_r |= copy_some(list, r->name, second, out + first, room - first);
+	*odd_r |= copy_some(list, anchor->name + anchor->len - suffix, want - first - second, out + first + second, room - first - second);
 	return true;
 }
 
 size_t list_name_text(const struct list *list, size_t idx, char out[LIST_NAME_MAX])
 {
 	const size_t len = ((const struct list_name *)record(list, idx))->len;
-	return len <= LIST_NAME_MAX && copy_name(list, idx, len, out) ? len : 0;
+	bool ignored;
+	return len <= LIST_NAME_MAX && copy_name(list, idx, len, out, LIST_NAME_MAX, &ignored) ? len : 0;
 }
 
 const char *list_uidl_behind(const struct list *list, const struct list_name *r)
@@ -88,7 +115,7 @@ static bool any_odd(const char *octets)
 {
 	uint64_t x;
 	memcpy(&x, octets, sizeof x);
-	return ((x | (x - 0x2121212121212121) | (x + 0x0101010101010101)) & 0x8080808080808080) != 0;
+	return odd_bits(x) != 0;
 }
 
 /* Whatever it is, it stays in its line. */
@@ -107,16 +134,17 @@ static size_t name_uidl(const struct list *list, size_t idx, char *out)
 	const struct list_name *r = record(list, idx);
 	const size_t len = r->uidl;
 	const char *behind = r->flags & LIST_UIDL_BEHIND ? list_uidl_behind(list, r) : NULL;
-	bool good = len > 0 && len <= UIDL_MAX;
+	bool good = len > 0 && len <= UIDL_MAX, odd = true;
 	if (good && behind != NULL)
 		memcpy(out, behind, len);
 	else
-		good = good && (r->flags & LIST_UIDL_BEHIND) == 0 && copy_name(list, idx, len, out);
+		good = good && (r->flags & LIST_UIDL_BEHIND) == 0 && copy_name(list, idx, len, out, UIDL_MAX, &odd);
 	if (!good) {
 		out[0] = '?';
 		return 1;
 	}
-	clean(out, len);
+	if (odd)
+		clean(out, len);
 	return len;
 }
 

@@ -81,7 +81,7 @@ int list_open(struct list *list_r, const void *image, size_t size);
 uint64_t list_octets(const struct list *list, size_t idx);
 
 /*
- * For a list of names: writes the file's name without a NUL; its octets, or 0: it would lead out of the image. What the name
+ * For a list of names: writes the file's name without a NUL, and anything behind it; its octets, or 0: it would lead out of the image. What the name
  * is made of was not looked at.
  */
 size_t list_name_text(const struct list *list, size_t idx, char out[LIST_NAME_MAX]);
@@ -89,7 +89,7 @@ size_t list_name_text(const struct list *list, size_t idx, char out[LIST_NAME_MA
 /* Where in the names a unique-id is that does not follow from the name, with LIST_UIDL_BEHIND; NULL: out of the image. */
 const char *list_uidl_behind(const struct list *list, const struct list_name *record);
 
-/* Writes the unique-id without a NUL; its octets, 1 to UIDL_MAX. One that would lead out of the image is "?". */
+/* Writes the unique-id without a NUL, and anything behind it; its octets, 1 to UIDL_MAX. One that would lead out of the image is "?". */
 size_t list_uidl(const struct list *list, size_t idx, char out[UIDL_MAX]);
 
 #endif

@@ -117,7 +117,7 @@ static int take_record(struct maildir *m, size_t i, enum maildir_state state)
 		memcpy(name + r->len + 1, list_uidl_behind(&m->drop.image.list, r), r->uidl);
 	m->entries[i] = (struct maildir_entry){ .octets = r->octets, .digest = r->digest, .inode = r->inode, .identity = r->identity,
 		.name = (uint32_t)m->names_len, .len = r->len, .room = (uint8_t)(r->len + 1u), .base_len = r->base,
-		.dir = r->flags & LIST_IN_CUR ? MAILDIR_CUR : MAILDIR_NEW, .state = (uint8_t)state, .owns_name = !behind, .needs_change = (r->flags & LIST_AS_STORED) == 0,
+		.dir = r->flags & LIST_IN_CUR ? MAILDIR_CUR : MAILDIR_NEW, .state = (uint8_t)state, .owns_name = !behind && r->base > 0 && r->uidl == r->base, .needs_change = (r->flags & LIST_AS_STORED) == 0,
 		.uidl = behind ? (uint32_t)m->names_len + r->len + 1 : 0, .uidl_len = behind ? r->uidl : 0 };
 	m->names_len += taken_by(r);
 	m->order[i] = (uint32_t)i;

@@ -29,6 +29,9 @@ size_t maildir_uidl_behind(const struct maildir *m, const struct maildir_entry *
 {
 	if (e->uidl_len > 0)
 		return e->uidl_len;
+	/* The index has it so, which was looked at when it was made. */
+	if (e->owns_name && !e->twin)
+		return 0;
 	return !e->twin && fits_uidl(maildir_name(m, e), e->base_len) ? 0 : DIGITS;
 }
 

@@ -37,7 +37,7 @@ void maildrop_record(const struct maildrop *drop, size_t idx, struct message_rec
 {
 	memset(record_r, 0, sizeof *record_r);
 	record_r->octets = list_octets(&drop->image.list, idx);
-	(void)list_uidl(&drop->image.list, idx, record_r->uidl);
+	record_r->uidl[list_uidl(&drop->image.list, idx, record_r->uidl)] = '\0';
 }
 
 struct maildrop_list maildrop_list(const struct maildrop *drop)
