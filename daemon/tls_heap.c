@@ -197,10 +197,10 @@ static uint32_t steps_of(size_t size)
 	return (uint32_t)((size + STEP - 1) / STEP);
 }
 
-/* A block that was freed and is not what it was then: somebody wrote where it had no business. */
-static void check(const struct head *head, uint32_t mark)
+/* Not good: a block is not what it was left as, so somebody wrote where it had no business. */
+static void check(bool good)
 {
-	if (head->mark != mark)
+	if (!good)
 		panic("OpenSSL's memory is damaged, or was freed twice");
 }
 
@@ -210,10 +210,9 @@ static void *area_take(size_t size)
 	uint32_t place = size <= SMALL_MAX ? heap.free[steps] : 0;
 	struct head *head;
 	if (place != 0) {
-		if (place > heap.used)
-			panic("OpenSSL's memory is damaged");
+		check(place <= heap.used);
 		head = head_at(place - 1);
-		check(head, FREE);
+		check(head->mark == FREE);
 		heap.free[steps] = head->next;
 	} else if ((steps + 1) * STEP > AREA_SIZE - heap.used) {
 		return NULL;
@@ -227,7 +226,7 @@ static void *area_take(size_t size)
 
 static void area_free(struct head *head)
 {
-	check(head, IN_USE);
+	check(head->mark == IN_USE);
 	head->mark = FREE;
 	if (head->size > SMALL_MAX)
 		return; /* few, and only of what was loaded */
@@ -246,6 +245,13 @@ static bool in_slots(const void *p)
 static size_t slot_of(const void *p)
 {
 	return ((uintptr_t)p - (uintptr_t)slots) / SLOT_SIZE;
+}
+
+static void slot_free(const char *p)
+{
+	uint32_t *size = &heap.slot_sizes[slot_of(p)];
+	check(*size != 0);
+	*size = 0;
 }
 
 static void *slot_take(size_t size)
@@ -302,7 +308,7 @@ static void tls_free(void *p, const char *file, int line)
 	if (heap.wipe)
 		explicit_bzero(p, size_of(p));
 	if (in_slots(p))
-		heap.slot_sizes[slot_of(p)] = 0;
+		slot_free(p);
 	else if (on_stage(p))
 		stage_free(p);
 	else

@@ -101,15 +101,15 @@ static void test_own(void)
 }
 
 /* The status of a child that frees twice, or writes behind its block. */
-static int status_after(bool twice)
+static int status_after(size_t size, bool twice)
 {
 	int status = -1;
 	const pid_t pid = fork();
 	if (pid == 0) {
-		char *a = OPENSSL_malloc(SIDE_BY_SIDE), *b = OPENSSL_malloc(SIDE_BY_SIDE);
+		char *a = OPENSSL_malloc(size), *b = OPENSSL_malloc(size);
 		log_open(LOG_TARGET_STDERR, LOG_EMERG, true);
 		if (!twice)
-			memset(a, 0, SIDE_BY_SIDE + 8);
+			memset(a, 0, size + 8);
 		OPENSSL_free(twice ? a : b);
 		OPENSSL_free(a);
 		_exit(0);
@@ -124,7 +124,8 @@ static void test_damage(void)
 		puts("test_damage: instruments look after the memory themselves");
 		return;
 	}
-	CU_ASSERT(status_after(true) == EXIT_BUG && status_after(false) == EXIT_BUG);
+	CU_ASSERT(status_after(SIDE_BY_SIDE, true) == EXIT_BUG && status_after(SIDE_BY_SIDE, false) == EXIT_BUG);
+	CU_ASSERT(status_after(LARGE, true) == EXIT_BUG);
 }
 
 /* What is freed is wiped, where that was asked for: tests/e2e/test_shared_memory.py looks for secrets in whole processes. */
