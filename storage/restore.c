@@ -22,13 +22,14 @@ struct restore {
 /* One row of a list that is searched for messages. */
 struct row {
 	const struct mbox_message *message;
+	uint32_t rank;    /* among equal ones, from 1: what number an index gave them is not in the mail */
 };
 
 static int compare(const void *a, const void *b)
 {
-	const struct mbox_message *x = ((const struct row *)a)->message, *y = ((const struct row *)b)->message;
-	int order = memcmp(x->uidl, y->uidl, sizeof x->uidl);
-	return order != 0 ? order : (x->copy > y->copy) - (x->copy < y->copy);
+	const struct row *x = a, *y = b;
+	int order = memcmp(x->message->uidl, y->message->uidl, sizeof x->message->uidl);
+	return order != 0 ? order : (x->rank > y->rank) - (x->rank < y->rank);
 }
 
 /* The messages of m in the order of compare(): to be freed. NULL: no memory. */
@@ -40,6 +41,10 @@ static struct row *make_index(const struct mbox *m)
 	for (size_t i = 0; i < m->drop.count; i++)
 		index[i].message = &m->messages[i];
 	qsort(index, m->drop.count, sizeof *index, compare);
+	for (size_t i = 0; i < m->drop.count; i++) {
+		const bool equal = i > 0 && memcmp(index[i].message->uidl, index[i - 1].message->uidl, sizeof index[i].message->uidl) == 0;
+		index[i].rank = equal ? index[i - 1].rank + 1 : 1;
+	}
 	return index;
 }
 
@@ -72,7 +77,7 @@ static int append_missing(struct restore *r, struct mbox *kept, char *buffer, si
 	if (index == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
 	for (size_t i = 0; failed == 0 && i < kept->drop.count; i++) {
-		const struct row row = { &kept->messages[i] };
+		const struct row row = { &kept->messages[i], kept->messages[i].copy };
 		if (bsearch(&row, index, r->m->drop.count, sizeof *index, compare) != NULL)
 			continue;
 		failed = end_with_blank_line(r, why_r);

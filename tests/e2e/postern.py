@@ -252,6 +252,11 @@ class Server:
         temporary.chmod(mode)
         os.rename(temporary, self.passwd_file)
 
+    def forget_indexes(self):
+        """What is put into a maildrop from now on is new to it, also where it was there before."""
+        for file in (self.base / "indexes").glob("*"):
+            file.unlink()
+
     # -- life -----------------------------------------------------------------
 
     def command(self, *arguments):

@@ -47,6 +47,7 @@ class ClientCase(ServerCase):
 
     def fill(self, messages):
         self.anna.empty()
+        self.server.forget_indexes()
         for octets in messages:
             self.anna.deliver(octets)
 

@@ -92,9 +92,9 @@ class Box:
 
     def fill(self):
         """The maildrop as it is before a session; no journal is left, and no index knows that these messages were removed before."""
-        for folder in ("journals", "indexes"):
-            for file in (self.server.base / folder).glob("*"):
-                file.unlink()
+        for journal in (self.server.base / "journals").glob("*"):
+            journal.unlink()
+        self.server.forget_indexes()
         if not self.maildir:
             self.user.write_mbox(b"".join(self.messages))
             return
