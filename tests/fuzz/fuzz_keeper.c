@@ -294,6 +294,17 @@ static void check_fetch(const struct rpc_text *text, size_t size, bool descripto
 		*behind = descriptor ? more : 0;
 }
 
+/* Is there one? That the keeper ended without reading all that was said comes first, once, as an error. */
+static bool answer_waits(int gate)
+{
+	char octet;
+	ssize_t n;
+	do
+		n = recv(gate, &octet, 1, MSG_PEEK | MSG_DONTWAIT);
+	while (n < 0 && errno == ECONNRESET);
+	return n > 0;
+}
+
 static void check_answers(int gate)
 {
 	static struct rpc_text text;
@@ -302,7 +313,7 @@ static void check_answers(int gate)
 	uint32_t behind = 0;
 	int fd;
 	ssize_t n;
-	while (recv(gate, &m, 1, MSG_PEEK | MSG_DONTWAIT) > 0 && (n = rpc_receive(gate, &text, sizeof text, &fd)) > 0) {
+	while (answer_waits(gate) && (n = rpc_receive(gate, &text, sizeof text, &fd)) > 0) {
 		memcpy(&m, &text, sizeof m);
 		const bool with_mail = m.verb == RPC_AUTH || m.verb == RPC_FETCH;
 		CHECK(fd < 0 || m.verb == RPC_HELLO || (with_mail && granted), "a descriptor with verb %u", m.verb);

@@ -2,8 +2,8 @@
 # run.sh - fuzzes: each target for FUZZ_SECONDS, FUZZ_JOBS at a time; what it finds that is new goes into a corpus beside the tree's.
 # Runs in: the shell of who tests. Trusts: the checkout.
 #
-# Arguments: targets (all). Environment: BUILD (build/fuzzing), FUZZ_SECONDS (3600), FUZZ_JOBS (1), FUZZ_DIR (BUILD/found: new inputs,
-# failures, the log).
+# Arguments: targets (all). Environment: BUILD (build/fuzzing), FUZZ_SECONDS (3600), FUZZ_JOBS (1), FUZZ_SEED (0: by chance),
+# FUZZ_DIR (BUILD/found: new inputs, failures, the log).
 # The log FUZZ_DIR/hours.log has a line a run: date, commit, target, executions, edges, inputs, CPU seconds, messages (of targets
 # that judge single messages), result. It is appended to, so the sum over it is what has been spent; it is told at the end.
 # The last line is "N passed, N failed", of targets.
@@ -31,7 +31,7 @@ fuzz() {
 	trap 'rm -rf "$FUZZ_SCRATCH"' EXIT
 	dict=
 	[ -f "tests/fuzz/$target.dict" ] && dict=-dict=tests/fuzz/$target.dict
-	timeout --kill-after=10 "$most" "$BUILD/fuzz/$target" -max_total_time="$FUZZ_SECONDS" -timeout=25 -rss_limit_mb=2048 -print_final_stats=1 ${dict:+"$dict"} \
+	timeout --kill-after=10 "$most" "$BUILD/fuzz/$target" -max_total_time="$FUZZ_SECONDS" -seed="${FUZZ_SEED:-0}" -timeout=25 -rss_limit_mb=2048 -print_final_stats=1 ${dict:+"$dict"} \
 		-artifact_prefix="$found/failures/" "$found/corpus" "tests/fuzz/corpus/$target" >"$found/log" 2>&1
 	status=$?
 	times >"$found/times"
