@@ -110,7 +110,7 @@ start_shared() {
 	chgrp vmail "$dir/users.shared"
 	chmod 640 "$dir/users.shared"
 	sed -e "s|:$port\$|:$shared|; s|:$tls\$|:$shared_tls|; s|^passwd_file = .*|passwd_file = $dir/users.shared|" \
-		-e "s|^location = .*|location = maildir:$dir/vmail/%u/Maildir\nlock_directory = $dir/locks.shared\njournal_directory = $dir/journals.shared|" \
+		-e "s|^location = .*|location = maildir:$dir/vmail/%u/Maildir\nlock_directory = $dir/locks.shared\njournal_directory = $dir/journals.shared\nindex_directory = $dir/index.shared|" \
 		-e 's|^backends = .*|&\nvirtual_user = vmail\nminimum_uid = 100|; s|^login_cache = .*|login_cache = 3600|' \
 		-e 's|^spare_max = .*|&\nsessions = 100|' \
 		-e "s|^level = .*|&\nhistory_directory = $dir/history.shared\nhistory_socket = $dir/ask.shared|" "$dir/postern.conf" >"$dir/postern-shared.conf"
