@@ -97,6 +97,21 @@ static int take_owner(const struct auth_settings *settings, const char *user, co
 	return result;
 }
 
+/* A record by a number: another name or another hash is another one. Never 0. */
+static uint64_t number_of(const struct passwd_record *record)
+{
+	crypto_generichash_state state;
+	unsigned char digest[crypto_generichash_BYTES];
+	uint64_t number;
+	(void)crypto_generichash_init(&state, NULL, 0, sizeof digest);
+	(void)crypto_generichash_update(&state, (const unsigned char *)record->name.p, record->name.len);
+	(void)crypto_generichash_update(&state, (const unsigned char *)":", 1);
+	(void)crypto_generichash_update(&state, (const unsigned char *)record->hash.p, record->hash.len);
+	(void)crypto_generichash_final(&state, digest, sizeof digest);
+	memcpy(&number, digest, sizeof number);
+	return number != 0 ? number : 1;
+}
+
 static enum auth_verdict fill_identity(const struct auth_settings *settings, const char *user, const struct found *found,
                                        struct identity *identity_r, struct why *why_r)
 {
@@ -106,6 +121,7 @@ static enum auth_verdict fill_identity(const struct auth_settings *settings, con
 	(void)snprintf(identity_r->user, sizeof identity_r->user, "%s", user);
 	if (found->record.home.len > 0)  /* the parser has bounded it */
 		(void)snprintf(identity_r->home, sizeof identity_r->home, "%.*s", (int)found->record.home.len, found->record.home.p);
+	identity_r->record = number_of(&found->record);
 	return AUTH_ACCEPTED;
 }
 
@@ -138,21 +154,6 @@ static const enum auth_verdict verdict_of[] = {
 	[HASH_NO_MEMORY] = AUTH_FAILED,
 };
 
-/* A record by a number: another name or another hash is another one. Never 0. */
-static uint64_t number_of(const struct passwd_record *record)
-{
-	crypto_generichash_state state;
-	unsigned char digest[crypto_generichash_BYTES];
-	uint64_t number;
-	(void)crypto_generichash_init(&state, NULL, 0, sizeof digest);
-	(void)crypto_generichash_update(&state, (const unsigned char *)record->name.p, record->name.len);
-	(void)crypto_generichash_update(&state, (const unsigned char *)":", 1);
-	(void)crypto_generichash_update(&state, (const unsigned char *)record->hash.p, record->hash.len);
-	(void)crypto_generichash_final(&state, digest, sizeof digest);
-	memcpy(&number, digest, sizeof number);
-	return number != 0 ? number : 1;
-}
-
 static enum hash_result check_password(const struct auth_settings *settings, const struct auth_request *request,
                                        const struct passwd_record *record, struct why *why_r)
 {
@@ -181,8 +182,6 @@ static enum auth_verdict verify(const struct auth_settings *settings, const stru
 		spend_like(&image, request->password, &settings->room);
 	if (verdict == AUTH_ACCEPTED)
 		verdict = fill_identity(settings, request->user, &found, identity_r, why_r);
-	if (verdict == AUTH_ACCEPTED)
-		identity_r->record = number_of(&found.record);
 	else if (found.record.has_uid)
 		identity_r->uid = found.record.uid;
 	if (result != HASH_RIGHT)
