@@ -90,6 +90,13 @@ CONF
 "$BUILD/posternd" -F -c "$dir/postern.conf" 2>"$dir/postern.log" &
 pids="$pids $!"
 server=$!
+# Until a server answers at that port.
+await_port() {
+	for _ in $(seq 100); do
+		"$POPLOAD" -p "$1" -n 1 -d 1 >/dev/null 2>&1 && break
+		sleep 0.1
+	done
+}
 # The same with login_cache as it is by default.
 start_remembering() {
 	sed -e "s|:$port\$|:$remembering|; s|:$tls\$|:$remembering_tls|; /^login_cache = /d" \
@@ -99,10 +106,7 @@ start_remembering() {
 	"$BUILD/posternd" -F -c "$dir/postern-remembering.conf" 2>"$dir/postern-remembering.log" &
 	remembering_server=$!
 	pids="$pids $!"
-	for _ in $(seq 100); do
-		"$POPLOAD" -p "$remembering" -n 1 -d 1 >/dev/null 2>&1 && break
-		sleep 0.1
-	done
+	await_port "$remembering"
 }
 # The shared mode, with Dovecot's copies of the mail, which are all one user's; both remember logins.
 start_shared() {
@@ -117,10 +121,7 @@ start_shared() {
 	"$BUILD/posternd" -F -c "$dir/postern-shared.conf" 2>"$dir/postern-shared.log" &
 	shared_server=$!
 	pids="$pids $!"
-	for _ in $(seq 100); do
-		"$POPLOAD" -p "$shared" -n 1 -d 1 >/dev/null 2>&1 && break
-		sleep 0.1
-	done
+	await_port "$shared"
 }
 # The same on the mbox files, in /var/mail as for the peers, with all that a second server needs of its own.
 start_mbox() {
@@ -129,17 +130,11 @@ start_mbox() {
 	bench/peers.sh within "$dir" "$(realpath "$BUILD/posternd")" -F -c "$dir/postern-mbox.conf" 2>"$dir/postern-mbox.log" &
 	mbox_server=$!
 	pids="$pids $!"
-	for _ in $(seq 100); do
-		"$POPLOAD" -p "$ours_mbox" -n 1 -d 1 >/dev/null 2>&1 && break
-		sleep 0.1
-	done
+	await_port "$ours_mbox"
 }
 "$BUILD/bench/poplimit" "$limit" 40 "$wire" &
 pids="$pids $!"
-for _ in $(seq 100); do
-	"$POPLOAD" -p "$port" -n 1 -d 1 >/dev/null 2>&1 && break
-	sleep 0.1
-done
+await_port "$port"
 
 section() { printf '\n== %s\n' "$*"; }
 # name, our port, peer's port, popload options
