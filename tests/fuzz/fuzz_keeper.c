@@ -359,7 +359,7 @@ static void send_job(void)
 static bool next_session(void)
 {
 	check_session();
-	model.answers = 0; /* they have been taken */
+	model.answers = model.fetches = 0; /* they have been taken */
 	CHECK(model.over && !model.violated && !model.stop, "another connection after what has to end a worker");
 	if (script->left == 0)
 		return false;

@@ -44,9 +44,11 @@ fuzz() {
 	[ $status -ne 124 ] || result="FAILED, has not ended in $most s, see $found/log"
 	printf '%s %s %s executions=%s edges=%s inputs=%s cpu=%s messages=%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$(git rev-parse --short HEAD 2>/dev/null || echo -)" \
 		"$target" "${runs:-0}" "${edges#cov: }" "${inputs#corp: }" "$(seconds_in "$found/times")" "${messages:--}" "$result" | tee -a "$log"
+	[ $status -ne 0 ] || exit 0
+	# Who reads this elsewhere has no log; the last line has the input.
+	tail -n 40 "$found/log" | grep -a -v -e '^#' -e '^stat::' | cut -c 1-300 >&2
 	# Not xargs's own end of everything (255).
-	[ $status -eq 0 ] || exit 1
-	exit 0
+	exit 1
 }
 
 if [ "${1-}" = --one ]; then
