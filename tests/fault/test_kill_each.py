@@ -157,7 +157,7 @@ class Kill(unittest.TestCase):
         if pam:
             module = build_module()
             server.users = {name: User(server, name, 100 + n) for n, name in enumerate(names)}
-            server.setup = host_files(server, names, "auth required %s\naccount required %s\n" % (module, module))
+            server.setup = host_files(server, names, "auth required %s 20\naccount required %s\n" % (module, module))
         server.start()
         self.addCleanup(server.stop)
         server.expect_trouble = True
