@@ -258,7 +258,7 @@ lint:
 # Speed beside its peers, and how it grows; needs root, 26 ports from PORT_BASE (2110), and some minutes. Plots in build/bench.
 bench: all
 	tools/packages.sh bench
-	BUILD=$(BUILD) bench/run.sh
+	BUILD=$(BUILD) OUT=$(BUILD)/bench bench/table.py
 	POSTERN_BUILD=$(BUILD) OUT=$(BUILD)/bench bench/scale.py
 
 # Mixed sessions for SOAK_MINUTES (30): memory and descriptors stay as they are, every message is accounted for.

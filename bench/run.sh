@@ -154,7 +154,7 @@ case " $what " in *' logins '*)
 			# shellcheck disable=SC2086 # a port, a process and a name; a port and the name of a set-up
 			set -- $ours $theirs
 			beside "logins: STAT, 8 connections, ten messages; ours: $3; Dovecot: $5" "$1" "$4" -c 8 -m -s STAT
-			section "processor time of a login: the same"
+			section "logins: STAT, 8 connections, ten messages; ours: $3; Dovecot: $5"
 			bench/cpu.sh "$1" "$2" "$4" "$(cat "$dir/dovecot/run-$5/master.pid")" -n "$rounds" -d "$seconds" -c 8 -m -s STAT
 		done
 	done
@@ -166,8 +166,8 @@ case " $what " in *' burst '*)
 esac
 case " $what " in *' logins-shared '*)
 	start_shared
-	beside "logins: the same; one uid, 100 sessions a worker; Dovecot's shared mode" "$shared" $((peer + 3)) -c 8 -m -s STAT
-	beside "logins: the same over TLS" "$shared_tls" $((peer + 13)) -c 8 -m -t -s STAT
+	beside "logins: STAT, 8 connections, ten messages, one uid, 100 sessions a worker; Dovecot's shared mode" "$shared" $((peer + 3)) -c 8 -m -s STAT
+	beside "logins: STAT, 8 connections, ten messages, one uid, 100 sessions a worker, TLS; Dovecot's shared mode" "$shared_tls" $((peer + 13)) -c 8 -m -t -s STAT
 	kill "$shared_server"
 esac
 case " $what " in *' throughput '*)
@@ -179,12 +179,12 @@ case " $what " in *' spool '*)
 	start_mbox
 	retr=(-c 4 -m -O 40 -s 'STAT,RETR*')
 	beside "mbox, logins: STAT, 8 connections, ten messages; popa3d" "$ours_mbox" $((peer + 4)) -c 8 -m -s STAT
-	beside "the same; mailutils" "$ours_mbox" $((peer + 5)) -c 8 -m -s STAT
-	beside "the same; Dovecot as packaged" "$ours_mbox" $((peer + 2)) -c 8 -m -s STAT
-	beside "Maildir, logins: the same; mailutils" "$port" $((peer + 6)) -c 8 -m -s STAT
+	beside "mbox, logins: STAT, 8 connections, ten messages; mailutils" "$ours_mbox" $((peer + 5)) -c 8 -m -s STAT
+	beside "mbox, logins: STAT, 8 connections, ten messages; Dovecot as packaged" "$ours_mbox" $((peer + 2)) -c 8 -m -s STAT
+	beside "Maildir, logins: STAT, 8 connections, ten messages; mailutils" "$port" $((peer + 6)) -c 8 -m -s STAT
 	beside "mbox, RETR of 40 x 1 MB, plain; popa3d" "$ours_mbox" $((peer + 4)) "${retr[@]}"
-	beside "the same; mailutils" "$ours_mbox" $((peer + 5)) "${retr[@]}"
-	beside "the same; Dovecot as packaged" "$ours_mbox" $((peer + 2)) "${retr[@]}"
+	beside "mbox, RETR of 40 x 1 MB, plain; mailutils" "$ours_mbox" $((peer + 5)) "${retr[@]}"
+	beside "mbox, RETR of 40 x 1 MB, plain; Dovecot as packaged" "$ours_mbox" $((peer + 2)) "${retr[@]}"
 	kill "$mbox_server"
 esac
 ours="$PWD/$BUILD/posternd|^$BUILD/posternd"
