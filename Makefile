@@ -205,6 +205,11 @@ harden-check: all
 	BUILD=$(BUILD) CC='$(CC)' LINK=$(LINK) tests/harden.py
 	tests/reproducible.sh CC='$(CC)' LINK=$(LINK)
 
+# Installed into a bare Debian 12 and booted there by systemd: PAM, /var/mail, TLS, the unit's score, reload, crash, socket units.
+booted: all
+	tools/packages.sh booted
+	BUILD=$(BUILD) tests/booted/run.sh
+
 # The fault tests in full: every call of every pattern, thousands of deliveries, images of disks. Takes more than an hour.
 fault:
 	tools/packages.sh fault
@@ -304,6 +309,6 @@ help:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: help all pot unit layers check harden-check fault fault-peers soak errors asan fuzz fuzzers fuzz-replay valgrind coverage lint bench run install clean
+.PHONY: help all pot unit layers check harden-check booted fault fault-peers soak errors asan fuzz fuzzers fuzz-replay valgrind coverage lint bench run install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

@@ -125,7 +125,7 @@ bool sandbox_prepare(bool required)
 		return false;
 	}
 	if (missing != NULL)
-		log_line(LOG_WARNING, "sandbox = as-available: this kernel has no %s; processes are confined without", missing);
+		log_line(LOG_WARNING, "sandbox = as-available: " SANDBOX_ABSENT "; processes are confined without", missing);
 	sandbox_begin(host, required);
 	return reserve_number();
 }

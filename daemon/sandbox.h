@@ -60,8 +60,9 @@ struct sandbox_host sandbox_probe(void);
 /* Which pieces are missing there, as a part of a sentence; NULL when none is. */
 const char *sandbox_missing(struct sandbox_host host);
 
-/* What is said where everything is required and something is missing. */
-#define SANDBOX_LACKING "this kernel has no %s, so processes that meet strangers cannot be confined; to serve all the same, write sandbox = as-available into [system]"
+/* What is said where something is missing, and where it is required. */
+#define SANDBOX_ABSENT "this kernel has no %s, or a container's filter refuses it"
+#define SANDBOX_LACKING SANDBOX_ABSENT ", so processes that meet strangers cannot be confined; to serve all the same, write sandbox = as-available into [system]"
 
 /*
  * For this process and those that it forks: what the kernel has, and whether a piece that it lacks, or that fails,

@@ -60,7 +60,7 @@ static void check_sandbox(struct check *c)
 	if (missing != NULL && c->settings->sandbox == SANDBOX_REQUIRED)
 		report(c, "sandbox", SANDBOX_LACKING, missing);
 	else if (missing != NULL)
-		report(c, "sandbox", "this kernel has no %s, and processes are confined without", missing);
+		report(c, "sandbox", SANDBOX_ABSENT "; processes are confined without", missing);
 }
 
 /* A file that must be there to be read. forbidden: mode bits that it must not have. */

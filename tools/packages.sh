@@ -2,7 +2,7 @@
 # packages.sh - the Debian packages that postern needs, and what installs those that are missing.
 # Runs in: the shell of who builds, with sudo for apt-get where needed. Trusts: the host's package sources.
 #
-# usage: tools/packages.sh build|check|fault|peers|bench|coverage|fuzz|lint    install what is missing
+# usage: tools/packages.sh build|check|fault|peers|bench|coverage|fuzz|booted|lint    install what is missing
 #        tools/packages.sh list build|check|...           print the names
 set -eu
 
@@ -22,6 +22,8 @@ bench="$check gnuplot-nox"
 coverage="$check gcovr"
 # To fuzz: clang with libFuzzer and the sanitizers.
 fuzz="$build clang libclang-rt-dev"
+# To boot a bare system.
+booted="$build debootstrap systemd-container"
 lint="$check clang clang-tidy cppcheck shellcheck"
 
 list=
@@ -37,6 +39,7 @@ peers) wanted=$peers ;;
 bench) wanted=$bench ;;
 coverage) wanted=$coverage ;;
 fuzz) wanted=$fuzz ;;
+booted) wanted=$booted ;;
 lint) wanted=$lint ;;
 *) sed -n 's/^# usage: /usage: /p; s/^#        tools/       tools/p' "$0" >&2; exit 64 ;;
 esac
