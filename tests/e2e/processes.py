@@ -84,6 +84,15 @@ def resident(pid):
         return 0
 
 
+def started_at(pid):
+    """When the process began, in ticks: with its pid, which another will have one day, this is it and no other. None when it is gone."""
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as f:
+            return int(f.read().rsplit(b")", 1)[1].split()[19])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
 def user_of(pid):
     """The effective uid of the process, None when it is gone."""
     try:

@@ -21,7 +21,7 @@ import unittest
 import bodies
 from client import Client, Closed
 from postern import PREFIX, ROOT, Server, User
-from processes import PATIENCE, read_process, session_processes, user_of, wait_until
+from processes import PATIENCE, read_process, session_processes, started_at, user_of, wait_until
 from run import FULL
 from test_kills import Peer, Refused
 from test_pam import REASON, host_files, build_module
@@ -206,13 +206,13 @@ class Kill(unittest.TestCase):
 
     def kill_one(self, pids, dice, killed):
         """One that was not killed before, and has not been reaped yet."""
-        pids = [pid for pid in pids if pid not in killed]
-        if not pids:
+        found = [one for one in ((pid, started_at(pid)) for pid in pids) if one[1] is not None and one not in killed]
+        if not found:
             return 0
-        pid = dice.choice(pids)
+        one = dice.choice(found)
         try:
-            os.kill(pid, signal.SIGKILL)
-            killed.add(pid)
+            os.kill(one[0], signal.SIGKILL)
+            killed.add(one)
             return 1
         except ProcessLookupError:
             return 0  # it has ended by itself
