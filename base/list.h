@@ -8,6 +8,7 @@
 #ifndef POSTERN_LIST_H
 #define POSTERN_LIST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,8 +21,8 @@ enum {
 };
 #define LIST_OCTETS_MAX ((UINT64_C(1) << 48) - 1) /* of a message in a list of names */
 
-#define LIST_MAGIC "POPLIST2"
-#define LIST_MAGIC_OCTETS { 'P', 'O', 'P', 'L', 'I', 'S', 'T', '2' }
+#define LIST_MAGIC "POPLIST3"
+#define LIST_MAGIC_OCTETS { 'P', 'O', 'P', 'L', 'I', 'S', 'T', '3' }
 
 enum list_kind { LIST_NAMES = 1, LIST_HASHES = 2 };
 
@@ -85,6 +86,15 @@ uint64_t list_octets(const struct list *list, size_t idx);
  * is made of was not looked at.
  */
 size_t list_name_text(const struct list *list, size_t idx, char out[LIST_NAME_MAX]);
+
+/* For a list of names: does what the file's name is made of lie in the image? Then list_name_text() writes one. */
+bool list_name_is_whole(const struct list *list, size_t idx);
+
+/* For a list of names: is the file's name these octets? False as well for one that would lead out of the image. */
+bool list_name_is(const struct list *list, size_t idx, const char *name, size_t len);
+
+/* A name will be asked for in a moment: into the processor's cache with what it is made of. */
+void list_name_expect(const struct list *list, size_t idx);
 
 /* Where in the names a unique-id is that does not follow from the name, with LIST_UIDL_BEHIND; NULL: out of the image. */
 const char *list_uidl_behind(const struct list *list, const struct list_name *record);
