@@ -118,23 +118,6 @@ bool list_name_is_whole(const struct list *list, size_t idx)
 	return len > 0 && len <= LIST_NAME_MAX && find_parts(list, idx, &p);
 }
 
-bool list_name_is(const struct list *list, size_t idx, const char *name, size_t len)
-{
-	struct parts p;
-	return ((const struct list_name *)record(list, idx))->len == len && find_parts(list, idx, &p) &&
-		memcmp(name, list->names + p.first, p.prefix) == 0 && memcmp(name + p.prefix, list->names + p.own, p.own_len) == 0 &&
-		memcmp(name + p.prefix + p.own_len, list->names + p.last, p.suffix) == 0;
-}
-
-void list_name_expect(const struct list *list, size_t idx)
-{
-	const struct list_name *r = record(list, idx), *anchor = record(list, idx - idx % LIST_ANCHOR);
-	if (r->name < list->names_len)
-		__builtin_prefetch(list->names + r->name);
-	if (anchor->name < list->names_len)
-		__builtin_prefetch(list->names + anchor->name);
-}
-
 size_t list_name_text(const struct list *list, size_t idx, char out[LIST_NAME_MAX])
 {
 	const size_t len = ((const struct list_name *)record(list, idx))->len;

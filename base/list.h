@@ -90,12 +90,6 @@ size_t list_name_text(const struct list *list, size_t idx, char out[LIST_NAME_MA
 /* For a list of names: does what the file's name is made of lie in the image? Then list_name_text() writes one. */
 bool list_name_is_whole(const struct list *list, size_t idx);
 
-/* For a list of names: is the file's name these octets? False as well for one that would lead out of the image. */
-bool list_name_is(const struct list *list, size_t idx, const char *name, size_t len);
-
-/* A name will be asked for in a moment: into the processor's cache with what it is made of. */
-void list_name_expect(const struct list *list, size_t idx);
-
 /* Where in the names a unique-id is that does not follow from the name, with LIST_UIDL_BEHIND; NULL: out of the image. */
 const char *list_uidl_behind(const struct list *list, const struct list_name *record);
 

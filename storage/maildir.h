@@ -17,7 +17,7 @@ enum {
 	MAILDIR_BUFFER = 64 * 1024,   /* for reading messages */
 	MAILDIR_OPEN_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
 	CHECK_EACH_MAX = 512,         /* messages up to which a login looks at each file that the index knows */
-	MAILDIR_AHEAD = 16,           /* names of a large listing that are looked up at once */
+	MAILDIR_AHEAD = 16,           /* names of a large Maildir that are looked up at once */
 	MAILDIR_ALL_DIRS = (1 << MAILDIR_DIRS) - 1,
 };
 #define MAILDIR_OF_INDEX UINT32_C(0x80000000)  /* in the order: not an entry, but a record of the index */
@@ -62,6 +62,12 @@ enum maildir_met {
 	KNOWN_ENTRY,    /* it became an entry */
 };
 
+/* A slot of the table of known files. */
+struct maildir_file {
+	uint32_t key;              /* half of the hash */
+	uint32_t record;           /* + 1; 0: the slot is empty */
+};
+
 /* A directory as a scan found it. */
 struct maildir_listed {
 	uint64_t dev, ino, size;
@@ -86,8 +92,9 @@ struct maildir {
 	struct index index;
 	struct gone *gone;         /* NULL: nothing is remembered */
 	size_t known;              /* records of the index's list that the scan is held against */
-	uint32_t *inodes;          /* hash table of them by inode: record + 1, or 0 */
-	size_t inode_slots;        /* a power of two */
+	struct maildir_file *files; /* hash table of them by name, directory and inode */
+	size_t file_slots;         /* a power of two */
+	unsigned tabled;           /* bit set of directories whose messages are in the table */
 	uint8_t *met;              /* of each record: enum maildir_met */
 	struct maildir_listed listed[MAILDIR_DIRS];  /* before the last pass */
 	unsigned quiet;            /* bit set of directories in which nothing can have changed unseen since */
@@ -159,11 +166,18 @@ uint64_t maildir_delivered(const char *base, size_t len);
 /* Hold the scan against the image's records. 0, or -1 and *why_r: then nothing is known. */
 int maildir_know(struct maildir *m, struct why *why_r);
 
+/* The scan comes to that directory: its messages into the table, if they are not there yet. */
+void maildir_table_directory(struct maildir *m, enum maildir_dir dir);
+
+/* It will come to this name in a moment: into the processor's cache with what it is held against, and then, by what that gave, with the rest. */
+uint64_t maildir_expect(const struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len);
+void maildir_expect_met(const struct maildir *m, uint64_t hash);
+
 /* The scan sees that name: true when it is one that the index knows, as the index knows it, and there is no more to do. */
 bool maildir_met_known(struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len);
 
-/* A file of that inode and base name is no such: a record of this base name becomes an entry. 0, or -1 and *why_r. */
-int maildir_take_alike(struct maildir *m, uint64_t ino, const char *base, size_t len, struct why *why_r);
+/* A file of that base name is no such: a record of this base name becomes an entry. 0, or -1 and *why_r. */
+int maildir_take_alike(struct maildir *m, const char *base, size_t len, struct why *why_r);
 
 /* The directory is as the index has it: its messages are all there. False when one of them has to be looked at. */
 bool maildir_keep_directory(struct maildir *m, enum maildir_dir dir);
@@ -173,9 +187,6 @@ int maildir_take_lost(struct maildir *m, struct why *why_r);
 
 /* Where a message of that base name belongs among the records, at `from` or behind: so many are before it. */
 size_t maildir_place_of(const struct maildir *m, size_t from, uint64_t delivered, const char *base, size_t len);
-
-/* Up to MAILDIR_AHEAD inodes that the scan comes to: their records into the processor's cache. */
-void maildir_expect(const struct maildir *m, const uint64_t *inos, size_t count);
 
 /* The name that a record of the image leads to, with a NUL; false when it leads to none. */
 bool maildir_listed_name(const struct maildir *m, size_t idx, char name_r[LIST_NAME_MAX + 1]);

@@ -1,5 +1,5 @@
 /*
- * maildir_known.c - the messages of a Maildir that the index knows: found by inode, and entries only where something differs.
+ * maildir_known.c - the messages of a Maildir that the index knows: found by name and inode, and entries only where something differs.
  * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop; an image's records as far as list_open() looked.
  *
  * A login with one message more meets a hundred thousand that are as they were. For such a record an octet is kept (enum
@@ -95,13 +95,15 @@ void maildir_free_entries(struct maildir *m)
 	free(m->slots);
 	free(m->names);
 	free(m->entries);
-	free(m->inodes);
+	free(m->files);
 	free(m->met);
-	m->order = m->slots = m->inodes = NULL;
+	m->order = m->slots = NULL;
+	m->files = NULL;
 	m->names = NULL;
 	m->entries = NULL;
 	m->met = NULL;
-	m->entry_count = m->entry_room = m->names_len = m->names_room = m->slot_count = m->known = m->inode_slots = 0;
+	m->entry_count = m->entry_room = m->names_len = m->names_room = m->slot_count = m->known = m->file_slots = 0;
+	m->tabled = 0;
 }
 
 /* ---- the known ones of a scan ---- */
@@ -142,44 +144,92 @@ static int take_twins(struct maildir *m, struct why *why_r)
 	return 0;
 }
 
-static size_t slot_of(const struct maildir *m, uint32_t inode)
-{
-	return inode & (m->inode_slots - 1);
-}
-
 int maildir_know(struct maildir *m, struct why *why_r)
 {
-	const struct list_name *records = maildir_records(m);
 	const size_t count = m->drop.image.list.count;
 	size_t slots = SLOTS_FIRST;
 	while (slots < SLOTS_PER_RECORD * count)
 		slots *= 2;
-	m->inodes = count < MAILDIR_OF_INDEX ? calloc(slots, sizeof *m->inodes) : NULL;
+	m->files = count < MAILDIR_OF_INDEX ? calloc(slots, sizeof *m->files) : NULL;
 	m->met = calloc(count + 1, sizeof *m->met);
-	if (m->inodes == NULL || m->met == NULL) {
+	if (m->files == NULL || m->met == NULL) {
 		maildir_free_entries(m);
 		return no_memory(why_r);
 	}
 	m->known = count;
-	m->inode_slots = slots;
-	for (size_t i = 0; i < count; i++) {
-		size_t slot = slot_of(m, records[i].inode);
-		while (m->inodes[slot] != 0)
-			slot = (slot + 1) & (slots - 1);
-		m->inodes[slot] = (uint32_t)i + 1;
-	}
+	m->file_slots = slots;
 	return take_twins(m, why_r);
 }
 
-/* The next record with that inode, from this slot on; m->known: none. *slot_r is behind it. */
-static size_t next_with(const struct maildir *m, uint32_t inode, size_t *slot_r)
+/* A file as a directory lists it. Nobody else's names are in it, so no key is needed. */
+static uint64_t file_hash(enum maildir_dir dir, uint32_t inode, const char *name, size_t len)
 {
-	size_t slot = *slot_r, found = m->known;
-	for (; found == m->known && m->inodes[slot] != 0; slot = (slot + 1) & (m->inode_slots - 1))
-		if (maildir_records(m)[m->inodes[slot] - 1].inode == inode)
-			found = m->inodes[slot] - 1;
-	*slot_r = slot;
-	return found;
+	return XXH3_64bits_withSeed(name, len, (uint64_t)inode << 1 | (uint64_t)dir);
+}
+
+static size_t slot_of(const struct maildir *m, uint64_t hash)
+{
+	return (size_t)hash & (m->file_slots - 1);
+}
+
+static uint32_t key_of(uint64_t hash)
+{
+	return (uint32_t)(hash >> 32);
+}
+
+/* What goes into the table together, so that one place after the other need not be waited for. */
+struct batch {
+	size_t count;
+	uint64_t hashes[MAILDIR_AHEAD];
+	uint32_t records[MAILDIR_AHEAD];
+};
+
+static void put_batch(struct maildir *m, struct batch *b)
+{
+	for (size_t n = 0; n < b->count; n++) {
+		size_t slot = slot_of(m, b->hashes[n]);
+		while (m->files[slot].record != 0)
+			slot = (slot + 1) & (m->file_slots - 1);
+		m->files[slot] = (struct maildir_file){ .key = key_of(b->hashes[n]), .record = b->records[n] };
+	}
+	b->count = 0;
+}
+
+/* Not those that a session of ours removed, and yet may be there: they are to be opened. */
+void maildir_table_directory(struct maildir *m, enum maildir_dir dir)
+{
+	struct batch batch = { .count = 0 };
+	char name[LIST_NAME_MAX + 1], uidl[UIDL_MAX];
+	if (m->known == 0 || (m->tabled & 1u << dir) != 0)
+		return;
+	m->tabled |= 1u << dir;
+	for (size_t i = 0; i < m->known; i++) {
+		const struct list_name *r = &maildir_records(m)[i];
+		if (maildir_dir_of(r) != dir || m->met[i] == KNOWN_ENTRY || !maildir_listed_name(m, i, name) ||
+		    (m->gone != NULL && gone_has(m->gone, gone_hash(uidl, list_uidl(&m->drop.image.list, i, uidl)))))
+			continue;
+		const uint64_t hash = file_hash(dir, r->inode, name, r->len);
+		__builtin_prefetch(&m->files[slot_of(m, hash)], 1);
+		batch.hashes[batch.count] = hash;
+		batch.records[batch.count++] = (uint32_t)i + 1;
+		if (batch.count == MAILDIR_AHEAD)
+			put_batch(m, &batch);
+	}
+	put_batch(m, &batch);
+}
+
+uint64_t maildir_expect(const struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len)
+{
+	const uint64_t hash = file_hash(dir, maildir_inode(ino), name, len);
+	__builtin_prefetch(&m->files[slot_of(m, hash)]);
+	return hash;
+}
+
+void maildir_expect_met(const struct maildir *m, uint64_t hash)
+{
+	const uint32_t record = m->files[slot_of(m, hash)].record;
+	if (record != 0)
+		__builtin_prefetch(&m->met[record - 1], 1);
 }
 
 /* May a file of that name and inode be taken for the record's without being opened? */
@@ -187,24 +237,18 @@ static bool is_as_known(const struct maildir *m, size_t i, const char *name)
 {
 	const struct list_name *r = &maildir_records(m)[i];
 	struct stat st;
-	if (!is_sound(m, i))
-		return false;
-	if (m->known <= CHECK_EACH_MAX && (fstatat(m->dir_fd[maildir_dir_of(r)], name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-	                                   maildir_identity(&st, (uint64_t)st.st_size) != r->identity))
-		return false;
-	const char *behind = r->flags & LIST_UIDL_BEHIND ? list_uidl_behind(&m->drop.image.list, r) : NULL;
-	return m->gone == NULL || !gone_has(m->gone, gone_hash(behind != NULL ? behind : name, behind != NULL ? r->uidl : r->base));
+	return m->known > CHECK_EACH_MAX || (fstatat(m->dir_fd[maildir_dir_of(r)], name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	                                     maildir_identity(&st, (uint64_t)st.st_size) == r->identity);
 }
 
 bool maildir_met_known(struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len)
 {
-	const uint32_t inode = maildir_inode(ino);
-	size_t slot = slot_of(m, inode), i;
 	if (m->known == 0)
 		return false;
-	while ((i = next_with(m, inode, &slot)) < m->known) {
-		if (m->met[i] == KNOWN_ENTRY || maildir_dir_of(&maildir_records(m)[i]) != dir ||
-		    !list_name_is(&m->drop.image.list, i, name, len))
+	const uint64_t hash = file_hash(dir, maildir_inode(ino), name, len);
+	for (size_t slot = slot_of(m, hash); m->files[slot].record != 0; slot = (slot + 1) & (m->file_slots - 1)) {
+		const size_t i = m->files[slot].record - 1;
+		if (m->files[slot].key != key_of(hash) || m->met[i] == KNOWN_ENTRY)
 			continue;
 		if (m->met[i] == KNOWN_UNSEEN && !is_as_known(m, i, name))
 			return false;
@@ -250,17 +294,10 @@ size_t maildir_place_of(const struct maildir *m, size_t from, uint64_t delivered
 	return low;
 }
 
-int maildir_take_alike(struct maildir *m, uint64_t ino, const char *base, size_t len, struct why *why_r)
+int maildir_take_alike(struct maildir *m, const char *base, size_t len, struct why *why_r)
 {
-	const uint32_t inode = maildir_inode(ino);
-	size_t slot = slot_of(m, inode), i;
-	if (m->known == 0)
-		return 0;
 	/* Those that have a namesake are entries already, so there is one at most. */
-	while ((i = next_with(m, inode, &slot)) < m->known)
-		if (m->met[i] != KNOWN_ENTRY && has_base(m, i, base, len))
-			return take_known(m, i, why_r);
-	i = maildir_place_of(m, 0, maildir_delivered(base, len), base, len);
+	const size_t i = m->known > 0 ? maildir_place_of(m, 0, maildir_delivered(base, len), base, len) : 0;
 	return i < m->known && m->met[i] != KNOWN_ENTRY && has_base(m, i, base, len) ? take_known(m, i, why_r) : 0;
 }
 
@@ -296,20 +333,4 @@ int maildir_take_lost(struct maildir *m, struct why *why_r)
 			m->entries[before].state = ENTRY_DROPPED;
 	}
 	return 0;
-}
-
-void maildir_expect(const struct maildir *m, const uint64_t *inos, size_t count)
-{
-	size_t records[MAILDIR_AHEAD], n = 0;
-	for (size_t i = 0; i < count; i++)
-		__builtin_prefetch(&m->inodes[slot_of(m, maildir_inode(inos[i]))]);
-	for (size_t i = 0; i < count; i++) {
-		const uint32_t first = m->inodes[slot_of(m, maildir_inode(inos[i]))];
-		if (first == 0)
-			continue;
-		records[n++] = first - 1;
-		__builtin_prefetch(&maildir_records(m)[first - 1]);
-	}
-	for (size_t i = 0; i < n; i++)
-		list_name_expect(&m->drop.image.list, records[i]);
 }

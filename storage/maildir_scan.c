@@ -21,9 +21,9 @@
 enum {
 	SETTLED_PASSES = 2,     /* passes in a row without news */
 	LISTING_SMALL = 32 * 1024,
-	LISTING_LARGE = 1024 * 1024, /* for directories that do not fit the small one */
+	LISTING_LARGE = 256 * 1024, /* for directories that do not fit the small one; stays in the processor's cache */
 	ENTRIES_FIRST = 64,
-	LARGE = 4096,           /* messages from which the tables do not stay in the cache */
+	LARGE = 4096,           /* messages from which the table does not stay in the cache */
 	NAME_SLACK = 24,        /* room for flags that are added later */
 	SLOTS_PER_ENTRY = 2,    /* at least: keeps the hash table half empty */
 };
@@ -238,7 +238,7 @@ static int list_name(struct maildir *m, enum maildir_dir dir, const struct diren
 	if (maildir_met_known(m, dir, d->d_ino, d->d_name, len))
 		return 0;
 	size_t base_len = base_length(d->d_name, len);
-	if (maildir_take_alike(m, d->d_ino, d->d_name, base_len, why_r) != 0)
+	if (maildir_take_alike(m, d->d_name, base_len, why_r) != 0)
 		return -1;
 	while ((e = maildir_find(m, d->d_name, base_len, e)) != NULL) {
 		if (e->state == ENTRY_KNOWN && is_known(m, dir, d, e))
@@ -302,16 +302,17 @@ static int take_name(struct maildir *m, enum maildir_dir dir, const struct diren
 /* ---- passes ---- */
 
 /* What the next names will be held against is looked for at once. Octets of the listing that were looked at. */
-static size_t look_ahead(const struct maildir *m, size_t at, size_t end)
+static size_t look_ahead(const struct maildir *m, enum maildir_dir dir, size_t at, size_t end)
 {
-	uint64_t inos[MAILDIR_AHEAD];
+	uint64_t hashes[MAILDIR_AHEAD];
 	size_t n = 0;
 	for (; n < MAILDIR_AHEAD && at < end; n++) {
 		const struct dirent64 *d = (const void *)(m->listing + at);
-		inos[n] = d->d_ino;
+		hashes[n] = maildir_expect(m, dir, d->d_ino, d->d_name, strlen(d->d_name));
 		at += d->d_reclen;
 	}
-	maildir_expect(m, inos, n);
+	for (size_t i = 0; i < n; i++)
+		maildir_expect_met(m, hashes[i]);
 	return at;
 }
 
@@ -322,6 +323,7 @@ static int read_directory(struct maildir *m, enum maildir_dir dir, bool numbered
 		return 0;
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return why_errno(why_r, errno, "rewind %s/%s", m->path, maildir_dir_names[dir]);
+	maildir_table_directory(m, dir);
 	for (;;) {
 		ssize_t n = getdents64(fd, m->listing, m->listing_room);
 		if (n < 0)
@@ -330,7 +332,7 @@ static int read_directory(struct maildir *m, enum maildir_dir dir, bool numbered
 			return 0;
 		for (size_t at = 0, seen = 0; at < (size_t)n;) {
 			if (at == seen && m->known > LARGE)
-				seen = look_ahead(m, at, (size_t)n);
+				seen = look_ahead(m, dir, at, (size_t)n);
 			const struct dirent64 *d = (const void *)(m->listing + at);
 			if (take_name(m, dir, d, numbered, why_r) != 0)
 				return -1;
