@@ -260,9 +260,18 @@ static bool is_as_scanned(const struct mbox *m, const struct stat *now)
 		mbox_same_time(&now->st_ctim, &m->scanned.st_ctim);
 }
 
+/* The list leads out of the file: the index was none. */
+static int misled(struct mbox *m, struct why *why_r)
+{
+	index_drop(&m->index);
+	return why_set(why_r, REASON_MESSAGE_CHANGED, 0, "the index of %s is none", m->path);
+}
+
 /* Was the file written to since the scan? Then only the digest tells whether this message was touched. */
 static int check_message(struct mbox *m, size_t idx, const struct stat *now, struct why *why_r)
 {
+	if (!mbox_is_placed(m, idx))
+		return misled(m, why_r);
 	if (is_as_scanned(m, now))
 		return 0;
 	struct why ignored;
@@ -326,7 +335,7 @@ static int mbox_read_message(struct maildrop *drop, size_t idx, char *to, size_t
 	const struct mbox_message *message = &m->messages[idx];
 	const size_t len = (size_t)(mbox_end(m, idx) - message->start - message->body);
 	struct stat st;
-	if (m->fresh || len > room)
+	if (m->fresh || !mbox_is_placed(m, idx) || len > room)
 		return -1;
 	*len_r = len;
 	if (io_read_at(m->fd, to, len, message->start + message->body) == (ssize_t)len && fstat(m->fd, &st) == 0 && is_as_scanned(m, &st))
