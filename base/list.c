@@ -80,42 +80,21 @@ static inline bool copy_some(const struct list *list, size_t at, size_t len, cha
 	return odd != 0;
 }
 
-/* What a name is made of: where its parts lie in the names, and their octets. */
-struct parts {
-	size_t first, own, last;
-	size_t prefix, own_len, suffix;
-};
-
-/* False: they are not all in the image. */
-static inline bool find_parts(const struct list *list, size_t idx, struct parts *p)
-{
-	const struct list_name *r = record(list, idx), *anchor = record(list, idx - idx % LIST_ANCHOR);
-	const size_t prefix = r->prefix, suffix = r->suffix;
-	if (prefix + suffix > r->len || prefix > anchor->len || suffix > anchor->len)
-		return false;
-	*p = (struct parts){ .first = anchor->name, .own = r->name, .last = (size_t)anchor->name + anchor->len - suffix,
-	                     .prefix = prefix, .own_len = r->len - prefix - suffix, .suffix = suffix };
-	return is_inside(list, r->name, p->own_len) && is_inside(list, anchor->name, anchor->len);
-}
-
 /* The first `want` octets of a name, and whether any of them may be odd. False: they are not all in the image. */
 static inline bool copy_name(const struct list *list, size_t idx, size_t want, char *out, size_t room, bool *odd_r)
 {
-	struct parts p;
-	if (!find_parts(list, idx, &p) || want > p.prefix + p.own_len + p.suffix)
+	const struct list_name *r = record(list, idx), *anchor = record(list, idx - idx % LIST_ANCHOR);
+	const size_t prefix = r->prefix, suffix = r->suffix;
+	if (prefix + suffix > r->len || prefix > anchor->len || suffix > anchor->len || want > r->len)
 		return false;
-	const size_t first = want < p.prefix ? want : p.prefix, second = want - first < p.own_len ? want - first : p.own_len;
-	*odd_r = copy_some(list, p.first, first, out, room);
-	*odd_r |= copy_some(list, p.own, second, out + first, room - first);
-	*odd_r |= copy_some(list, p.last, want - first - second, out + first + second, room - first - second);
+	const size_t own = r->len - prefix - suffix;
+	if (!is_inside(list, r->name, own) || !is_inside(list, anchor->name, anchor->len))
+		return false;
+	const size_t first = want < prefix ? want : prefix, second = want - first < own ? want - first : own;
+	*odd_r = copy_some(list, anchor->name, first, out, room);
+	*odd_r |= copy_some(list, r->name, second, out + first, room - first);
+	*odd_r |= copy_some(list, anchor->name + anchor->len - suffix, want - first - second, out + first + second, room - first - second);
 	return true;
-}
-
-bool list_name_is_whole(const struct list *list, size_t idx)
-{
-	const size_t len = ((const struct list_name *)record(list, idx))->len;
-	struct parts p;
-	return len > 0 && len <= LIST_NAME_MAX && find_parts(list, idx, &p);
 }
 
 size_t list_name_text(const struct list *list, size_t idx, char out[LIST_NAME_MAX])

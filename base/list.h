@@ -8,7 +8,6 @@
 #ifndef POSTERN_LIST_H
 #define POSTERN_LIST_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -86,9 +85,6 @@ uint64_t list_octets(const struct list *list, size_t idx);
  * is made of was not looked at.
  */
 size_t list_name_text(const struct list *list, size_t idx, char out[LIST_NAME_MAX]);
-
-/* For a list of names: does what the file's name is made of lie in the image? Then list_name_text() writes one. */
-bool list_name_is_whole(const struct list *list, size_t idx);
 
 /* Where in the names a unique-id is that does not follow from the name, with LIST_UIDL_BEHIND; NULL: out of the image. */
 const char *list_uidl_behind(const struct list *list, const struct list_name *record);

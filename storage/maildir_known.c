@@ -20,19 +20,14 @@ static int no_memory(struct why *why_r)
 
 /* ---- a record and its name ---- */
 
-static bool is_sound(const struct maildir *m, size_t i)
-{
-	const struct list *list = &m->drop.image.list;
-	const struct list_name *r = &maildir_records(m)[i];
-	return list_name_is_whole(list, i) && r->base <= r->len && r->uidl <= UIDL_MAX &&
-		((r->flags & LIST_UIDL_BEHIND) == 0 || list_uidl_behind(list, r) != NULL);
-}
-
 bool maildir_listed_name(const struct maildir *m, size_t idx, char name_r[LIST_NAME_MAX + 1])
 {
-	const size_t len = list_name_text(&m->drop.image.list, idx, name_r);
+	const struct list *list = &m->drop.image.list;
+	const struct list_name *r = &maildir_records(m)[idx];
+	const size_t len = list_name_text(list, idx, name_r);
 	name_r[len] = '\0';
-	return is_sound(m, idx) && memchr(name_r, '\0', len) == NULL && memchr(name_r, '/', len) == NULL;
+	return len > 0 && r->base <= len && r->uidl <= UIDL_MAX && ((r->flags & LIST_UIDL_BEHIND) == 0 || list_uidl_behind(list, r) != NULL) &&
+		memchr(name_r, '\0', len) == NULL && memchr(name_r, '/', len) == NULL;
 }
 
 /* Octets that a record takes in the names of entries. */
@@ -306,15 +301,10 @@ int maildir_take_alike(struct maildir *m, const char *base, size_t len, struct w
 bool maildir_keep_directory(struct maildir *m, enum maildir_dir dir)
 {
 	char name[LIST_NAME_MAX + 1];
-	struct stat st;
 	for (size_t i = 0; i < m->known; i++) {
-		const struct list_name *r = &maildir_records(m)[i];
-		if (maildir_dir_of(r) != dir)
+		if (maildir_dir_of(&maildir_records(m)[i]) != dir)
 			continue;
-		if (m->met[i] == KNOWN_ENTRY || !is_sound(m, i))
-			return false;
-		if (m->known <= CHECK_EACH_MAX && (!maildir_listed_name(m, i, name) || fstatat(m->dir_fd[dir], name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-		                                   maildir_identity(&st, (uint64_t)st.st_size) != r->identity))
+		if (m->met[i] == KNOWN_ENTRY || !maildir_listed_name(m, i, name) || !is_as_known(m, i, name))
 			return false;
 	}
 	for (size_t i = 0; i < m->known; i++)
