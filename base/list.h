@@ -20,8 +20,8 @@ enum {
 };
 #define LIST_OCTETS_MAX ((UINT64_C(1) << 48) - 1) /* of a message in a list of names */
 
-#define LIST_MAGIC "POPLIST2"
-#define LIST_MAGIC_OCTETS { 'P', 'O', 'P', 'L', 'I', 'S', 'T', '2' }
+#define LIST_MAGIC "POPLIST3"
+#define LIST_MAGIC_OCTETS { 'P', 'O', 'P', 'L', 'I', 'S', 'T', '3' }
 
 enum list_kind { LIST_NAMES = 1, LIST_HASHES = 2 };
 

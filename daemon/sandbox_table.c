@@ -82,7 +82,7 @@ const struct sandbox_row sandbox_table[] = {
 	{ "getdents64", KEEPERS, SANDBOX_ALLOW, { 0 }, "what a Maildir holds" },
 	{ "fadvise64", KEEPERS, SANDBOX_ALLOW, { 0 }, "the next messages are read from the disk meanwhile" },
 	{ "lseek", KEEPERS, SANDBOX_ALLOW, { 0 }, "a directory from its beginning" },
-	{ "ftruncate", KEEPERS, SANDBOX_ALLOW, { 0 }, "an mbox becomes shorter, its journal empty" },
+	{ "ftruncate", KEEPERS, SANDBOX_ALLOW, { 0 }, "an mbox or an index becomes shorter, a journal empty" },
 	{ "fsync", KEEPERS, SANDBOX_ALLOW, { 0 }, "what +OK promises" },
 	{ "fdatasync", KEEPERS, SANDBOX_ALLOW, { 0 }, "the same" },
 	{ "sync_file_range", KEEPERS, SANDBOX_ALLOW, { 0 }, "the journal goes to the disk while it is written" },

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/io.h"
-
-enum { CHUNK = 256 * 1024 };  /* stays in the processor's cache while it is digested */
 
 static struct digest digest_of_head(const struct index_head *head)
 {
@@ -46,26 +46,6 @@ const void *index_state(const struct index *x)
 /* ---- the image ---- */
 
 /* The image's digest: first what is behind the header, then the header. */
-static int digest_file(const struct index *x, struct list_header *header_r, struct digest *digest_r)
-{
-	const uint64_t end = x->head.offset + x->head.size;
-	struct digest_state d;
-	char *chunk = malloc(CHUNK);
-	int r = chunk != NULL && io_read_at(x->fd, (char *)header_r, sizeof *header_r, x->head.offset) == (ssize_t)sizeof *header_r ? 0 : -1;
-	digest_begin(&d, 0);
-	for (uint64_t at = x->head.offset + sizeof *header_r; r == 0 && at < end;) {
-		size_t n = end - at < CHUNK ? (size_t)(end - at) : CHUNK;
-		r = io_read_at(x->fd, chunk, n, at) == (ssize_t)n ? 0 : -1;
-		if (r == 0)
-			digest_add(&d, chunk, n);
-		at += n;
-	}
-	free(chunk);
-	digest_add(&d, header_r, sizeof *header_r);
-	*digest_r = digest_so_far(&d);
-	return r;
-}
-
 static struct digest digest_of_image(const struct list_header *header, const char *octets, size_t size, const void *added, size_t added_size)
 {
 	struct digest_state d;
@@ -74,6 +54,13 @@ static struct digest digest_of_image(const struct list_header *header, const cha
 	digest_add(&d, added, added_size);
 	digest_add(&d, header, sizeof *header);
 	return digest_so_far(&d);
+}
+
+/* Is it what the head says? */
+static bool proves(const struct index *x, const struct image *image)
+{
+	const struct list_header *h = image->octets;
+	return digest_same(digest_of_image(h, (const char *)(h + 1), image->size - sizeof *h, NULL, 0), x->head.image);
 }
 
 static int read_image(const struct index *x, struct image *image_r)
@@ -85,8 +72,7 @@ static int read_image(const struct index *x, struct image *image_r)
 	*image_r = (struct image){ .octets = h, .size = size };
 	if (io_read_at(x->fd, (char *)h, size, x->head.offset) != (ssize_t)size)
 		return -1;
-	struct digest d = digest_of_image(h, (const char *)(h + 1), size - sizeof *h, NULL, 0);
-	return digest_same(d, x->head.image) ? 0 : -1;
+	return proves(x, image_r) ? 0 : -1;
 }
 
 int index_again(const struct index *x, struct image *image_r)
@@ -105,11 +91,42 @@ int index_again(const struct index *x, struct image *image_r)
 	return -1;
 }
 
+/*
+ * What is mapped is what is proven: nothing is copied, and the pages are those that the session uses. A page that the disk does
+ * not give, or that the file does not have, is an error here and a signal later; so all are asked for first.
+ */
 static int map_image(const struct index *x, struct image *image_r)
 {
-	struct list_header header;
-	struct digest d;
-	return digest_file(x, &header, &d) == 0 && digest_same(d, x->head.image) ? index_again(x, image_r) : -1;
+	if (index_again(x, image_r) != 0)
+		return -1;
+	if (madvise(image_r->octets, image_r->size, MADV_POPULATE_READ) == 0 && proves(x, image_r))
+		return 0;
+	image_free(image_r);
+	return -1;
+}
+
+/*
+ * What was once behind a larger image is cut off; not the room for the next one. At a login no gate has it mapped, but for that
+ * of a session which this one took over.
+ */
+static void cut_off(const struct index *x, uint64_t size)
+{
+	const uint64_t end = x->head.offset + x->head.size;
+	/* When it fails it stays as long as it is. */
+	if (!x->frozen && size > end && size - end > INDEX_SPARE_IMAGES * x->head.size + INDEX_MAP_MIN)
+		(void)!ftruncate(x->fd, (off_t)end);
+}
+
+/* What cannot be mapped, or not be asked for ahead, by a kernel before 5.14, is read. */
+static int take_image(const struct index *x, struct image *image_r)
+{
+	struct stat st;
+	if (fstat(x->fd, &st) != 0 || (uint64_t)st.st_size < x->head.offset + x->head.size)
+		return -1;
+	if (map_image(x, image_r) != 0 && read_image(x, image_r) != 0)
+		return -1;
+	cut_off(x, (uint64_t)st.st_size);
+	return 0;
 }
 
 int index_image(struct index *x, enum list_kind kind, size_t record_size, struct image *image_r)
@@ -117,7 +134,7 @@ int index_image(struct index *x, enum list_kind kind, size_t record_size, struct
 	*image_r = (struct image){ .octets = NULL };
 	if (!x->there)
 		return -1;
-	int r = x->head.size < INDEX_MAP_MIN ? read_image(x, image_r) : map_image(x, image_r);
+	int r = take_image(x, image_r);
 	if (r == 0)
 		r = list_open(&image_r->list, image_r->octets, image_r->size);
 	if (r == 0 && image_r->list.header->kind == kind && image_r->list.record_size == record_size)

@@ -25,6 +25,7 @@ enum {
 	INDEX_GONE_SIZE = 16,        /* octets of each */
 	INDEX_IMAGES = INDEX_AREA + INDEX_GONE_MAX * INDEX_GONE_SIZE,
 	INDEX_MAP_MIN = 64 * 1024,   /* smaller images are read: a mapping costs more */
+	INDEX_SPARE_IMAGES = 2,      /* octets behind the image, in sizes of it, that the file may have too many */
 	INDEX_QUIET_SECONDS = 2,     /* stamps older than that show any later change: more than the grain of any clock */
 };
 

@@ -113,59 +113,53 @@ static int compare_entries(const void *a, const void *b, void *context)
 	return order;
 }
 
-/* Those from the index come first, and in order; sort what is behind them, and merge. */
-static int sort_messages(struct maildir *m, size_t n, struct why *why_r)
-{
-	size_t sorted = 1, at = 0;
-	while (sorted < n && compare_entries(&m->order[sorted - 1], &m->order[sorted], m) < 0)
-		sorted++;
-	if (sorted >= n)
-		return 0;
-	qsort_r(m->order + sorted, n - sorted, sizeof *m->order, compare_entries, m);
-	uint32_t *merged = calloc(n + 1, sizeof *merged);
-	if (merged == NULL)
-		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
-	for (size_t a = 0, b = sorted; at < n;) {
-		const bool first = b == n || (a < sorted && compare_entries(&m->order[a], &m->order[b], m) < 0);
-		merged[at++] = m->order[first ? a++ : b++];
-	}
-	free(m->order);
-	m->order = merged;
-	return 0;
-}
-
 static bool same_base(const struct maildir *m, const struct maildir_entry *x, const struct maildir_entry *y)
 {
 	return x->base_len == y->base_len && memcmp(maildir_name(m, x), maildir_name(m, y), x->base_len) == 0;
 }
 
-static int number_messages(struct maildir *m, struct why *why_r)
+/* The entries that are messages, in order, without those that were seen under two names; how many. */
+static size_t sort_entries(struct maildir *m, uint32_t *sorted)
 {
-	size_t n = 0;
-	free(m->order);
-	m->drop.count = 0;
-	m->order = calloc(m->entry_count + 1, sizeof *m->order);
-	if (m->order == NULL)
-		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
+	size_t ready = 0, n = 0;
 	for (size_t i = 0; i < m->entry_count; i++)
 		if (m->entries[i].state == ENTRY_READY)
-			m->order[n++] = (uint32_t)i;
-	if (sort_messages(m, n, why_r) != 0)
-		return -1;
-	for (size_t i = 0; i < n; i++) {
-		struct maildir_entry *e = &m->entries[m->order[i]];
-		e->twin = false;
-		if (m->drop.count > 0) {
-			const struct maildir_entry *last = &m->entries[m->order[m->drop.count - 1]];
-			e->twin = same_base(m, last, e);
-			/* Seen under two names: one message. */
-			if (e->twin && last->ino == e->ino) {
-				e->state = ENTRY_DROPPED;
-				continue;
-			}
-		}
-		m->order[m->drop.count++] = m->order[i];
+			sorted[ready++] = (uint32_t)i;
+	qsort_r(sorted, ready, sizeof *sorted, compare_entries, m);
+	for (size_t i = 0; i < ready; i++) {
+		struct maildir_entry *e = &m->entries[sorted[i]];
+		const struct maildir_entry *last = n > 0 ? &m->entries[sorted[n - 1]] : NULL;
+		e->twin = last != NULL && same_base(m, last, e);
+		if (e->twin && last->ino == e->ino)
+			e->state = ENTRY_DROPPED;
+		else
+			sorted[n++] = sorted[i];
 	}
+	return n;
+}
+
+/* The records that a scan has seen are in order; those that became entries, and new ones, come in between. */
+static int number_messages(struct maildir *m, struct why *why_r)
+{
+	uint32_t *sorted = calloc(m->entry_count + 1, sizeof *sorted);
+	free(m->order);
+	m->drop.count = 0;
+	m->order = calloc(m->known + m->entry_count + 1, sizeof *m->order);
+	if (sorted == NULL || m->order == NULL) {
+		free(sorted);
+		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
+	}
+	const size_t entries = sort_entries(m, sorted);
+	for (size_t i = 0, at = 0; i <= entries; i++) {
+		const struct maildir_entry *e = i < entries ? &m->entries[sorted[i]] : NULL;
+		const size_t place = e == NULL ? m->known : e->record != 0 ? e->record - 1 : maildir_place_of(m, at, e->delivered, maildir_name(m, e), e->base_len);
+		for (; at < place; at++)
+			if (m->met[at] == KNOWN_SEEN)
+				m->order[m->drop.count++] = MAILDIR_OF_INDEX | (uint32_t)at;
+		if (e != NULL)
+			m->order[m->drop.count++] = sorted[i];
+	}
+	free(sorted);
 	return 0;
 }
 
@@ -177,7 +171,7 @@ static bool is_as_left(struct maildir *m, const struct maildir_left *state)
 	const struct list_name *r = maildir_records(m);
 	char name[LIST_NAME_MAX + 1];
 	struct stat st;
-	if (state->quiet != 1 || memcmp(state->dirs, m->listed, sizeof m->listed) != 0)
+	if (state->quiet != MAILDIR_ALL_DIRS || memcmp(state->dirs, m->listed, sizeof m->listed) != 0)
 		return false;
 	for (size_t i = 0; m->drop.count <= CHECK_EACH_MAX && i < m->drop.count; i++) {
 		if (!maildir_listed_name(m, i, name) || fstatat(m->dir_fd[r[i].flags & LIST_IN_CUR], name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
@@ -189,11 +183,12 @@ static bool is_as_left(struct maildir *m, const struct maildir_left *state)
 
 static void remember(struct maildir *m)
 {
-	struct maildir_left state = { .quiet = m->quiet && !m->skipped };
+	struct maildir_left state = { .quiet = m->skipped ? 0 : m->quiet };
 	struct image *image = &m->drop.image;
 	memcpy(state.dirs, m->listed, sizeof state.dirs);
-	for (size_t i = 0; state.quiet == 1 && i < MAILDIR_DIRS; i++)
-		state.quiet = m->dir_fd[i] < 0 || is_local_file_system(m->dir_fd[i]);
+	for (size_t i = 0; i < MAILDIR_DIRS; i++)
+		if ((state.quiet & 1u << i) != 0 && m->dir_fd[i] >= 0 && !is_local_file_system(m->dir_fd[i]))
+			state.quiet &= ~(UINT64_C(1) << i);
 	gone_write(m->gone, &m->index);
 	if (index_write(&m->index, image, &state, sizeof state) == 0)
 		m->drop.image_at = m->index.head.offset;
@@ -210,6 +205,15 @@ static bool recall(struct maildir *m, struct maildir_left *state_r)
 	return true;
 }
 
+/* Directories that are as the last login left them need no reading, whatever became of the others. */
+static void hold_directories(struct maildir *m, const struct maildir_left *state)
+{
+	for (enum maildir_dir i = 0; i < MAILDIR_DIRS; i++)
+		if ((state->quiet & 1u << i) != 0 && memcmp(&state->dirs[i], &m->listed[i], sizeof m->listed[i]) == 0 && maildir_keep_directory(m, i))
+			m->held |= 1u << i;
+	memcpy(m->held_as, m->listed, sizeof m->held_as);
+}
+
 static int list_messages(struct maildir *m, struct why *why_r)
 {
 	struct maildir_left state;
@@ -224,13 +228,10 @@ static int list_messages(struct maildir *m, struct why *why_r)
 	if (m->index.gone > 0)
 		m->gone = gone_read(&m->index);
 	/* When it cannot be taken it is as if there were none. */
-	if (m->drop.image_at > 0 && maildir_take_entries(m, ENTRY_KNOWN, why_r) == 0)
-		m->known = m->entry_count;
+	if (m->drop.image_at > 0 && maildir_know(m, why_r) == 0)
+		hold_directories(m, &state);
 	m->drop.image_at = 0;
-	if (size_entries(m, why_r) != 0 || number_messages(m, why_r) != 0 || maildir_settle_uidls(m, why_r) != 0)
-		return -1;
-	image_free(&m->drop.image);
-	if (maildir_make_image(m, why_r) != 0)
+	if (size_entries(m, why_r) != 0 || number_messages(m, why_r) != 0 || maildir_settle_uidls(m, why_r) != 0 || maildir_make_image(m, why_r) != 0)
 		return -1;
 	remember(m);
 	maildir_free_entries(m);

@@ -17,10 +17,13 @@ enum {
 	MAILDIR_BUFFER = 64 * 1024,   /* for reading messages */
 	MAILDIR_OPEN_FLAGS = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
 	CHECK_EACH_MAX = 512,         /* messages up to which a login looks at each file that the index knows */
+	MAILDIR_AHEAD = 16,           /* names of a large Maildir that are looked up at once */
+	MAILDIR_ALL_DIRS = (1 << MAILDIR_DIRS) - 1,
 };
+#define MAILDIR_OF_INDEX UINT32_C(0x80000000)  /* in the order: not an entry, but a record of the index */
 
 enum maildir_state {
-	ENTRY_KNOWN,    /* from the index; no scan has seen it yet */
+	ENTRY_KNOWN,    /* from the index; this scan has not seen it yet */
 	ENTRY_LISTED,   /* a name; not opened yet */
 	ENTRY_LOST,     /* the name led to nothing: look for its new one */
 	ENTRY_READY,    /* opened, checked, counted */
@@ -29,7 +32,8 @@ enum maildir_state {
 
 /* One message. Its base name (the name without flags) and inode are what it is; name and dir are where it was last seen. */
 struct maildir_entry {
-	uint64_t listed_ino;     /* as the directory said: a hint, some file systems make it up */
+	uint64_t listed_ino;     /* as the directory said: a hint, some file systems make it up; 0: its inode is that of the record */
+	uint32_t record;         /* of the index's list, + 1; 0: the index does not have it */
 	uint64_t delivered;      /* the number that the base name begins with */
 	uint64_t octets;         /* on the wire */
 	uint64_t digest;         /* of the stored octets */
@@ -51,6 +55,19 @@ struct maildir_entry {
 	uint8_t touched;         /* UPDATE: bit set of directories to make durable */
 };
 
+/* What this scan knows of a record of the index. */
+enum maildir_met {
+	KNOWN_UNSEEN,   /* nothing yet */
+	KNOWN_SEEN,     /* its file is there, under its name, and needs no second look */
+	KNOWN_ENTRY,    /* it became an entry */
+};
+
+/* A slot of the table of known files. */
+struct maildir_file {
+	uint32_t key;              /* half of the hash */
+	uint32_t record;           /* + 1; 0: the slot is empty */
+};
+
 /* A directory as a scan found it. */
 struct maildir_listed {
 	uint64_t dev, ino, size;
@@ -60,7 +77,7 @@ struct maildir_listed {
 /* The maildrop as the index knows it. */
 struct maildir_left {
 	struct maildir_listed dirs[MAILDIR_DIRS];
-	uint64_t quiet;            /* 1: as long as the directories are so, they hold what the list says */
+	uint64_t quiet;            /* bit set of directories: as long as each is so, it holds what the list says */
 };
 _Static_assert(sizeof(struct maildir_left) <= INDEX_STATE, "has room in the index");
 
@@ -74,9 +91,15 @@ struct maildir {
 	int dir_fd[MAILDIR_DIRS];  /* -1: there is none, it counts as empty */
 	struct index index;
 	struct gone *gone;         /* NULL: nothing is remembered */
-	size_t known;              /* the first entries: so many are from the index */
+	size_t known;              /* records of the index's list that the scan is held against */
+	struct maildir_file *files; /* hash table of them by name, directory and inode */
+	size_t file_slots;         /* a power of two */
+	unsigned tabled;           /* bit set of directories whose messages are in the table */
+	uint8_t *met;              /* of each record: enum maildir_met */
 	struct maildir_listed listed[MAILDIR_DIRS];  /* before the last pass */
-	bool quiet;                /* nothing can have changed unseen since */
+	unsigned quiet;            /* bit set of directories in which nothing can have changed unseen since */
+	unsigned held;             /* those that need not be read, as long as they are as in held_as */
+	struct maildir_listed held_as[MAILDIR_DIRS];
 	bool skipped;              /* something was no message, and may become one without the directory's knowing */
 	struct maildir_entry *entries;
 	size_t entry_count, entry_room;
@@ -84,7 +107,7 @@ struct maildir {
 	size_t names_len, names_room;
 	uint32_t *slots;           /* hash table by base name: index of an entry + 1, or 0 */
 	size_t slot_count;         /* a power of two */
-	uint32_t *order;           /* idx to index of entry */
+	uint32_t *order;           /* idx to index of entry, or MAILDIR_OF_INDEX and a record */
 	char *buffer;              /* MAILDIR_BUFFER octets of a message */
 	char *listing;             /* names as the kernel lists them */
 	size_t listing_room;
@@ -99,6 +122,11 @@ static inline const struct list_name *maildir_records(const struct maildir *m)
 {
 	/* An image is aligned, and so are its records (base/list.h). */
 	return (const void *)m->drop.image.list.records;
+}
+
+static inline enum maildir_dir maildir_dir_of(const struct list_name *record)
+{
+	return record->flags & LIST_IN_CUR ? MAILDIR_CUR : MAILDIR_NEW;
 }
 
 /* Has it a unique-id that clients were told? */
@@ -127,8 +155,38 @@ int maildir_names_room(struct maildir *m, size_t room, struct why *why_r);
 struct maildir_entry *maildir_find(const struct maildir *m, const char *base, size_t base_len,
                                    const struct maildir_entry *after);
 
-/* Make the image of the numbered entries. 0, or -1 and *why_r. */
+/* Make the image of the numbered messages, in place of the index's. 0, or -1 and *why_r. */
 int maildir_make_image(struct maildir *m, struct why *why_r);
+
+/* The number that a base name begins with. */
+uint64_t maildir_delivered(const char *base, size_t len);
+
+/* ---- maildir_known.c ---- */
+
+/* Hold the scan against the image's records. 0, or -1 and *why_r: then nothing is known. */
+int maildir_know(struct maildir *m, struct why *why_r);
+
+/* The scan comes to that directory: its messages into the table, if they are not there yet. */
+void maildir_table_directory(struct maildir *m, enum maildir_dir dir);
+
+/* It will come to this name in a moment: into the processor's cache with what it is held against, and then, by what that gave, with the rest. */
+uint64_t maildir_expect(const struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len);
+void maildir_expect_met(const struct maildir *m, uint64_t hash);
+
+/* The scan sees that name: true when it is one that the index knows, as the index knows it, and there is no more to do. */
+bool maildir_met_known(struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len);
+
+/* A file of that base name is no such: a record of this base name becomes an entry. 0, or -1 and *why_r. */
+int maildir_take_alike(struct maildir *m, const char *base, size_t len, struct why *why_r);
+
+/* The directory is as the index has it: its messages are all there. False when one of them has to be looked at. */
+bool maildir_keep_directory(struct maildir *m, enum maildir_dir dir);
+
+/* Those that no scan has seen become entries that are dropped. 0, or -1 and *why_r. */
+int maildir_take_lost(struct maildir *m, struct why *why_r);
+
+/* Where a message of that base name belongs among the records, at `from` or behind: so many are before it. */
+size_t maildir_place_of(const struct maildir *m, size_t from, uint64_t delivered, const char *base, size_t len);
 
 /* The name that a record of the image leads to, with a NUL; false when it leads to none. */
 bool maildir_listed_name(const struct maildir *m, size_t idx, char name_r[LIST_NAME_MAX + 1]);

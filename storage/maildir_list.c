@@ -1,6 +1,8 @@
 /*
- * maildir_list.c - the messages of a Maildir as a list for gate and index, and back.
+ * maildir_list.c - the messages of a Maildir as a list for gate and index.
  * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop; an image's records as far as list_open() looked.
+ *
+ * Most messages are the index's, and as they were: up to the first that is not, records and names are copied as they are.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -8,156 +10,186 @@
 
 #include "storage/maildir.h"
 
+/* A message on its way into the list. */
+struct listed {
+	struct list_name record;
+	char name[LIST_NAME_MAX + 1];
+	char uidl[UIDL_MAX];       /* what is behind the name */
+	size_t behind;             /* octets of it */
+};
+
+/* The list that is made. */
+struct making {
+	struct list_name *records;
+	char *names;
+	size_t at;                 /* octets of names so far */
+	uint64_t octets;
+	struct listed anchor;
+};
+
 static int no_memory(struct why *why_r)
 {
 	return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
 }
 
+/* ---- where a message comes from ---- */
+
+static void listed_by_entry(const struct maildir *m, const struct maildir_entry *e, struct listed *l)
+{
+	const size_t behind = maildir_uidl_behind(m, e);
+	l->record = (struct list_name){ .octets = e->octets & LIST_OCTETS_MAX, .digest = e->digest, .identity = e->identity,
+	                                .inode = e->inode, .len = e->len, .base = e->base_len, .uidl = behind > 0 ? (uint8_t)behind : e->base_len };
+	l->record.flags = (uint8_t)((e->dir == MAILDIR_CUR ? LIST_IN_CUR : 0) | (behind > 0 ? LIST_UIDL_BEHIND : 0) | (e->needs_change ? 0 : LIST_AS_STORED));
+	memcpy(l->name, maildir_name(m, e), e->len);
+	l->behind = behind;
+	if (behind > 0)
+		(void)maildir_uidl(m, e, l->uidl);
+}
+
+/* A record that a scan has seen: its name was held against the file's. */
+static void listed_by_record(const struct maildir *m, size_t i, struct listed *l)
+{
+	const struct list *list = &m->drop.image.list;
+	l->record = maildir_records(m)[i];
+	(void)list_name_text(list, i, l->name);
+	l->behind = l->record.flags & LIST_UIDL_BEHIND ? l->record.uidl : 0;
+	if (l->behind > 0)
+		memcpy(l->uidl, list_uidl_behind(list, &l->record), l->behind);
+}
+
+static void find_listed(const struct maildir *m, size_t idx, struct listed *l)
+{
+	const uint32_t from = m->order[idx];
+	if (from < MAILDIR_OF_INDEX)
+		listed_by_entry(m, &m->entries[from], l);
+	else
+		listed_by_record(m, from - MAILDIR_OF_INDEX, l);
+}
+
 /* ---- to an image ---- */
 
-/* Octets at the beginning and at the end that a name shares with another. */
-static void find_shared(const struct maildir *m, const struct maildir_entry *e, const struct maildir_entry *anchor, struct list_name *r)
+/* Octets at the beginning and at the end that a name shares with another; eight at a time, as long as there are so many. */
+static void find_shared(const struct listed *l, const struct listed *anchor, struct list_name *r)
 {
-	const char *name = maildir_name(m, e), *other = maildir_name(m, anchor);
-	const size_t most = e->len < anchor->len ? e->len : anchor->len;
+	const size_t len = l->record.len, other = anchor->record.len, most = len < other ? len : other;
 	size_t prefix = 0, suffix = 0;
-	while (prefix < most && name[prefix] == other[prefix])
+	while (prefix + 8 <= most && memcmp(l->name + prefix, anchor->name + prefix, 8) == 0)
+		prefix += 8;
+	while (prefix < most && l->name[prefix] == anchor->name[prefix])
 		prefix++;
-	while (suffix < most - prefix && name[(size_t)e->len - suffix - 1] == other[(size_t)anchor->len - suffix - 1])
+	while (suffix + 8 <= most - prefix && memcmp(l->name + len - suffix - 8, anchor->name + other - suffix - 8, 8) == 0)
+		suffix += 8;
+	while (suffix < most - prefix && l->name[len - suffix - 1] == anchor->name[other - suffix - 1])
 		suffix++;
 	r->prefix = (uint8_t)prefix;
 	r->suffix = (uint8_t)suffix;
 }
 
-/* The record of entry i of the order; what is its own of its name goes to names + at. Octets of names that it took. */
-static size_t put_record(const struct maildir *m, size_t i, struct list_name *r, char *names, size_t at)
+static void put_message(struct making *k, const struct maildir *m, size_t idx)
 {
-	const struct maildir_entry *e = &m->entries[m->order[i]];
-	const size_t behind = maildir_uidl_behind(m, e);
-	*r = (struct list_name){ .octets = e->octets & LIST_OCTETS_MAX, .digest = e->digest, .name = (uint32_t)at, .identity = e->identity,
-	                         .inode = e->inode, .len = e->len, .base = e->base_len, .uidl = behind > 0 ? (uint8_t)behind : e->base_len };
-	r->flags = (uint8_t)((e->dir == MAILDIR_CUR ? LIST_IN_CUR : 0) | (behind > 0 ? LIST_UIDL_BEHIND : 0) | (e->needs_change ? 0 : LIST_AS_STORED));
-	if (i % LIST_ANCHOR != 0)
-		find_shared(m, e, &m->entries[m->order[i - i % LIST_ANCHOR]], r);
-	const size_t prefix = r->prefix, suffix = r->suffix, own = e->len - prefix - suffix;
-	memcpy(names + at, maildir_name(m, e) + prefix, own);
-	if (behind > 0)
-		(void)maildir_uidl(m, e, names + at + own);
-	return own + behind;
+	struct listed own, *l = idx % LIST_ANCHOR == 0 ? &k->anchor : &own;
+	struct list_name *r = &k->records[idx];
+	find_listed(m, idx, l);
+	*r = l->record;
+	r->name = (uint32_t)k->at;
+	r->prefix = r->suffix = 0;
+	if (l == &own)
+		find_shared(&own, &k->anchor, r);
+	const size_t prefix = r->prefix, left = r->len - prefix - r->suffix;
+	memcpy(k->names + k->at, l->name + prefix, left);
+	memcpy(k->names + k->at + left, l->uidl, l->behind);
+	k->at += left + l->behind;
+	k->octets += r->octets;
 }
 
-static void digest_uidls(struct list_header *h, const struct list *list)
+/* So many messages, a whole number of anchors, are where they are in the index's list. */
+static size_t count_kept(const struct maildir *m)
 {
-	struct digest_state d;
-	char uidl[UIDL_MAX + 1];
-	digest_begin(&d, 0);
-	for (size_t i = 0; i < list->count; i++) {
-		size_t len = list_uidl(list, i, uidl);
-		uidl[len++] = '\n';
-		digest_add(&d, uidl, len);
+	size_t n = 0;
+	while (n < m->drop.count && m->order[n] == (MAILDIR_OF_INDEX | n))
+		n++;
+	return n - n % LIST_ANCHOR;
+}
+
+/* Where the names of those end; every record was looked at when its file was seen. */
+static size_t end_of_names(const struct maildir *m, size_t kept)
+{
+	size_t end = 0;
+	for (size_t i = 0; i < kept; i++) {
+		const struct list_name *r = &maildir_records(m)[i];
+		const size_t behind = r->flags & LIST_UIDL_BEHIND ? r->uidl : 0, last = r->name + (size_t)r->len - r->prefix - r->suffix + behind;
+		end = last > end ? last : end;
 	}
-	const struct digest all = digest_so_far(&d);
-	memcpy(h->digest, &all, sizeof h->digest);
+	return end;
+}
+
+/*
+ * The digest of a list: a sum over its unique-ids, each hashed with its place. So that of a list which differs from another
+ * only from some place on is made of the other's.
+ */
+static void digest_uidls(struct digest *sum, const struct list *list, size_t from, bool less)
+{
+	char uidl[UIDL_MAX];
+	for (size_t i = from; i < list->count; i++) {
+		const XXH128_hash_t h = XXH3_128bits_withSeed(uidl, list_uidl(list, i, uidl), i);
+		sum->low += less ? -h.low64 : h.low64;
+		sum->high += less ? -h.high64 : h.high64;
+	}
+}
+
+static void put_digest(struct list_header *h, const struct list *list, const struct list *was, size_t kept)
+{
+	struct digest sum = { .low = 0 };
+	if (was->count - kept < kept) {
+		memcpy(&sum, was->header->digest, sizeof h->digest);
+		digest_uidls(&sum, was, kept, true);
+	} else {
+		kept = 0;
+	}
+	digest_uidls(&sum, list, kept, false);
+	memcpy(h->digest, &sum, sizeof h->digest);
+}
+
+/* Octets of names at most; names that are alike take less. */
+static uint64_t most_names(const struct maildir *m, size_t kept, size_t kept_names)
+{
+	uint64_t most = kept_names;
+	for (size_t i = kept; i < m->drop.count; i++) {
+		const uint32_t from = m->order[i];
+		const struct list_name *r = &maildir_records(m)[from & ~MAILDIR_OF_INDEX];
+		most += from < MAILDIR_OF_INDEX ? m->entries[from].len + maildir_uidl_behind(m, &m->entries[from]) :
+			r->len + (r->flags & LIST_UIDL_BEHIND ? r->uidl : 0u);
+	}
+	return most;
 }
 
 int maildir_make_image(struct maildir *m, struct why *why_r)
 {
-	struct image *image = &m->drop.image;
+	const struct list *was = &m->drop.image.list;
+	const size_t kept = count_kept(m), kept_names = end_of_names(m, kept);
 	struct list_header h = { .magic = LIST_MAGIC_OCTETS, .kind = LIST_NAMES, .record_size = sizeof(struct list_name), .count = m->drop.count };
-	/* At most; names that are alike take less. */
-	for (size_t i = 0; i < m->drop.count; i++)
-		h.names += m->entries[m->order[i]].len + maildir_uidl_behind(m, &m->entries[m->order[i]]);
-	image->octets = h.names <= UINT32_MAX ? malloc(list_size(&h)) : NULL;
-	if (image->octets == NULL)
+	h.names = most_names(m, kept, kept_names);
+	struct image image = { .octets = h.names <= UINT32_MAX ? malloc(list_size(&h)) : NULL };
+	if (image.octets == NULL)
 		return no_memory(why_r);
-	struct list_header *header = image->octets;
+	struct list_header *header = image.octets;
 	struct list_name *records = (struct list_name *)(header + 1);
-	char *names = (char *)(records + h.count);
-	size_t at = 0;
-	for (size_t i = 0; i < h.count; i++) {
-		at += put_record(m, i, &records[i], names, at);
-		h.octets += records[i].octets;
+	struct making k = { .records = records, .names = (char *)(records + h.count), .at = kept_names };
+	if (kept > 0) {
+		memcpy(records, maildir_records(m), kept * sizeof *records);
+		memcpy(k.names, was->names, kept_names);
 	}
-	h.names = at;
+	for (size_t i = 0; i < kept; i++)
+		k.octets += records[i].octets;
+	for (size_t i = kept; i < h.count; i++)
+		put_message(&k, m, i);
+	h.octets = k.octets;
+	h.names = k.at;
 	*header = h;
-	image->size = list_size(&h);
-	(void)list_open(&image->list, image->octets, image->size);
-	digest_uidls(header, &image->list);
+	image.size = list_size(&h);
+	(void)list_open(&image.list, image.octets, image.size);
+	put_digest(header, &image.list, was, kept);
+	image_free(&m->drop.image);
+	m->drop.image = image;
 	return 0;
-}
-
-/* ---- and back ---- */
-
-bool maildir_listed_name(const struct maildir *m, size_t idx, char name_r[LIST_NAME_MAX + 1])
-{
-	const struct list *list = &m->drop.image.list;
-	const struct list_name *r = &maildir_records(m)[idx];
-	const size_t len = list_name_text(list, idx, name_r);
-	name_r[len] = '\0';
-	return len > 0 && r->base <= len && r->uidl <= UIDL_MAX && ((r->flags & LIST_UIDL_BEHIND) == 0 || list_uidl_behind(list, r) != NULL) &&
-		memchr(name_r, '\0', len) == NULL && memchr(name_r, '/', len) == NULL;
-}
-
-/* Octets that a record takes in the names of entries. */
-static size_t taken_by(const struct list_name *r)
-{
-	return r->len + 1u + (r->flags & LIST_UIDL_BEHIND ? r->uidl : 0u);
-}
-
-static int take_record(struct maildir *m, size_t i, enum maildir_state state)
-{
-	const struct list_name *r = &maildir_records(m)[i];
-	const bool behind = (r->flags & LIST_UIDL_BEHIND) != 0;
-	char *name = m->names + m->names_len;
-	char text[LIST_NAME_MAX + 1];
-	if (!maildir_listed_name(m, i, text))
-		return -1;
-	memcpy(name, text, r->len + 1u);
-	if (behind)
-		memcpy(name + r->len + 1, list_uidl_behind(&m->drop.image.list, r), r->uidl);
-	m->entries[i] = (struct maildir_entry){ .octets = r->octets, .digest = r->digest, .inode = r->inode, .identity = r->identity,
-		.name = (uint32_t)m->names_len, .len = r->len, .room = (uint8_t)(r->len + 1u), .base_len = r->base,
-		.dir = r->flags & LIST_IN_CUR ? MAILDIR_CUR : MAILDIR_NEW, .state = (uint8_t)state, .owns_name = !behind && r->base > 0 && r->uidl == r->base, .needs_change = (r->flags & LIST_AS_STORED) == 0,
-		.uidl = behind ? (uint32_t)m->names_len + r->len + 1 : 0, .uidl_len = behind ? r->uidl : 0 };
-	m->names_len += taken_by(r);
-	m->order[i] = (uint32_t)i;
-	maildir_put_entry(m, i);
-	m->entry_count++;
-	/* One that a session of ours removed, and yet there it is: another file may have its name and its inode. */
-	m->entries[i].again = state == ENTRY_KNOWN && m->gone != NULL && gone_has(m->gone, maildir_uidl_hash(m, &m->entries[i]));
-	return 0;
-}
-
-int maildir_take_entries(struct maildir *m, enum maildir_state state, struct why *why_r)
-{
-	const struct list *list = &m->drop.image.list;
-	size_t room = 1;
-	for (size_t i = 0; i < list->count; i++)
-		room += taken_by(&maildir_records(m)[i]);
-	m->names = room <= UINT32_MAX ? malloc(room) : NULL;
-	m->order = calloc(list->count + 1, sizeof *m->order);
-	if (m->names == NULL || m->order == NULL || maildir_reserve(m, list->count + 1, why_r) != 0) {
-		maildir_free_entries(m);
-		return no_memory(why_r);
-	}
-	m->names_len = 0;
-	m->names_room = room;
-	for (size_t i = 0; i < list->count; i++)
-		if (take_record(m, i, state) != 0) {
-			maildir_free_entries(m);
-			return why_set(why_r, REASON_MAILDROP_IO, 0, "the index of %s is none", m->path);
-		}
-	return 0;
-}
-
-void maildir_free_entries(struct maildir *m)
-{
-	free(m->order);
-	free(m->slots);
-	free(m->names);
-	free(m->entries);
-	m->order = m->slots = NULL;
-	m->names = NULL;
-	m->entries = NULL;
-	m->entry_count = m->entry_room = m->names_len = m->names_room = m->slot_count = 0;
 }

@@ -21,10 +21,9 @@
 enum {
 	SETTLED_PASSES = 2,     /* passes in a row without news */
 	LISTING_SMALL = 32 * 1024,
-	LISTING_LARGE = 1024 * 1024, /* for directories that do not fit the small one */
+	LISTING_LARGE = 256 * 1024, /* for directories that do not fit the small one; stays in the processor's cache */
 	ENTRIES_FIRST = 64,
-	LARGE = 4096,           /* entries from which the tables do not stay in the cache */
-	AHEAD = 16,             /* names that are looked up at once then */
+	LARGE = 4096,           /* messages from which the table does not stay in the cache */
 	NAME_SLACK = 24,        /* room for flags that are added later */
 	SLOTS_PER_ENTRY = 2,    /* at least: keeps the hash table half empty */
 };
@@ -161,7 +160,7 @@ static size_t base_length(const char *name, size_t len)
 	return flags != NULL ? (size_t)(flags - name) : len;
 }
 
-static uint64_t delivery_time(const char *base, size_t len)
+uint64_t maildir_delivered(const char *base, size_t len)
 {
 	uint64_t seconds = 0;
 	size_t digits = 0;
@@ -178,7 +177,7 @@ static int add_entry(struct maildir *m, enum maildir_dir dir, const struct diren
 		return -1;
 	struct maildir_entry *e = &m->entries[m->entry_count];
 	*e = (struct maildir_entry){ .listed_ino = d->d_ino, .base_len = (uint8_t)base_len, .seen = m->scan,
-	                             .delivered = delivery_time(d->d_name, base_len), .state = ENTRY_LISTED };
+	                             .delivered = maildir_delivered(d->d_name, base_len), .state = ENTRY_LISTED };
 	if (set_name(m, e, dir, d->d_name, len, why_r) != 0)
 		return -1;
 	maildir_put_entry(m, m->entry_count);
@@ -212,11 +211,16 @@ static void saw_known(const struct maildir *m, enum maildir_dir dir, const struc
 {
 	struct stat st;
 	e->listed_ino = d->d_ino;
-	e->delivered = delivery_time(d->d_name, e->base_len);
 	e->state = ENTRY_READY;
 	if (e->again || (m->drop.count <= CHECK_EACH_MAX && (fstatat(m->dir_fd[dir], d->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
 	                                                     maildir_identity(&st, (uint64_t)st.st_size) != e->identity)))
 		e->state = ENTRY_LISTED;
+}
+
+/* Is it the file that the scan saw as e, as far as the listing tells? */
+static bool is_listed_as(const struct maildir_entry *e, const struct dirent64 *d)
+{
+	return e->listed_ino != 0 ? e->listed_ino == d->d_ino : e->seen != 0 && maildir_inode(d->d_ino) == e->inode;
 }
 
 /* Two files have one base name: what follows from that, only the files can tell. */
@@ -230,14 +234,18 @@ static void open_again(struct maildir_entry *e)
 /* Before numbering: the same base name with another inode is another message. */
 static int list_name(struct maildir *m, enum maildir_dir dir, const struct dirent64 *d, size_t len, struct why *why_r)
 {
-	size_t base_len = base_length(d->d_name, len);
 	struct maildir_entry *e = NULL;
+	if (maildir_met_known(m, dir, d->d_ino, d->d_name, len))
+		return 0;
+	size_t base_len = base_length(d->d_name, len);
+	if (maildir_take_alike(m, d->d_name, base_len, why_r) != 0)
+		return -1;
 	while ((e = maildir_find(m, d->d_name, base_len, e)) != NULL) {
 		if (e->state == ENTRY_KNOWN && is_known(m, dir, d, e))
 			saw_known(m, dir, d, e);
-		else if (e->state == ENTRY_KNOWN || e->listed_ino != d->d_ino)
+		else if (e->state == ENTRY_KNOWN || !is_listed_as(e, d))
 			open_again(e);
-		if (e->state == ENTRY_KNOWN || e->listed_ino != d->d_ino)
+		if (e->state == ENTRY_KNOWN || !is_listed_as(e, d))
 			continue;
 		if (saw_entry(m, e, dir, d->d_name, len, why_r) != 0)
 			return -1;
@@ -293,35 +301,29 @@ static int take_name(struct maildir *m, enum maildir_dir dir, const struct diren
 
 /* ---- passes ---- */
 
-/*
- * What the next names will be held against, into the processor's cache: each is in another place of three tables, and
- * waiting for one after the other costs more than the listing. Octets of the listing that were looked at.
- */
-static size_t look_ahead(const struct maildir *m, size_t at, size_t end)
+/* What the next names will be held against is looked for at once. Octets of the listing that were looked at. */
+static size_t look_ahead(const struct maildir *m, enum maildir_dir dir, size_t at, size_t end)
 {
-	size_t slots[AHEAD], n = 0;
-	for (; n < AHEAD && at < end; n++) {
+	uint64_t hashes[MAILDIR_AHEAD];
+	size_t n = 0;
+	for (; n < MAILDIR_AHEAD && at < end; n++) {
 		const struct dirent64 *d = (const void *)(m->listing + at);
-		slots[n] = slot_of(m, d->d_name, base_length(d->d_name, strlen(d->d_name)));
-		__builtin_prefetch(&m->slots[slots[n]]);
+		hashes[n] = maildir_expect(m, dir, d->d_ino, d->d_name, strlen(d->d_name));
 		at += d->d_reclen;
 	}
 	for (size_t i = 0; i < n; i++)
-		if (m->slots[slots[i]] != 0)
-			__builtin_prefetch(&m->entries[m->slots[slots[i]] - 1], 1);
-	for (size_t i = 0; i < n; i++)
-		if (m->slots[slots[i]] != 0)
-			__builtin_prefetch(maildir_name(m, &m->entries[m->slots[slots[i]] - 1]), 1);
+		maildir_expect_met(m, hashes[i]);
 	return at;
 }
 
 static int read_directory(struct maildir *m, enum maildir_dir dir, bool numbered, struct why *why_r)
 {
 	int fd = m->dir_fd[dir];
-	if (fd < 0)
+	if (fd < 0 || (m->held & 1u << dir) != 0)
 		return 0;
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return why_errno(why_r, errno, "rewind %s/%s", m->path, maildir_dir_names[dir]);
+	maildir_table_directory(m, dir);
 	for (;;) {
 		ssize_t n = getdents64(fd, m->listing, m->listing_room);
 		if (n < 0)
@@ -329,8 +331,8 @@ static int read_directory(struct maildir *m, enum maildir_dir dir, bool numbered
 		if (n == 0)
 			return 0;
 		for (size_t at = 0, seen = 0; at < (size_t)n;) {
-			if (at == seen && m->entry_count > LARGE)
-				seen = look_ahead(m, at, (size_t)n);
+			if (at == seen && m->known > LARGE)
+				seen = look_ahead(m, dir, at, (size_t)n);
 			const struct dirent64 *d = (const void *)(m->listing + at);
 			if (take_name(m, dir, d, numbered, why_r) != 0)
 				return -1;
@@ -356,16 +358,27 @@ int maildir_look(const struct maildir *m, struct maildir_listed listed_r[MAILDIR
 	return 0;
 }
 
-/* Did nothing change between the two? A change in the last moments could hide in the clock's grain. */
-static bool stayed_quiet(const struct maildir_listed *before, const struct maildir_listed *after)
+/* In which directories did nothing change between the two? A change in the last moments could hide in the clock's grain. */
+static unsigned stayed_quiet(const struct maildir_listed *before, const struct maildir_listed *after)
 {
 	struct timespec now;
-	if (clock_gettime(CLOCK_REALTIME, &now) != 0 || memcmp(before, after, MAILDIR_DIRS * sizeof *before) != 0)
-		return false;
+	unsigned quiet = 0;
+	if (clock_gettime(CLOCK_REALTIME, &now) != 0)
+		return 0;
 	for (size_t i = 0; i < MAILDIR_DIRS; i++)
-		if (now.tv_sec - after[i].changed.tv_sec <= INDEX_QUIET_SECONDS)
-			return false;
-	return true;
+		if (memcmp(&before[i], &after[i], sizeof before[i]) == 0 && now.tv_sec - after[i].changed.tv_sec > INDEX_QUIET_SECONDS)
+			quiet |= 1u << i;
+	return quiet;
+}
+
+/* A directory that was held and is not as it was is read after all: as if something new had been seen. */
+static void let_go(struct maildir *m)
+{
+	for (size_t i = 0; i < MAILDIR_DIRS; i++)
+		if ((m->held & 1u << i) != 0 && memcmp(&m->held_as[i], &m->listed[i], sizeof m->listed[i]) != 0) {
+			m->held &= ~(1u << i);
+			m->news++;
+		}
 }
 
 /* new/ comes before cur/, because that is the way that messages move; then again, for what came back or came in. */
@@ -374,6 +387,7 @@ static int make_pass(struct maildir *m, bool numbered, struct why *why_r)
 	struct maildir_listed after[MAILDIR_DIRS];
 	if (maildir_look(m, m->listed, why_r) != 0)
 		return -1;
+	let_go(m);
 	bool large = m->listed[MAILDIR_NEW].size > LISTING_SMALL || m->listed[MAILDIR_CUR].size > LISTING_SMALL;
 	if (make_listing(m, large ? LISTING_LARGE : LISTING_SMALL, why_r) != 0 ||
 	    read_directory(m, MAILDIR_NEW, numbered, why_r) != 0 ||
@@ -381,14 +395,18 @@ static int make_pass(struct maildir *m, bool numbered, struct why *why_r)
 	    maildir_look(m, after, why_r) != 0)
 		return -1;
 	m->noticed = true;
-	m->quiet = stayed_quiet(m->listed, after);
-	return m->quiet ? 0 : read_directory(m, MAILDIR_NEW, numbered, why_r);
+	/* What was quiet while it was read, or while it was left alone, need not be read again. */
+	m->held = m->quiet = stayed_quiet(m->listed, after);
+	memcpy(m->held_as, m->listed, sizeof m->held_as);
+	return m->quiet == MAILDIR_ALL_DIRS ? 0 : read_directory(m, MAILDIR_NEW, numbered, why_r);
 }
 
 int maildir_scan(struct maildir *m, bool numbered, struct why *why_r)
 {
 	size_t unchanged = 0;
-	m->scan++;
+	/* Only the first scan can count on the index; who looks again does so because something was not where it was listed. */
+	if (m->scan++ > 0)
+		m->held = 0;
 	m->wanted = 0;
 	for (size_t i = 0; numbered && i < m->entry_count; i++)
 		m->wanted += m->entries[i].state == ENTRY_LOST;
@@ -396,7 +414,7 @@ int maildir_scan(struct maildir *m, bool numbered, struct why *why_r)
 		m->news = 0;
 		if (make_pass(m, numbered, why_r) != 0)
 			return -1;
-		if (m->quiet || (numbered && m->wanted == 0))
+		if (m->quiet == MAILDIR_ALL_DIRS || (numbered && m->wanted == 0))
 			break;
 		unchanged = m->news == 0 ? unchanged + 1 : 0;
 	}

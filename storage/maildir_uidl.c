@@ -114,9 +114,9 @@ static int settle(struct maildir *m, struct maildir_entry *e, struct why *why_r)
 
 /* ---- is it all new at once? ---- */
 
-static bool is_lost(const struct maildir *m, size_t i)
+static bool is_lost(const struct maildir_entry *e)
 {
-	return i < m->known && m->entries[i].state == ENTRY_DROPPED && maildir_is_known(&m->entries[i]);
+	return e->record != 0 && e->state == ENTRY_DROPPED && maildir_is_known(e);
 }
 
 /* Has the index this unique-id, as that of a file that is gone? A copy of it has the same. */
@@ -126,7 +126,7 @@ static bool is_told(const struct maildir *m, const struct maildir_entry *e)
 	const size_t len = maildir_uidl(m, e, uidl);
 	const struct maildir_entry *o = NULL;
 	while ((o = maildir_find(m, maildir_name(m, e), e->base_len, o)) != NULL)
-		if (is_lost(m, (size_t)(o - m->entries)) && maildir_uidl(m, o, other) == len && memcmp(uidl, other, len) == 0)
+		if (is_lost(o) && maildir_uidl(m, o, other) == len && memcmp(uidl, other, len) == 0)
 			return true;
 	return false;
 }
@@ -135,18 +135,21 @@ static int check_changes(struct maildir *m, struct why *why_r)
 {
 	size_t lost = 0, fresh = 0;
 	for (size_t i = 0; i < m->entry_count; i++) {
-		lost += is_lost(m, i);
-		fresh += i >= m->known && m->entries[i].state == ENTRY_READY;
+		lost += is_lost(&m->entries[i]);
+		fresh += m->entries[i].record == 0 && m->entries[i].state == ENTRY_READY;
 	}
 	if (!changes_are_many(lost, fresh))
 		return 0;
 	struct changes c;
 	if (changes_begin(&c, m->known, lost, fresh, why_r) != 0)
 		return -1;
+	for (size_t i = 0; i < m->known; i++)
+		if (m->met[i] == KNOWN_SEEN)
+			changes_add(&c, CHANGES_KNOWN, maildir_records(m)[i].digest);
 	for (size_t i = 0; i < m->entry_count; i++) {
 		const struct maildir_entry *e = &m->entries[i];
-		if (i < m->known)
-			changes_add(&c, is_lost(m, i) ? CHANGES_LOST : CHANGES_KNOWN, e->digest);
+		if (e->record != 0)
+			changes_add(&c, is_lost(e) ? CHANGES_LOST : CHANGES_KNOWN, e->digest);
 		else if (e->state == ENTRY_READY && !is_told(m, e))
 			changes_add(&c, CHANGES_FRESH, e->digest);
 	}
@@ -155,11 +158,13 @@ static int check_changes(struct maildir *m, struct why *why_r)
 
 int maildir_settle_uidls(struct maildir *m, struct why *why_r)
 {
-	for (size_t i = 0; i < m->known; i++)
-		if (is_lost(m, i))
+	if (maildir_take_lost(m, why_r) != 0)
+		return -1;
+	for (size_t i = 0; i < m->entry_count; i++)
+		if (is_lost(&m->entries[i]))
 			maildir_remember_gone(m, &m->entries[i], gone_content(m->entries[i].digest));
 	for (size_t i = 0; m->gone != NULL && i < m->drop.count; i++)
-		if (settle(m, &m->entries[m->order[i]], why_r) != 0)
+		if (m->order[i] < MAILDIR_OF_INDEX && settle(m, &m->entries[m->order[i]], why_r) != 0)
 			return -1;
 	return check_changes(m, why_r);
 }

@@ -97,6 +97,22 @@ static inline uint64_t mbox_end(const struct mbox *m, size_t idx)
 	return mbox_next(m, idx) - m->messages[idx].separator;
 }
 
+/* Does the record lead to a message between the next one and itself? Those of an index may not, whatever its digests say. */
+static inline bool mbox_is_placed(const struct mbox *m, size_t idx)
+{
+	const struct mbox_message *message = &m->messages[idx];
+	const uint64_t next = mbox_next(m, idx);
+	return message->start <= next && next <= m->next && next - message->start >= (uint64_t)message->body + message->separator;
+}
+
+static inline bool mbox_is_digest(const struct mbox_message *message, struct digest d)
+{
+	return d.low == message->digest && (uint32_t)d.high == message->digest_high;
+}
+
+/* Do all of them? */
+bool mbox_is_sound(const struct mbox *m);
+
 /*
  * Does a valid From_ line begin at text? Its length with the line end, or 0. len octets can be
  * seen; at_eof says that these are the file's last, so that the line may lack its end.

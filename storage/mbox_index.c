@@ -130,16 +130,12 @@ void mbox_list_left(struct mbox *m, const bool *marks)
 
 /* ---- believing ---- */
 
-/* One behind the other, and all within the file. */
-static bool is_sound(const struct mbox *m, uint64_t size)
+bool mbox_is_sound(const struct mbox *m)
 {
-	for (size_t i = 0; i < m->drop.count; i++) {
-		const struct mbox_message *message = &m->messages[i];
-		const uint64_t next = mbox_next(m, i);
-		if (next < message->start || next - message->start < (uint64_t)message->body + message->separator)
+	for (size_t i = 0; i < m->drop.count; i++)
+		if (!mbox_is_placed(m, i))
 			return false;
-	}
-	return m->drop.count > 0 && m->next <= size;
+	return true;
 }
 
 static bool recall(struct mbox *m, struct mbox_left *left_r)
@@ -153,7 +149,8 @@ static bool recall(struct mbox *m, struct mbox_left *left_r)
 	m->next = left_r->next;
 	m->beyond = left_r->beyond;
 	m->internal = left_r->internal != 0;
-	return is_sound(m, left_r->size);
+	/* Its records are looked at when they are used: a million would take longer than all else. */
+	return m->drop.count > 0 && m->next <= left_r->size;
 }
 
 static bool is_same_file(const struct mbox_left *left, const struct stat *st)
@@ -170,7 +167,7 @@ static bool is_untouched(const struct mbox_left *left, const struct stat *st)
 static bool has_grown(const struct mbox *m, const struct mbox_left *left, const struct stat *st)
 {
 	const uint64_t size = (uint64_t)st->st_size;
-	return is_same_file(left, st) && size > left->size && size >= SAMPLED_MIN && (m->beyond == 0 || size < m->beyond) && m->drop.count > 1;
+	return is_same_file(left, st) && size > left->size && size >= SAMPLED_MIN && (m->beyond == 0 || size < m->beyond) && m->drop.count > 1 && mbox_is_sound(m);
 }
 
 /* The n-th message of the sample. */

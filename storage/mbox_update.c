@@ -74,6 +74,10 @@ static int find_end(struct update *u, struct why *why_r)
 	if (fstat(m->fd, &st) != 0)
 		return why_errno(why_r, errno, "stat %s", m->path);
 	u->size = (uint64_t)st.st_size;
+	if (!mbox_is_sound(m)) {
+		index_drop(&m->index);
+		return changed(m, why_r);
+	}
 	if (u->size < mbox_end(m, m->drop.count - 1))
 		return changed(m, why_r);
 	return find_tail(u, why_r);

@@ -61,6 +61,88 @@ static void test_mbox_costs(void)
 	end();
 }
 
+/* A directory that is as it was is not listed; each that is takes two calls, of which the last finds nothing. */
+static void test_maildir_directories(void)
+{
+	static const struct {
+		const char *label, *put, *from, *to;
+		unsigned listings;
+	} rows[] = {
+		{ "delivered into new/", "M/new/2000.a.host", NULL, NULL, 2 },
+		{ "a flag in cur/", NULL, "M/cur/1001.M1P.host:2,S", "M/cur/1001.M1P.host:2,RS", 2 },
+		{ "from new/ to cur/", NULL, "M/new/2000.a.host", "M/cur/2000.a.host:2,", 4 },
+		{ "the namesake of one in cur/", "M/new/1002.M2P.host", NULL, NULL, 2 },
+		{ "and it is gone", NULL, "M/new/1002.M2P.host", "gone", 4 },
+		{ "before all others", "M/new/999.a.host", NULL, NULL, 2 },
+	};
+	begin();
+	make_maildir(MANY);
+	(void)calls_of(FAULT_GETDENTS, MAILDROP_MAILDIR, "M");
+	index_knows_more = true;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		if (rows[i].put != NULL)
+			put(rows[i].put, "Subject: new\n\n");
+		else
+			CU_ASSERT(rename(in_scratch(rows[i].from), in_scratch(rows[i].to)) == 0);
+		tick();
+		const unsigned listings = calls_of(FAULT_GETDENTS, MAILDROP_MAILDIR, "M");
+		ROW_ASSERT(rows[i].label, listings == rows[i].listings);
+		ROW_ASSERT(rows[i].label, lists_agree(rows[i].label, MAILDROP_MAILDIR, "M"));
+	}
+	index_knows_more = false;
+	end();
+}
+
+/* What a large maildrop left behind goes when it has become small. */
+static void test_shorter(void)
+{
+	enum { MESSAGES = 6000 };
+	static bool marks[MESSAGES];
+	static int errors[MESSAGES];
+	struct stat st;
+	struct why why;
+	begin();
+	put_mbox(MESSAGES, 100);
+	struct maildrop *drop = with_index("large", MAILDROP_MBOX, "mbox");
+	for (size_t i = 1; i < MESSAGES; i++)
+		marks[i] = true;
+	ROW_ASSERT("UPDATE", maildrop_update(drop, marks, errors, &why) == 0);
+	maildrop_close(&drop);
+	CU_ASSERT(stat(in_scratch("index"), &st) == 0 && st.st_size > INDEX_IMAGES + MESSAGES * 56);
+	put_mbox(1, 100);
+	for (size_t i = 0; i < 2; i++)
+		ROW_ASSERT("small", lists_agree("small", MAILDROP_MBOX, "mbox"));
+	CU_ASSERT(stat(in_scratch("index"), &st) == 0 && st.st_size < INDEX_IMAGES + 4096);
+	ROW_ASSERT("cut off", lists_agree("cut off", MAILDROP_MBOX, "mbox"));
+	end();
+}
+
+/* A list that was only sampled: small messages are read as ever, and by their digest. */
+static void test_read_sampled(void)
+{
+	char text[8192];
+	size_t len;
+	struct message_body body;
+	struct why why;
+	begin();
+	put_mbox(200, 4096);
+	struct maildrop *drop = with_index("first", MAILDROP_MBOX, "mbox");
+	maildrop_close(&drop);
+	put_mbox(1, 4096);
+	drop = with_index("sampled", MAILDROP_MBOX, "mbox");
+	CU_ASSERT_FATAL(maildrop_read(drop, 5, text, sizeof text, &len) == 0 && maildrop_fetch(drop, 5, &body, &why) == 0);
+	char *stored = malloc(len);
+	CU_ASSERT_FATAL(stored != NULL && len == body.length && pread(body.fd, stored, len, (off_t)body.offset) == (ssize_t)len);
+	CU_ASSERT(memcmp(stored, text, len) == 0 && memcmp(text, "Subject: 5\n", 11) == 0);
+	free(stored);
+	(void)close(body.fd);
+	change_in_place("mbox", "Subject: 5\nStatus: O ", "Subject: 5\nStatus: RO");
+	ROW_ASSERT("changed", maildrop_read(drop, 5, text, sizeof text, &len) != 0 && text[0] == '\0');
+	ROW_ASSERT("another", maildrop_read(drop, 6, text, sizeof text, &len) == 0);
+	maildrop_close(&drop);
+	end();
+}
+
 /* ---- what another program did unseen ---- */
 
 /* In a large Maildir neither directory nor list shows it; FETCH and UPDATE do. */
@@ -232,6 +314,6 @@ static void test_copies(void)
 	}
 }
 
-#define TESTS(X) X(test_maildir_costs) X(test_mbox_costs) X(test_maildir_in_place) X(test_maildir_flags) X(test_mbox_in_place) \
+#define TESTS(X) X(test_maildir_costs) X(test_maildir_directories) X(test_shorter) X(test_read_sampled) X(test_mbox_costs) X(test_maildir_in_place) X(test_maildir_flags) X(test_mbox_in_place) \
 	X(test_mbox_length) X(test_copies)
 SUITE("index")
