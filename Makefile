@@ -86,7 +86,9 @@ $(BUILD)/posternd: LIBS = -lsodium -lxxhash -lcrypt -linih
 # posternd is forked for every session, and what a fork costs grows with the libraries mapped (measured, docs/design.md).
 # It parses nothing that a client sent; what does, posternd-gate, uses the host's shared OpenSSL and so gets its updates.
 # LINK=shared makes posternd like the others.
-$(BUILD)/posternd: KIND = $(if $(SANITIZE)$(filter shared,$(LINK)),,-static-pie)
+# Statically it also has an order: what a login runs lies side by side.
+$(BUILD)/posternd: KIND = $(if $(SANITIZE)$(filter shared,$(LINK)),,-static-pie -Wl,-T,tools/login.ld)
+$(BUILD)/posternd: tools/login.ld
 $(BUILD)/posternd-gate: $(call obj,daemon/nursery.c daemon/heap.c $(GATE)) $(TEXTS) $(FILTERS) $(BUILD)/libbase.a
 $(BUILD)/posternd-gate: LIBS = -lssl -lcrypto
 # In these two what is freed can be wiped (daemon/heap.h).
