@@ -15,7 +15,7 @@
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 
-/* Pages: each mapping costs a fork something by itself, and what is in a small one is touched by everybody. */
+/* Pages of what is read-only in an object: each mapping costs a fork something by itself, and small objects are touched by everybody. */
 enum { WORTH_IT = 8 };
 
 /* A file of these octets that nobody can change. Its descriptor, or -1 and errno. */
@@ -44,17 +44,27 @@ int freeze_pages(void *from, void *to, int protection)
 	return 0;
 }
 
-/* What the loader has made read-only, to the same pages (glibc, _dl_protect_relro()). */
+/* The variables of an object lie behind what the loader has made read-only (glibc, _dl_protect_relro()). */
 static int freeze_object(struct dl_phdr_info *object, size_t size, void *unused)
 {
 	const uintptr_t mask = ~(uintptr_t)(PAGE - 1);
+	uintptr_t from = 0, to = 0, end = 0;
 	(void)size, (void)unused;
 	for (size_t i = 0; i < object->dlpi_phnum; i++) {
 		const ElfW(Phdr) *part = &object->dlpi_phdr[i];
-		const uintptr_t from = (object->dlpi_addr + part->p_vaddr) & mask, to = (object->dlpi_addr + part->p_vaddr + part->p_memsz) & mask;
-		if (part->p_type == PT_GNU_RELRO && to > from && to - from >= WORTH_IT * PAGE)
-			(void)freeze_pages((void *)from, (void *)to, PROT_READ);
+		const uintptr_t begin = object->dlpi_addr + part->p_vaddr, behind = begin + part->p_memsz;
+		if (part->p_type == PT_GNU_RELRO) {
+			from = begin & mask;
+			to = behind & mask;
+		} else if (part->p_type == PT_LOAD && (part->p_flags & PF_W) != 0) {
+			end = (behind + PAGE - 1) & mask;
+		}
 	}
+	if (to <= from || to - from < WORTH_IT * PAGE)
+		return 0;
+	(void)freeze_pages((void *)from, (void *)to, PROT_READ);
+	if (end > to)
+		(void)freeze_pages((void *)to, (void *)end, PROT_READ | PROT_WRITE);
 	return 0;
 }
 

@@ -16,8 +16,8 @@
 int freeze_pages(void *from, void *to, int protection);
 
 /*
- * What relocation wrote to in large shared objects and is read-only since (PT_GNU_RELRO), and the heap from that address, which was
- * sbrk(0) before the first malloc(3), to its end. What cannot be had stays as it is.
+ * Of large shared objects what relocation wrote to (PT_GNU_RELRO, read-only since) and their variables; and the heap from that address,
+ * which was sbrk(0) before the first malloc(3), to its end. What cannot be had stays as it is.
  */
 void freeze_program(void *heap);
 
