@@ -66,7 +66,7 @@ AUTH    := $(filter-out auth/pam_helper.c,$(call src,auth))
 MAINS   := daemon/posternd.c daemon/nursery.c daemon/signer.c
 DAEMON  := $(filter-out $(MAINS) daemon/heap.c daemon/sandbox_table.c,$(call src,daemon))
 # What the gate's program takes of daemon/: the protocol, TLS, the RPC; nothing that opens a file of mail or asks PAM.
-GATE    := $(addprefix daemon/,gate.c gate_end.c gate_list.c ahead.c pop3.c commands.c message.c tls.c tls_heap.c tls_error.c tls_version.c remote_key.c conn.c conn_bio.c conn_sign.c sign.c started.c rpc.c replies.c log.c address.c privilege.c line.c replies_table.c doors.c languages.c sandbox.c)
+GATE    := $(addprefix daemon/,gate.c gate_end.c gate_list.c ahead.c pop3.c commands.c message.c tls.c tls_heap.c tls_error.c tls_version.c remote_key.c conn.c conn_bio.c conn_sign.c sign.c started.c rpc.c replies.c log.c address.c privilege.c frozen.c line.c replies_table.c doors.c languages.c sandbox.c)
 # What holds the key: no TLS, nothing of POP3.
 SIGNER  := $(addprefix daemon/,sign_key.c sign.c tls_error.c started.c rpc.c log.c address.c privilege.c sandbox.c)
 CLI     := $(call src,cli)
@@ -86,7 +86,9 @@ $(BUILD)/posternd: LIBS = -lsodium -lxxhash -lcrypt -linih
 # posternd is forked for every session, and what a fork costs grows with the libraries mapped (measured, docs/design.md).
 # It parses nothing that a client sent; what does, posternd-gate, uses the host's shared OpenSSL and so gets its updates.
 # LINK=shared makes posternd like the others.
-$(BUILD)/posternd: KIND = $(if $(SANITIZE)$(filter shared,$(LINK)),,-static-pie)
+# Statically it also has an order: what a login runs lies side by side.
+$(BUILD)/posternd: KIND = $(if $(SANITIZE)$(filter shared,$(LINK)),,-static-pie -Wl,-T,tools/login.ld)
+$(BUILD)/posternd: tools/login.ld
 $(BUILD)/posternd-gate: $(call obj,daemon/nursery.c daemon/heap.c $(GATE)) $(TEXTS) $(FILTERS) $(BUILD)/libbase.a
 $(BUILD)/posternd-gate: LIBS = -lssl -lcrypto
 # In these two what is freed can be wiped (daemon/heap.h).

@@ -18,86 +18,11 @@
 #include "auth/passwd_records.h"
 
 struct found {
-	bool here;
-	unsigned line;
+	struct passwd_line line;
 	struct passwd_record record;
-	const char *problem;         /* the line is malformed */
+	uint64_t number;             /* of the record: another name or another hash has another one. Never 0 */
 };
 
-/* The first record of that name. */
-static struct found find(const struct passwd_image *image, const char *user)
-{
-	struct passwd_lines lines = { .rest = { image->data, image->len } };
-	struct found found = { .here = false };
-	struct text line;
-	while (!found.here && user_name_ok(user, strlen(user)) && passwd_line_next(&lines, &line)) {
-		if (!passwd_line_is_for(line, user))
-			continue;
-		found.here = true;
-		found.line = lines.line;
-		(void)passwd_record_parse(line, &found.record, &found.problem);
-	}
-	return found;
-}
-
-/* Read the file and find the user. AUTH_ACCEPTED here means: there is a good record. The caller frees the image. */
-static enum auth_verdict load(const struct auth_settings *settings, const char *user, struct passwd_image *image_r,
-                              struct found *found_r, struct why *why_r)
-{
-	*found_r = (struct found){ .here = false };
-	if (passwd_image_read(settings->passwd_file, true, image_r, why_r) < 0)
-		return AUTH_FAILED;
-	*found_r = find(image_r, user);
-	if (!found_r->here) {
-		(void)why_set(why_r, REASON_USER_UNKNOWN, 0, "not in passwd file %.100s", settings->passwd_file);
-		return AUTH_NOT_HERE;
-	}
-	if (found_r->problem != NULL) {
-		(void)why_set(why_r, REASON_AUTH_SETUP, 0, "passwd file %.100s line %u: %s", settings->passwd_file, found_r->line,
-		              found_r->problem);
-		return AUTH_FAILED;
-	}
-	return AUTH_ACCEPTED;
-}
-
-/* An account that the record relies on; that there is none is a fault of the set-up. */
-static int take_account(enum auth_verdict looked_up, const struct auth_settings *settings, const struct found *found,
-                        const char *fix, struct why *why_r)
-{
-	if (looked_up == AUTH_ACCEPTED)
-		return 0;
-	if (looked_up == AUTH_FAILED)
-		return -1;
-	struct why inner = *why_r;
-	return why_set(why_r, REASON_AUTH_SETUP, 0, "passwd file %.100s line %u: %.80s; %s", settings->passwd_file, found->line,
-	               inner.text, fix);
-}
-
-static int take_owner(const struct auth_settings *settings, const char *user, const struct found *found,
-                      struct identity *identity_r, struct why *why_r)
-{
-	const struct passwd_record *record = &found->record;
-	bool is_virtual = settings->virtual_user != NULL && settings->virtual_user[0] != '\0';
-	int result = 0;
-
-	identity_r->uid = settings->one_owner ? settings->owner_uid : record->uid;
-	identity_r->gid = settings->one_owner ? settings->owner_gid : record->gid;
-	if (settings->one_owner)
-		result = passwd_record_owner(settings, record, found->line, why_r);
-	else if (record->has_uid && !record->has_gid)
-		result = take_account(account_by_uid(settings, record->uid, identity_r, why_r), settings, found, "give a gid", why_r);
-	else if (!record->has_uid && is_virtual)
-		result = take_account(account_by_name(settings, settings->virtual_user, identity_r, why_r), settings, found,
-		                      "virtual_user has to exist", why_r);
-	else if (!record->has_uid)
-		result = take_account(account_by_name(settings, user, identity_r, why_r), settings, found,
-		                      "give a uid and gid, or set virtual_user", why_r);
-	if (result == 0 && (record->has_uid || is_virtual))
-		identity_r->home[0] = '\0';
-	return result;
-}
-
-/* A record by a number: another name or another hash is another one. Never 0. */
 static uint64_t number_of(const struct passwd_record *record)
 {
 	crypto_generichash_state state;
@@ -112,6 +37,67 @@ static uint64_t number_of(const struct passwd_record *record)
 	return number != 0 ? number : 1;
 }
 
+static bool is_users(struct text line, const void *user)
+{
+	return passwd_line_is_for(line, user) && user_name_ok(user, strlen(user));
+}
+
+/* Find the user: the first record of that name. AUTH_ACCEPTED here means: there is a good one. The caller frees the line. */
+static enum auth_verdict load(const struct auth_settings *settings, const char *user, struct found *found_r, struct why *why_r)
+{
+	const char *problem;
+	const int found = passwd_line_find(settings->passwd_file, true, is_users, user, &found_r->line, why_r);
+	if (found < 0)
+		return AUTH_FAILED;
+	if (found == 0) {
+		(void)why_set(why_r, REASON_USER_UNKNOWN, 0, "not in passwd file %.100s", settings->passwd_file);
+		return AUTH_NOT_HERE;
+	}
+	if (passwd_record_parse((struct text){ found_r->line.data, found_r->line.len }, &found_r->record, &problem) != RECORD_GOOD) {
+		(void)why_set(why_r, REASON_AUTH_SETUP, 0, "passwd file %.100s line %u: %s", settings->passwd_file, found_r->line.number, problem);
+		return AUTH_FAILED;
+	}
+	found_r->number = number_of(&found_r->record);
+	return AUTH_ACCEPTED;
+}
+
+/* An account that the record relies on; that there is none is a fault of the set-up. */
+static int take_account(enum auth_verdict looked_up, const struct auth_settings *settings, const struct found *found,
+                        const char *fix, struct why *why_r)
+{
+	if (looked_up == AUTH_ACCEPTED)
+		return 0;
+	if (looked_up == AUTH_FAILED)
+		return -1;
+	struct why inner = *why_r;
+	return why_set(why_r, REASON_AUTH_SETUP, 0, "passwd file %.100s line %u: %.80s; %s", settings->passwd_file, found->line.number,
+	               inner.text, fix);
+}
+
+static int take_owner(const struct auth_settings *settings, const char *user, const struct found *found,
+                      struct identity *identity_r, struct why *why_r)
+{
+	const struct passwd_record *record = &found->record;
+	bool is_virtual = settings->virtual_user != NULL && settings->virtual_user[0] != '\0';
+	int result = 0;
+
+	identity_r->uid = settings->one_owner ? settings->owner_uid : record->uid;
+	identity_r->gid = settings->one_owner ? settings->owner_gid : record->gid;
+	if (settings->one_owner)
+		result = passwd_record_owner(settings, record, found->line.number, why_r);
+	else if (record->has_uid && !record->has_gid)
+		result = take_account(account_by_uid(settings, record->uid, identity_r, why_r), settings, found, "give a gid", why_r);
+	else if (!record->has_uid && is_virtual)
+		result = take_account(account_by_name(settings, settings->virtual_user, identity_r, why_r), settings, found,
+		                      "virtual_user has to exist", why_r);
+	else if (!record->has_uid)
+		result = take_account(account_by_name(settings, user, identity_r, why_r), settings, found,
+		                      "give a uid and gid, or set virtual_user", why_r);
+	if (result == 0 && (record->has_uid || is_virtual))
+		identity_r->home[0] = '\0';
+	return result;
+}
+
 static enum auth_verdict fill_identity(const struct auth_settings *settings, const char *user, const struct found *found,
                                        struct identity *identity_r, struct why *why_r)
 {
@@ -121,29 +107,35 @@ static enum auth_verdict fill_identity(const struct auth_settings *settings, con
 	(void)snprintf(identity_r->user, sizeof identity_r->user, "%s", user);
 	if (found->record.home.len > 0)  /* the parser has bounded it */
 		(void)snprintf(identity_r->home, sizeof identity_r->home, "%.*s", (int)found->record.home.len, found->record.home.p);
-	identity_r->record = number_of(&found->record);
+	identity_r->record = found->number;
 	return AUTH_ACCEPTED;
 }
 
-/* What a wrong password costs in this file: what the first record that can be verified costs. */
-static void spend_like(const struct passwd_image *image, const struct secret *password, const struct hash_room *room)
+static bool can_be_verified(struct text line, const void *unused)
 {
-	struct passwd_lines lines = { .rest = { image->data, image->len } };
-	struct text line;
-	while (passwd_line_next(&lines, &line)) {
-		struct passwd_record record;
-		struct hash_info info;
-		struct why unused;
-		const char *problem;
-		if (passwd_record_parse(line, &record, &problem) != RECORD_GOOD)
-			continue;
-		hash_inspect(record.hash.p, record.hash.len, &info, &unused);
-		if (info.state == HASH_RIGHT) {
-			hash_spend(record.hash.p, record.hash.len, password, room);
-			return;
-		}
-	}
-	hash_spend(NULL, 0, password, room);
+	struct passwd_record record;
+	struct hash_info info;
+	struct why why;
+	const char *problem;
+	(void)unused;
+	if (passwd_record_parse(line, &record, &problem) != RECORD_GOOD)
+		return false;
+	hash_inspect(record.hash.p, record.hash.len, &info, &why);
+	return info.state == HASH_RIGHT;
+}
+
+/* What a wrong password costs in this file: what the first record that can be verified costs. */
+static void spend(const struct auth_settings *settings, const struct secret *password)
+{
+	struct passwd_line line;
+	struct passwd_record record = { .hash = { NULL, 0 } };
+	struct why unused;
+	const char *problem;
+	/* Unreadable by now: a default hash is spent, as for an empty file. */
+	if (passwd_line_find(settings->passwd_file, false, can_be_verified, NULL, &line, &unused) > 0)
+		(void)passwd_record_parse((struct text){ line.data, line.len }, &record, &problem);
+	hash_spend(record.hash.p, record.hash.len, password, &settings->room);
+	passwd_line_free(&line);
 }
 
 static const enum auth_verdict verdict_of[] = {
@@ -155,62 +147,51 @@ static const enum auth_verdict verdict_of[] = {
 };
 
 static enum hash_result check_password(const struct auth_settings *settings, const struct auth_request *request,
-                                       const struct passwd_record *record, struct why *why_r)
+                                       const struct found *found, struct why *why_r)
 {
+	const struct text hash = found->record.hash;
 	struct hash_info info;
-	if (request->proven != 0 && request->proven == number_of(record)) {
-		hash_inspect(record->hash.p, record->hash.len, &info, why_r);
+	if (request->proven != 0 && request->proven == found->number) {
+		hash_inspect(hash.p, hash.len, &info, why_r);
 		if (info.state == HASH_RIGHT)
 			return HASH_RIGHT;
 	}
-	return hash_verify(record->hash.p, record->hash.len, request->password, &settings->room, why_r);
+	return hash_verify(hash.p, hash.len, request->password, &settings->room, why_r);
 }
 
 static enum auth_verdict verify(const struct auth_settings *settings, const struct auth_request *request,
                                 struct identity *identity_r, struct why *why_r)
 {
-	struct passwd_image image = { .data = NULL };
 	struct found found;
-	enum auth_verdict verdict = load(settings, request->user, &image, &found, why_r);
+	enum auth_verdict verdict = load(settings, request->user, &found, why_r);
 	if (verdict != AUTH_ACCEPTED)
 		goto done;
 
 	struct why inner;
-	enum hash_result result = check_password(settings, request, &found.record, &inner);
+	enum hash_result result = check_password(settings, request, &found, &inner);
 	verdict = verdict_of[result];
 	if (result == HASH_LOCKED)
-		spend_like(&image, request->password, &settings->room);
+		spend(settings, request->password);
 	if (verdict == AUTH_ACCEPTED)
 		verdict = fill_identity(settings, request->user, &found, identity_r, why_r);
 	else if (found.record.has_uid)
 		identity_r->uid = found.record.uid;
 	if (result != HASH_RIGHT)
-		(void)why_set(why_r, inner.reason, 0, "passwd file %.100s line %u: %.140s", settings->passwd_file, found.line, inner.text);
+		(void)why_set(why_r, inner.reason, 0, "passwd file %.100s line %u: %.140s", settings->passwd_file, found.line.number, inner.text);
 done:
-	passwd_image_free(&image);
+	passwd_line_free(&found.line);
 	return verdict;
 }
 
 static enum auth_verdict lookup(const struct auth_settings *settings, const char *user, struct identity *identity_r,
                                 struct why *why_r)
 {
-	struct passwd_image image = { .data = NULL };
 	struct found found;
-	enum auth_verdict verdict = load(settings, user, &image, &found, why_r);
+	enum auth_verdict verdict = load(settings, user, &found, why_r);
 	memset(identity_r, 0, sizeof *identity_r);
 	(void)snprintf(identity_r->user, sizeof identity_r->user, "%s", user);
-	passwd_image_free(&image);
+	passwd_line_free(&found.line);
 	return verdict;
-}
-
-static void spend(const struct auth_settings *settings, const struct secret *password)
-{
-	struct passwd_image image = { .data = NULL };
-	struct why unused;
-	/* Unreadable by now: a default hash is spent, as for an empty file. */
-	(void)passwd_image_read(settings->passwd_file, false, &image, &unused);
-	spend_like(&image, password, &settings->room);
-	passwd_image_free(&image);
 }
 
 const struct auth_backend auth_passwd_file = {

@@ -1,5 +1,5 @@
 /*
- * passwd_image.c - the passwd file, read whole.
+ * passwd_image.c - the passwd file: all of it, or one line, of one state of it.
  * Runs in: keeper, as root; postern passwd, as whoever called it.
  * Trusts: the file, once its mode and owner are checked.
  *
@@ -17,7 +17,13 @@
 
 #include "base/io.h"
 
-enum { MS_PER_S = 1000, NS_PER_MS = 1000000 };
+enum {
+	MS_PER_S = 1000, NS_PER_MS = 1000000,
+	PIECE = 16384,               /* octets that are looked through at a time */
+};
+
+/* One attempt: 1 read, 0 it changed meanwhile, -1 with errno. */
+typedef int read_once(int fd, const struct stat *before, void *into);
 
 /* Why the file cannot be believed, or NULL. */
 static const char *distrust(const struct stat *st)
@@ -64,22 +70,29 @@ static bool is_same_state(const struct stat *a, const struct stat *b)
 	return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-/* One attempt: 1 read, 0 it changed meanwhile, -1 with errno. */
-static int read_once(int fd, const struct stat *before, struct passwd_image *image)
+/* Is it still what it was before? 1, 0 or -1, as above. */
+static int is_unchanged(int fd, const struct stat *before, struct stat *now_r)
 {
+	return fstat(fd, now_r) < 0 ? -1 : is_same_state(before, now_r);
+}
+
+static int read_whole(int fd, const struct stat *before, void *into)
+{
+	struct passwd_image *image = into;
 	size_t room = (size_t)before->st_size + 1;  /* one more, to see a file that has grown */
 	char *data = realloc(image->data, room);
 	if (data == NULL)
 		return -1;
 	image->data = data;
 	ssize_t have = io_read_at(fd, data, room, 0);
-	if (have < 0 || fstat(fd, &image->st) < 0)
+	if (have < 0)
 		return -1;
 	image->len = (size_t)have;
-	return have == before->st_size && is_same_state(before, &image->st) ? 1 : 0;
+	const int same = is_unchanged(fd, before, &image->st);
+	return same > 0 ? have == before->st_size : same;
 }
 
-static int read_stable(int fd, const char *path, bool settle, struct passwd_image *image, struct why *why_r)
+static int read_stable(int fd, const char *path, bool settle, read_once *read, void *into, struct why *why_r)
 {
 	bool was_empty = false;
 	for (int i = 0; i < PASSWD_READS_MAX; i++) {
@@ -98,7 +111,7 @@ static int read_stable(int fd, const char *path, bool settle, struct passwd_imag
 			sleep_ms(wait);
 			continue;
 		}
-		int done = read_once(fd, &st, image);
+		int done = read(fd, &st, into);
 		if (done < 0)
 			return why_set(why_r, REASON_AUTH_TEMPORARY, errno, "read passwd file %.100s", path);
 		if (done > 0)
@@ -108,16 +121,23 @@ static int read_stable(int fd, const char *path, bool settle, struct passwd_imag
 	               " replace it by rename instead of writing into it", path);
 }
 
-int passwd_image_read(const char *path, bool settle, struct passwd_image *image_r, struct why *why_r)
+/* 0, also when there is no such file; or -1 and *why_r. */
+static int read_path(const char *path, bool settle, read_once *read, void *into, struct why *why_r)
 {
-	memset(image_r, 0, sizeof *image_r);
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : open_failed(path, errno, why_r);
-	int result = read_stable(fd, path, settle, image_r, why_r);
+	int result = read_stable(fd, path, settle, read, into, why_r);
+	(void)close(fd);
+	return result;
+}
+
+int passwd_image_read(const char *path, bool settle, struct passwd_image *image_r, struct why *why_r)
+{
+	memset(image_r, 0, sizeof *image_r);
+	int result = read_path(path, settle, read_whole, image_r, why_r);
 	if (result < 0)
 		passwd_image_free(image_r);
-	(void)close(fd);
 	return result;
 }
 
@@ -128,4 +148,101 @@ void passwd_image_free(struct passwd_image *image)
 	free(image->data);
 	image->data = NULL;
 	image->len = 0;
+}
+
+/* ---- one line ---- */
+
+struct search {
+	passwd_wanted *wanted;
+	const void *context;
+	struct passwd_line *found;
+	char *piece;             /* of the file */
+	size_t room, used;       /* its octets; as many were ever written to */
+};
+
+/* What stands in the piece, line by line: 1 found, 0 not, -1 with errno. */
+static int search_lines(const struct search *s, struct passwd_lines *lines)
+{
+	struct text line;
+	while (passwd_line_next(lines, &line)) {
+		if (!s->wanted(line, s->context))
+			continue;
+		s->found->data = malloc(line.len + 1);
+		if (s->found->data == NULL)
+			return -1;
+		memcpy(s->found->data, line.p, line.len);
+		s->found->len = line.len;
+		s->found->number = lines->line;
+		return 1;
+	}
+	return 0;
+}
+
+/* How many of the octets are whole lines. */
+static size_t whole_lines(const char *p, size_t len)
+{
+	const char *end = memrchr(p, '\n', len);
+	return end != NULL ? (size_t)(end - p) + 1 : 0;
+}
+
+/* A line that is longer than the piece: no record, and yet to be told from others. */
+static int make_room(struct search *s)
+{
+	char *more = realloc(s->piece, 2 * s->room);
+	if (more == NULL)
+		return -1;
+	s->piece = more;
+	s->room *= 2;
+	return 0;
+}
+
+/* To the line that is wanted, or to the end. */
+static int search_once(int fd, const struct stat *before, void *into)
+{
+	struct search *s = into;
+	struct passwd_lines lines = { .line = 0 };
+	struct stat now;
+	const size_t size = (size_t)before->st_size;
+	size_t at = 0, have = 0;
+	int found = 0;
+	passwd_line_free(s->found);
+	while (found == 0 && at < size) {
+		const size_t room = s->room - have, wanted = size - at < room ? size - at : room;
+		const ssize_t n = io_read_at(fd, s->piece + have, wanted, at);
+		if (n != (ssize_t)wanted)
+			return n < 0 ? -1 : 0;
+		at += wanted;
+		have += wanted;
+		s->used = have > s->used ? have : s->used;
+		const size_t whole = at == size ? have : whole_lines(s->piece, have);
+		lines.rest = (struct text){ s->piece, whole };
+		found = search_lines(s, &lines);
+		have -= whole;
+		memmove(s->piece, s->piece + whole, have);
+		if (have == s->room && make_room(s) < 0)
+			return -1;
+	}
+	return found < 0 ? -1 : is_unchanged(fd, before, &now);
+}
+
+int passwd_line_find(const char *path, bool settle, passwd_wanted *wanted, const void *context, struct passwd_line *line_r, struct why *why_r)
+{
+	struct search search = { .wanted = wanted, .context = context, .found = line_r, .piece = malloc(PIECE), .room = PIECE };
+	*line_r = (struct passwd_line){ .data = NULL };
+	if (search.piece == NULL)
+		return why_set(why_r, REASON_AUTH_TEMPORARY, ENOMEM, "read passwd file %.100s", path);
+	const int result = read_path(path, settle, search_once, &search, why_r);
+	explicit_bzero(search.piece, search.used);
+	free(search.piece);
+	if (result < 0)
+		passwd_line_free(line_r);
+	return result < 0 ? -1 : line_r->data != NULL;
+}
+
+void passwd_line_free(struct passwd_line *line)
+{
+	if (line->data != NULL)
+		explicit_bzero(line->data, line->len);
+	free(line->data);
+	*line = (struct passwd_line){ .data = NULL };
 }

@@ -1,5 +1,5 @@
 /*
- * passwd_records.h - the passwd file: reading it whole, its lines, its records.
+ * passwd_records.h - the passwd file: reading it, its lines, its records.
  * Runs in: keeper, as root; postern passwd, as whoever called it.
  * Trusts: the file, once its mode and owner are checked.
  *
@@ -36,6 +36,13 @@ struct passwd_image {
 	struct stat st;
 };
 
+/* One line of the file. */
+struct passwd_line {
+	char *data;      /* owned; NULL: none was found */
+	size_t len;      /* without its line end */
+	unsigned number; /* from 1 */
+};
+
 struct passwd_record {
 	struct text name, hash, comment, home;
 	bool has_uid, has_gid;
@@ -61,6 +68,18 @@ int passwd_image_read(const char *path, bool settle, struct passwd_image *image_
 
 /* Wipe and free. */
 void passwd_image_free(struct passwd_image *image);
+
+/* Is that the line? */
+typedef bool passwd_wanted(struct text line, const void *context);
+
+/*
+ * The first line that is wanted, of one state of the file: 1 and *line_r, for passwd_line_free(); 0 when there is none, or no
+ * file; or -1 and *why_r, for the same reasons as above. What stands behind the line is not read.
+ */
+int passwd_line_find(const char *path, bool settle, passwd_wanted *wanted, const void *context, struct passwd_line *line_r, struct why *why_r);
+
+/* Wipe and free. */
+void passwd_line_free(struct passwd_line *line);
 
 /* The next line, without its line end. False behind the last. */
 bool passwd_line_next(struct passwd_lines *lines, struct text *line_r);

@@ -14,20 +14,30 @@
 
 #include "daemon/keeper.h"
 #include "daemon/log.h"
+#include "daemon/privilege.h"
 #include "daemon/rpc.h"
 
-static unsigned char key[crypto_generichash_KEYBYTES];
+enum { KEY = crypto_generichash_KEYBYTES };
 
-void attempt_prepare(void)
+/* On a page of its own: one that is locked in the midst of other memory would make three mappings of it, and each fork copies them. */
+static unsigned char *key;
+
+int attempt_prepare(void)
 {
+	void *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return -1;
+	key = p;
 	/* Who finds it on a swap device, with the rest of the master's memory, could try passwords at the speed of BLAKE2b. */
-	(void)mlock(key, sizeof key);
+	(void)mlock(key, PAGE);
 	crypto_generichash_keygen(key);
+	return 0;
 }
 
 void attempt_forget(void)
 {
-	sodium_memzero(key, sizeof key);
+	if (key != NULL)
+		sodium_memzero(key, KEY);
 }
 
 /* Is there anything that the master would have to decide? */
@@ -56,7 +66,7 @@ static void hash_request(const struct session *s, const struct rpc_auth *request
 {
 	crypto_generichash_state state;
 	unsigned char digest[sizeof word->hash.password];
-	(void)crypto_generichash_init(&state, key, sizeof key, sizeof digest);
+	(void)crypto_generichash_init(&state, key, KEY, sizeof digest);
 	/* With its NUL, so that no other division of the same octets has the same hash. */
 	(void)crypto_generichash_update(&state, (const unsigned char *)request->user, strlen(request->user) + 1);
 	crypto_generichash_state whole = state;

@@ -25,8 +25,8 @@ struct attempt {
 	uid_t owner;
 };
 
-/* Makes the key. In the master, once. */
-void attempt_prepare(void);
+/* Makes the key, before the first fork. 0, or -1 and errno. */
+int attempt_prepare(void);
 
 /* Ask, and wait for the answer. */
 struct attempt attempt_ask(struct session *s, const struct rpc_auth *request);

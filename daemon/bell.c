@@ -23,7 +23,7 @@ struct ring {
 	char peer[INET6_ADDRSTRLEN + 2];
 };
 
-static uid_t admitted;   /* who may ring */
+static uid_t admitted = (uid_t)-1; /* who may ring: nobody. Not zero, so that it is among the data that a keeper writes to anyway */
 
 static socklen_t name_bell(int lock_fd, struct sockaddr_un *address)
 {

@@ -22,9 +22,10 @@
 #include "daemon/shared.h"
 #include "daemon/session_words.h"
 
-enum { LOGIN_STACK = 24 * 1024, LOGIN_HEAP = 44 * 1024 };  /* octets that a login by crypt(3) and PATH_MAX names touches */
+/* Octets that a login with its PATH_MAX names touches, and what crypt(3) needs besides. */
+enum { LOGIN_STACK = 32 * 1024, LOGIN_HEAP = 20 * 1024, HASH_HEAP = 44 * 1024 };
 
-/* The pages of a login, not before there is one: most of what an idle keeper would hold. */
+/* The pages of a login, not before there is one: most of what an idle keeper would hold. Those of a hash only where one is computed. */
 static void prepare(struct session *s)
 {
 	if (!s->prepared)
@@ -233,6 +234,8 @@ static int verify(struct session *s, const struct rpc_auth *request, struct verd
 	*v_r = (struct verdict){ .who = { .uid = NO_ID, .gid = NO_ID }, .seconds = attempt.seconds, .quiet = attempt.quiet };
 	switch (attempt.answer) {
 	case ATTEMPT_VERIFY:
+		if (attempt.proven == 0)
+			touch_pages(0, HASH_HEAP);
 		verified = auth_verify(&s->auth, &ask, &v_r->who, &v_r->proven, &v_r->why);
 		tell_outcome(s, verified, v_r);
 		break;
@@ -253,14 +256,15 @@ static int verify(struct session *s, const struct rpc_auth *request, struct verd
 	return verified;
 }
 
-void session_auth(struct session *s, union rpc_message *message)
+/* Not within session_auth(): its frame is among the pages that are taken ahead there. */
+__attribute__((noinline))
+static void authenticate(struct session *s, union rpc_message *message)
 {
 	struct rpc_auth *request = &message->auth;
 	struct verdict v;
 	struct why why = { .reason = REASON_NONE };
 	long long asked = now_ms();
 	struct snapshot snapshot;
-	prepare(s);
 	session_check_text(request->user, sizeof request->user, "user name");
 	if (request->password.len > PASSWORD_MAX || request->password.text[request->password.len] != '\0')
 		violation("password without its end");
@@ -294,4 +298,10 @@ void session_auth(struct session *s, union rpc_message *message)
 	if (snapshot.fd >= 0 && !snapshot.borrowed)
 		(void)close(snapshot.fd);
 	forget_stack();
+}
+
+void session_auth(struct session *s, union rpc_message *message)
+{
+	prepare(s);
+	authenticate(s, message);
 }

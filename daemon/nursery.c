@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "daemon/contract.h"
+#include "daemon/frozen.h"
 #include "daemon/gate.h"
 #include "daemon/heap.h"
 #include "daemon/log.h"
@@ -161,6 +162,7 @@ int main(int argc, char **argv)
 {
 	struct nursery_report ready = { .verb = NURSERY_READY };
 	sigset_t chld;
+	void *const heap = sbrk(0);
 	(void)argc;
 	(void)argv;
 	const struct nursery_orders *orders = started_by_master("posternd-gate", "gate nursery");
@@ -183,8 +185,10 @@ int main(int argc, char **argv)
 	/* A fork copies an entry for each page that is there. Gates take hardly anything from this heap (tls_heap.h). */
 	(void)malloc_trim(0);
 	/* What looks for leaks would look there. */
-	if (!INSTRUMENTED)
+	if (!INSTRUMENTED) {
 		(void)madvise(&gates, sizeof gates, MADV_DONTFORK);
+		freeze_program(heap);
+	}
 	give_up_rights(orders, "gate", SANDBOX_NURSERY);
 	memcpy(ready.certificate, loading.certificate, sizeof ready.certificate);
 	report_to_master(&ready);

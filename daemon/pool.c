@@ -40,7 +40,8 @@ static int listen_to(struct pool *pool, int channel, uint64_t number)
 int pool_open(struct pool *pool, const struct settings *settings, const char *pam_helper)
 {
 	*pool = (struct pool){ .settings = settings, .pam_helper = pam_helper, .nursery = -1, .signer = -1 };
-	attempt_prepare();
+	if (attempt_prepare() != 0)
+		return -1;
 	pool->words = epoll_create1(EPOLL_CLOEXEC);
 	return pool->words >= 0 && workers_open(&pool->workers) == 0 ? attempts_open(&pool->attempts, settings, &pool->workers) : -1;
 }

@@ -80,7 +80,7 @@ void prepare_process(const struct settings *settings)
 	(void)umask(INSTRUMENTED ? 0 : 077);
 	/* Gates of a nursery that died, and helpers, come to us when they end: no zombie stays. */
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-	shrink_bounding_set();
+	shrink_master();
 	(void)prctl(PR_SET_DUMPABLE, INSTRUMENTED, 0, 0, 0);
 	if (geteuid() != 0)
 		log_line(LOG_NOTICE, "not started as root: everything runs as uid %lu, gates are kept from mail by the sandbox alone, and only "

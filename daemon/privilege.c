@@ -25,63 +25,66 @@ enum {
 	STACK_IN_USE = 8192,       /* below the caller: what madvise(2) itself needs, and a page to spare */
 };
 
+#define CAPABILITY(name) ((uint64_t)1 << CAP_##name)
+
 /* Version 3 takes 64 capabilities in two halves; libcap would be one more library for two calls. */
-static int set_capabilities(uint32_t low, uint32_t high)
+static int set_capabilities(uint64_t permitted, uint64_t inheritable)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	const struct __user_cap_data_struct data[2] = { { .effective = low, .permitted = low }, { .effective = high, .permitted = high } };
+	struct __user_cap_data_struct data[2];
+	for (int half = 0; half < 2; half++)
+		data[half] = (struct __user_cap_data_struct){ .effective = (uint32_t)(permitted >> 32 * half), .permitted = (uint32_t)(permitted >> 32 * half),
+		                                              .inheritable = (uint32_t)(inheritable >> 32 * half) };
 	return (int)syscall(SYS_capset, &header, data);
 }
 
-#define CAPABILITY(name) ((uint64_t)1 << CAP_##name)
-
-static void get_capabilities(struct __user_cap_data_struct data[2])
+static uint64_t get_capabilities(uint64_t *inheritable_r)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
 	if (syscall(SYS_capget, &header, data) != 0)
 		fatal("capget");
+	*inheritable_r = data[0].inheritable | (uint64_t)data[1].inheritable << 32;
+	return data[0].permitted | (uint64_t)data[1].permitted << 32;
 }
 
-/* What may still be in the bounding set; the master finds out, its children know it. */
-static uint64_t bounding = UINT64_MAX;
+/* It is empty; the master empties it, its children know it. */
+static bool bounding_set_empty;
 
-/* None of the others can come back, not even by exec(2) of a file that has some. */
-static int bound_capabilities(uint64_t kept)
+/* None can come back, not even by exec(2) of a file that has some. */
+static int empty_bounding_set(void)
 {
-	for (unsigned capability = 0; capability < 64; capability++) {
-		if (!(bounding >> capability & 1) || kept >> capability & 1)
-			continue;
+	for (unsigned long capability = 0; !bounding_set_empty && capability < 64; capability++)
 		/* EINVAL: this kernel has no such capability. */
-		if (prctl(PR_CAPBSET_DROP, (unsigned long)capability, 0, 0, 0) != 0 && errno != EINVAL)
+		if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno != EINVAL)
 			return -1;
-	}
-	bounding &= kept;
+	bounding_set_empty = true;
 	return 0;
 }
 
-void shrink_bounding_set(void)
+void shrink_master(void)
 {
 	const uint64_t kept = CAPABILITY(AUDIT_WRITE) | CAPABILITY(CHOWN) | CAPABILITY(DAC_OVERRIDE) | CAPABILITY(DAC_READ_SEARCH) |
 		CAPABILITY(FOWNER) | CAPABILITY(FSETID) | CAPABILITY(IPC_LOCK) | CAPABILITY(KILL) | CAPABILITY(NET_BIND_SERVICE) |
 		CAPABILITY(SETGID) | CAPABILITY(SETPCAP) | CAPABILITY(SETUID) | CAPABILITY(SYS_CHROOT) | CAPABILITY(SYS_RESOURCE);
-	struct __user_cap_data_struct data[2];
+	uint64_t inheritable;
+	const uint64_t there = geteuid() == 0 ? get_capabilities(&inheritable) : 0;
 	/* Where a container keeps CAP_SETPCAP for itself, it has its own bounding set. */
-	if (geteuid() != 0 || bound_capabilities(kept) != 0)
+	if ((there & CAPABILITY(SETPCAP)) == 0)
 		return;
-	get_capabilities(data);
-	if (set_capabilities((uint32_t)kept & data[0].permitted, (uint32_t)(kept >> 32) & data[1].permitted) != 0)
+	if (set_capabilities(kept & there, kept & there) != 0 || empty_bounding_set() != 0)
 		fatal("cannot give up root's capabilities");
 }
 
 void shrink_root(void)
 {
 	const uint64_t needed = CAPABILITY(SETUID) | CAPABILITY(SETGID) | CAPABILITY(SETPCAP) | CAPABILITY(DAC_READ_SEARCH) | CAPABILITY(KILL);
-	struct __user_cap_data_struct data[2];
+	uint64_t inheritable;
 	if (geteuid() != 0)
 		return;
 	/* A container may have given us fewer. */
-	get_capabilities(data);
-	if (set_capabilities((uint32_t)needed & data[0].permitted, 0) != 0)
+	const uint64_t there = get_capabilities(&inheritable);
+	if (set_capabilities(needed & there, inheritable) != 0)
 		fatal("cannot give up root's capabilities");
 }
 
@@ -103,7 +106,7 @@ void become_owner(uid_t uid, gid_t gid)
 	if (geteuid() == 0) {
 		if (uid == 0)
 			panic("asked to become root");
-		(void)bound_capabilities(0); /* without CAP_SETPCAP no_new_privs has to do */
+		(void)empty_bounding_set(); /* without CAP_SETPCAP no_new_privs has to do */
 		if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
 			fatal("cannot become uid %lu, gid %lu", (unsigned long)uid, (unsigned long)gid);
 		prove(uid, gid);
@@ -159,8 +162,9 @@ void worker_signals(void)
 /* Advice about the pages from..to. A kernel that does not know it leaves things as they are. */
 static void advise(uintptr_t from, uintptr_t to, int advice)
 {
-	uintptr_t mask = PAGE - 1;
-	(void)madvise((void *)(from & ~mask), (to & ~mask) - (from & ~mask), advice);
+	const uintptr_t mask = PAGE - 1, first = from & ~mask, end = to & ~mask;
+	if (end > first)
+		(void)madvise((void *)first, end - first, advice);
 }
 
 pid_t fork_half(void)

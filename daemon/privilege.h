@@ -28,13 +28,15 @@ void become_owner(uid_t uid, gid_t gid);
 
 /*
  * The master, and everything that it starts, without what neither postern nor PAM's authentication has a use for: loading
- * modules, raw devices, other users' memory, mounts, the network's set-up. systemd's unit does the same.
+ * modules, raw devices, other users' memory, mounts, the network's set-up. systemd's unit does the same. What is left is in the
+ * inheritable set as well, by which a program has it that root executes, and the bounding set is empty: here once, so that no child has
+ * to empty it (capabilities(7)). Does nothing without root, or where a container keeps CAP_SETPCAP for itself.
  */
-void shrink_bounding_set(void);
+void shrink_master(void);
 
 /*
  * Root, with no more capabilities than a keeper needs until somebody has logged in: to become another user, to look
- * where files lie, to end a PAM helper. The bounding set stays: by exec(2) the PAM helper has it all again, because its
+ * where files lie, to end a PAM helper. The inheritable set stays: by exec(2) the PAM helper has it all again, because its
  * modules may need it. Does nothing without root.
  */
 void shrink_root(void);

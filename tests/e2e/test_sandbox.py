@@ -139,8 +139,8 @@ class Table(unittest.TestCase):
                         self.assertEqual(status["Groups"].split(), [])
                     for key in ("CapPrm", "CapEff"):
                         self.assertEqual(capabilities(status[key]), sets[row["CapPrm, CapEff"]], key)
-                    self.assertEqual(capabilities(status["CapBnd"]), sets[row["CapBnd"]], "CapBnd")
-                    for key in ("CapInh", "CapAmb"):
+                    self.assertEqual(capabilities(status["CapInh"]), sets[row["CapInh"]], "CapInh")
+                    for key in ("CapBnd", "CapAmb"):
                         self.assertEqual(capabilities(status[key]), set(), key)
                     for key in ("NoNewPrivs", "Seccomp"):
                         self.assertEqual(status[key].strip(), row[key], key)

@@ -107,6 +107,26 @@ static void read_file(struct piece content, struct passwd_image *image)
 	CHECK(image->len == content.len && memcmp(image->data, content.p, content.len) == 0, "the image is another file");
 }
 
+static bool is_there(struct text line, const void *context)
+{
+	const struct text *want = context;
+	return line.len >= want->len && memcmp(line.p, want->p, want->len) == 0;
+}
+
+/* A line looked for is the first one of the image that begins as it. */
+static void check_found(const struct passwd_image *image, struct text want)
+{
+	struct passwd_lines lines = { .rest = { image->data, image->len } };
+	struct passwd_line found;
+	struct text line;
+	struct why why;
+	while (passwd_line_next(&lines, &line) && !is_there(line, &want))
+		;
+	CHECK(passwd_line_find(fuzz_path("passwd"), false, is_there, &want, &found, &why) == 1, "%s", why.text);
+	CHECK(found.number == lines.line && found.len == line.len && memcmp(found.data, line.p, line.len) == 0, "line %u for line %u", found.number, lines.line);
+	passwd_line_free(&found);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = INPUT_OF(data, size);
@@ -128,6 +148,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			check_record(line, &record);
 		if (kind == RECORD_GOOD && hashes++ < 2)
 			check_hash(record.hash);
+		if (kind == RECORD_GOOD && hashes <= 2)
+			check_found(&image, record.name);
 	}
 	CHECK(octets == image.len || octets == image.len + 1, "lines of %zu octets in a file of %zu", octets, image.len);
 	passwd_image_free(&image);

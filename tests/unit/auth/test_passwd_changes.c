@@ -80,6 +80,33 @@ static void begin_changes(void (*change)(void), unsigned times)
 	meanwhile = change;
 }
 
+static bool is_first(struct text line, const void *unused)
+{
+	(void)line, (void)unused;
+	return true;
+}
+
+enum { GOT = 32 };
+
+/* Two ways to read it. What came: all of it, or its first line. */
+static int read_all(char got_r[GOT], struct why *why_r)
+{
+	struct passwd_image image;
+	int r = passwd_image_read(file, true, &image, why_r);
+	(void)snprintf(got_r, GOT, "%.*s", (int)image.len, image.data != NULL ? image.data : "");
+	passwd_image_free(&image);
+	return r;
+}
+
+static int read_line(char got_r[GOT], struct why *why_r)
+{
+	struct passwd_line line;
+	int r = passwd_line_find(file, true, is_first, NULL, &line, why_r);
+	(void)snprintf(got_r, GOT, "%.*s", (int)line.len, line.data != NULL ? line.data : "");
+	passwd_line_free(&line);
+	return r < 0 ? -1 : 0;
+}
+
 /* Replaced in the midst of a read: this read has the old file, whole; the next one the new file. */
 static void test_replaced_by_rename(void)
 {
@@ -104,22 +131,26 @@ static void test_rewritten_in_place(void)
 	static const struct {
 		const char *label;
 		void (*change)(void);
-		size_t len;
-	} rows[] = { { "same length", rewrite_same_length, 8 }, { "longer", rewrite_longer, 16 }, { "shorter", rewrite_shorter, 4 } };
+		int (*read)(char got_r[GOT], struct why *why_r);
+		const char *want;
+	} rows[] = {
+		{ "same length", rewrite_same_length, read_all, "b:*:2:2\n" }, { "longer", rewrite_longer, read_all, "b:*:2:2\nc:*:3:3\n" },
+		{ "shorter", rewrite_shorter, read_all, "b:*\n" }, { "a line, same length", rewrite_same_length, read_line, "b:*:2:2" },
+		{ "a line, longer", rewrite_longer, read_line, "b:*:2:2" }, { "a line, shorter", rewrite_shorter, read_line, "b:*" },
+	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		struct passwd_image image;
 		struct why why;
+		char got[GOT];
 		begin("a:*:1:1\n");
 		begin_changes(rows[i].change, 1);
-		ROW_ASSERT(rows[i].label, passwd_image_read(file, true, &image, &why) == 0);
-		ROW_ASSERT(rows[i].label, changes == 1 && image.len == rows[i].len && image.data[0] == 'b');
-		passwd_image_free(&image);
+		ROW_ASSERT(rows[i].label, rows[i].read(got, &why) == 0 && changes == 1);
+		ROW_TEXT(rows[i].label, got, rows[i].want);
 
 		fixture_write("passwd", "a:*:1:1\n", 0600);
 		begin_changes(rows[i].change, 1000);
-		ROW_ASSERT(rows[i].label, passwd_image_read(file, true, &image, &why) == -1);
+		ROW_ASSERT(rows[i].label, rows[i].read(got, &why) == -1);
 		ROW_ASSERT(rows[i].label, why.reason == REASON_AUTH_TEMPORARY && strstr(why.text, "keeps changing") != NULL);
-		ROW_ASSERT(rows[i].label, image.data == NULL);
+		ROW_TEXT(rows[i].label, got, "");
 		meanwhile = NULL;
 		fixture_remove();
 	}

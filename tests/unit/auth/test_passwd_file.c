@@ -335,6 +335,47 @@ static void test_proven(void)
 	fixture_remove();
 }
 
+static bool is_text(struct text line, const void *context)
+{
+	const struct text *want = context;
+	return line.len == want->len && memcmp(line.p, want->p, line.len) == 0;
+}
+
+/* A file of many pieces, whose borders fall anywhere in lines, and lines that are longer than one: each is found as it is, by its number. */
+static void test_pieces(void)
+{
+	enum { USERS = 700, LONG = 40000 };
+	static char text[USERS * 220 + 2 * LONG];
+	struct passwd_image image;
+	struct why why;
+	struct text line;
+	size_t len = 0;
+	for (int i = 0; i < USERS; i++) {
+		len += (size_t)snprintf(text + len, sizeof text - len, "user%d:*:1001:1002:%.*s\n", i, i % 190, SECRET SECRET);
+		if (i == 5 || i == USERS - 5)
+			len += (size_t)snprintf(text + len, sizeof text - len, "long%d:%0*d\n", i, LONG, 0);
+	}
+	text[--len] = '\0'; /* the last line has no end */
+	begin(text);
+	CU_ASSERT_FATAL(passwd_image_read(file, true, &image, &why) == 0 && image.len == len);
+	struct passwd_lines lines = { .rest = { image.data, image.len } };
+	while (passwd_line_next(&lines, &line)) {
+		struct passwd_line found;
+		char label[32];
+		(void)snprintf(label, sizeof label, "line %u", lines.line);
+		ROW_ASSERT(label, passwd_line_find(file, true, is_text, &line, &found, &why) == 1);
+		ROW_ASSERT(label, found.number == lines.line && found.len == line.len);
+		passwd_line_free(&found);
+	}
+	CU_ASSERT(lines.line == USERS + 2);
+	passwd_image_free(&image);
+	struct identity identity;
+	CU_ASSERT(auth_passwd_file.lookup(&settings, "long5", &identity, &why) == AUTH_FAILED && strstr(why.text, "line 7: the line is too long") != NULL);
+	CU_ASSERT(auth_passwd_file.lookup(&settings, "user699", &identity, &why) == AUTH_ACCEPTED);
+	CU_ASSERT(auth_passwd_file.lookup(&settings, "user700", &identity, &why) == AUTH_NOT_HERE);
+	fixture_remove();
+}
+
 #define TESTS(X) X(test_records) X(test_lookup) X(test_owner) X(test_refused_files) X(test_other_files) X(test_parser) \
-	X(test_check) X(test_check_is_bounded) X(test_proven)
+	X(test_check) X(test_check_is_bounded) X(test_proven) X(test_pieces)
 SUITE("passwd-file")

@@ -31,6 +31,20 @@ static void check(bool good)
 		leave(1);
 }
 
+/* The mask of that name in /proc/self/status. */
+static unsigned long long capability_set(const char *name)
+{
+	char line[256];
+	unsigned long long mask = ~0ULL;
+	FILE *f = fopen("/proc/self/status", "re");
+	check(f != NULL);
+	while (fgets(line, sizeof line, f) != NULL)
+		if (strncmp(line, name, strlen(name)) == 0)
+			(void)sscanf(line + strlen(name), ":%llx", &mask);
+	(void)fclose(f);
+	return mask;
+}
+
 static void give_up_root(void)
 {
 	uid_t u[3];
@@ -42,6 +56,7 @@ static void give_up_root(void)
 	check(getgroups(0, NULL) == 0);
 	check(setuid(0) != 0 && seteuid(0) != 0 && setgid(0) != 0 && setegid(0) != 0 && setgroups(0, NULL) != 0);
 	check(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == INSTRUMENTED);
+	check(capability_set("CapBnd") == 0);
 	check(open("/etc/shadow", O_RDONLY | O_CLOEXEC) == -1);
 }
 
@@ -82,6 +97,46 @@ static void test_become_owner(void)
 	}
 	expect_child("without root", stay_oneself, EXIT_GOOD, NULL);
 	expect_child("another without root", become_another, EXIT_ENVIRONMENT, "not started as root, so uid ");
+	host_remove();
+}
+
+/* By exec(2) a shell as root has what the master had, and no more. */
+static void shrink_and_execute(void)
+{
+	char script[256];
+	const unsigned long long all = capability_set("CapPrm");
+	shrink_master();
+	const unsigned long long server = capability_set("CapPrm");
+	check(server != 0 && (server & ~all) == 0);
+	check(capability_set("CapBnd") == 0 && capability_set("CapInh") == server);
+	shrink_root();
+	const unsigned long long login = capability_set("CapPrm");
+	check(login != 0 && login != server && (login & ~server) == 0 && capability_set("CapInh") == server);
+	(void)snprintf(script, sizeof script, "grep -qx 'CapPrm:.%016llx' /proc/self/status && grep -qx 'CapBnd:.0*' /proc/self/status", server);
+	(void)execl("/bin/sh", "sh", "-c", script, (char *)NULL);
+	leave(1);
+}
+
+/* Whoever logs in has none, and gets none. */
+static void shrink_and_become_owner(void)
+{
+	static const char *const sets[] = { "CapPrm", "CapEff", "CapInh", "CapBnd", "CapAmb" };
+	shrink_master();
+	shrink_root();
+	become_owner(SOME_UID, SOME_GID);
+	for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+		check(capability_set(sets[i]) == 0);
+}
+
+static void test_capabilities(void)
+{
+	if (geteuid() != 0) {
+		(void)printf("left out: needs root\n");
+		return;
+	}
+	host_make();
+	expect_child("a program that is executed", shrink_and_execute, EXIT_GOOD, NULL);
+	expect_child("an owner", shrink_and_become_owner, EXIT_GOOD, NULL);
 	host_remove();
 }
 
@@ -211,5 +266,5 @@ static void test_small_ones(void)
 	host_remove();
 }
 
-#define TESTS(X) X(test_become_owner) X(test_keep_only) X(test_fork_half) X(test_small_ones)
+#define TESTS(X) X(test_become_owner) X(test_capabilities) X(test_keep_only) X(test_fork_half) X(test_small_ones)
 SUITE("privilege")
