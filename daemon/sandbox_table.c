@@ -74,7 +74,7 @@ const struct sandbox_row sandbox_table[] = {
 	{ "newfstatat", CLOSED, SANDBOX_ALLOW, IS(3, AT_EMPTY_PATH), "fstat(3) of glibc 2.33 to 2.38" },
 
 	/* The mail, and the lock file beside it: where, Landlock says. */
-	{ "openat", OPEN, SANDBOX_ALLOW, { 0 }, "messages, an mbox, who holds a lock" },
+	{ "openat", OPEN, SANDBOX_ALLOW, EQUAL(2, O_TRUNC, 0), "messages, an mbox, who holds a lock; nothing is emptied by it" },
 	{ "newfstatat", OPEN, SANDBOX_ALLOW, { 0 }, "is it still the same file" },
 	{ "unlinkat", OPEN, SANDBOX_ALLOW, { 0 }, "a message that was deleted, a lock file" },
 	{ "fstatfs", OPEN, SANDBOX_ALLOW, { 0 }, "is it a network's file system" },
