@@ -93,7 +93,7 @@ const struct sandbox_row sandbox_table[] = {
 	{ "fcntl", KEEPERS, SANDBOX_ALLOW, IS(1, F_ADD_SEALS), "the list of messages, that nobody can change" },
 	{ "fcntl", KEEPERS, SANDBOX_ALLOW, IS(1, F_GETFL), "stdio" },
 	{ "memfd_create", KEEPERS, SANDBOX_ALLOW, { 0 }, "the list of messages" },
-	{ "nanosleep", OPEN, SANDBOX_ALLOW, { 0 }, "a pause between two tries for a lock" },
+	{ "nanosleep", OPEN, SANDBOX_ALLOW, { 0 }, "a pause between two tries for a lock, or to pass a descriptor" },
 	{ "clock_nanosleep", OPEN, SANDBOX_ALLOW, { 0 }, "the same" },
 	{ "mknodat", BIT(DOTLOCK), SANDBOX_ALLOW, EQUAL(2, S_IFMT, S_IFREG), "the lock file, where a file system has no nameless ones" },
 	{ "linkat", BIT(DOTLOCK), SANDBOX_ALLOW, IS(4, AT_SYMLINK_FOLLOW), "the lock file gets its name when it is whole" },
