@@ -58,7 +58,7 @@ static size_t encode_lines(struct wire *w, const char *in, size_t len, char *out
 #ifdef __x86_64__
 #include <immintrin.h>
 
-#define STEPS __attribute__((target("avx2,bmi,popcnt")))
+#define STEPS __attribute__((target("avx2,bmi")))
 
 enum { STEP = 32 };
 
@@ -68,62 +68,48 @@ STEPS static inline void put(char *o, const char *in)
 	_mm256_storeu_si256((__m256i *)(void *)o, _mm256_loadu_si256((const __m256i *)(const void *)in));
 }
 
-STEPS static inline uint32_t where(__m256i octets, char c)
-{
-	return (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(octets, _mm256_set1_epi8(c)));
-}
-
-/* A step with any number of insertions. */
-STEPS static char *step_often(char *o, const char *in, uint32_t inserts)
-{
-	size_t done = 0;
-	for (; inserts != 0; inserts &= inserts - 1) {
-		const size_t at = _tzcnt_u32(inserts);
-		put(o, in + done);
-		o += at - done;
-		*o++ = in[at] == '.' ? '.' : '\r';
-		done = at;
-	}
-	put(o, in + done);
-	return o + STEP - done;
-}
-
-/* Of the last octets, which have no other step behind them, encode_lines() takes care: a step reads, and writes, too far. */
+/*
+ * Only the LF are looked for: each step is copied as it is, and behind an LF once more, from its new place on. What stands before
+ * and behind an LF is looked at then. Of the last octets, which have no other step behind them, encode_lines() takes care:
+ * a step reads, and writes, too far.
+ */
 STEPS static size_t encode_steps(struct wire *w, const char *in, size_t len, char *out)
 {
 	const size_t last = len % STEP + STEP, stepped = len > last ? len - last : 0;
-	uint32_t after_cr = w->after_cr, line_start = w->line_start; /* of the step's first octet */
-	size_t dots = 0;
+	const __m256i line_feeds = _mm256_set1_epi8('\n');
+	size_t dots = stepped > 0 && w->line_start && *in == '.';
 	char *o = out;
-	for (size_t i = 0; i < stepped; i += STEP) {
+	*o = '.';
+	o += dots;
+	for (size_t i = 0, from; i < stepped; i += STEP, o += STEP - from) {
 		const __m256i octets = _mm256_loadu_si256((const __m256i *)(const void *)(in + i));
-		const uint32_t lf = where(octets, '\n'), cr = where(octets, '\r');
-		const uint32_t dot = where(octets, '.') & (lf << 1 | line_start);
-		const uint32_t inserts = dot | (lf & ~(cr << 1 | after_cr));
-		after_cr = cr >> (STEP - 1);
-		line_start = lf >> (STEP - 1);
-		if ((dot | (inserts & (inserts - 1))) != 0) {
-			dots += (unsigned)_mm_popcnt_u32(dot);
-			o = step_often(o, in + i, inserts);
-			continue;
+		_mm256_storeu_si256((__m256i *)(void *)o, octets);
+		from = 0;
+		for (uint32_t lf = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(octets, line_feeds)); lf != 0; lf &= lf - 1) {
+			const char *at = in + i + _tzcnt_u32(lf);
+			o += (size_t)(at - in) - i - from;
+			*o = '\r';
+			o += at > in ? at[-1] != '\r' : !w->after_cr;
+			from = (size_t)(at - in) - i;
+			if (at[1] == '.') {
+				memcpy(o, "\n.", 2);
+				o += 2;
+				from++;
+				dots++;
+			}
+			put(o, in + i + from);
 		}
-		/* One CR or none, which is no branch for the processor to guess: behind the step when there is none. */
-		const uint32_t at = _tzcnt_u32(inserts);
-		put(o, in + i);
-		o[at] = '\r';
-		put(o + at + 1, in + i + at);
-		o += STEP + (inserts != 0);
 	}
-	if (stepped > 0)
+	if (stepped > 0) {
 		o = out + finish(w, in, stepped, (size_t)(o - out), dots);
-	if (stepped < len)
-		o += encode_lines(w, in + stepped, len - stepped, o);
-	return (size_t)(o - out);
+		w->line_start = w->line_start && in[stepped] != '.';  /* which has its second dot */
+	}
+	return (size_t)(o - out) + encode_lines(w, in + stepped, len - stepped, o);
 }
 
 static bool can_step(void)
 {
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
 }
 
 #define SPREADS __attribute__((target("avx512f,avx512bw,avx512vbmi2,bmi,bmi2,popcnt")))

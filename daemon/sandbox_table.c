@@ -74,7 +74,7 @@ const struct sandbox_row sandbox_table[] = {
 	{ "newfstatat", CLOSED, SANDBOX_ALLOW, IS(3, AT_EMPTY_PATH), "fstat(3) of glibc 2.33 to 2.38" },
 
 	/* The mail, and the lock file beside it: where, Landlock says. */
-	{ "openat", OPEN, SANDBOX_ALLOW, { 0 }, "messages, an mbox, who holds a lock" },
+	{ "openat", OPEN, SANDBOX_ALLOW, EQUAL(2, O_TRUNC, 0), "messages, an mbox, who holds a lock; nothing is emptied by it" },
 	{ "newfstatat", OPEN, SANDBOX_ALLOW, { 0 }, "is it still the same file" },
 	{ "unlinkat", OPEN, SANDBOX_ALLOW, { 0 }, "a message that was deleted, a lock file" },
 	{ "fstatfs", OPEN, SANDBOX_ALLOW, { 0 }, "is it a network's file system" },
@@ -93,7 +93,7 @@ const struct sandbox_row sandbox_table[] = {
 	{ "fcntl", KEEPERS, SANDBOX_ALLOW, IS(1, F_ADD_SEALS), "the list of messages, that nobody can change" },
 	{ "fcntl", KEEPERS, SANDBOX_ALLOW, IS(1, F_GETFL), "stdio" },
 	{ "memfd_create", KEEPERS, SANDBOX_ALLOW, { 0 }, "the list of messages" },
-	{ "nanosleep", OPEN, SANDBOX_ALLOW, { 0 }, "a pause between two tries for a lock" },
+	{ "nanosleep", OPEN, SANDBOX_ALLOW, { 0 }, "a pause between two tries for a lock, or to pass a descriptor" },
 	{ "clock_nanosleep", OPEN, SANDBOX_ALLOW, { 0 }, "the same" },
 	{ "mknodat", BIT(DOTLOCK), SANDBOX_ALLOW, EQUAL(2, S_IFMT, S_IFREG), "the lock file, where a file system has no nameless ones" },
 	{ "linkat", BIT(DOTLOCK), SANDBOX_ALLOW, IS(4, AT_SYMLINK_FOLLOW), "the lock file gets its name when it is whole" },

@@ -35,10 +35,23 @@ void session_begin(struct session *s, const struct sockaddr_storage *peer)
 	s->begun = now_ms();
 }
 
+bool session_pass(const struct session *s, struct rpc_answer *a, uint32_t verb, int fd, long long wait_ms)
+{
+	static const struct timespec pause = { .tv_nsec = 1000000 };
+	const long long end = now_ms() + wait_ms;
+	a->verb = verb;
+	while (rpc_send(s->gate, a, sizeof *a, fd) != 0 && errno == ETOOMANYREFS) {
+		if (now_ms() >= end)
+			return false;
+		(void)nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
 void session_answer(const struct session *s, struct rpc_answer *a, uint32_t verb, int fd)
 {
-	a->verb = verb;
-	(void)rpc_send(s->gate, a, sizeof *a, fd);
+	if (!session_pass(s, a, verb, fd, PASS_MS))
+		fatal("the answer to verb %lu, with a descriptor", (unsigned long)verb);
 }
 
 void session_check_text(const char *text, size_t size, const char *what)
@@ -64,7 +77,8 @@ static bool answer_evicted(const struct session *s, uint32_t verb)
 	return true;
 }
 
-static void answer_message(const struct session *s, struct rpc_answer *a, const struct message_body *body)
+/* wait_ms: as for session_pass(). Its descriptor is closed. False: it could not be passed, and nothing was answered. */
+static bool answer_message(const struct session *s, struct rpc_answer *a, const struct message_body *body, long long wait_ms)
 {
 	a->offset = body->offset;
 	a->length = body->length;
@@ -72,9 +86,12 @@ static void answer_message(const struct session *s, struct rpc_answer *a, const 
 	a->file_size = body->file_size;
 	a->modified[0] = (uint64_t)body->modified.tv_sec;
 	a->modified[1] = (uint64_t)body->modified.tv_nsec;
-	session_answer(s, a, RPC_FETCH, body->fd);
+	const bool passed = session_pass(s, a, RPC_FETCH, body->fd, wait_ms);
+	const int error = errno;
 	if (body->fd >= 0)
 		(void)close(body->fd);
+	errno = error;
+	return passed;
 }
 
 /* Those that fit, from the one that is wanted on, in one answer. False: not even that one. */
@@ -106,12 +123,27 @@ static void answer_ahead(const struct session *s, size_t idx, size_t more)
 	for (size_t i = 0; i < more; i++) {
 		struct rpc_answer a = { .reply = REPLY_MESSAGE };
 		struct message_body body = { .fd = -1 };
-		if (maildrop_fetch(s->in.drop, idx + i, &body, &why) != 0)
-			a.reply = REPLY_NONE;
-		else /* an advice: whether it is taken does not matter */
+		if (maildrop_fetch(s->in.drop, idx + i, &body, &why) == 0) {
+			/* An advice: whether it is taken does not matter. */
 			(void)posix_fadvise(body.fd, (off_t)body.offset, body.length < AHEAD_OCTETS ? (off_t)body.length : AHEAD_OCTETS, POSIX_FADV_WILLNEED);
-		answer_message(s, &a, &body);
+			if (answer_message(s, &a, &body, 0))
+				continue;
+		}
+		a = (struct rpc_answer){ .reply = REPLY_NONE };
+		session_answer(s, &a, RPC_FETCH, -1);
 	}
+}
+
+static void answer_not_sent(const struct session *s, struct rpc_answer *a, size_t idx, const struct why *why)
+{
+	const bool busy = why->reason == REASON_MAILDROP_BUSY || why->reason == REASON_MAILDROP_DELIVERY;
+	const bool its_own = busy || why->reason == REASON_MESSAGE_GONE || why->reason == REASON_MESSAGE_CHANGED;
+	char words[64];
+	*a = (struct rpc_answer){ .reply = (uint32_t)(its_own ? reply_for_reason(why->reason, true) : REPLY_MESSAGE_IO), .n = { idx + 1 } };
+	memcpy(a->told, why->told, sizeof a->told);
+	(void)snprintf(words, sizeof words, "message %zu not sent", idx + 1);
+	report(s, "message-not-sent", words, why, a);
+	session_answer(s, a, RPC_FETCH, -1);
 }
 
 void session_fetch(struct session *s, union rpc_message *message)
@@ -119,7 +151,6 @@ void session_fetch(struct session *s, union rpc_message *message)
 	const size_t idx = message->fetch.idx, more = message->fetch.more;
 	struct rpc_answer a = { .reply = REPLY_MESSAGE, .n = { idx + 1 } };
 	struct message_body body = { .fd = -1 };
-	char words[64];
 	struct why why;
 	if (answer_evicted(s, RPC_FETCH))
 		return;
@@ -127,18 +158,13 @@ void session_fetch(struct session *s, union rpc_message *message)
 		violation("message %zu+%zu of %zu", idx, more, s->count);
 	if (answer_text(s, idx, more + 1))
 		return;
-	if (maildrop_fetch(s->in.drop, idx, &body, &why) != 0) {
-		const bool busy = why.reason == REASON_MAILDROP_BUSY || why.reason == REASON_MAILDROP_DELIVERY;
-		const bool its_own = busy || why.reason == REASON_MESSAGE_GONE || why.reason == REASON_MESSAGE_CHANGED;
-		memcpy(a.told, why.told, sizeof a.told);
-		a.reply = (uint32_t)(its_own ? reply_for_reason(why.reason, true) : REPLY_MESSAGE_IO);
-		(void)snprintf(words, sizeof words, "message %zu not sent", idx + 1);
-		report(s, "message-not-sent", words, &why, &a);
-	}
-	const bool found = body.fd >= 0;
-	answer_message(s, &a, &body);
-	if (found)
+	int r = maildrop_fetch(s->in.drop, idx, &body, &why);
+	if (r == 0 && !answer_message(s, &a, &body, PASS_MS))
+		r = why_errno(&why, errno, "pass a descriptor");
+	if (r == 0)
 		answer_ahead(s, idx + 1, more);
+	else
+		answer_not_sent(s, &a, idx, &why);
 }
 
 void session_mark(struct session *s, union rpc_message *message)

@@ -19,7 +19,10 @@
 
 _Static_assert((int)LIST_DIGEST == (int)HISTORY_DIGEST, "one is copied to the other");
 
-enum { FAILURE_SLOT_MS = 500 };  /* a failed login is answered on the next multiple of this after it was asked */
+enum {
+	FAILURE_SLOT_MS = 500,  /* a failed login is answered on the next multiple of this after it was asked */
+	PASS_MS = 2000,         /* how long to try to pass a descriptor while too many others are on their way */
+};
 
 struct session {
 	const struct settings *settings;
@@ -78,7 +81,14 @@ void session_ready(struct session *s, union rpc_message *message);
 /* A newer login of the same user rang the bell: answer, and let go of the maildrop if that is due. */
 void session_bell(struct session *s);
 
-/* Send the answer; a gate that is gone shows at the next receive. fd: borrowed, -1 for none. */
+/*
+ * Send the answer; a gate that is gone shows at the next receive. fd: borrowed, -1 for none. Descriptors that were sent and not yet
+ * received count for their sender's uid in all its processes, and a confined one may have SANDBOX_DESCRIPTORS of these (unix(7),
+ * ETOOMANYREFS), so where one uid owns all mail it may have to be tried again. False, after wait_ms: nothing was sent; errno.
+ */
+bool session_pass(const struct session *s, struct rpc_answer *a, uint32_t verb, int fd, long long wait_ms);
+
+/* The same, with PASS_MS; and where nothing could be sent it is the end of the process, so that the gate does not wait for ever. */
 void session_answer(const struct session *s, struct rpc_answer *a, uint32_t verb, int fd);
 
 /* A string from the gate ends within its storage, or the gate is hostile. */

@@ -5,6 +5,8 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 
+#include "daemon/privilege.h"
+#include "daemon/sandbox.h"
 #include "storage/maildrop.h"
 #include "tests/unit/daemon/keeper_peer.h"
 
@@ -191,6 +193,60 @@ static void test_text(void)
 	host_remove();
 }
 
+/* A process of the mail's owner that has sent more descriptors than may be on their way, until its end of *done_r is closed. */
+static pid_t descriptors_on_their_way(int *done_r)
+{
+	enum { MANY = SANDBOX_DESCRIPTORS + 1 };
+	union { struct cmsghdr header; char octets[CMSG_SPACE(MANY * sizeof(int))]; } control = { .octets = { 0 } };
+	char octet = 'x';
+	int way[2], said[2];
+	socket_pair(SOCK_STREAM, said);
+	pid_t pid = fork_child();
+	if (pid == 0) {
+		struct iovec part = { .iov_base = &octet, .iov_len = 1 };
+		struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+		control.header = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(MANY * sizeof(int)) };
+		memset(CMSG_DATA(&control.header), 0, MANY * sizeof(int));  /* standard input, so often */
+		(void)close(said[0]);
+		become_owner(mail_uid(), geteuid() == 0 ? MAIL_UID : getegid());
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, way) != 0 || sendmsg(way[0], &message, 0) != 1 || send(said[1], &octet, 1, 0) != 1)
+			_exit(EXIT_BUG);
+		_exit(recv(said[1], &octet, 1, 0) == 0 ? EXIT_GOOD : EXIT_BUG);
+	}
+	(void)close(said[1]);
+	CU_ASSERT(recv(said[0], &octet, 1, 0) == 1);
+	*done_r = said[0];
+	return pid;
+}
+
+/* Where one uid owns all mail, other sessions' descriptors may be too many: an answer comes all the same, and later the message. */
+static void test_too_many_descriptors(void)
+{
+	static char text[RPC_TEXT_MOST + 1];
+	int fd, done;
+	if (INSTRUMENTED) {
+		puts("test_too_many_descriptors: skipped, a build with instruments sets no limits");
+		return;
+	}
+	host_make();
+	make_users();
+	memset(text, 'x', sizeof text - 1);
+	host_put("mail/ann/cur/1.a.host:2,S", text, 0600);
+	struct worker_ends w = keeper_logged_in(settings_of(""));
+	pid_t pid = descriptors_on_their_way(&done);
+	const struct rpc_answer answer = fetch(&w, 0, &fd);
+	CU_ASSERT(answer.reply == REPLY_MESSAGE_IO && answer.n[0] == 1 && fd == -1);
+	(void)close(done);
+	CU_ASSERT(child_status(pid) == EXIT_GOOD);
+	CU_ASSERT(fetch(&w, 0, &fd).reply == REPLY_MESSAGE && fd >= 0);
+	if (fd >= 0)
+		(void)close(fd);
+	bye(&w, END_QUIT);
+	keeper_end("too many descriptors", &w, EXIT_GOOD, NULL);
+	CU_ASSERT(in_log("message 1 not sent") && in_log("Too many references"));
+	host_remove();
+}
+
 static void test_one_session(void)
 {
 	struct rpc_answer answer;
@@ -356,6 +412,6 @@ static void test_empty(void)
 	host_remove();
 }
 
-#define TESTS(X) X(test_logins) X(test_failure_slot) X(test_rights) X(test_snapshot) X(test_fetch) X(test_text) X(test_one_session) \
+#define TESTS(X) X(test_logins) X(test_failure_slot) X(test_rights) X(test_snapshot) X(test_fetch) X(test_text) X(test_too_many_descriptors) X(test_one_session) \
 	X(test_commit) X(test_no_commit) X(test_commit_fails) X(test_stop) X(test_idle) X(test_empty)
 SUITE("keeper")

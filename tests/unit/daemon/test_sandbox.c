@@ -40,6 +40,8 @@ static int a_own_mail(void) { return opened(own_mail, O_RDONLY); }
 static int a_list_own(void) { return opened(own_new, O_RDONLY | O_DIRECTORY); }
 static int a_others_mail(void) { return opened(others_mail, O_RDONLY); }
 static int a_write_own(void) { return opened(own_mail, O_WRONLY); }
+static int a_empty_own(void) { return opened(own_mail, O_RDONLY | O_TRUNC); }
+static int a_cut_own(void) { return result(truncate(own_mail, 0)); }
 static int a_make_own(void) { char path[PATH_MAX + 8]; (void)snprintf(path, sizeof path, "%s/x", own_new); return opened(path, O_WRONLY | O_CREAT); }
 static int a_remove_others(void) { return result(unlinkat(AT_FDCWD, others_mail, 0)); }
 static int a_own_mbox(void) { return opened(own_mbox, O_RDWR); }
@@ -154,6 +156,8 @@ static const struct {
 	{ "list own mail", a_list_own,           { EACCES, EACCES, WORKED, EACCES, EACCES, EACCES, EACCES, WORKED, EACCES } },
 	{ "mail of another with this uid", a_others_mail, { EACCES, EACCES, EACCES, EACCES, EACCES, EACCES, EACCES, WORKED, EACCES } },
 	{ "write to own mail", a_write_own, EACH(EACCES) },
+	{ "empty own mail by opening it", a_empty_own, { EACCES, EACCES, KILL, KILL, KILL, EACCES, EACCES, KILL, KILL } },
+	{ "empty own mail", a_cut_own, EACH(KILL) },
 	{ "make a file in new/", a_make_own, EACH(EACCES) },
 	{ "remove another's mail", a_remove_others, { KILL, KILL, EACCES, EACCES, EACCES, KILL, KILL, WORKED, EACCES } },
 	{ "own mbox", a_own_mbox,                { EACCES, EACCES, EACCES, WORKED, WORKED, EACCES, EACCES, EACCES, WORKED } },
@@ -326,6 +330,7 @@ static void test_attempts_work(void)
 {
 	static const struct { const char *label; int (*attempt)(void); } able[] = {
 		{ "read /etc/passwd", a_open_passwd }, { "another's mail", a_others_mail }, { "write to own mail", a_write_own },
+		{ "empty own mail by opening it", a_empty_own }, { "empty own mail", a_cut_own },
 		{ "make a file", a_make_own }, { "another's mbox", a_others_mbox }, { "list the spool", a_list_spool }, { "socket", a_socket },
 		{ "fork", a_fork }, { "map code", a_map_code }, { "/proc/locks", a_locks }, { "exec", a_exec }, { "remove an mbox", a_remove_mbox },
 		{ "remove another's mail", a_remove_others }, { "send to an address", a_send_to }, { "send a message to an address", a_send_message },
