@@ -136,6 +136,10 @@ static void use_frozen_heap(void)
 
 static void test_heap(void)
 {
+	if (INSTRUMENTED) {
+		(void)printf("left out: what looks after the memory has a heap of its own\n");
+		return;
+	}
 	host_make();
 	const pid_t pid = fork_child();
 	if (pid == 0)
