@@ -3,7 +3,7 @@
 # the machine's own limit. Prints ratios; absolute times mean nothing on a shared machine.
 # Runs in: the shell, as root (users p0..p63 are made; Dovecot is installed and started on loopback).
 #
-# usage: bench/run.sh [logins] [burst] [logins-shared] [throughput] [spool] [memory-before-login] [memory] [among] [mbox]     all of them without an argument
+# usage: bench/run.sh [logins] [burst] [logins-shared] [throughput] [small] [spool] [memory-before-login] [memory] [among] [mbox]     all of them without an argument
 # Environment: BUILD (build), BENCH_DIR (/var/tmp/postern-bench), ROUNDS (5), SECONDS_EACH (4), HELD (1000), PORT_BASE (2110). Two runs
 # with a BENCH_DIR and a PORT_BASE of their own, thirty ports apart, go side by side.
 set -eu
@@ -13,7 +13,7 @@ held=${HELD:-1000}
 export PORT_BASE=${PORT_BASE:-2110}
 # The peers' are the first (bench/peers.sh), ours stand behind them.
 peer=$PORT_BASE port=$((PORT_BASE + 20)) tls=$((PORT_BASE + 21)) limit=$((PORT_BASE + 22)) shared=$((PORT_BASE + 23)) shared_tls=$((PORT_BASE + 24)) ours_mbox=$((PORT_BASE + 25))
-remembering=$((PORT_BASE + 26)) remembering_tls=$((PORT_BASE + 27))
+remembering=$((PORT_BASE + 26)) remembering_tls=$((PORT_BASE + 27)) small_limit=$((PORT_BASE + 28))
 [ "$(id -u)" -eq 0 ] || { echo "bench: needs root, for system users and the peers" >&2; exit 1; }
 pids=
 end() {
@@ -26,9 +26,8 @@ end() {
 trap end EXIT
 
 mkdir -p "$dir" "$BUILD/bench"
-for tool in popload poplimit; do
-	cc -O2 -w -o "$BUILD/bench/$tool" "bench/$tool.c" -lssl -lcrypto
-done
+cc -O2 -w -o "$BUILD/bench/popload" bench/popload*.c -lssl -lcrypto
+cc -O2 -w -o "$BUILD/bench/poplimit" bench/poplimit.c
 export POPLOAD=$BUILD/bench/popload
 id postern >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin postern
 bench/peers.sh start "$dir" >/dev/null 2>&1
@@ -42,12 +41,27 @@ for i in 40 41 42 43; do
 		python3 bench/mkmail.py mbox "p$i" "$dir/mail/p$i" 40 1000000 "$i"
 	fi
 done
-wire=$dir/message.wire
-python3 - "$(find "$dir/home/p40/Maildir/cur" -type f | head -n 1)" "$wire" <<'PY'
+# Users p44..p47: a thousand messages of 4 KB, for small; also where Dovecot's shared mode has them.
+for i in 44 45 46 47; do
+	box=$dir/home/p$i/Maildir
+	if [ "$(find "$box/cur" -type f | wc -l)" != 1000 ]; then
+		rm -rf "$box" "$dir/vmail/p$i"
+		python3 bench/mkmail.py maildir "p$i" "$box" 1000 4000 "$i"
+		cp -r "$dir/home/p$i" "$dir/vmail/p$i"
+		chown -R vmail:vmail "$dir/vmail/p$i"
+	fi
+done
+# A message of the user's as it goes over the wire, for the machine's limit.
+write_wire() { # user file
+	python3 - "$(find "$dir/home/$1/Maildir/cur" -type f | head -n 1)" "$2" <<'PY'
 import sys
 text = open(sys.argv[1], "rb").read().replace(b"\n", b"\r\n")
 open(sys.argv[2], "wb").write(text.replace(b"\r\n.", b"\r\n.."))
 PY
+}
+wire=$dir/message.wire
+write_wire p40 "$wire"
+write_wire p44 "$dir/small.wire"
 
 # Users q0, q1 ... for the sessions that are held: of the passwd file only.
 mkdir -p "$dir/held"
@@ -142,7 +156,7 @@ beside() {
 	section "$1"
 	bench/compare.sh "$2" "$3" -n "$rounds" -d "$seconds" "${@:4}"
 }
-what=${*:-logins burst logins-shared throughput spool memory-before-login memory among mbox}
+what=${*:-logins burst logins-shared throughput small spool memory-before-login memory among mbox}
 uname -srm
 grep -m 1 'model name' /proc/cpuinfo || :
 nproc
@@ -174,6 +188,26 @@ case " $what " in *' throughput '*)
 	beside "RETR of 40 x 1 MB, plain; Dovecot's high-performance mode" "$port" $((peer + 1)) -c 4 -m -O 40 -s 'STAT,RETR*'
 	beside "RETR of 40 x 1 MB, plain; the machine's limit" "$port" "$limit" -c 4 -m -O 40 -s 'STAT,RETR*'
 	beside "RETR of 40 x 1 MB, TLS; Dovecot's high-performance mode" "$tls" $((peer + 11)) -c 4 -m -O 40 -t -s 'STAT,RETR*'
+esac
+case " $what " in *' small '*)
+	"$BUILD/bench/poplimit" "$small_limit" 1000 "$dir/small.wire" &
+	small_limit_server=$!
+	pids="$pids $!"
+	for together in 1 20; do
+		retr=(-c 4 -m -O 44 -B "$together" -s 'STAT,RETR*')
+		for theirs in "$((peer + 1)) fast" "$((peer + 3)) shared"; do
+			# shellcheck disable=SC2086 # a port and the name of a set-up
+			set -- $theirs
+			master=$(cat "$dir/dovecot/run-$2/master.pid")
+			beside "RETR of 1000 x 4 KB, $together at a time, plain; Dovecot: $2" "$port" "$1" "${retr[@]}"
+			section "processor time of such a session: the same"
+			bench/cpu.sh "$port" "$server" "$1" "$master" -n "$rounds" -d "$seconds" "${retr[@]}"
+			beside "the machine's limit, as ours, beside Dovecot: $2; with this client no server has more" "$small_limit" "$1" "${retr[@]}"
+			section "processor time of the machine's limit, as ours: the same"
+			bench/cpu.sh "$small_limit" "$small_limit_server" "$1" "$master" -n "$rounds" -d "$seconds" "${retr[@]}"
+		done
+	done
+	kill "$small_limit_server"
 esac
 case " $what " in *' spool '*)
 	start_mbox
