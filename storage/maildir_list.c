@@ -156,9 +156,12 @@ static uint64_t most_names(const struct maildir *m, size_t kept, size_t kept_nam
 	uint64_t most = kept_names;
 	for (size_t i = kept; i < m->drop.count; i++) {
 		const uint32_t from = m->order[i];
-		const struct list_name *r = &maildir_records(m)[from & ~MAILDIR_OF_INDEX];
-		most += from < MAILDIR_OF_INDEX ? m->entries[from].len + maildir_uidl_behind(m, &m->entries[from]) :
-			r->len + (r->flags & LIST_UIDL_BEHIND ? r->uidl : 0u);
+		if (from < MAILDIR_OF_INDEX) {
+			most += m->entries[from].len + maildir_uidl_behind(m, &m->entries[from]);
+			continue;
+		}
+		const struct list_name *r = &maildir_records(m)[from - MAILDIR_OF_INDEX];
+		most += r->len + (r->flags & LIST_UIDL_BEHIND ? r->uidl : 0u);
 	}
 	return most;
 }

@@ -395,8 +395,10 @@ static int make_pass(struct maildir *m, bool numbered, struct why *why_r)
 	    maildir_look(m, after, why_r) != 0)
 		return -1;
 	m->noticed = true;
-	/* What was quiet while it was read, or while it was left alone, need not be read again. */
-	m->held = m->quiet = stayed_quiet(m->listed, after);
+	/* What was quiet while it was read, or while it was left alone, need not be read again; what was not, as if it had had news. */
+	m->quiet = stayed_quiet(m->listed, after);
+	m->news += (m->held & ~m->quiet) != 0;
+	m->held = m->quiet;
 	memcpy(m->held_as, m->listed, sizeof m->held_as);
 	return m->quiet == MAILDIR_ALL_DIRS ? 0 : read_directory(m, MAILDIR_NEW, numbered, why_r);
 }

@@ -327,15 +327,16 @@ out:
 	return r;
 }
 
-/* Where the file's stamps prove nothing, the octets themselves do. */
+/* Where the file's stamps prove nothing, the octets themselves do, as long as the file has its name. */
 static int read_proven(const struct mbox *m, const struct mbox_message *message, char *to, size_t room, size_t len)
 {
 	const size_t whole = message->body + len;
 	struct digest_state d;
+	struct stat st;
 	if (whole > room)
 		return -1;
 	digest_begin(&d, 0);
-	if (io_read_at(m->fd, to, whole, message->start) == (ssize_t)whole) {
+	if (io_read_at(m->fd, to, whole, message->start) == (ssize_t)whole && fstat(m->fd, &st) == 0 && st.st_nlink > 0) {
 		digest_add(&d, to, whole);
 		if (mbox_is_digest(message, digest_so_far(&d))) {
 			memmove(to, to + message->body, len);

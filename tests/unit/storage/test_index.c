@@ -139,6 +139,8 @@ static void test_read_sampled(void)
 	change_in_place("mbox", "Subject: 5\nStatus: O ", "Subject: 5\nStatus: RO");
 	ROW_ASSERT("changed", maildrop_read(drop, 5, text, sizeof text, &len) != 0 && text[0] == '\0');
 	ROW_ASSERT("another", maildrop_read(drop, 6, text, sizeof text, &len) == 0);
+	CU_ASSERT(unlink(in_scratch("mbox")) == 0);
+	ROW_ASSERT("removed", maildrop_read(drop, 6, text, sizeof text, &len) != 0);
 	maildrop_close(&drop);
 	end();
 }
