@@ -241,7 +241,8 @@ int mbox_verify(struct mbox *m, size_t idx, char *buffer, mbox_take *take, void 
 		if (why_r->reason != REASON_MAILDROP_CHANGED)
 			return -1;
 	} else {
-		if (mbox_is_digest(message, digest_so_far(&v.digest)))
+		const struct digest now = digest_so_far(&v.digest);
+		if (now.low == message->digest && (uint32_t)now.high == message->digest_high)
 			return 0;
 	}
 	return why_set(why_r, REASON_MESSAGE_CHANGED, 0, "another program changed %s at octet %ju", m->path,
@@ -327,26 +328,6 @@ out:
 	return r;
 }
 
-/* Where the file's stamps prove nothing, the octets themselves do, as long as the file has its name. */
-static int read_proven(const struct mbox *m, const struct mbox_message *message, char *to, size_t room, size_t len)
-{
-	const size_t whole = message->body + len;
-	struct digest_state d;
-	struct stat st;
-	if (whole > room)
-		return -1;
-	digest_begin(&d, 0);
-	if (io_read_at(m->fd, to, whole, message->start) == (ssize_t)whole && fstat(m->fd, &st) == 0 && st.st_nlink > 0) {
-		digest_add(&d, to, whole);
-		if (mbox_is_digest(message, digest_so_far(&d))) {
-			memmove(to, to + message->body, len);
-			return 0;
-		}
-	}
-	explicit_bzero(to, whole);
-	return -1;
-}
-
 /* A file that was put in its place takes the name from ours, which changes its ctime. */
 static int mbox_read_message(struct maildrop *drop, size_t idx, char *to, size_t room, size_t *len_r)
 {
@@ -354,11 +335,9 @@ static int mbox_read_message(struct maildrop *drop, size_t idx, char *to, size_t
 	const struct mbox_message *message = &m->messages[idx];
 	const size_t len = (size_t)(mbox_end(m, idx) - message->start - message->body);
 	struct stat st;
-	if (!mbox_is_placed(m, idx) || len > room)
+	if (m->fresh || !mbox_is_placed(m, idx) || len > room)
 		return -1;
 	*len_r = len;
-	if (m->fresh)
-		return read_proven(m, message, to, room, len);
 	if (io_read_at(m->fd, to, len, message->start + message->body) == (ssize_t)len && fstat(m->fd, &st) == 0 && is_as_scanned(m, &st))
 		return 0;
 	explicit_bzero(to, len);

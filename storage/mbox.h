@@ -105,11 +105,6 @@ static inline bool mbox_is_placed(const struct mbox *m, size_t idx)
 	return message->start <= next && next <= m->next && next - message->start >= (uint64_t)message->body + message->separator;
 }
 
-static inline bool mbox_is_digest(const struct mbox_message *message, struct digest d)
-{
-	return d.low == message->digest && (uint32_t)d.high == message->digest_high;
-}
-
 /* Do all of them? */
 bool mbox_is_sound(const struct mbox *m);
 

@@ -117,34 +117,6 @@ static void test_shorter(void)
 	end();
 }
 
-/* A list that was only sampled: small messages are read as ever, and by their digest. */
-static void test_read_sampled(void)
-{
-	char text[8192];
-	size_t len;
-	struct message_body body;
-	struct why why;
-	begin();
-	put_mbox(200, 4096);
-	struct maildrop *drop = with_index("first", MAILDROP_MBOX, "mbox");
-	maildrop_close(&drop);
-	put_mbox(1, 4096);
-	drop = with_index("sampled", MAILDROP_MBOX, "mbox");
-	CU_ASSERT_FATAL(maildrop_read(drop, 5, text, sizeof text, &len) == 0 && maildrop_fetch(drop, 5, &body, &why) == 0);
-	char *stored = malloc(len);
-	CU_ASSERT_FATAL(stored != NULL && len == body.length && pread(body.fd, stored, len, (off_t)body.offset) == (ssize_t)len);
-	CU_ASSERT(memcmp(stored, text, len) == 0 && memcmp(text, "Subject: 5\n", 11) == 0);
-	free(stored);
-	(void)close(body.fd);
-	change_in_place("mbox", "Subject: 5\nStatus: O ", "Subject: 5\nStatus: RO");
-	ROW_ASSERT("changed", maildrop_read(drop, 5, text, sizeof text, &len) != 0 && text[0] == '\0');
-	ROW_ASSERT("another", maildrop_read(drop, 6, text, sizeof text, &len) == 0);
-	CU_ASSERT(unlink(in_scratch("mbox")) == 0);
-	ROW_ASSERT("removed", maildrop_read(drop, 6, text, sizeof text, &len) != 0);
-	maildrop_close(&drop);
-	end();
-}
-
 /* ---- what another program did unseen ---- */
 
 /* In a large Maildir neither directory nor list shows it; FETCH and UPDATE do. */
@@ -316,6 +288,6 @@ static void test_copies(void)
 	}
 }
 
-#define TESTS(X) X(test_maildir_costs) X(test_maildir_directories) X(test_shorter) X(test_read_sampled) X(test_mbox_costs) X(test_maildir_in_place) X(test_maildir_flags) X(test_mbox_in_place) \
+#define TESTS(X) X(test_maildir_costs) X(test_maildir_directories) X(test_shorter) X(test_mbox_costs) X(test_maildir_in_place) X(test_maildir_flags) X(test_mbox_in_place) \
 	X(test_mbox_length) X(test_copies)
 SUITE("index")
