@@ -156,6 +156,12 @@ beside() {
 	section "$1"
 	bench/compare.sh "$2" "$3" -n "$rounds" -d "$seconds" "${@:4}"
 }
+# The same, and the processor time of it. name, our port, our master, peer's port, peer's master, popload options
+costs_beside() {
+	beside "$1" "$2" "$4" "${@:6}"
+	section "$1"
+	bench/cpu.sh "${@:2:4}" -n "$rounds" -d "$seconds" "${@:6}"
+}
 what=${*:-logins burst logins-shared throughput small spool memory-before-login memory among mbox}
 uname -srm
 grep -m 1 'model name' /proc/cpuinfo || :
@@ -167,16 +173,20 @@ case " $what " in *' logins '*)
 		for theirs in "$peer default" "$((peer + 1)) fast"; do
 			# shellcheck disable=SC2086 # a port, a process and a name; a port and the name of a set-up
 			set -- $ours $theirs
-			beside "logins: STAT, 8 connections, ten messages; ours: $3; Dovecot: $5" "$1" "$4" -c 8 -m -s STAT
-			section "logins: STAT, 8 connections, ten messages; ours: $3; Dovecot: $5"
-			bench/cpu.sh "$1" "$2" "$4" "$(cat "$dir/dovecot/run-$5/master.pid")" -n "$rounds" -d "$seconds" -c 8 -m -s STAT
+			costs_beside "logins: STAT, 8 connections, ten messages; ours: $3; Dovecot: $5" "$1" "$2" "$4" "$(cat "$dir/dovecot/run-$5/master.pid")" -c 8 -m -s STAT
 		done
 	done
 	kill "$remembering_server"
 esac
 case " $what " in *' burst '*)
-	beside "one login after the other on an idle server; Dovecot's high-performance mode" "$port" $((peer + 1)) -c 1 -m -s STAT
-	beside "50 connections at once on an idle server; Dovecot's high-performance mode" "$port" $((peer + 1)) -c 50 -n 50 -m -s STAT
+	start_remembering
+	for ours in "$port every-password-hashed" "$remembering login_cache-as-by-default"; do
+		# shellcheck disable=SC2086 # a port and a name
+		set -- $ours
+		beside "one login after the other on an idle server; ours: $2; Dovecot: fast" "$1" $((peer + 1)) -c 1 -m -s STAT
+		beside "50 connections at once on an idle server; ours: $2; Dovecot: fast" "$1" $((peer + 1)) -c 50 -n 50 -m -s STAT
+	done
+	kill "$remembering_server"
 esac
 case " $what " in *' logins-shared '*)
 	start_shared
@@ -199,12 +209,10 @@ case " $what " in *' small '*)
 			# shellcheck disable=SC2086 # a port and the name of a set-up
 			set -- $theirs
 			master=$(cat "$dir/dovecot/run-$2/master.pid")
-			beside "RETR of 1000 x 4 KB, $together at a time, plain; Dovecot: $2" "$port" "$1" "${retr[@]}"
-			section "processor time of such a session: the same"
-			bench/cpu.sh "$port" "$server" "$1" "$master" -n "$rounds" -d "$seconds" "${retr[@]}"
-			beside "the machine's limit, as ours, beside Dovecot: $2; with this client no server has more" "$small_limit" "$1" "${retr[@]}"
-			section "processor time of the machine's limit, as ours: the same"
-			bench/cpu.sh "$small_limit" "$small_limit_server" "$1" "$master" -n "$rounds" -d "$seconds" "${retr[@]}"
+			series="RETR of 1000 x 4 KB, $together at a time, plain"
+			costs_beside "$series; Dovecot: $2" "$port" "$server" "$1" "$master" "${retr[@]}"
+			# With this client no server has more.
+			costs_beside "$series, the machine's limit in our place; Dovecot: $2" "$small_limit" "$small_limit_server" "$1" "$master" "${retr[@]}"
 		done
 	done
 	kill "$small_limit_server"
