@@ -188,9 +188,13 @@ static size_t whole_lines(const char *p, size_t len)
 /* A line that is longer than the piece: no record, and yet to be told from others. */
 static int make_room(struct search *s)
 {
-	char *more = realloc(s->piece, 2 * s->room);
+	/* Not realloc(3), which leaves the hashes of others behind where it was. */
+	char *more = malloc(2 * s->room);
 	if (more == NULL)
 		return -1;
+	memcpy(more, s->piece, s->room);
+	explicit_bzero(s->piece, s->room);
+	free(s->piece);
 	s->piece = more;
 	s->room *= 2;
 	return 0;
