@@ -10,6 +10,7 @@ at rest there are as many each time. The first WARM_UP_MINUTES are left out of t
 Passed: the line fitted through the sum rises by less than 1% an hour, descriptors are as many at the end as at the beginning,
 every message that was delivered was deleted by a QUIT that was answered +OK or is still there, whole. The exit status says so.
 """
+import itertools
 import os
 import sys
 import threading
@@ -23,7 +24,7 @@ from processes import descriptors, wait_until  # noqa: E402
 from test_kills import Peer, Refused  # noqa: E402
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "30"))
-ELSEWHERE = 300  # addresses
+ELSEWHERE = 25  # addresses, for each user: so often that each has a wrong password forgiven before its next
 WARM_UP_MINUTES = min(5, MINUTES / 4)
 USERS, SPARE, MOST_SLOPE = 8, 6, 1.0
 THINK_SECONDS = 0.5  # at most, before each session: people's mail programs do not come back at once, and the host has other work
@@ -33,10 +34,13 @@ KINDS = {"master": None, "nursery": "posternd-gate", "signer": "posternd-sign", 
 class User(Peer):
     """One mail user of the soak: what a Peer does, over TLS too, and in between what people and networks do wrong."""
 
+    places = itertools.count(1)
+
     def __init__(self, server, user, is_mbox, stop, running):
         super().__init__(server, user, is_mbox, stop)
         self.running, self.resting = running, threading.Event()
-        self.nuisances = 0
+        self.nuisances = self.guesses = 0
+        self.place = next(User.places)
 
     def one(self, to_the_end=False):
         if not to_the_end and not self.running.is_set():
@@ -53,9 +57,10 @@ class User(Peer):
         self.nuisances += 1
         kind = self.random.randrange(4)
         try:
-            # From elsewhere: whoever guesses is held back by address, and that is not what this is about. From no more addresses than come
-            # in while the run warms up, since what is remembered of each takes memory, up to 14 MiB (test_guesses.c).
-            client = Client(self.server, tls=kind == 3, source="127.9.%d.%d" % (self.random.randrange(1, 1 + ELSEWHERE // 100), self.random.randrange(100)))
+            # From elsewhere: whoever guesses is held back by address, and that is not what this is about. In turn from the same few, since
+            # what is remembered of each takes memory, up to 14 MiB (test_guesses.c): all of them come while the run warms up.
+            self.guesses += kind == 0
+            client = Client(self.server, tls=kind == 3, source="127.9.%d.%d" % (self.place, 1 + self.guesses % ELSEWHERE))
             try:
                 if kind == 0:
                     client.cmd("USER " + self.user.name)
