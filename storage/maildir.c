@@ -147,7 +147,7 @@ static int number_messages(struct maildir *m, struct why *why_r)
 	m->order = calloc(m->known + m->entry_count + 1, sizeof *m->order);
 	if (sorted == NULL || m->order == NULL) {
 		free(sorted);
-		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
+		return maildir_no_memory(why_r);
 	}
 	const size_t entries = sort_entries(m, sorted);
 	for (size_t i = 0, at = 0; i <= entries; i++) {
@@ -170,14 +170,11 @@ static bool is_as_left(struct maildir *m, const struct maildir_left *state)
 {
 	const struct list_name *r = maildir_records(m);
 	char name[LIST_NAME_MAX + 1];
-	struct stat st;
 	if (state->quiet != MAILDIR_ALL_DIRS || memcmp(state->dirs, m->listed, sizeof m->listed) != 0)
 		return false;
-	for (size_t i = 0; m->drop.count <= CHECK_EACH_MAX && i < m->drop.count; i++) {
-		if (!maildir_listed_name(m, i, name) || fstatat(m->dir_fd[r[i].flags & LIST_IN_CUR], name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-		    maildir_identity(&st, (uint64_t)st.st_size) != r[i].identity)
+	for (size_t i = 0; m->drop.count <= CHECK_EACH_MAX && i < m->drop.count; i++)
+		if (!maildir_listed_name(m, i, name) || !maildir_has_identity(m, maildir_dir_of(&r[i]), name, r[i].identity))
 			return false;
-	}
 	return true;
 }
 

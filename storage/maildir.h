@@ -5,6 +5,7 @@
 #ifndef POSTERN_MAILDIR_H
 #define POSTERN_MAILDIR_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -124,6 +125,11 @@ static inline const struct list_name *maildir_records(const struct maildir *m)
 	return (const void *)m->drop.image.list.records;
 }
 
+static inline int maildir_no_memory(struct why *why_r)
+{
+	return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
+}
+
 static inline enum maildir_dir maildir_dir_of(const struct list_name *record)
 {
 	return record->flags & LIST_IN_CUR ? MAILDIR_CUR : MAILDIR_NEW;
@@ -236,6 +242,9 @@ void maildir_drop_entry(struct maildir *m, struct maildir_entry *e, const char *
 /* Tells one file of a Maildir from another: by its inode's number; by number, size, owner and times. */
 uint32_t maildir_inode(uint64_t ino);
 uint32_t maildir_identity(const struct stat *st, uint64_t size);
+
+/* Is there a file of that name, and of that identity? */
+bool maildir_has_identity(const struct maildir *m, enum maildir_dir dir, const char *name, uint32_t identity);
 
 /* Is what was looked at the message's file? */
 bool maildir_is_entry(const struct maildir_entry *e, const struct stat *st);

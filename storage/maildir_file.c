@@ -27,6 +27,12 @@ uint32_t maildir_identity(const struct stat *st, uint64_t size)
 	return fold(XXH3_64bits(what, sizeof what));
 }
 
+bool maildir_has_identity(const struct maildir *m, enum maildir_dir dir, const char *name, uint32_t identity)
+{
+	struct stat st;
+	return fstatat(m->dir_fd[dir], name, &st, AT_SYMLINK_NOFOLLOW) == 0 && maildir_identity(&st, (uint64_t)st.st_size) == identity;
+}
+
 /* ---- sizes ---- */
 
 /* What reading a file to its end tells. */

@@ -5,18 +5,12 @@
  * A login with one message more meets a hundred thousand that are as they were. For such a record an octet is kept (enum
  * maildir_met); what has another name, another file or a namesake becomes an entry, and is dealt with as any.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "storage/maildir.h"
 
 enum { SLOTS_FIRST = 64, SLOTS_PER_RECORD = 2 };
-
-static int no_memory(struct why *why_r)
-{
-	return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
-}
 
 /* ---- a record and its name ---- */
 
@@ -70,7 +64,7 @@ int maildir_take_entries(struct maildir *m, enum maildir_state state, struct why
 	m->order = calloc(list->count + 1, sizeof *m->order);
 	if (m->names == NULL || m->order == NULL || maildir_reserve(m, list->count + 1, why_r) != 0) {
 		maildir_free_entries(m);
-		return no_memory(why_r);
+		return maildir_no_memory(why_r);
 	}
 	m->names_len = 0;
 	m->names_room = room;
@@ -149,7 +143,7 @@ int maildir_know(struct maildir *m, struct why *why_r)
 	m->met = calloc(count + 1, sizeof *m->met);
 	if (m->files == NULL || m->met == NULL) {
 		maildir_free_entries(m);
-		return no_memory(why_r);
+		return maildir_no_memory(why_r);
 	}
 	m->known = count;
 	m->file_slots = slots;
@@ -231,9 +225,7 @@ void maildir_expect_met(const struct maildir *m, uint64_t hash)
 static bool is_as_known(const struct maildir *m, size_t i, const char *name)
 {
 	const struct list_name *r = &maildir_records(m)[i];
-	struct stat st;
-	return m->known > CHECK_EACH_MAX || (fstatat(m->dir_fd[maildir_dir_of(r)], name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	                                     maildir_identity(&st, (uint64_t)st.st_size) == r->identity);
+	return m->known > CHECK_EACH_MAX || maildir_has_identity(m, maildir_dir_of(r), name, r->identity);
 }
 
 bool maildir_met_known(struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len)

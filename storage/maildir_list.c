@@ -4,7 +4,6 @@
  *
  * Most messages are the index's, and as they were: up to the first that is not, records and names are copied as they are.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,11 +25,6 @@ struct making {
 	uint64_t octets;
 	struct listed anchor;
 };
-
-static int no_memory(struct why *why_r)
-{
-	return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
-}
 
 /* ---- where a message comes from ---- */
 
@@ -174,7 +168,7 @@ int maildir_make_image(struct maildir *m, struct why *why_r)
 	h.names = most_names(m, kept, kept_names);
 	struct image image = { .octets = h.names <= UINT32_MAX ? malloc(list_size(&h)) : NULL };
 	if (image.octets == NULL)
-		return no_memory(why_r);
+		return maildir_no_memory(why_r);
 	struct list_header *header = image.octets;
 	struct list_name *records = (struct list_name *)(header + 1);
 	struct making k = { .records = records, .names = (char *)(records + h.count), .at = kept_names };

@@ -30,11 +30,6 @@ enum {
 
 const char *const maildir_dir_names[MAILDIR_DIRS] = { [MAILDIR_NEW] = "new", [MAILDIR_CUR] = "cur" };
 
-static int no_memory(struct why *why_r)
-{
-	return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
-}
-
 static int make_listing(struct maildir *m, size_t room, struct why *why_r)
 {
 	if (m->listing_room >= room)
@@ -43,7 +38,7 @@ static int make_listing(struct maildir *m, size_t room, struct why *why_r)
 	m->listing_room = 0;
 	m->listing = malloc(room);
 	if (m->listing == NULL)
-		return no_memory(why_r);
+		return maildir_no_memory(why_r);
 	m->listing_room = room;
 	return 0;
 }
@@ -101,15 +96,15 @@ int maildir_reserve(struct maildir *m, size_t wanted, struct why *why_r)
 	while (room < wanted)
 		room *= 2;
 	if (room > UINT32_MAX / 2)
-		return no_memory(why_r);
+		return maildir_no_memory(why_r);
 	struct maildir_entry *entries = reallocarray(m->entries, room, sizeof *entries);
 	if (entries == NULL)
-		return no_memory(why_r);
+		return maildir_no_memory(why_r);
 	m->entries = entries;
 	m->entry_room = room;
 	uint32_t *slots = calloc(room * SLOTS_PER_ENTRY, sizeof *slots);
 	if (slots == NULL)
-		return no_memory(why_r);
+		return maildir_no_memory(why_r);
 	free(m->slots);
 	m->slots = slots;
 	m->slot_count = room * SLOTS_PER_ENTRY;
@@ -125,7 +120,7 @@ int maildir_names_room(struct maildir *m, size_t room, struct why *why_r)
 	size_t want = 2 * (m->names_room + ENTRIES_FIRST * (size_t)UINT8_MAX / 4);
 	char *names = want < UINT32_MAX ? realloc(m->names, want) : NULL;
 	if (names == NULL)
-		return no_memory(why_r);
+		return maildir_no_memory(why_r);
 	m->names = names;
 	m->names_room = want;
 	return 0;
@@ -209,11 +204,9 @@ static bool is_known(const struct maildir *m, enum maildir_dir dir, const struct
 /* The first sight of an entry that the index has: is it to be opened? */
 static void saw_known(const struct maildir *m, enum maildir_dir dir, const struct dirent64 *d, struct maildir_entry *e)
 {
-	struct stat st;
 	e->listed_ino = d->d_ino;
 	e->state = ENTRY_READY;
-	if (e->again || (m->drop.count <= CHECK_EACH_MAX && (fstatat(m->dir_fd[dir], d->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-	                                                     maildir_identity(&st, (uint64_t)st.st_size) != e->identity)))
+	if (e->again || (m->drop.count <= CHECK_EACH_MAX && !maildir_has_identity(m, dir, d->d_name, e->identity)))
 		e->state = ENTRY_LISTED;
 }
 
