@@ -13,7 +13,7 @@
 #include "tests/unit/storage/spool.h"
 
 /* What becomes of the call that gives the lock file its name. */
-static enum { LINK, DIE_BEFORE, DIE_BEHIND } linking;
+static enum linking { LINK, DIE_BEFORE, DIE_BEHIND } linking;
 
 int linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
 {
@@ -28,7 +28,7 @@ int linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
 /* Whoever makes a lock file and dies leaves none, or one that says whose it is, and so goes at once. */
 static void test_killed_while_it_is_made(void)
 {
-	static const struct { const char *label; int when; bool stays; } rows[] = { { "before", DIE_BEFORE, false }, { "behind", DIE_BEHIND, true } };
+	static const struct { const char *label; enum linking when; bool stays; } rows[] = { { "before", DIE_BEFORE, false }, { "behind", DIE_BEHIND, true } };
 	struct dotlock ours;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		int status = 0;
