@@ -167,10 +167,11 @@ static int search_lines(const struct search *s, struct passwd_lines *lines)
 	while (passwd_line_next(lines, &line)) {
 		if (!s->wanted(line, s->context))
 			continue;
-		s->found->data = malloc(line.len + 1);
-		if (s->found->data == NULL)
+		char *data = malloc(line.len + 1);
+		if (data == NULL)
 			return -1;
-		memcpy(s->found->data, line.p, line.len);
+		memcpy(data, line.p, line.len);
+		s->found->data = data;
 		s->found->len = line.len;
 		s->found->number = lines->line;
 		return 1;

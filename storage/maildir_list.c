@@ -23,7 +23,7 @@ struct making {
 	char *names;
 	size_t at;                 /* octets of names so far */
 	uint64_t octets;
-	struct listed anchor;
+	struct listed anchor, other;
 };
 
 /* ---- where a message comes from ---- */
@@ -81,14 +81,14 @@ static void find_shared(const struct listed *l, const struct listed *anchor, str
 
 static void put_message(struct making *k, const struct maildir *m, size_t idx)
 {
-	struct listed own, *l = idx % LIST_ANCHOR == 0 ? &k->anchor : &own;
+	struct listed *l = idx % LIST_ANCHOR == 0 ? &k->anchor : &k->other;
 	struct list_name *r = &k->records[idx];
 	find_listed(m, idx, l);
 	*r = l->record;
 	r->name = (uint32_t)k->at;
 	r->prefix = r->suffix = 0;
-	if (l == &own)
-		find_shared(&own, &k->anchor, r);
+	if (l != &k->anchor)
+		find_shared(l, &k->anchor, r);
 	const size_t prefix = r->prefix, left = r->len - prefix - r->suffix;
 	memcpy(k->names + k->at, l->name + prefix, left);
 	memcpy(k->names + k->at + left, l->uidl, l->behind);
