@@ -55,7 +55,7 @@ class Storm(threading.Thread):
 
 class Signals(unittest.TestCase):
     def begin(self, **options):
-        server = Server(("anna", "bert"), settings={"limits": {"login_seconds": 600}}, **options)
+        server = Server(("anna", "bert", "carl"), settings={"limits": {"login_seconds": 600}}, **options)
         for name in ("anna", "bert"):
             server.users[name].deliver(bodies.message())
         self.addCleanup(server.stop)
@@ -134,7 +134,7 @@ class Signals(unittest.TestCase):
     def test_others(self):
         server = self.begin()
         anna = server.login()
-        tls = server.client(tls=True)
+        carl = server.login("carl", tls=True)
         rows = [("nursery", lambda: [p.pid for p in server.nurseries()]), ("signer", lambda: [p.pid for p in server.signers()]),
                 ("gates", lambda: [p.pid for p in server.gates()]),
                 ("keeper in a session", lambda: [p.pid for p in server.keepers() if user_of(p.pid) == server.users["anna"].uid]),
@@ -143,8 +143,9 @@ class Signals(unittest.TestCase):
         for kind, find in rows:
             with self.subTest(kind):
                 self.storm(server, kind, find, DEAF, same=kind not in ("gates", "keepers before a login"))
-        for client in (anna, tls):
-            client.ok("NOOP") if client is anna else client.login("bert")
+                anna.ok("NOOP")
+                carl.ok("NOOP")
+        for client in (anna, carl):
             client.quit()
         self.assertNotIn("killed by signal", server.log())
 
