@@ -201,6 +201,9 @@ class Processes(Case):
         """All that starts a process, or takes memory or a descriptor, fails for a while: helpers die, a reload comes, clients come."""
         for calls, error in (("clone,clone3,fork,vfork", "EAGAIN"), ("pipe2", "EMFILE"), ("socketpair", "EMFILE"), ("memfd_create", "ENFILE"),
                              ("openat", "EMFILE"), ("mmap,brk,mremap", "ENOMEM")):
+            if INSTRUMENTED and error == "ENOMEM":
+                print("left out: %s; a sanitizer ends the program when its own fail" % calls)
+                continue
             with self.subTest(calls, error=error):
                 server = self.begin()
                 with Trace(server.pid, "%s:error=%s" % (calls, error), calls=calls):
