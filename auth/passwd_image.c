@@ -190,7 +190,7 @@ static size_t whole_lines(const char *p, size_t len)
 static int make_room(struct search *s)
 {
 	/* Not realloc(3), which leaves the hashes of others behind where it was. */
-	char *more = malloc(2 * s->room);
+	char *more = malloc(2 * s->room);  /* NOLINT(clang-analyzer-optin.portability.UnixAPI): it never is 0 */
 	if (more == NULL)
 		return -1;
 	memcpy(more, s->piece, s->room);

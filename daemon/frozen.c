@@ -60,7 +60,7 @@ static int freeze_object(struct dl_phdr_info *object, size_t size, void *unused)
 			end = (behind + PAGE - 1) & mask;
 		}
 	}
-	if (to <= from || to - from < WORTH_IT * PAGE)
+	if (to <= from || to - from < (uintptr_t)WORTH_IT * PAGE)
 		return 0;
 	(void)freeze_pages((void *)from, (void *)to, PROT_READ);
 	if (end > to)

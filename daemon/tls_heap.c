@@ -268,7 +268,7 @@ static void *slot_take(size_t size)
 
 static bool is_ours(const void *p)
 {
-	return tls_heap_packed(p) || in_slots(p) || on_stage(p);
+	return p != NULL && (tls_heap_packed(p) || in_slots(p) || on_stage(p));
 }
 
 static size_t size_of(const void *p)
@@ -318,13 +318,17 @@ static void tls_free(void *p, const char *file, int line)
 static void *tls_realloc(void *p, size_t size, const char *file, int line)
 {
 	heap.number++;
-	void *moved = size > 0 ? take(size) : NULL;
+	if (size == 0) {
+		tls_free(p, file, line);
+		return NULL;
+	}
+	void *moved = take(size);
 	if (moved == NULL && !is_ours(p))
 		return realloc(p, size);
-	if (moved == NULL && size > 0 && (moved = malloc(size)) == NULL)
+	if (moved == NULL && (moved = malloc(size)) == NULL)
 		return NULL;
 	const size_t had = p == NULL ? 0 : is_ours(p) ? size_of(p) : malloc_usable_size(p);
-	if (moved != NULL && had > 0)
+	if (had > 0)
 		memcpy(moved, p, had < size ? had : size);
 	tls_free(p, file, line);
 	return moved;

@@ -68,7 +68,9 @@ int mbox_compare(struct mbox *m, const struct mbox_message *old, size_t count, s
 {
 	struct table t = { .slots = NULL };
 	size_t lost = 0, fresh = m->drop.count;
-	int r = count > 0 ? make_table(m, &t, why_r) : 0;
+	if (count == 0)
+		return 0;
+	int r = make_table(m, &t, why_r);
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		const uint32_t at = *find(m, &t, &old[i]);
 		lost += at == 0;

@@ -3,6 +3,7 @@ where a word can be sent, and when the cause is over the service is back by itse
 
 "Does not spin": less than 5% of one processor over 2 s, counted by the kernel.
 """
+import contextlib
 import os
 import shutil
 import signal
@@ -67,10 +68,12 @@ class Case(unittest.TestCase):
         return pid
 
     def kill_helpers(self, server):
-        """Those that there are: a nursery and its signer go together."""
+        """Those that there are: a nursery and its signer go together, so one may be gone before its turn."""
         for name in HELPERS:
-            if self.children(server, name):
-                self.kill(server, lambda n=name: self.children(server, n))
+            for process in self.children(server, name):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+                wait_until(lambda p=process.pid: read_process(p) is None, "it is reaped")
 
     def children(self, server, name):
         return [p for p in server.processes() if p.ppid == server.pid and p.name == name and p.state != "Z"]
