@@ -11,15 +11,15 @@
 
 static bool number_slowly(struct piece text, uint64_t min, uint64_t max, uint64_t *value_r)
 {
-	char storage[512];
-	if (text.len == 0 || text.len >= sizeof storage)
+	if (text.len == 0)
 		return false;
 	for (size_t i = 0; i < text.len; i++)
 		if (!isdigit((unsigned char)text.p[i]))
 			return false;
-	(void)piece_text(text, storage, sizeof storage);
+	char *digits = strndup(text.p, text.len);
 	errno = 0;
-	*value_r = strtoull(storage, NULL, 10);
+	*value_r = strtoull(digits, NULL, 10);
+	free(digits);
 	return errno == 0 && *value_r >= min && *value_r <= max;
 }
 
