@@ -50,6 +50,13 @@ static int open_or_make(int dir, const char *name)
 	return fd;
 }
 
+bool journal_is_called(int dir, int fd, const char *name)
+{
+	struct stat ours, there;
+	return fstat(fd, &ours) == 0 && fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_dev == there.st_dev &&
+		ours.st_ino == there.st_ino;
+}
+
 int journal_move_aside(int dir, int fd, const char *name)
 {
 	char to[JOURNAL_NAME_MAX + 32];
@@ -73,6 +80,8 @@ static int open_locked(int dir, const char *directory, const char *name, int *fd
 	} else if ((err = flock_patiently(fd, SESSION_LOCK_WAIT_MS, -1)) != 0) {
 		(void)why_set(why_r, err == EWOULDBLOCK ? REASON_MAILDROP_LOCKED : REASON_MAILDROP_IO, err, "lock the journal %s/%s",
 		              directory, name);
+	} else if (!journal_is_called(dir, fd, name)) {
+		moved = 1; /* by `postern recover`, or by a session that was quicker */
 	} else if ((moved = journal_move_aside(dir, fd, name)) < 0) {
 		(void)why_errno(why_r, errno, "set the journal %s/%s aside", directory, name);
 	} else if (moved == 0) {
@@ -96,7 +105,7 @@ int journal_open(const char *directory, const struct maildrop_place *place, uid_
 	for (int round = 0; round < REOPEN_MAX && r == 0 && *fd_r < 0; round++)
 		r = open_locked(dir, directory, name, fd_r, why_r);
 	if (r == 0 && *fd_r < 0)
-		r = why_set(why_r, REASON_MAILDROP_IO, 0, "%s/%s is set aside again and again", directory, name);
+		r = why_set(why_r, REASON_MAILDROP_IO, 0, "%s/%s is set aside or removed again and again", directory, name);
 	(void)close(dir);
 	return r;
 }

@@ -131,7 +131,8 @@ class Recovery(ServerCase):
     def test_command_refuses(self):
         self.interrupt()
         name = self.recover().decode().split("\n")[0]
-        self.recover("put-back", name, status=1)  # pending: the next login does it
+        self.recover("put-back", name, status=1)  # pending: the next login does it,
+        self.recover("discard", name, status=1)   # for which it is needed
         self.recover("show", "../" + name, status=64)
         self.recover("erase", name, status=64)
         self.recover("show", "none", status=74)

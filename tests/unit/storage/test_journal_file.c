@@ -122,6 +122,51 @@ static void test_aside(void)
 	scratch_close();
 }
 
+static void remove_once(void)
+{
+	if (faults[FAULT_FLOCK].calls == 1)
+		CU_ASSERT(unlink(in_scratch(name)) == 0);
+}
+
+static void rename_once(void)
+{
+	if (faults[FAULT_FLOCK].calls == 1) {
+		CU_ASSERT(rename(in_scratch(name), in_scratch("other")) == 0);
+		put(name, "");
+	}
+}
+
+static void remove_always(void)
+{
+	CU_ASSERT(unlink(in_scratch(name)) == 0);
+}
+
+/* `postern recover` had it locked, and removed or renamed it: what is locked then is no journal any more, and would be lost in a crash. */
+static void test_gone_behind_the_lock(void)
+{
+	static void (*const happens[])(void) = { remove_once, rename_once };
+	struct why why;
+	for (size_t i = 0; i < sizeof happens / sizeof happens[0]; i++) {
+		struct stat ours, there = { 0 };
+		int fd = open_first();
+		(void)close(fd);
+		faults_clear();
+		faults[FAULT_FLOCK].before = happens[i];
+		CU_ASSERT(open_it(&fd, &why) == 0 && fd >= 0);
+		faults_clear();
+		CU_ASSERT(fstat(fd, &ours) == 0 && stat(in_scratch(name), &there) == 0 && ours.st_ino == there.st_ino && ours.st_nlink == 1);
+		(void)close(fd);
+		scratch_close();
+	}
+	int fd = open_first();
+	(void)close(fd);
+	faults_clear();
+	faults[FAULT_FLOCK].before = remove_always;
+	CU_ASSERT(open_it(&fd, &why) == -1 && fd == -1 && strstr(why.text, "again and again") != NULL);
+	faults_clear();
+	scratch_close();
+}
+
 /* Whatever fails: it says so, and keeps nothing open. */
 static void test_faults(void)
 {
@@ -184,5 +229,5 @@ static void test_owner(void)
 	}
 }
 
-#define TESTS(X) X(test_open) X(test_not_ours) X(test_aside) X(test_faults) X(test_owner)
+#define TESTS(X) X(test_open) X(test_not_ours) X(test_aside) X(test_gone_behind_the_lock) X(test_faults) X(test_owner)
 SUITE("journal_file")
