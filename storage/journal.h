@@ -1,6 +1,6 @@
 /*
  * journal.h - what an mbox's UPDATE is about to do, on the disk before it is done.
- * Runs in: journal_open() and journal_name_*() as root; the rest in keeper, as the mail's owner. `postern recover`.
+ * Runs in: journal_open() and journal_owner() as root; the rest in keeper, as the mail's owner. `postern recover`.
  * Trusts: the directory (root's). Not a journal's content: the owner of the mail could have written it.
  * A library: returns, never logs, never exits.
  *
@@ -59,7 +59,7 @@ struct journal {
 /*
  * Open the journal of a maildrop, which is made when it is missing, and lock it for as long as the descriptor is
  * open. One that was set aside is renamed to NAME.aside-TIME first. *fd_r is taken by the caller.
- * 0, or -1 with MAILDROP_LOCKED or another reason.
+ * 0, or -1 with MAILDROP_LOCKED, UPDATE_UNFINISHED (it cannot be opened, and there is something in it), or another reason.
  */
 int journal_open(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid, int *fd_r,
                  struct why *why_r);

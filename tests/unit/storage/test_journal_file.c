@@ -204,6 +204,49 @@ static void test_faults(void)
 	}
 }
 
+/* One that has something in it and cannot be opened: that is another answer, for what it says may have to be done first. */
+static void test_unopened(void)
+{
+	static const struct {
+		const char *label;
+		enum fault_call call;
+		int error;
+		bool full;
+		enum reason reason;
+	} rows[] = {
+		{ "empty", FAULT_OPENAT, EMFILE, false, REASON_NO_MEMORY }, { "not empty", FAULT_OPENAT, EMFILE, true, REASON_UPDATE_UNFINISHED },
+		{ "locked", FAULT_FLOCK, EWOULDBLOCK, true, REASON_MAILDROP_LOCKED }, { "no lock", FAULT_FLOCK, ENOLCK, true, REASON_UPDATE_UNFINISHED },
+	};
+	struct why why;
+	int fd = open_first();
+	(void)close(fd);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		put(name, rows[i].full ? "something" : "");
+		faults_set(rows[i].call, 1, rows[i].error, 1);
+		ROW_ASSERT(rows[i].label, open_it(&fd, &why) == -1 && fd == -1 && why.reason == rows[i].reason);
+		faults_clear();
+	}
+	scratch_close();
+}
+
+/* A directory that cannot be opened either. */
+static bool is_refused(void)
+{
+	struct why why;
+	int fd;
+	return open_it(&fd, &why) == -1 && why.reason == REASON_UPDATE_UNFINISHED && strstr(why.text, "directory") != NULL;
+}
+
+static void test_directory_unopened(void)
+{
+	int fd = open_first();
+	(void)close(fd);
+	put(name, "something");
+	CU_ASSERT(chmod(scratch, 0711) == 0);
+	CU_ASSERT(geteuid() != 0 || as_nobody(is_refused));
+	scratch_close();
+}
+
 /* A journal's name says whose it is, and its path has to be the one that the name is made of. */
 static void test_owner(void)
 {
@@ -229,5 +272,5 @@ static void test_owner(void)
 	}
 }
 
-#define TESTS(X) X(test_open) X(test_not_ours) X(test_aside) X(test_gone_behind_the_lock) X(test_faults) X(test_owner)
+#define TESTS(X) X(test_open) X(test_not_ours) X(test_aside) X(test_gone_behind_the_lock) X(test_faults) X(test_unopened) X(test_directory_unopened) X(test_owner)
 SUITE("journal_file")
