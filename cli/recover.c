@@ -90,16 +90,7 @@ static int put_out(void *context, const char *octets, size_t len, uint64_t at, s
 {
 	const int *fd = context;
 	(void)at;
-	while (len > 0) {
-		ssize_t n = write(*fd, octets, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return why_errno(why_r, errno, "write");
-		octets += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return io_write_all(*fd, octets, len) != 0 ? why_errno(why_r, errno, "write") : 0;
 }
 
 /* The kept mail, as it is in the journal, to fd. */
