@@ -10,6 +10,8 @@
  *   struct record   kept octets   edge     struct record   octets that arrived since   edge     ...
  *
  * of which the last whole one counts, with the kept octets of all. A record that a crash tore has wrong digests and is not there.
+ * So a journal in another form would be taken for a torn one and emptied, with the only whole copy of mail in it: whoever changes
+ * struct record has to go on reading this one.
  */
 #ifndef POSTERN_JOURNAL_H
 #define POSTERN_JOURNAL_H
