@@ -192,18 +192,10 @@ static uint32_t host_refer(void *context, enum reply reply, const struct reply_a
 /* The last words for an end that is not the client's own; said between two answers only. */
 static void say_why(struct gate *g, enum session_end end)
 {
-	struct reply_args args = { .text = NULL };
-	enum reply reply;
-	switch ((int)end) {
-	case END_LOGIN_TIMEOUT: reply = REPLY_LOGIN_TIMEOUT; args.n[0] = g->settings->login_seconds; break;
-	case END_COMMAND_TIMEOUT: reply = REPLY_COMMAND_TIMEOUT; args.n[0] = COMMAND_SECONDS; break;
-	case END_MADE_ROOM: reply = REPLY_MADE_ROOM; break;
-	case END_IDLE: reply = REPLY_IDLE; args.n[0] = g->settings->idle_minutes; break;
-	case END_STOPPED: reply = REPLY_STOPPING; break;
-	case END_TAKEN_OVER: reply = REPLY_TAKEN_OVER; args.text = g->conn.stop.told; args.ref = g->conn.stop.ref; break;
-	case END_KEEPER_LOST: reply = REPLY_KEEPER_LOST; args.ref = g->lost_ref; break;
-	default: return;
-	}
+	struct reply_args args = { .ref = end == END_KEEPER_LOST ? g->lost_ref : REF_NONE };
+	const enum reply reply = gate_last_words(end, g->settings, &g->conn.stop, &args);
+	if (reply == REPLY_NONE)
+		return;
 	pop3_say(&g->pop3, reply, &args, &g->conn.out);
 	(void)conn_flush(&g->conn);
 }
