@@ -53,8 +53,7 @@ static int open_or_make(int dir, const char *name)
 bool journal_is_called(int dir, int fd, const char *name)
 {
 	struct stat ours, there;
-	return fstat(fd, &ours) == 0 && fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_dev == there.st_dev &&
-		ours.st_ino == there.st_ino;
+	return fstat(fd, &ours) == 0 && fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_ino == there.st_ino;
 }
 
 int journal_move_aside(int dir, int fd, const char *name)

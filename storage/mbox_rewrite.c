@@ -147,7 +147,7 @@ static int put_all_in_place(struct mbox *m, char *buffer, bool *arrived, struct 
 {
 	const struct journal_plan *plan = &m->journal.plan;
 	for (size_t round = 0; round < APPENDED_MAX; round++) {
-		uint64_t size;
+		uint64_t size = 0;
 		/* A write that fails may have been a passing fault. After a failed fsync nothing of it is known, so all is written anew. */
 		if ((write_kept(m, buffer, why_r) != 0 && write_kept(m, buffer, why_r) != 0) || mbox_size(m, &size, why_r) != 0)
 			return -1;
@@ -242,7 +242,7 @@ static int set_aside(struct mbox *m, const char *cause, struct why *why_r)
 static int recover(struct mbox *m, char *buffer, struct why *why_r)
 {
 	enum finding finding;
-	uint64_t size;
+	uint64_t size = 0;
 	if (mbox_size(m, &size, why_r) != 0 || look(m, size, buffer, &finding, why_r) != 0)
 		return -1;
 	if (finding == UNPROVEN)

@@ -163,6 +163,11 @@ static void test_gone_behind_the_lock(void)
 	faults_clear();
 	faults[FAULT_FLOCK].before = remove_always;
 	CU_ASSERT(open_it(&fd, &why) == -1 && fd == -1 && strstr(why.text, "again and again") != NULL);
+	/* What cannot be looked at is not believed, and looked at anew. */
+	put(name, "");
+	faults_set(FAULT_FSTAT, 2, EIO, 0);
+	CU_ASSERT(open_it(&fd, &why) == 0 && faults[FAULT_FSTAT].calls > 2);
+	(void)close(fd);
 	faults_clear();
 	scratch_close();
 }

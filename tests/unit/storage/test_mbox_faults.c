@@ -92,7 +92,7 @@ static void test_faults_when_all_goes(void)
 		const char *want;
 	} cases[] = {
 		{ "read", FAULT_PREAD, EIO, 3, REASON_MAILDROP_IO, A B }, { "end", FAULT_PREAD, FAULT_END, 1, REASON_MAILDROP_CHANGED, A B },
-		{ "truncate", FAULT_FTRUNCATE, EIO, 1, REASON_MAILDROP_IO, A B }, { "sync", FAULT_FSYNC, EIO, 1, REASON_MAILDROP_IO, "" },
+		{ "stat", FAULT_FSTAT, EIO, 3, REASON_MAILDROP_IO, A B }, { "truncate", FAULT_FTRUNCATE, EIO, 1, REASON_MAILDROP_IO, A B }, { "sync", FAULT_FSYNC, EIO, 1, REASON_MAILDROP_IO, "" },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 		for (unsigned at = 1; at <= cases[i].calls; at++) {
@@ -261,6 +261,27 @@ static void test_mail_again_and_again(void)
 	scratch_close();
 }
 
+/* It came once, and the journal has no room for it: the next login finds both. */
+static void test_mail_without_room(void)
+{
+	int errors[2];
+	struct why why;
+	scratch_open();
+	put("mbox", A B);
+	struct maildrop *drop = open_drop("no room", MAILDROP_MBOX, "mbox");
+	late_call = FAULT_FSYNC;
+	late_at = 2;
+	faults_set(FAULT_PWRITE, 5, ENOSPC, 1);
+	faults[FAULT_FSYNC].before = deliver;
+	CU_ASSERT(update(drop, "x.", errors, &why) == -1 && why.reason == REASON_UPDATE_UNFINISHED && why.err == ENOSPC && errors[1] == 0);
+	faults_clear();
+	maildrop_close(&drop);
+	drop = open_drop("no room", MAILDROP_MBOX, "mbox");
+	maildrop_close(&drop);
+	expect_content("no room", "mbox", B C);
+	scratch_close();
+}
+
 /* ---- what the kernel may do ---- */
 
 /* The kernel may do a part, or be interrupted. */
@@ -325,5 +346,5 @@ static void test_durable(void)
 }
 
 #define TESTS(X) X(test_faults) X(test_faults_when_all_goes) X(test_without_journal) X(test_read_only) X(test_lost_lock) \
-	X(test_mail_in_spite_of_locks) X(test_mail_again_and_again) X(test_short_results) X(test_scan_faults) X(test_durable)
+	X(test_mail_in_spite_of_locks) X(test_mail_again_and_again) X(test_mail_without_room) X(test_short_results) X(test_scan_faults) X(test_durable)
 SUITE("mbox_faults")
