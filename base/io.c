@@ -51,6 +51,20 @@ int io_write_at(int fd, const char *octets, size_t len, uint64_t offset)
 	return 0;
 }
 
+int io_write_all(int fd, const char *octets, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, octets, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		octets += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
 void io_start_writing(int fd, size_t len, uint64_t offset)
 {
 	const uint64_t piece = WRITING_PIECE, end = (offset + len) / piece * piece;

@@ -21,6 +21,9 @@ size_t io_read_text(int dir_fd, const char *name, char *text, size_t size);
 /* pwrite(2) until all len octets are written: 0; or -1 and errno, and some may be written. */
 int io_write_at(int fd, const char *octets, size_t len, uint64_t offset);
 
+/* write(2) until all len octets are written: 0; or -1 and errno, and some may be written. */
+int io_write_all(int fd, const char *octets, size_t len);
+
 /*
  * In a file that is written from front to back: let the disk begin with the piece that was just finished, if one was, so
  * that fsync(2) has less to wait for. Promises nothing and hides no error from fsync(2): see sync_file_range(2).

@@ -16,6 +16,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "cli/cli.h"
 
 enum { NEW_FILE_MODE = 0600, MODE_BITS = 07777 };
@@ -111,20 +112,6 @@ int edit_append(struct edit_text *content, const char *octets, size_t len)
 	return CLI_OK;
 }
 
-static int write_all(int fd, const char *octets, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, octets, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		octets += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 /* Content, owner and mode before the name: no moment at which others can read it, or at which it is half. */
 static int fill(int fd, const struct edit *edit, const struct edit_text *content)
 {
@@ -132,7 +119,7 @@ static int fill(int fd, const struct edit *edit, const struct edit_text *content
 	mode_t mode = is_new ? NEW_FILE_MODE : edit->image.st.st_mode & MODE_BITS;
 	if (!is_new && fchown(fd, edit->image.st.st_uid, edit->image.st.st_gid) < 0)
 		return -1;
-	if (fchmod(fd, mode) < 0 || write_all(fd, content->p, content->len) < 0)
+	if (fchmod(fd, mode) < 0 || io_write_all(fd, content->p, content->len) < 0)
 		return -1;
 	return fsync(fd);
 }

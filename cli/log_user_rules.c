@@ -128,6 +128,12 @@ bool judge_other_program(const struct evidence *e, char text_r[VERDICT_TEXT])
 	return true;
 }
 
+/* A QUIT that failed: what it left is not what it counted, for the next login may have finished it. */
+static bool may_be_finished_later(const struct history_record *r)
+{
+	return is_failure(r) && strncmp(r->reply, "KEPT_", strlen("KEPT_")) == 0;
+}
+
 /* Fewer messages at a login than the session before had left. */
 bool judge_removed_elsewhere(const struct evidence *e, char text_r[VERDICT_TEXT])
 {
@@ -137,6 +143,8 @@ bool judge_removed_elsewhere(const struct evidence *e, char text_r[VERDICT_TEXT]
 	char from[SHOW_TIME], to[SHOW_TIME];
 	for (size_t i = 0; i < e->count; i++) {
 		const struct history_record *r = e->list[i];
+		if (may_be_finished_later(r))
+			before = NULL;
 		if (r->kind != HISTORY_SESSION)
 			continue;
 		if (before != NULL && strcmp(before->place, r->place) == 0 && r->figures.count < before->figures.left) {

@@ -6,10 +6,10 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "auth/hash.h"
 #include "auth/passwd_records.h"
+#include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/edit.h"
 #include "cli/passwd.h"
@@ -46,13 +46,6 @@ static int look_early(const struct passwd_options *o, bool want)
 	return is_missing ? CLI_CONFIG : found ? CLI_DATA : CLI_NO_USER;
 }
 
-static double now_ms(void)
-{
-	struct timespec t;
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
 /* Ask for the password and hash it. */
 static int make_hash(const struct passwd_options *o, char *hash_r)
 {
@@ -61,12 +54,12 @@ static int make_hash(const struct passwd_options *o, char *hash_r)
 	int result = cli_read_password(o->user, 1, &password);
 	if (result != CLI_OK)
 		return result;
-	double before = now_ms();
+	const long long before = now_ms();
 	if (hash_new(&password, (unsigned)o->ops, (unsigned)o->memory_mib, hash_r, &why) < 0) {
 		cli_complain("%s", why.text);
 		result = CLI_TEMPORARY;
 	} else {
-		(void)fprintf(stderr, "postern: to check this password takes %.0f ms and %u MiB on this host\n", now_ms() - before,
+		(void)fprintf(stderr, "postern: to check this password takes %lld ms and %u MiB on this host\n", now_ms() - before,
 		              (unsigned)o->memory_mib);
 	}
 	secret_wipe(&password);

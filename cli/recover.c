@@ -62,6 +62,10 @@ static int open_left(struct left *l)
 		cli_complain("%s is in use: a session is updating that mailbox; try later", l->name);
 		return CLI_TEMPORARY;
 	}
+	if (!journal_is_called(l->dir, l->fd, l->name)) {
+		cli_complain("%s has another name by now, or is gone; list again", l->name);
+		return CLI_TEMPORARY;
+	}
 	if (journal_read(&l->journal, l->fd, &why) != 0) {
 		cli_complain("%s", why.text);
 		return CLI_IO;
@@ -86,16 +90,7 @@ static int put_out(void *context, const char *octets, size_t len, uint64_t at, s
 {
 	const int *fd = context;
 	(void)at;
-	while (len > 0) {
-		ssize_t n = write(*fd, octets, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return why_errno(why_r, errno, "write");
-		octets += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return io_write_all(*fd, octets, len) != 0 ? why_errno(why_r, errno, "write") : 0;
 }
 
 /* The kept mail, as it is in the journal, to fd. */
@@ -179,16 +174,17 @@ static int with_journal(struct left *l, const char *action)
 		return CLI_USAGE;
 	}
 	int result = open_left(l);
+	if (result == CLI_OK && l->journal.state == JOURNAL_WHOLE && strcmp(action, "show") != 0) {
+		cli_complain("%s is pending: the next login, or a start of posternd, finishes that update by itself. Until then the mailbox is half "
+		             "rewritten, and this is the only whole copy", l->name);
+		return CLI_NO;
+	}
 	if (discard && (result == CLI_OK || result == CLI_DATA))
 		return remove_left(l);
 	if (result != CLI_OK)
 		return result;
 	if (l->journal.state == JOURNAL_EMPTY || l->journal.state == JOURNAL_TORN) {
 		cli_complain("%s keeps nothing: the crash came before anything was done to the mailbox", l->name);
-		return CLI_NO;
-	}
-	if (l->journal.state == JOURNAL_WHOLE && strcmp(action, "put-back") == 0) {
-		cli_complain("%s is pending: the next login, or a start of posternd, finishes that update by itself", l->name);
 		return CLI_NO;
 	}
 	return strcmp(action, "show") == 0 ? show(l) : put_back(l);
@@ -217,7 +213,7 @@ static void name_aside(struct left *l)
 {
 	l->fd = openat(l->dir, l->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (l->fd >= 0 && strstr(l->name, JOURNAL_ASIDE) == NULL && flock(l->fd, LOCK_EX | LOCK_NB) == 0 &&
-	    journal_move_aside(l->dir, l->fd, l->name) < 0)
+	    journal_is_called(l->dir, l->fd, l->name) && journal_move_aside(l->dir, l->fd, l->name) < 0)
 		(void)complain(CLI_IO, "rename", l->name);
 	close_left(l);
 }

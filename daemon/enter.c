@@ -148,12 +148,15 @@ static int lock_session(struct entry *e, const struct entrant *who, struct why *
 
 /* ---- the maildrop ---- */
 
-/* What an mbox needs of root. Without a journal mail can be read, and removed from the end: why not more, UPDATE says. */
+/*
+ * What an mbox needs of root. Without a journal mail can be read, and all of it removed: why not a part, UPDATE says. But
+ * nobody is to see a mailbox that a journal says is half rewritten.
+ */
 static int prepare_mbox(struct entry *e, const struct entrant *who, struct maildrop_options *options, struct why *why_r)
 {
 	struct why why;
 	if (journal_open(who->settings->journal_directory, who->place, who->uid, who->gid, &e->journal, &why) != 0) {
-		if (why.reason == REASON_MAILDROP_LOCKED) {
+		if (why.reason == REASON_MAILDROP_LOCKED || why.reason == REASON_UPDATE_UNFINISHED) {
 			*why_r = why;
 			return -1;
 		}

@@ -26,6 +26,7 @@ struct gate {
 	struct pop3 pop3;
 	struct rpc_bye bye;
 	struct ahead ahead;
+	size_t fetched;           /* idx of the message that was asked for last */
 	unsigned known_asked, refer_asked;
 	uint32_t lost_ref;
 	long long login_deadline;
@@ -149,6 +150,7 @@ static void host_fetch(void *context, size_t idx, struct message_body *body_r, s
 	struct gate *g = context;
 	uint32_t more;
 	*answer_r = (struct pop3_answer){ .reply = REPLY_MESSAGE, .args = { .n = { idx + 1 } } };
+	g->fetched = idx;
 	if (g->conn.stopping)
 		ahead_forget(&g->ahead);
 	if (!ahead_take(&g->ahead, idx, g->pop3.drop.count - idx - 1, line_count(&g->conn.in), body_r, &more))
@@ -190,18 +192,10 @@ static uint32_t host_refer(void *context, enum reply reply, const struct reply_a
 /* The last words for an end that is not the client's own; said between two answers only. */
 static void say_why(struct gate *g, enum session_end end)
 {
-	struct reply_args args = { .text = NULL };
-	enum reply reply;
-	switch ((int)end) {
-	case END_LOGIN_TIMEOUT: reply = REPLY_LOGIN_TIMEOUT; args.n[0] = g->settings->login_seconds; break;
-	case END_COMMAND_TIMEOUT: reply = REPLY_COMMAND_TIMEOUT; args.n[0] = COMMAND_SECONDS; break;
-	case END_MADE_ROOM: reply = REPLY_MADE_ROOM; break;
-	case END_IDLE: reply = REPLY_IDLE; args.n[0] = g->settings->idle_minutes; break;
-	case END_STOPPED: reply = REPLY_STOPPING; break;
-	case END_TAKEN_OVER: reply = REPLY_TAKEN_OVER; args.text = g->conn.stop.told; args.ref = g->conn.stop.ref; break;
-	case END_KEEPER_LOST: reply = REPLY_KEEPER_LOST; args.ref = g->lost_ref; break;
-	default: return;
-	}
+	struct reply_args args = { .ref = end == END_KEEPER_LOST ? g->lost_ref : REF_NONE };
+	const enum reply reply = gate_last_words(end, g->settings, &g->conn.stop, &args);
+	if (reply == REPLY_NONE)
+		return;
 	pop3_say(&g->pop3, reply, &args, &g->conn.out);
 	(void)conn_flush(&g->conn);
 }
@@ -265,10 +259,24 @@ static enum conn_result next_line(struct gate *g, enum pop3_next *next_r)
 	}
 }
 
+/* The keeper looks at it as if it were wanted once more. Octets instead of a descriptor do not tell where they lie. */
+static bool still_there(void *context, const struct message_body *sent)
+{
+	struct gate *g = context;
+	struct message_body body = { .fd = -1 };
+	struct pop3_answer answer;
+	ask_for_message(g, g->fetched, 0, &body, &answer);
+	if (body.fd < 0)
+		return false;
+	(void)close(body.fd);
+	return body.offset == sent->offset && body.length == sent->length;
+}
+
 static enum conn_result send_message(struct gate *g)
 {
 	bool top = g->pop3.send.top;
-	enum conn_result r = message_send(&g->conn, &g->pop3.send, &g->bye.octets);
+	const struct message_witness witness = { still_there, g };
+	enum conn_result r = message_send(&g->conn, &g->pop3.send, &witness, &g->bye.octets);
 	if (r == CONN_OK && !top)
 		g->bye.fetched++;
 	return r;

@@ -1,8 +1,10 @@
 /*
- * gate_end.c - how a session ended, from what ended it.
+ * gate_end.c - how a session ended, from what ended it, and its last words.
  * Runs in: gate. Trusts: its caller.
  */
 #include "daemon/gate_end.h"
+
+#include "daemon/gate.h"
 
 enum session_end gate_end_of_connection(enum conn_result r, bool logged_in)
 {
@@ -38,4 +40,18 @@ enum session_end gate_end_of_protocol(enum pop3_end end)
 	case POP3_END_TLS_PIPELINED: return END_TLS_PIPELINED;
 	}
 	return END_QUIT;
+}
+
+enum reply gate_last_words(enum session_end end, const struct settings *settings, const struct rpc_stop *stop, struct reply_args *args)
+{
+	switch ((int)end) {
+	case END_LOGIN_TIMEOUT: args->n[0] = settings->login_seconds; return REPLY_LOGIN_TIMEOUT;
+	case END_COMMAND_TIMEOUT: args->n[0] = COMMAND_SECONDS; return REPLY_COMMAND_TIMEOUT;
+	case END_MADE_ROOM: return REPLY_MADE_ROOM;
+	case END_IDLE: args->n[0] = settings->idle_minutes; return REPLY_IDLE;
+	case END_STOPPED: return REPLY_STOPPING;
+	case END_TAKEN_OVER: args->text = stop->told; args->ref = stop->ref; return REPLY_TAKEN_OVER;
+	case END_KEEPER_LOST: return REPLY_KEEPER_LOST;
+	default: return REPLY_NONE;
+	}
 }

@@ -1,5 +1,5 @@
 /*
- * gate_end.h - how a session ended, from what ended it.
+ * gate_end.h - how a session ended, from what ended it, and its last words.
  * Runs in: gate. Trusts: its caller.
  */
 #ifndef POSTERN_GATE_END_H
@@ -7,6 +7,7 @@
 
 #include "daemon/conn.h"
 #include "daemon/pop3.h"
+#include "daemon/settings.h"
 
 /* The connection said so; a deadline means something else before the login. */
 enum session_end gate_end_of_connection(enum conn_result r, bool logged_in);
@@ -16,5 +17,8 @@ enum session_end gate_end_of_stop(const struct rpc_stop *stop);
 
 /* The protocol was over. */
 enum session_end gate_end_of_protocol(enum pop3_end end);
+
+/* What the client is told of an end that is not his own, or REPLY_NONE. args has its reference already, if it is for a keeper that is lost. */
+enum reply gate_last_words(enum session_end end, const struct settings *settings, const struct rpc_stop *stop, struct reply_args *args);
 
 #endif

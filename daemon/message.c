@@ -179,11 +179,9 @@ static enum conn_result send_as_stored(struct conn *c, const struct pop3_send *s
 	if (body->length != send->octets)
 		return changed(c);
 	enum conn_result r = c->ssl != NULL ? copy_as_stored(c, body) : conn_send_file(c, body->fd, body->offset, body->length);
-	if (r != CONN_OK)
-		return r;
-	*octets_r += body->length;
-	nlink_t links;
-	return ahead_is_unchanged(body, &links) ? CONN_OK : changed(c);
+	if (r == CONN_OK)
+		*octets_r += body->length;
+	return r;
 }
 
 static enum conn_result send_encoded(struct conn *c, const struct pop3_send *send, uint64_t *octets_r)
@@ -218,10 +216,22 @@ static enum conn_result send_encoded(struct conn *c, const struct pop3_send *sen
 	return r;
 }
 
-enum conn_result message_send(struct conn *c, struct pop3_send *send, uint64_t *octets_r)
+/*
+ * Octets are read while they are sent, and with a slow client that takes minutes. What was read from a file that nobody wrote
+ * to is the message; an mbox that somebody wrote to may have got new mail only, or have had other mail where that message was.
+ */
+static bool was_the_message(const struct message_body *body, const struct message_witness *witness)
+{
+	nlink_t links;
+	return body->fd < 0 || ahead_is_unchanged(body, &links) || witness->still_there(witness->context, body);
+}
+
+enum conn_result message_send(struct conn *c, struct pop3_send *send, const struct message_witness *witness, uint64_t *octets_r)
 {
 	const bool as_stored = send->body.as_stored && !send->top && send->body.length >= AS_STORED_LEAST;
 	enum conn_result r = as_stored ? send_as_stored(c, send, octets_r) : send_encoded(c, send, octets_r);
+	if (r == CONN_OK && !was_the_message(&send->body, witness))
+		r = changed(c);
 	if (r == CONN_OK)
 		(void)buf_add_text(&c->out, ".\r\n");
 	else if (r == CONN_UNREADABLE)

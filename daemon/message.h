@@ -30,13 +30,20 @@ enum header_octets message_header(const struct message_body *body);
 /* May the message go to UTF8 clients only? (RFC 6856 section 2.1, and docs/design.md for what counts) */
 bool message_needs_utf8(enum utf8_required required, const struct message_body *body);
 
+/* Who is asked when somebody wrote to a file while a message was sent from it: does the message still lie there, as it was listed? */
+struct message_witness {
+	bool (*still_there)(void *context, const struct message_body *body);
+	void *context;
+};
+
 /*
  * Answer with the message in *send (its descriptor is closed) and the final dot, behind what c->out holds. What goes out
  * last waits in c->out for the answers to come: whoever waits for the client must conn_flush().
  * *octets_r grows by the wire octets of the message. CONN_UNREADABLE without the final dot when the file
- * cannot be read or is not as long as LIST said: the client must see that the message is not whole.
+ * cannot be read, the message is not as long as LIST said, or by the witness is no longer what was sent from: the client must see
+ * that it is not whole.
  */
-enum conn_result message_send(struct conn *c, struct pop3_send *send, uint64_t *octets_r);
+enum conn_result message_send(struct conn *c, struct pop3_send *send, const struct message_witness *witness, uint64_t *octets_r);
 
 /* Wipe what these calls have left in memory. */
 void message_forget(void);

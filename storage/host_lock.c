@@ -99,6 +99,7 @@ static int dotlock_call(struct host_locks *lock, enum dotlock_command command, i
 static int take_dotlock(struct host_locks *lock, bool write)
 {
 	int err = dotlock_call(lock, DOTLOCK_TAKE, dotlock_take);
+	lock->dotlocked = err == 0;
 	if (!write && (err == EROFS || err == ENOSPC || err == EDQUOT))
 		return 0;
 	return err == EEXIST ? EAGAIN : err;
@@ -106,6 +107,7 @@ static int take_dotlock(struct host_locks *lock, bool write)
 
 static int release_dotlock(struct host_locks *lock)
 {
+	lock->dotlocked = false;
 	return dotlock_call(lock, DOTLOCK_RELEASE, dotlock_release);
 }
 
@@ -218,18 +220,10 @@ int host_lock_take(struct host_locks *lock, int fd, bool write, struct why *why_
 	return -1;
 }
 
-static bool uses_dotlock(const struct host_locks *lock)
-{
-	for (size_t i = 0; i < lock->held; i++)
-		if (lock->options->locks[i] == HOST_LOCK_DOTLOCK)
-			return true;
-	return false;
-}
-
 int host_lock_refresh(struct host_locks *lock, struct why *why_r)
 {
 	long long now = now_ms();
-	if (now - lock->refreshed_ms < DOTLOCK_REFRESH_MS || !uses_dotlock(lock))
+	if (now - lock->refreshed_ms < DOTLOCK_REFRESH_MS || !lock->dotlocked)
 		return 0;
 	lock->refreshed_ms = now;
 	int err = dotlock_call(lock, DOTLOCK_REFRESH, dotlock_refresh);

@@ -16,6 +16,7 @@ struct host_locks {
 	int dir_fd;                              /* borrowed */
 	int fd;                                  /* while held: the locked file; borrowed */
 	size_t held;                             /* how many of options->locks */
+	bool dotlocked;                          /* one of these, and there is a lock file: where none can be made it counts as held for reading */
 	struct dotlock dotlock;
 	int64_t refreshed_ms;
 };

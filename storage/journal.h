@@ -1,6 +1,6 @@
 /*
  * journal.h - what an mbox's UPDATE is about to do, on the disk before it is done.
- * Runs in: journal_open() and journal_name_*() as root; the rest in keeper, as the mail's owner. `postern recover`.
+ * Runs in: journal_open() and journal_owner() as root; the rest in keeper, as the mail's owner. `postern recover`.
  * Trusts: the directory (root's). Not a journal's content: the owner of the mail could have written it.
  * A library: returns, never logs, never exits.
  *
@@ -10,6 +10,8 @@
  *   struct record   kept octets   edge     struct record   octets that arrived since   edge     ...
  *
  * of which the last whole one counts, with the kept octets of all. A record that a crash tore has wrong digests and is not there.
+ * So a journal in another form would be taken for a torn one and emptied, with the only whole copy of mail in it: whoever changes
+ * struct record has to go on reading this one.
  */
 #ifndef POSTERN_JOURNAL_H
 #define POSTERN_JOURNAL_H
@@ -27,7 +29,7 @@ enum {
 
 /* In the file `ino` of `size` octets, `kept` octets take the place of what is behind the first `cut`; the file ends there. */
 struct journal_plan {
-	uint64_t dev, ino;
+	uint64_t dev, ino;     /* dev is not compared: after a reboot the same disk may have another number */
 	uint64_t size, cut, kept;
 	uint64_t seed;         /* of the digests, at random: no sender of mail can know what they will be */
 	struct digest head;    /* of the first `cut` octets */
@@ -59,12 +61,15 @@ struct journal {
 /*
  * Open the journal of a maildrop, which is made when it is missing, and lock it for as long as the descriptor is
  * open. One that was set aside is renamed to NAME.aside-TIME first. *fd_r is taken by the caller.
- * 0, or -1 with MAILDROP_LOCKED or another reason.
+ * 0, or -1 with MAILDROP_LOCKED, UPDATE_UNFINISHED (it cannot be opened, and there is something in it), or another reason.
  */
 int journal_open(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid, int *fd_r,
                  struct why *why_r);
 
-/* Rename a journal that is marked as set aside: 1; 0 when it is not, or -1 and errno. The caller has it locked. */
+/* Is the file that is open and locked still the one of that name? Who waited for the lock may have one that was removed or renamed. */
+bool journal_is_called(int dir, int fd, const char *name);
+
+/* Rename a journal that is marked as set aside: 1; 0 when it is not, or -1 and errno. The caller has it locked, under that name. */
 int journal_move_aside(int dir, int fd, const char *name);
 
 /*

@@ -50,6 +50,12 @@ static int open_or_make(int dir, const char *name)
 	return fd;
 }
 
+bool journal_is_called(int dir, int fd, const char *name)
+{
+	struct stat ours, there;
+	return fstat(fd, &ours) == 0 && fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_ino == there.st_ino;
+}
+
 int journal_move_aside(int dir, int fd, const char *name)
 {
 	char to[JOURNAL_NAME_MAX + 32];
@@ -58,6 +64,23 @@ int journal_move_aside(int dir, int fd, const char *name)
 		return aside;
 	(void)snprintf(to, sizeof to, "%s" JOURNAL_ASIDE "%lld", name, (long long)time(NULL));
 	return renameat2(dir, name, dir, to, RENAME_NOREPLACE) != 0 || fsync(dir) != 0 ? -1 : 1;
+}
+
+/* As far as can be told without opening it. */
+static bool holds_something(const char *directory, const char *name)
+{
+	char path[PATH_MAX + JOURNAL_NAME_MAX];
+	struct stat st;
+	(void)snprintf(path, sizeof path, "%s/%s", directory, name);
+	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
+}
+
+/* Without it mail can be read; but not as long as what it says may still have to be done. */
+static int not_open(const char *directory, const char *name, struct why *why_r)
+{
+	if (why_r->reason != REASON_MAILDROP_LOCKED && holds_something(directory, name))
+		why_r->reason = REASON_UPDATE_UNFINISHED;
+	return -1;
 }
 
 static int open_locked(int dir, const char *directory, const char *name, int *fd_r, struct why *why_r)
@@ -73,6 +96,8 @@ static int open_locked(int dir, const char *directory, const char *name, int *fd
 	} else if ((err = flock_patiently(fd, SESSION_LOCK_WAIT_MS, -1)) != 0) {
 		(void)why_set(why_r, err == EWOULDBLOCK ? REASON_MAILDROP_LOCKED : REASON_MAILDROP_IO, err, "lock the journal %s/%s",
 		              directory, name);
+	} else if (!journal_is_called(dir, fd, name)) {
+		moved = 1; /* by `postern recover`, or by a session that was quicker */
 	} else if ((moved = journal_move_aside(dir, fd, name)) < 0) {
 		(void)why_errno(why_r, errno, "set the journal %s/%s aside", directory, name);
 	} else if (moved == 0) {
@@ -81,6 +106,8 @@ static int open_locked(int dir, const char *directory, const char *name, int *fd
 	}
 	if (fd >= 0)
 		(void)close(fd);
+	if (moved == 0)
+		return not_open(directory, name, why_r);
 	return moved > 0 ? 0 : -1;
 }
 
@@ -88,15 +115,18 @@ int journal_open(const char *directory, const struct maildrop_place *place, uid_
                  struct why *why_r)
 {
 	char name[JOURNAL_NAME_MAX];
-	int r = 0, dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = 0;
 	*fd_r = -1;
-	if (dir < 0)
-		return why_errno(why_r, errno, "open the journal directory %s", directory);
 	maildrop_file_name(place, uid, gid, name);
+	int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0) {
+		(void)why_errno(why_r, errno, "open the journal directory %s", directory);
+		return not_open(directory, name, why_r);
+	}
 	for (int round = 0; round < REOPEN_MAX && r == 0 && *fd_r < 0; round++)
 		r = open_locked(dir, directory, name, fd_r, why_r);
 	if (r == 0 && *fd_r < 0)
-		r = why_set(why_r, REASON_MAILDROP_IO, 0, "%s/%s is set aside again and again", directory, name);
+		r = why_set(why_r, REASON_MAILDROP_IO, 0, "%s/%s is set aside or removed again and again", directory, name);
 	(void)close(dir);
 	return r;
 }

@@ -81,7 +81,7 @@ struct maildrop_options {
 	enum host_lock locks[HOST_LOCKS_MAX];
 	size_t lock_count;
 	int dotlock_helper;  /* socket to dotlock_serve(), or -1: make the dotlock ourselves; borrowed */
-	int journal;         /* mbox: from journal_open(), or -1: then only the end of the file can be removed; borrowed */
+	int journal;         /* mbox: from journal_open(), or -1: then only all messages can be removed; borrowed */
 	int journal_errno;   /* why there is none */
 	const struct index_files *index;  /* NULL: none; borrowed, with its descriptors */
 	bool unique_ids_may_change;  /* most messages may have other unique-ids than at the last login */

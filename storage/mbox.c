@@ -264,7 +264,7 @@ static bool is_as_scanned(const struct mbox *m, const struct stat *now)
 static int misled(struct mbox *m, struct why *why_r)
 {
 	index_drop(&m->index);
-	return why_set(why_r, REASON_MESSAGE_CHANGED, 0, "the index of %s is none", m->path);
+	return why_set(why_r, REASON_MESSAGE_CHANGED, 0, "the index of %s was damaged: it is dropped, and the next login reads the mailbox", m->path);
 }
 
 /* Was the file written to since the scan? Then only the digest tells whether this message was touched. */

@@ -25,6 +25,8 @@
 #include "base/io.h"
 #include "storage/mbox_rewrite.h"
 
+enum { APPENDED_MAX = 4 };  /* times that all is put in place, because mail came meanwhile */
+
 static int add_to_digest(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r)
 {
 	(void)at, (void)why_r;
@@ -41,6 +43,15 @@ static int digest_range(struct mbox *m, uint64_t from, uint64_t to, char *buffer
 	if (mbox_read(m, from, to, buffer, add_to_digest, &digest, why_r) != 0)
 		return -1;
 	*digest_r = digest_so_far(&digest);
+	return 0;
+}
+
+int mbox_size(const struct mbox *m, uint64_t *size_r, struct why *why_r)
+{
+	struct stat st;
+	if (fstat(m->fd, &st) != 0)
+		return why_errno(why_r, errno, "stat %s", m->path);
+	*size_r = (uint64_t)st.st_size;
 	return 0;
 }
 
@@ -97,13 +108,63 @@ static void end_journal(struct mbox *m)
 		mbox_notice(m, NOTICE_ODD, why.text);
 }
 
+int mbox_take_to_journal(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r)
+{
+	struct mbox *m = context;
+	(void)at;
+	return journal_add(&m->journal, octets, len, why_r);
+}
+
+int mbox_seal_journal(struct mbox *m, struct journal_plan *plan, char *buffer, struct why *why_r)
+{
+	const uint64_t new_end = plan->cut + plan->kept, doomed = plan->size - new_end;
+	struct statvfs fs;
+	if (fstatvfs(m->fd, &fs) != 0)
+		return why_errno(why_r, errno, "statvfs %s", m->path);
+	plan->edge = fs.f_bsize < JOURNAL_EDGE_MAX ? fs.f_bsize : JOURNAL_EDGE_MAX;
+	if (plan->edge > doomed)
+		plan->edge = doomed;
+	if (digest_range(m, new_end + plan->edge, plan->size, buffer, plan->seed, &plan->doomed, why_r) != 0)
+		return -1;
+	if (io_read_at(m->fd, buffer, (size_t)plan->edge, new_end) != (ssize_t)plan->edge)
+		return why_errno(why_r, errno, "read %s", m->path);
+	return journal_seal(&m->journal, plan, buffer, why_r);
+}
+
+/* Mail came: it is kept, too, and has to be in the journal before the file is touched. */
+static int take_in_arrived(struct mbox *m, uint64_t size, char *buffer, struct why *why_r)
+{
+	struct journal_plan plan = m->journal.plan;
+	if (mbox_read(m, plan.size, size, buffer, mbox_take_to_journal, m, why_r) != 0)
+		return -1;
+	plan.kept += size - plan.size;
+	plan.size = size;
+	return mbox_seal_journal(m, &plan, buffer, why_r);
+}
+
+/* Everything but what is to be cut off is in its place, with what a program without our locks appended meanwhile. */
+static int put_all_in_place(struct mbox *m, char *buffer, bool *arrived, struct why *why_r)
+{
+	const struct journal_plan *plan = &m->journal.plan;
+	for (size_t round = 0; round < APPENDED_MAX; round++) {
+		uint64_t size = 0;
+		/* A write that fails may have been a passing fault. After a failed fsync nothing of it is known, so all is written anew. */
+		if ((write_kept(m, buffer, why_r) != 0 && write_kept(m, buffer, why_r) != 0) || mbox_size(m, &size, why_r) != 0)
+			return -1;
+		if (size <= plan->size)
+			return 0;
+		*arrived = true;
+		mbox_notice(m, NOTICE_ODD, "mail came while it was locked, and is kept; but a program here uses other locks than mbox_locks names");
+		if (take_in_arrived(m, size, buffer, why_r) != 0)
+			return -1;
+	}
+	return why_set(why_r, REASON_MAILDROP_CHANGED, EAGAIN, "mail comes to %s again and again while it is locked", m->path);
+}
+
 int mbox_do_journal(struct mbox *m, char *buffer, bool arrived, struct why *why_r)
 {
 	const struct journal_plan *plan = &m->journal.plan;
-	/* A write that fails may have been a passing fault. After a failed fsync nothing of it is known, so all is written anew. */
-	if (write_kept(m, buffer, why_r) != 0 && write_kept(m, buffer, why_r) != 0)
-		return unfinished(m, why_r);
-	if (mbox_cut_off(m, plan->cut + plan->kept, arrived, why_r) != 0)
+	if (put_all_in_place(m, buffer, &arrived, why_r) != 0 || mbox_cut_off(m, plan->cut + plan->kept, arrived, why_r) != 0)
 		return unfinished(m, why_r);
 	end_journal(m);
 	return 0;
@@ -140,7 +201,7 @@ static int look(struct mbox *m, uint64_t size, char *buffer, enum finding *findi
 	const uint64_t new_end = plan->cut + plan->kept;
 	struct digest digest;
 	*finding_r = UNPROVEN;
-	if (m->scanned.st_dev != plan->dev || m->scanned.st_ino != plan->ino || size < new_end)
+	if (m->scanned.st_ino != plan->ino || size < new_end)
 		return 0;
 	if (digest_range(m, 0, plan->cut, buffer, plan->seed, &digest, why_r) != 0)
 		return -1;
@@ -157,40 +218,6 @@ static int look(struct mbox *m, uint64_t size, char *buffer, enum finding *findi
 	if (digest_same(digest, plan->tail))
 		*finding_r = FINISHED;
 	return 0;
-}
-
-int mbox_take_to_journal(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r)
-{
-	struct mbox *m = context;
-	(void)at;
-	return journal_add(&m->journal, octets, len, why_r);
-}
-
-int mbox_seal_journal(struct mbox *m, struct journal_plan *plan, char *buffer, struct why *why_r)
-{
-	const uint64_t new_end = plan->cut + plan->kept, doomed = plan->size - new_end;
-	struct statvfs fs;
-	if (fstatvfs(m->fd, &fs) != 0)
-		return why_errno(why_r, errno, "statvfs %s", m->path);
-	plan->edge = fs.f_bsize < JOURNAL_EDGE_MAX ? fs.f_bsize : JOURNAL_EDGE_MAX;
-	if (plan->edge > doomed)
-		plan->edge = doomed;
-	if (digest_range(m, new_end + plan->edge, plan->size, buffer, plan->seed, &plan->doomed, why_r) != 0)
-		return -1;
-	if (io_read_at(m->fd, buffer, (size_t)plan->edge, new_end) != (ssize_t)plan->edge)
-		return why_errno(why_r, errno, "read %s", m->path);
-	return journal_seal(&m->journal, plan, buffer, why_r);
-}
-
-/* Mail came between the crash and now: it is kept, too, and has to be in the journal before the file is touched. */
-static int take_in_arrived(struct mbox *m, uint64_t size, char *buffer, struct why *why_r)
-{
-	struct journal_plan plan = m->journal.plan;
-	if (mbox_read(m, plan.size, size, buffer, mbox_take_to_journal, m, why_r) != 0)
-		return -1;
-	plan.kept += size - plan.size;
-	plan.size = size;
-	return mbox_seal_journal(m, &plan, buffer, why_r);
 }
 
 static int finish(struct mbox *m, uint64_t size, char *buffer, struct why *why_r)
@@ -214,12 +241,9 @@ static int set_aside(struct mbox *m, const char *cause, struct why *why_r)
 
 static int recover(struct mbox *m, char *buffer, struct why *why_r)
 {
-	struct stat st;
 	enum finding finding;
-	if (fstat(m->fd, &st) != 0)
-		return why_errno(why_r, errno, "stat %s", m->path);
-	const uint64_t size = (uint64_t)st.st_size;
-	if (look(m, size, buffer, &finding, why_r) != 0)
+	uint64_t size = 0;
+	if (mbox_size(m, &size, why_r) != 0 || look(m, size, buffer, &finding, why_r) != 0)
 		return -1;
 	if (finding == UNPROVEN)
 		return set_aside(m, "another program changed the mailbox since", why_r);

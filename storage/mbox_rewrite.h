@@ -12,6 +12,9 @@
 /* An mbox_take: the octets go into the journal's record that is being written. context is the struct mbox. */
 int mbox_take_to_journal(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r);
 
+/* The file's octets, now. */
+int mbox_size(const struct mbox *m, uint64_t *size_r, struct why *why_r);
+
 /* End that record; plan lacks nothing but what has to do with the doomed octets, and the digest of the kept ones. */
 int mbox_seal_journal(struct mbox *m, struct journal_plan *plan, char *buffer, struct why *why_r);
 

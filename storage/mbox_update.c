@@ -70,10 +70,8 @@ static int find_tail(struct update *u, struct why *why_r)
 static int find_end(struct update *u, struct why *why_r)
 {
 	struct mbox *m = u->m;
-	struct stat st;
-	if (fstat(m->fd, &st) != 0)
-		return why_errno(why_r, errno, "stat %s", m->path);
-	u->size = (uint64_t)st.st_size;
+	if (mbox_size(m, &u->size, why_r) != 0)
+		return -1;
 	if (!mbox_is_sound(m)) {
 		index_drop(&m->index);
 		return changed(m, why_r);
@@ -152,14 +150,23 @@ static int write_journal(struct update *u, struct why *why_r)
 	return mbox_seal_journal(u->m, &u->plan, u->buffer, why_r);
 }
 
+/* All goes, at one stroke; unless a program without our locks has appended meanwhile. */
+static int empty(struct update *u, struct why *why_r)
+{
+	struct mbox *m = u->m;
+	uint64_t size;
+	if (read_all(u, NULL, why_r) != 0 || mbox_size(m, &size, why_r) != 0)
+		return -1;
+	return size != u->size ? changed(m, why_r) : mbox_cut_off(m, 0, false, why_r);
+}
+
 static int rewrite(struct update *u, struct why *why_r)
 {
 	struct mbox *m = u->m;
 	struct why ignored;
 	make_plan(u);
-	/* All goes, at one stroke. */
 	if (u->plan.kept == 0 && u->plan.cut == 0)
-		return read_all(u, NULL, why_r) != 0 ? -1 : mbox_cut_off(m, u->plan.cut, false, why_r);
+		return empty(u, why_r);
 	if (check_journal(m, why_r) != 0)
 		return -1;
 	if (write_journal(u, why_r) == 0)

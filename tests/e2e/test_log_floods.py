@@ -57,6 +57,23 @@ class Counted(unittest.TestCase):
         self.assertLessEqual(lines, LINES_A_SECOND * (int(seconds) + 2))
         self.assertLess(lines, 300)
 
+    def test_odd_maildrop(self):
+        """What a user puts into his Maildir does not fill the log, however often he logs in."""
+        server = self.server()
+        cur = server.users["anna"].maildir / "cur"
+        for n in range(100):
+            (cur / ("%d.no-message" % n)).mkdir()
+        for _ in range(2):
+            mark = server.mark()
+            with server.login() as client:
+                self.assertEqual(client.stat()[0], 0)
+                client.quit()
+            server.wait_for_log('session: user="anna" login=yes', since=mark)
+            lines = re.findall("maildrop of .*", server.log()[mark:])
+            self.assertEqual(len(lines), 21, lines[:3])
+            self.assertIn("skipped, it is a directory", lines[0])
+            self.assertIn("what else is odd there is not logged", lines[20])
+
     def test_no_login(self):
         server = self.server()
         begun = time.monotonic()

@@ -6,6 +6,7 @@ import os
 import subprocess
 import unittest
 
+from client import Client
 from postern import BUILD, PREFIX, ServerCase
 from processes import wait_until
 from tracing import Trace, keeper_in_session
@@ -88,6 +89,20 @@ class Recovery(ServerCase):
         wait_until(lambda: self.user.mbox.read_bytes() == b"".join(MESSAGES[n] for n in (1, 3, 4)), "the mailbox is whole")
         self.expect_mailbox(1, 3, 4)
 
+    def test_nobody_sees_it_half_done(self):
+        """The journal cannot be opened (a backup gave it a second name): the login is refused, and the next one has what it should."""
+        left = self.interrupt()
+        copy = self.server.base / "copy-of-the-journal"
+        os.link(self.journals()[0], copy)
+        client = Client(self.server)
+        client.ok("USER anna")
+        line = client.err("PASS " + self.user.password, r"\[SYS/TEMP\] an interrupted update of the mailbox cannot be finished now")
+        client.close()
+        self.server.wait_for_log("is not a file of posternd's own")
+        self.assertEqual(self.user.mbox.read_bytes(), left, line)
+        copy.unlink()
+        self.expect_mailbox(1, 3, 4)
+
     def test_what_cannot_be_proven_is_set_aside(self):
         """Another program rewrote the mailbox before it was recovered: it is not touched, and what was kept can be had."""
         self.interrupt()
@@ -106,7 +121,7 @@ class Recovery(ServerCase):
         self.assertEqual(self.recover(), b"no update was interrupted\n")
 
     def test_the_session_goes_on_after_setting_aside(self):
-        """In the session that sets it aside the end can be removed; in the next everything."""
+        """In the session that sets it aside all can be removed, and no part; in the next whatever is marked."""
         self.interrupt()
         self.user.write_mbox(MESSAGES[4] + MESSAGES[0])
         with self.login() as client:
@@ -131,7 +146,8 @@ class Recovery(ServerCase):
     def test_command_refuses(self):
         self.interrupt()
         name = self.recover().decode().split("\n")[0]
-        self.recover("put-back", name, status=1)  # pending: the next login does it
+        self.recover("put-back", name, status=1)  # pending: the next login does it,
+        self.recover("discard", name, status=1)   # for which it is needed
         self.recover("show", "../" + name, status=64)
         self.recover("erase", name, status=64)
         self.recover("show", "none", status=74)

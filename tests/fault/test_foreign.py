@@ -3,6 +3,7 @@ import os
 import random
 import unittest
 
+from postern import ServerCase
 from sweep import FULL, Box, as_sent, in_file, message
 
 SCHEDULES = 1000 if FULL else 40
@@ -11,6 +12,61 @@ SCHEDULES = 1000 if FULL else 40
 def status_lines(stored):
     """The message with a Status field, as mail readers write it."""
     return stored.replace(b"\nSubject:", b"\nStatus: RO\nSubject:", 1)
+
+
+class Reading(ServerCase):
+    """Another program rewrites the mbox while a slow client reads a message that is larger than what waits in sockets."""
+    location = "mbox:SPOOL/%u"
+    FROM = b"From ann@example.org Thu Jan  1 00:00:00 1970\n"
+    LINES = 300000  # of 77 octets; with CRLF 23 MB
+
+    def setUp(self):
+        super().setUp()
+        self.large = self.FROM + b"Subject: large\n\n" + b"".join(b"%076d\n" % i for i in range(self.LINES)) + b"\n"
+        self.sent = self.large.split(b"\n", 1)[1][:-1].replace(b"\n", b"\r\n")
+
+    def read_while(self, content, change):
+        """RETR 2, with the change when its first octets are there; what comes behind the status line."""
+        mbox = self.server.users["anna"].mbox
+        self.server.users["anna"].write_mbox(b"".join(content))
+        got = bytearray()
+        with self.login("anna") as client:
+            client.send(b"RETR 2\r\n")
+            while not got:
+                got += client.sock.recv(1 << 16)
+            with open(mbox, "r+b") as f:
+                change(f)
+            while not got.endswith(b"\r\n.\r\n"):
+                more = client.sock.recv(1 << 20)
+                if not more:
+                    break
+                got += more
+        return bytes(got).split(b"\r\n", 1)[1]
+
+    def test_other_mail_in_its_place(self):
+        """The first message is removed: what moves up has as many line ends, so that only its octets are wrong. No final dot."""
+        first = self.FROM + b"Subject: first\n\n"
+        first += b"x" * (770 - len(first) - 2) + b"\n\n"
+        last = self.FROM + b"Subject: last\n\n" + 5 * (99 * b"y" + b"\n")
+        last += b"z" * (768 - len(last)) + b"\nend\n\n"
+
+        def remove_first(f):
+            f.write(self.large + last)
+            f.truncate()
+        self.server.expect_trouble = True
+        got = self.read_while([first, self.large, last], remove_first)
+        self.assertFalse(got.endswith(b"\r\n.\r\n"), "a message of %d octets, %s" % (len(got), "the right one" if got[:-3] == self.sent else "garbled"))
+        self.server.wait_for_log("message 2 not sent: .*another program changed")
+
+    def test_new_mail_behind_it(self):
+        """What is appended does not disturb it."""
+        first = self.FROM + b"Subject: first\n\nx\n\n"
+
+        def append(f):
+            f.seek(0, os.SEEK_END)
+            f.write(first)
+        got = self.read_while([first, self.large], append)
+        self.assertTrue(got.endswith(b"\r\n.\r\n") and got[:-3] == self.sent, len(got))
 
 
 class Foreign(unittest.TestCase):

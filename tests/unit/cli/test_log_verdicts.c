@@ -154,6 +154,8 @@ static const struct row {
 	{ "IMAP beside it", { { .at = 0, .peer = A, .reply = "MESSAGE_GONE", .reason = "message gone", .times = 2, .every = 1 } }, "other-program", "2 times" },
 	{ "removed elsewhere", { { .at = 0, .peer = A, .count = 10, .fetched = 10 }, { .at = HOUR, .peer = A, .count = 7 } }, "removed-elsewhere", "3 messages went away between sessions" },
 	{ "removed here", { { .at = 0, .peer = A, .count = 10, .fetched = 10, .deleted = 3 }, { .at = HOUR, .peer = A, .count = 7 } }, "", NULL },
+	{ "an update that the next login finished", { { .at = 0, .peer = A, .count = 10, .fetched = 10 }, { .at = 0, .peer = A, .reply = "KEPT_UNFINISHED", .reason = "update interrupted" },
+		{ .at = HOUR, .peer = A, .count = 7 } }, "server-at-fault", "KEPT_UNFINISHED" },
 	{ "the server", { { .at = 0, .peer = A, .reply = "KEPT_FULL", .reason = "disk full" } }, "server-at-fault", "KEPT_FULL, ref " },
 	{ "a restart is no fault", { { .at = 0, .peer = A, .reply = "STOPPING" } }, "", NULL },
 	{ "a name that nobody knows", { { .at = 0, .peer = A, .reply = "FROM_THE_FUTURE", .reason = "unheard of" } }, "", NULL },

@@ -166,6 +166,18 @@ static inline int file_of(const void *octets, size_t len)
 	return fd;
 }
 
+/* A message in that file, as the keeper finds it now. */
+static inline void reply_message(struct rpc_answer answer, int fd)
+{
+	struct stat st;
+	CU_ASSERT_FATAL(fstat(fd, &st) == 0);
+	answer.reply = REPLY_MESSAGE;
+	answer.file_size = (uint64_t)st.st_size;
+	answer.modified[0] = (uint64_t)st.st_mtim.tv_sec;
+	answer.modified[1] = (uint64_t)st.st_mtim.tv_nsec;
+	reply(RPC_FETCH, answer, fd);
+}
+
 /* Log the client in to a mailbox of count messages of 19 octets. */
 static inline void log_in(const char *label, size_t count)
 {

@@ -15,7 +15,7 @@ static void test_session(void)
 		int body = file_of("xxA: 1\n\n.one\ntwo\nyy", 19);
 		peer_say(&client, top ? "TOP 2 1" : "RETR 2");
 		CU_ASSERT(expect_request("fetch", RPC_FETCH).fetch.idx == 1);
-		reply(RPC_FETCH, (struct rpc_answer){ .reply = REPLY_MESSAGE, .n = { 2 }, .offset = 2, .length = 15 }, body);
+		reply_message((struct rpc_answer){ .n = { 2 }, .offset = 2, .length = 15 }, body);
 		(void)close(body);
 		expect_line("status", &client, NULL, top ? "+OK top of message 2" : "+OK 19 octets");
 		static const char *const lines[] = { "A: 1", "", "..one", "two", "." };
@@ -36,6 +36,46 @@ static void test_session(void)
 	CU_ASSERT(bye.octets == 19 + 14 && bye.detail[0] == '\0');
 	expect_closed("session", &client);
 	end("session");
+	gates_end();
+}
+
+/* Somebody wrote to the file since the keeper looked: it is asked once more, and only if the message is where it was the dot follows. */
+static void test_written_to(void)
+{
+	static const struct {
+		const char *label;
+		uint32_t reply;
+		uint64_t offset, length;
+		const char *end;
+	} rows[] = {
+		{ "new mail", REPLY_MESSAGE, 2, 15, "." }, { "moved", REPLY_MESSAGE, 1, 15, "(end)" }, { "another", REPLY_MESSAGE, 2, 14, "(end)" },
+		{ "changed", REPLY_MESSAGE_CHANGED, 0, 0, "(end)" },
+	};
+	gates_begin(false);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const char *label = rows[i].label, *line;
+		const int body = file_of("xxA: 1\n\n.one\ntwo\nyy", 19);
+		begin(NULL, "127.0.0.1", false);
+		greet(label);
+		log_in(label, 3);
+		peer_say(&client, "RETR 2");
+		ROW_ASSERT(label, expect_request(label, RPC_FETCH).fetch.idx == 1);
+		reply(RPC_FETCH, (struct rpc_answer){ .reply = REPLY_MESSAGE, .n = { 2 }, .offset = 2, .length = 15, .file_size = 18 }, body);
+		const struct rpc_fetch again = expect_request(label, RPC_FETCH).fetch;
+		ROW_ASSERT(label, again.idx == 1 && again.more == 0);
+		if (rows[i].reply == REPLY_MESSAGE)
+			reply_message((struct rpc_answer){ .n = { 2 }, .offset = rows[i].offset, .length = rows[i].length }, body);
+		else
+			reply(RPC_FETCH, (struct rpc_answer){ .reply = rows[i].reply, .n = { 2 } }, -1);
+		(void)close(body);
+		do
+			line = peer_line(&client);
+		while (strcmp(line, ".") != 0 && strcmp(line, "(end)") != 0);
+		ROW_TEXT(label, line, rows[i].end);
+		peer_close(&client);
+		ROW_ASSERT(label, expect_bye(label, rows[i].end[0] == '.' ? END_PEER_CLOSED : END_READ_ERROR).fetched == (rows[i].end[0] == '.'));
+		keeper_close();
+	}
 	gates_end();
 }
 
@@ -245,6 +285,6 @@ static void test_stop(void)
 	gates_end();
 }
 
-#define TESTS(X) X(test_session) X(test_ahead) X(test_marks) X(test_client_ends) X(test_endless_line) X(test_long_first_line) X(test_login_deadline) X(test_idle) \
+#define TESTS(X) X(test_session) X(test_written_to) X(test_ahead) X(test_marks) X(test_client_ends) X(test_endless_line) X(test_long_first_line) X(test_login_deadline) X(test_idle) \
 	X(test_stop)
 SUITE("gate")

@@ -18,7 +18,7 @@ static void tls_session(const char *label)
 	peer_say(&client, "TOP 2 1000000");
 	ROW_ASSERT(label, expect_request(label, RPC_FETCH).fetch.idx == 1);
 	int body = file_of(text, LARGE);
-	reply(RPC_FETCH, (struct rpc_answer){ .reply = REPLY_MESSAGE, .n = { 2 }, .length = LARGE }, body);
+	reply_message((struct rpc_answer){ .n = { 2 }, .length = LARGE }, body);
 	(void)close(body);
 	expect_line(label, &client, NULL, "+OK top");
 	for (const char *line; strcmp(line = peer_line(&client), ".") != 0 && strcmp(line, "(end)") != 0;)

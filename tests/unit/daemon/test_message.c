@@ -148,6 +148,18 @@ static int file_of(const char *text, size_t len)
 	return fd;
 }
 
+/* What the keeper says of a message whose file was written to; and whether it was asked. */
+static bool is_still_there = true, was_asked;
+
+static bool still_there(void *context, const struct message_body *body)
+{
+	CU_ASSERT(context == got && body->fd >= 0);
+	was_asked = true;
+	return is_still_there;
+}
+
+static const struct message_witness witness = { still_there, got };
+
 /* message_send() with "+OK\r\n" before it; what arrives is in got. */
 static enum conn_result send_message(struct pop3_send *send, uint64_t *octets_r, const char **problem_r)
 {
@@ -162,7 +174,7 @@ static enum conn_result send_message(struct pop3_send *send, uint64_t *octets_r,
 	c.out = BUF_OVER(c.out_storage);
 	(void)buf_add_text(&c.out, "+OK\r\n");
 	int body = send->body.fd;
-	enum conn_result r = message_send(&c, send, octets_r);
+	enum conn_result r = message_send(&c, send, &witness, octets_r);
 	CU_ASSERT(send->body.fd == -1 && (body < 0 || fcntl(body, F_GETFD) == -1));
 	if (r == CONN_OK)
 		r = conn_flush(&c);
@@ -275,6 +287,7 @@ static void test_stored_changed(void)
 	};
 	memset(message, 'x', sizeof message);
 	memcpy(message + sizeof message - 2, "\r\n", 2);
+	is_still_there = false;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		uint64_t sent = 0;
 		const char *problem;
@@ -288,6 +301,34 @@ static void test_stored_changed(void)
 		ROW_TEXT(rows[i].label, problem, rows[i].problem);
 		ROW_ASSERT(rows[i].label, got_len < 5 || memcmp(got + got_len - 5, "\r\n.\r\n", 5) != 0);
 	}
+	is_still_there = true;
+}
+
+/* A message of an mbox, which somebody wrote to meanwhile: with as many line ends in it as before, only the keeper can tell. */
+static void test_mbox_changed(void)
+{
+	static const struct { const char *label; bool written, there, whole; } rows[] = {
+		{ "nobody wrote", false, false, true }, { "new mail came", true, true, true }, { "other mail is there", true, false, false },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		uint64_t octets, sent = 0;
+		const char *problem;
+		struct stat st;
+		memset(message, 'x', 100);
+		message[99] = '\n';
+		(void)reference_wire(message, 100, want, &octets);
+		struct pop3_send send = { .body = { .fd = file_of(message, 100), .offset = AHEAD, .length = 100 }, .octets = octets };
+		CU_ASSERT_FATAL(fstat(send.body.fd, &st) == 0);
+		send.body.file_size = (uint64_t)st.st_size - rows[i].written;
+		send.body.modified = st.st_mtim;
+		is_still_there = rows[i].there;
+		was_asked = false;
+		ROW_ASSERT(rows[i].label, send_message(&send, &sent, &problem) == (rows[i].whole ? CONN_OK : CONN_UNREADABLE));
+		ROW_ASSERT(rows[i].label, was_asked == rows[i].written && sent == octets);
+		ROW_ASSERT(rows[i].label, (got_len >= 5 && memcmp(got + got_len - 5, "\r\n.\r\n", 5) == 0) == rows[i].whole);
+		ROW_TEXT(rows[i].label, problem, rows[i].whole ? "" : "the message changed while it was sent");
+	}
+	is_still_there = true;
 }
 
 /* Answers that wait are whole, and the client gets them even when the message behind them is cut. */
@@ -348,12 +389,12 @@ static void test_send_closed(void)
 	c.out = BUF_OVER(c.out_storage);
 	struct pop3_send send = { .body = { .fd = file_of(message, sizeof message), .offset = AHEAD, .length = sizeof message },
 	                          .octets = sizeof message + 2 };
-	enum conn_result r = message_send(&c, &send, &sent);
+	enum conn_result r = message_send(&c, &send, &witness, &sent);
 	CU_ASSERT((r == CONN_OK ? conn_flush(&c) : r) == CONN_CLOSED);
 	CU_ASSERT(send.body.fd == -1);
 	(void)close(ends[0]);
 }
 
 #define TESTS(X) X(test_top) X(test_top_octet_by_octet) X(test_send) X(test_send_chunks) X(test_send_changed) X(test_send_closed) \
-	X(test_send_as_stored) X(test_stored_changed) X(test_answers_before_a_cut)
+	X(test_send_as_stored) X(test_stored_changed) X(test_mbox_changed) X(test_answers_before_a_cut)
 SUITE("message")

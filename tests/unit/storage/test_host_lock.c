@@ -246,6 +246,53 @@ static void test_host_lock_refresh(void)
 	close_box();
 }
 
+/* A helper in a directory where no lock file can be made now. */
+static pid_t start_barred_helper(int error, int *fd_r)
+{
+	int pair[2];
+	CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+	pid_t pid = fork();
+	CU_ASSERT_FATAL(pid >= 0);
+	if (pid == 0) {
+		char command;
+		(void)close(pair[0]);
+		while (recv(pair[1], &command, 1, 0) == 1) {
+			const int answer = command == DOTLOCK_TAKE ? error : command == DOTLOCK_REFRESH ? ESTALE : 0;
+			(void)send(pair[1], &answer, sizeof answer, MSG_NOSIGNAL);
+		}
+		_exit(0);
+	}
+	(void)close(pair[1]);
+	*fd_r = pair[0];
+	return pid;
+}
+
+/* Where no lock file can be made, a mailbox that takes long to read can be read all the same. */
+static void test_refresh_where_none_can_be_made(void)
+{
+	static const int barred[] = { EROFS, ENOSPC, EDQUOT };
+	for (size_t i = 0; i < sizeof barred / sizeof barred[0]; i++) {
+		struct maildrop_options options;
+		struct maildrop_place place;
+		struct host_locks locks;
+		struct why why;
+		open_box(&options, &place);
+		options.locks[0] = HOST_LOCK_FCNTL;
+		options.locks[1] = HOST_LOCK_DOTLOCK;
+		options.lock_count = 2;
+		pid_t pid = start_barred_helper(barred[i], &options.dotlock_helper);
+		CU_ASSERT(host_lock_init(&locks, &options, place.path, AT_FDCWD, place.path, &why) == 0);
+		CU_ASSERT(host_lock_take(&locks, other_fd, false, &why) == 0);
+		faults_clock_ms += 60000;
+		CU_ASSERT(host_lock_refresh(&locks, &why) == 0);
+		host_lock_release(&locks);
+		CU_ASSERT(host_lock_take(&locks, other_fd, true, &why) == -1 && why.err == barred[i]);
+		(void)close(options.dotlock_helper);
+		CU_ASSERT(waitpid(pid, NULL, 0) == pid);
+		close_box();
+	}
+}
+
 #define TESTS(X) X(test_host_locks_scan) X(test_host_locks_update) X(test_changes_while_waiting) \
-	X(test_lock_of_replaced_file) X(test_name_too_long) X(test_host_lock_refresh)
+	X(test_lock_of_replaced_file) X(test_name_too_long) X(test_host_lock_refresh) X(test_refresh_where_none_can_be_made)
 SUITE("host_lock")

@@ -122,6 +122,56 @@ static void test_aside(void)
 	scratch_close();
 }
 
+static void remove_once(void)
+{
+	if (faults[FAULT_FLOCK].calls == 1)
+		CU_ASSERT(unlink(in_scratch(name)) == 0);
+}
+
+static void rename_once(void)
+{
+	if (faults[FAULT_FLOCK].calls == 1) {
+		CU_ASSERT(rename(in_scratch(name), in_scratch("other")) == 0);
+		put(name, "");
+	}
+}
+
+static void remove_always(void)
+{
+	CU_ASSERT(unlink(in_scratch(name)) == 0);
+}
+
+/* `postern recover` had it locked, and removed or renamed it: what is locked then is no journal any more, and would be lost in a crash. */
+static void test_gone_behind_the_lock(void)
+{
+	static void (*const happens[])(void) = { remove_once, rename_once };
+	struct why why;
+	for (size_t i = 0; i < sizeof happens / sizeof happens[0]; i++) {
+		struct stat ours, there = { 0 };
+		int fd = open_first();
+		(void)close(fd);
+		faults_clear();
+		faults[FAULT_FLOCK].before = happens[i];
+		CU_ASSERT(open_it(&fd, &why) == 0 && fd >= 0);
+		faults_clear();
+		CU_ASSERT(fstat(fd, &ours) == 0 && stat(in_scratch(name), &there) == 0 && ours.st_ino == there.st_ino && ours.st_nlink == 1);
+		(void)close(fd);
+		scratch_close();
+	}
+	int fd = open_first();
+	(void)close(fd);
+	faults_clear();
+	faults[FAULT_FLOCK].before = remove_always;
+	CU_ASSERT(open_it(&fd, &why) == -1 && fd == -1 && strstr(why.text, "again and again") != NULL);
+	/* What cannot be looked at is not believed, and looked at anew. */
+	put(name, "");
+	faults_set(FAULT_FSTAT, 2, EIO, 0);
+	CU_ASSERT(open_it(&fd, &why) == 0 && faults[FAULT_FSTAT].calls > 2);
+	(void)close(fd);
+	faults_clear();
+	scratch_close();
+}
+
 /* Whatever fails: it says so, and keeps nothing open. */
 static void test_faults(void)
 {
@@ -159,6 +209,49 @@ static void test_faults(void)
 	}
 }
 
+/* One that has something in it and cannot be opened: that is another answer, for what it says may have to be done first. */
+static void test_unopened(void)
+{
+	static const struct {
+		const char *label;
+		enum fault_call call;
+		int error;
+		bool full;
+		enum reason reason;
+	} rows[] = {
+		{ "empty", FAULT_OPENAT, EMFILE, false, REASON_NO_MEMORY }, { "not empty", FAULT_OPENAT, EMFILE, true, REASON_UPDATE_UNFINISHED },
+		{ "locked", FAULT_FLOCK, EWOULDBLOCK, true, REASON_MAILDROP_LOCKED }, { "no lock", FAULT_FLOCK, ENOLCK, true, REASON_UPDATE_UNFINISHED },
+	};
+	struct why why;
+	int fd = open_first();
+	(void)close(fd);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		put(name, rows[i].full ? "something" : "");
+		faults_set(rows[i].call, 1, rows[i].error, 1);
+		ROW_ASSERT(rows[i].label, open_it(&fd, &why) == -1 && fd == -1 && why.reason == rows[i].reason);
+		faults_clear();
+	}
+	scratch_close();
+}
+
+/* A directory that cannot be opened either. */
+static bool is_refused(void)
+{
+	struct why why;
+	int fd;
+	return open_it(&fd, &why) == -1 && why.reason == REASON_UPDATE_UNFINISHED && strstr(why.text, "directory") != NULL;
+}
+
+static void test_directory_unopened(void)
+{
+	int fd = open_first();
+	(void)close(fd);
+	put(name, "something");
+	CU_ASSERT(chmod(scratch, 0711) == 0);
+	CU_ASSERT(geteuid() != 0 || as_nobody(is_refused));
+	scratch_close();
+}
+
 /* A journal's name says whose it is, and its path has to be the one that the name is made of. */
 static void test_owner(void)
 {
@@ -184,5 +277,5 @@ static void test_owner(void)
 	}
 }
 
-#define TESTS(X) X(test_open) X(test_not_ours) X(test_aside) X(test_faults) X(test_owner)
+#define TESTS(X) X(test_open) X(test_not_ours) X(test_aside) X(test_gone_behind_the_lock) X(test_faults) X(test_unopened) X(test_directory_unopened) X(test_owner)
 SUITE("journal_file")

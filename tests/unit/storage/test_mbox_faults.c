@@ -92,7 +92,7 @@ static void test_faults_when_all_goes(void)
 		const char *want;
 	} cases[] = {
 		{ "read", FAULT_PREAD, EIO, 3, REASON_MAILDROP_IO, A B }, { "end", FAULT_PREAD, FAULT_END, 1, REASON_MAILDROP_CHANGED, A B },
-		{ "truncate", FAULT_FTRUNCATE, EIO, 1, REASON_MAILDROP_IO, A B }, { "sync", FAULT_FSYNC, EIO, 1, REASON_MAILDROP_IO, "" },
+		{ "stat", FAULT_FSTAT, EIO, 3, REASON_MAILDROP_IO, A B }, { "truncate", FAULT_FTRUNCATE, EIO, 1, REASON_MAILDROP_IO, A B }, { "sync", FAULT_FSYNC, EIO, 1, REASON_MAILDROP_IO, "" },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 		for (unsigned at = 1; at <= cases[i].calls; at++) {
@@ -184,6 +184,106 @@ static void test_lost_lock(void)
 	scratch_close();
 }
 
+/* ---- a delivery agent that uses other locks, or took ours for stale ones ---- */
+
+static enum fault_call late_call;
+static unsigned late_at;  /* before this call of that kind; 0: before each */
+
+static void deliver(void)
+{
+	if (late_at == 0 || faults[late_call].calls == late_at)
+		append("mbox", C);
+}
+
+/* It delivers once, in the middle of the UPDATE: false when there are not so many calls. */
+static bool deliver_in_update(const char *marks, const char *left)
+{
+	char label[64], want[sizeof A B C], all[sizeof A B C];
+	int errors[2];
+	struct why why;
+	(void)snprintf(label, sizeof label, "%s, mail before call %u of kind %d", marks, late_at, (int)late_call);
+	(void)snprintf(want, sizeof want, "%s" C, left);
+	(void)snprintf(all, sizeof all, A B C);
+	scratch_open();
+	put("mbox", A B);
+	struct maildrop *drop = open_drop(label, MAILDROP_MBOX, "mbox");
+	faults_clear();
+	faults[late_call].before = deliver;
+	int r = update(drop, marks, errors, &why);
+	const bool struck = faults[late_call].calls >= late_at;
+	faults_clear();
+	maildrop_close(&drop);
+	/* When all goes there is no journal that could take in what came: nothing is done. */
+	ROW_ASSERT(label, r == 0 || (strcmp(marks, "xx") == 0 && why.reason == REASON_MAILDROP_CHANGED));
+	if (struck)
+		expect_content(label, "mbox", r == 0 ? want : all);
+	scratch_close();
+	return struck;
+}
+
+/* What comes is kept, whenever it comes. (Between the last look at the size and ftruncate(2) nobody can help.) */
+static void test_mail_in_spite_of_locks(void)
+{
+	static const struct {
+		const char *marks, *left;
+	} rows[] = { { "x.", B }, { ".x", A }, { "xx", "" } };
+	static const enum fault_call kinds[] = { FAULT_PREAD, FAULT_PWRITE, FAULT_FSYNC };
+	enum { CALLS_MAX = 40 };
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+			late_call = kinds[k];
+			for (late_at = 1; deliver_in_update(rows[i].marks, rows[i].left) && late_at < CALLS_MAX; late_at++)
+				;
+			CU_ASSERT(late_at < CALLS_MAX && (late_at > 1 || kinds[k] == FAULT_PWRITE));
+		}
+}
+
+/* It never stops: that is not tried for ever, and the next login has all that came. */
+static void test_mail_again_and_again(void)
+{
+	int errors[2];
+	struct why why;
+	scratch_open();
+	put("mbox", A B);
+	struct maildrop *drop = open_drop("again and again", MAILDROP_MBOX, "mbox");
+	late_at = 0;
+	notices[0] = '\0';
+	faults_clear();
+	faults[FAULT_FSYNC].before = deliver;
+	CU_ASSERT(update(drop, "x.", errors, &why) == -1 && why.reason == REASON_UPDATE_UNFINISHED && errors[0] != 0 && errors[1] == 0);
+	const unsigned came = faults[FAULT_FSYNC].calls;
+	faults_clear();
+	CU_ASSERT(strstr(notices, "uses other locks than mbox_locks names") != NULL);
+	maildrop_close(&drop);
+	drop = open_drop("again and again", MAILDROP_MBOX, "mbox");
+	CU_ASSERT(came > 2 && count_of(drop) == 1 + came);
+	maildrop_close(&drop);
+	scratch_close();
+}
+
+/* It came once, and the journal has no room for it: the next login finds both. */
+static void test_mail_without_room(void)
+{
+	int errors[2];
+	struct why why;
+	scratch_open();
+	put("mbox", A B);
+	struct maildrop *drop = open_drop("no room", MAILDROP_MBOX, "mbox");
+	late_call = FAULT_FSYNC;
+	late_at = 2;
+	faults_set(FAULT_PWRITE, 5, ENOSPC, 1);
+	faults[FAULT_FSYNC].before = deliver;
+	CU_ASSERT(update(drop, "x.", errors, &why) == -1 && why.reason == REASON_UPDATE_UNFINISHED && why.err == ENOSPC && errors[1] == 0);
+	faults_clear();
+	maildrop_close(&drop);
+	drop = open_drop("no room", MAILDROP_MBOX, "mbox");
+	maildrop_close(&drop);
+	expect_content("no room", "mbox", B C);
+	scratch_close();
+}
+
+/* ---- what the kernel may do ---- */
+
 /* The kernel may do a part, or be interrupted. */
 static void test_short_results(void)
 {
@@ -246,5 +346,5 @@ static void test_durable(void)
 }
 
 #define TESTS(X) X(test_faults) X(test_faults_when_all_goes) X(test_without_journal) X(test_read_only) X(test_lost_lock) \
-	X(test_short_results) X(test_scan_faults) X(test_durable)
+	X(test_mail_in_spite_of_locks) X(test_mail_again_and_again) X(test_mail_without_room) X(test_short_results) X(test_scan_faults) X(test_durable)
 SUITE("mbox_faults")
