@@ -105,6 +105,7 @@ const struct sandbox_row sandbox_table[] = {
 	{ "socket", BIT(SHARED), SANDBOX_ALLOW, IS(0, AF_UNIX), "a session's bell, and to ring another's" },
 	{ "bind", BIT(SHARED), SANDBOX_ALLOW, { 0 }, "a bell's name; a file of that kind, Landlock forbids" },
 	{ "setsockopt", BIT(SHARED), SANDBOX_ALLOW, IS(2, SO_PASSCRED), "who rings" },
+	{ "setsockopt", BIT(SHARED), SANDBOX_ALLOW, IS(2, SO_ATTACH_FILTER), "strangers' rings are dropped before they are queued" },
 	{ "sendmsg", BIT(SHARED), SANDBOX_ALLOW, { 0 }, "descriptors to gate, signer and dotlock helper, and a ring, by its address" },
 	{ "socketpair", BIT(SHARED), SANDBOX_ALLOW, IS(0, AF_UNIX), "where the signer, the helper or another's bell answers" },
 	{ "renameat2", BIT(SHARED), SANDBOX_ALLOW, IS(4, RENAME_NOREPLACE), "a journal that is set aside" },

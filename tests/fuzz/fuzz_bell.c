@@ -11,6 +11,7 @@
 enum { RINGS_MOST = 16, STRANGER = 12345, PASSED_MOST = 3, OCTETS_MOST = 2 * sizeof(struct ring) };
 
 static int bell = -1, sender = -1, passed = -1;
+static struct passwords words;
 static ino_t passed_inode;
 
 static void begin(void)
@@ -26,6 +27,7 @@ static void begin(void)
 	CHECK(bell >= 0 && sender >= 0 && connect(sender, (const struct sockaddr *)&address, len) == 0, "a bell and who rings");
 	CHECK(fstat(passed, &st) == 0, "what is passed");
 	passed_inode = st.st_ino;
+	CHECK(io_read_at(passed, (char *)&words, sizeof words, PASSWORDS_AT) == (ssize_t)sizeof words, "the passwords");
 }
 
 static void put_control(struct msghdr *header, int type, const void *data, size_t len)
@@ -60,22 +62,27 @@ static int lowest_free(void)
 
 static void ring_once(struct input *in)
 {
-	struct ring ring = { .format = BELL_FORMAT, .take_over = take_flag(in) };
+	struct ring ring = { .password = { words.ring[0], words.ring[1] }, .format = BELL_FORMAT, .take_over = take_flag(in) };
 	const unsigned odd = take_octet(in), fds = odd & 1 ? take_below(in, PASSED_MOST + 1) : 1;
 	const bool stranger = (odd & 2) != 0 && geteuid() == 0;
 	char octets[OCTETS_MOST] = { 0 }, peer[INET6_ADDRSTRLEN + 2];
 	if (odd & 4)
 		ring.format = (uint32_t)take_number(in, 4);
+	if (odd & 16)
+		ring.password[odd >> 5 & 1] ^= (uint32_t)take_number(in, 4);
 	const struct piece text = take_piece(in, take_below(in, sizeof ring.peer + 1));
 	memcpy(ring.peer, text.p, text.len);
 	memcpy(octets, &ring, sizeof ring);
 	const size_t len = odd & 8 ? take_below(in, sizeof octets + 1) : sizeof ring;
-	const bool good = len == sizeof ring && ring.format == BELL_FORMAT && fds == 1 && !stranger;
+	const bool knows = memcmp(ring.password, words.ring, sizeof ring.password) == 0;
+	const bool good = len == sizeof ring && ring.format == BELL_FORMAT && fds == 1 && !stranger && knows;
 	bool take_over = false;
 	int answer = -1;
 	struct stat st;
 	const int before = lowest_free();
 	send_ring(octets, len, fds, stranger);
+	struct pollfd p = { .fd = bell, .events = POLLIN };
+	CHECK((poll(&p, 1, 0) == 1) == (knows && len == sizeof ring), "%zu octets are queued", len);
 	CHECK(bell_heard(bell, &take_over, peer, &answer) == good, "%zu octets, format %x, %u descriptors, %s", len, ring.format, fds, stranger ? "a stranger" : "root");
 	if (good) {
 		CHECK(take_over == (ring.take_over != 0) && strncmp(peer, ring.peer, sizeof peer - 1) == 0 && memchr(peer, '\0', sizeof peer) != NULL, "another ring");

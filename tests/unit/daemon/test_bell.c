@@ -204,6 +204,17 @@ static void test_strangers(void)
 		_exit(fcntl(file, F_GETLK, &seen) == 0 && seen.l_type == F_WRLCK ? 0 : 1);
 	}
 	CU_ASSERT(waitpid(pid, &status, 0) == pid && status == 0);
+	/* Who has not read the lock file is not even queued: what he sends is let go of by him, however long that takes. */
+	char guessed[sizeof ring];
+	for (size_t octet = 0; octet < 8; octet++) {
+		memcpy(guessed, ring, sizeof guessed);
+		guessed[octet] ^= 1;
+		pid = fork_child();
+		if (pid == 0)
+			ring_as_stranger(&address, guessed, (size_t)size, file);
+		struct pollfd p = { .fd = bell, .events = POLLIN };
+		CU_ASSERT(waitpid(pid, &status, 0) == pid && status == 0 && poll(&p, 1, 0) == 0);
+	}
 	/* A ring without a socket for the answer is none. */
 	CU_ASSERT(!bell_heard(bell, &take_over, peer, &answer));
 	int ringer = connect_to(&address);
