@@ -111,6 +111,22 @@ class Strangers(ExplainCase):
         os.kill(recorder, signal.SIGCONT)
         self.on_record(reference(self.refused()))
 
+    def test_own_keepers(self):
+        """Who kills the keepers of his own sessions, which he may, ends them, and keeps nobody from being served."""
+        self.server.expect_trouble = True
+        for _ in range(12):
+            with self.login() as client:
+                keeper = keeper_in_session(self.server)
+                pid = os.fork()
+                if pid == 0:
+                    os.setresuid(self.anna.uid, self.anna.uid, self.anna.uid)
+                    os.kill(keeper, signal.SIGKILL)
+                    os._exit(0)
+                self.assertEqual(os.waitpid(pid, 0)[1], 0)
+                client.rest()
+        with self.login("bert") as client:
+            client.quit()
+
 
 if __name__ == "__main__":
     unittest.main()
