@@ -57,6 +57,21 @@ class Counted(unittest.TestCase):
         self.assertLessEqual(lines, LINES_A_SECOND * (int(seconds) + 2))
         self.assertLess(lines, 300)
 
+    @unittest.skipUnless(ROOT, "who starts the server owns the mailbox, and root may remove what he likes")
+    def test_messages_that_stay(self):
+        """A mailbox of which nothing can be removed, as its owner may make it, is ten lines at each QUIT, and a number."""
+        server = self.server()
+        anna = server.users["anna"]
+        for _ in range(60):
+            anna.deliver(b"x\n")
+        with server.login() as client:
+            for n in range(1, 61):
+                client.ok("DELE %d" % n)
+            (anna.maildir / "new").chmod(0o500)
+            self.assertIn("60 of 60", client.err("QUIT"))
+        named = r"message \d+ \(uidl \S+\) not removed: Permission denied"
+        self.assertEqual(self.expect_sum(server, named, r"user=\"anna\" (\d+) more messages not removed", 60), 10)
+
     def test_no_login(self):
         server = self.server()
         begun = time.monotonic()
