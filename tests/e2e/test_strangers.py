@@ -10,9 +10,9 @@ import struct
 import unittest
 
 import bodies
-from postern import ROOT
+from postern import ROOT, Server
 from processes import PATIENCE, wait_until
-from test_explain import ExplainCase, reference
+from test_explain import OK, ExplainCase, postern, reference
 from tracing import keeper_in_session
 
 STRANGER = 20099
@@ -126,6 +126,25 @@ class Strangers(ExplainCase):
                 client.rest()
         with self.login("bert") as client:
             client.quit()
+
+
+@unittest.skipUnless(ROOT, "it takes several users")
+class Directories(unittest.TestCase):
+    def test_made_by_the_server(self):
+        """Where nobody has made them before, users can ask all the same, and look into nothing."""
+        server = Server(("anna",), start=False)
+        self.addCleanup(server.stop)
+        made = server.base / "run"
+        server.write_config(maildrop={"lock_directory": made / "lock", "journal_directory": made / "journal", "index_directory": made / "index"},
+                            log={"history_directory": made / "history", "history_socket": made / "ask"})
+        server.start()
+        with server.client() as client:
+            client.ok("USER anna")
+            ref = reference(client.err("PASS wrong"))
+        anna = server.users["anna"]
+        wait_until(lambda: postern("explain", "-c", server.config_file, ref, uid=anna.uid)[0] == OK, "anna is answered")
+        self.assertEqual({path.name: path.stat().st_mode & 0o7777 for path in [made, *made.iterdir()] if path.is_dir()},
+                         {"run": 0o755, "lock": 0o700, "journal": 0o700, "index": 0o700, "history": 0o700})
 
 
 if __name__ == "__main__":
