@@ -132,8 +132,11 @@ static void maildrop_failed(struct session *s, const struct rpc_auth *request, c
 
 static void notice(void *context, enum notice weight, const char *text)
 {
-	const struct session *s = context;
+	struct session *s = context;
 	char user[4 * USER_NAME_MAX + 4];
+	/* Whoever owns a Maildir can put as many links into it as he likes. */
+	if (weight == NOTICE_ODD && ++s->odd > NOTICES_MOST)
+		return;
 	log_line(notice_priority(weight), "maildrop of %s: %s", log_text(s->user, user, sizeof user), text);
 }
 

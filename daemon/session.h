@@ -21,6 +21,7 @@ _Static_assert((int)LIST_DIGEST == (int)HISTORY_DIGEST, "one is copied to the ot
 
 enum {
 	FAILURE_SLOT_MS = 500,  /* a failed login is answered on the next multiple of this after it was asked */
+	NOTICES_MOST = 10,      /* lines about odd things in a maildrop, in a session; the others are counted */
 	PASS_MS = 2000,         /* how long to try to pass a descriptor while too many others are on their way */
 };
 
@@ -41,6 +42,7 @@ struct session {
 	long long begun;           /* now_ms() */
 	unsigned failed_logins;
 	char user[USER_NAME_MAX + 1]; /* who logged in, or tried last */
+	unsigned long odd;         /* things that the maildrop gave notice of */
 	bool logged_in;
 	struct entry in;
 	size_t count;

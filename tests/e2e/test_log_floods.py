@@ -72,6 +72,16 @@ class Counted(unittest.TestCase):
         named = r"message \d+ \(uidl \S+\) not removed: Permission denied"
         self.assertEqual(self.expect_sum(server, named, r"user=\"anna\" (\d+) more messages not removed", 60), 10)
 
+    def test_odd_files(self):
+        """So are files in a Maildir that are no messages."""
+        server = self.server()
+        anna = server.users["anna"]
+        for n in range(60):
+            os.symlink("/etc/passwd", anna.maildir / "new" / str(n))
+        with server.login() as client:
+            client.quit()
+        self.assertEqual(self.expect_sum(server, r"new/\d+: skipped, it is a symbolic link", r"maildrop of \"anna\": (\d+) more of such lines", 60), 10)
+
     def test_no_login(self):
         server = self.server()
         begun = time.monotonic()
