@@ -239,7 +239,7 @@ enum hash_result hash_verify(const char *hash, size_t len, const struct secret *
 
 int hash_spend(const char *hash, size_t len, const struct secret *password, const struct hash_room *room, struct why *why_r)
 {
-	struct why why;
+	struct why why = { .reason = REASON_NONE };
 	enum hash_result result = hash == NULL ? HASH_UNUSABLE : hash_verify(hash, len, password, room, &why);
 	if (result == HASH_LOCKED || result == HASH_UNUSABLE)
 		result = hash_verify(DUMMY, strlen(DUMMY), password, room, &why);
