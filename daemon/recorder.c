@@ -121,7 +121,7 @@ static void fill_refs(struct recorder *r)
 
 /*
  * A record, and whose it is. Root's word is taken (the master, and keepers before a login); a keeper after it can
- * speak of its own user only, and a gate, which has no link, of nobody.
+ * speak of its own uid only, and a gate, which has no link, of nobody.
  */
 static bool take_record(struct recorder *r, struct history_record *record)
 {
