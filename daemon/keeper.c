@@ -157,12 +157,12 @@ static bool serve_job(struct session *s, const struct job *job, int connection)
 
 /*
  * Until the gate has closed the connection and forgotten the client. Whatever the master says meanwhile ends the worker, and
- * so do a session that was told to stop, and a gate that died in one.
+ * so do a session that was told to stop, a gate that died in one, and what a stranger sent to the bell.
  */
 static bool may_go_on(struct session *s)
 {
 	struct pollfd fds[] = { { .fd = s->gate, .events = POLLIN }, { .fd = s->master, .events = POLLIN } };
-	if (!shared_workers(s->settings) || s->stopping || !s->said_bye)
+	if (!shared_workers(s->settings) || s->stopping || !s->said_bye || bell_left_open())
 		return false;
 	s->phase = RPC_BETWEEN;
 	int n;

@@ -279,7 +279,7 @@ void session_bell(struct session *s)
 	char peer[sizeof s->successor];
 	bool take_over;
 	int answer;
-	if (!bell_heard(s->in.bell, &take_over, peer, &answer))
+	if (!bell_heard(&s->in.bell, &take_over, peer, &answer))
 		return;
 	/* The whole minute in which it is over at the latest. */
 	state.free_by = (s->heard + limit + 59) / 60 * 60;
