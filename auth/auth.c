@@ -38,14 +38,15 @@ static const struct auth_backend *configured(const struct auth_settings *setting
 	return backend;
 }
 
-static void spend_all(const struct auth_settings *settings, const struct secret *password)
+/* 0; or -1 and *why_r: a back end has no means for it now. */
+static int spend_all(const struct auth_settings *settings, const struct secret *password, struct why *why_r)
 {
 	const struct auth_backend *backend;
-	struct why unused;
 	bool is_wrong;
-	for (size_t i = 0; (backend = configured(settings, i, &is_wrong, &unused)) != NULL; i++)
-		if (backend->spend != NULL)
-			backend->spend(settings, password);
+	for (size_t i = 0; (backend = configured(settings, i, &is_wrong, why_r)) != NULL; i++)
+		if (backend->spend != NULL && backend->spend(settings, password, why_r) != 0)
+			return -1;
+	return 0;
 }
 
 static enum auth_verdict ask(const struct auth_settings *settings, const struct auth_request *request,
@@ -59,9 +60,8 @@ static enum auth_verdict ask(const struct auth_settings *settings, const struct 
 		if (verdict != AUTH_NOT_HERE)
 			return verdict;
 	}
-	if (is_wrong)
+	if (is_wrong || spend_all(settings, request->password, why_r) != 0)
 		return AUTH_FAILED;
-	spend_all(settings, request->password);
 	(void)why_set(why_r, REASON_USER_UNKNOWN, 0, "no back end knows the user");
 	return AUTH_NOT_HERE;
 }

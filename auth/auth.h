@@ -71,10 +71,11 @@ struct auth_backend {
 	enum auth_verdict (*lookup)(const struct auth_settings *settings, const char *user,
 	                            struct identity *identity_r, struct why *why_r);
 	/*
-	 * Work as long as verify() does for a wrong password. Called when no back end knows the user.
+	 * Work as long as verify() does for a wrong password. Called when no back end knows the user. 0; or -1 and *why_r, where verify() would
+	 * not have come to a verdict now, either: who is known and who is not get the same answer then, too.
 	 * NULL: verify() takes its time whether or not it knows the user.
 	 */
-	void (*spend)(const struct auth_settings *settings, const struct secret *password);
+	int (*spend)(const struct auth_settings *settings, const struct secret *password, struct why *why_r);
 	/* Check the set-up for posternd -t: calls finding() once for each thing wrong, with the fix in the words. */
 	void (*check)(const struct auth_settings *settings, void (*finding)(void *context, const char *text), void *context);
 };

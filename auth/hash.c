@@ -237,12 +237,16 @@ enum hash_result hash_verify(const char *hash, size_t len, const struct secret *
 	return result;
 }
 
-void hash_spend(const char *hash, size_t len, const struct secret *password, const struct hash_room *room)
+int hash_spend(const char *hash, size_t len, const struct secret *password, const struct hash_room *room, struct why *why_r)
 {
-	struct why unused;
-	enum hash_result result = hash == NULL ? HASH_UNUSABLE : hash_verify(hash, len, password, room, &unused);
+	struct why why = { .reason = REASON_NONE };
+	enum hash_result result = hash == NULL ? HASH_UNUSABLE : hash_verify(hash, len, password, room, &why);
 	if (result == HASH_LOCKED || result == HASH_UNUSABLE)
-		(void)hash_verify(DUMMY, strlen(DUMMY), password, room, &unused);
+		result = hash_verify(DUMMY, strlen(DUMMY), password, room, &why);
+	if (result != HASH_NO_MEMORY)
+		return 0;
+	*why_r = why;
+	return -1;
 }
 
 int hash_new(const struct secret *password, unsigned ops, unsigned memory_mib, char *text_r, struct why *why_r)

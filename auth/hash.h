@@ -57,8 +57,11 @@ void hash_inspect(const char *hash, size_t len, struct hash_info *info_r, struct
 /* Verify, once room (NULL: nobody) has handed out the memory. why_r is filled for all but HASH_RIGHT. */
 enum hash_result hash_verify(const char *hash, size_t len, const struct secret *password, const struct hash_room *room, struct why *why_r);
 
-/* Take as long as a wrong password takes on this hash; on a default one when hash is NULL or cannot be used. */
-void hash_spend(const char *hash, size_t len, const struct secret *password, const struct hash_room *room);
+/*
+ * Take as long as a wrong password takes on this hash; on a default one when hash is NULL or cannot be used. 0; or -1 and *why_r:
+ * there was no memory, as there would have been none to verify one.
+ */
+int hash_spend(const char *hash, size_t len, const struct secret *password, const struct hash_room *room, struct why *why_r);
 
 /* A new Argon2id hash, with its {SCHEME}, as text_r of HASH_TEXT_MAX + 1 octets. 0 or -1. */
 int hash_new(const struct secret *password, unsigned ops, unsigned memory_mib, char *text_r, struct why *why_r);

@@ -125,7 +125,7 @@ static bool can_be_verified(struct text line, const void *unused)
 }
 
 /* What a wrong password costs in this file: what the first record that can be verified costs. */
-static void spend(const struct auth_settings *settings, const struct secret *password)
+static int spend(const struct auth_settings *settings, const struct secret *password, struct why *why_r)
 {
 	struct passwd_line line;
 	struct passwd_record record = { .hash = { NULL, 0 } };
@@ -134,8 +134,9 @@ static void spend(const struct auth_settings *settings, const struct secret *pas
 	/* Unreadable by now: a default hash is spent, as for an empty file. */
 	if (passwd_line_find(settings->passwd_file, false, can_be_verified, NULL, &line, &unused) > 0)
 		(void)passwd_record_parse((struct text){ line.data, line.len }, &record, &problem);
-	hash_spend(record.hash.p, record.hash.len, password, &settings->room);
+	const int r = hash_spend(record.hash.p, record.hash.len, password, &settings->room, why_r);
 	passwd_line_free(&line);
+	return r;
 }
 
 static const enum auth_verdict verdict_of[] = {
@@ -170,8 +171,8 @@ static enum auth_verdict verify(const struct auth_settings *settings, const stru
 	struct why inner;
 	enum hash_result result = check_password(settings, request, &found, &inner);
 	verdict = verdict_of[result];
-	if (result == HASH_LOCKED)
-		spend(settings, request->password);
+	if (result == HASH_LOCKED && spend(settings, request->password, &inner) != 0)
+		verdict = AUTH_FAILED;
 	if (verdict == AUTH_ACCEPTED)
 		verdict = fill_identity(settings, request->user, &found, identity_r, why_r);
 	else if (found.record.has_uid)

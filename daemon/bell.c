@@ -1,6 +1,10 @@
 /*
  * bell.c - how a login reaches the session that has its maildrop open.
  * Runs in: keeper, as root (rings) or as the mail's owner (answers). Trusts: the kernel's word on who sent a message.
+ *
+ * The names are for everybody, and what somebody sends lies in our socket with its descriptors. The last close(2) of a socket
+ * that lingers (SO_LINGER) takes as long as its sender likes, and happens in whoever takes the message, or closes the socket
+ * that it lies in; but for a process that ends. So what may be a stranger's is looked at and left where it is, to the end.
  */
 #include "daemon/bell.h"
 
@@ -23,7 +27,11 @@ struct ring {
 	char peer[INET6_ADDRSTRLEN + 2];
 };
 
-static uid_t admitted = (uid_t)-1; /* who may ring: nobody. Not zero, so that it is among the data that a keeper writes to anyway */
+/* Not zero, so that it is among the data that a keeper writes to anyway. */
+static struct {
+	uid_t admitted;    /* who may ring: nobody */
+	bool left_open;    /* a socket stays open, for what lies in it */
+} own = { .admitted = (uid_t)-1 };
 
 static socklen_t name_bell(int lock_fd, struct sockaddr_un *address)
 {
@@ -51,7 +59,7 @@ int bell_hang(int lock_fd)
 	struct sockaddr_un address;
 	socklen_t len = name_bell(lock_fd, &address);
 	int fd = len > 0 ? with_ids(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) : -1;
-	admitted = geteuid();
+	own.admitted = geteuid();
 	if (fd >= 0 && bind(fd, (const struct sockaddr *)&address, len) != 0) {
 		(void)close(fd);
 		return -1;
@@ -59,19 +67,49 @@ int bell_hang(int lock_fd)
 	return fd;
 }
 
-bool bell_heard(int bell, bool *take_over_r, char peer_r[INET6_ADDRSTRLEN + 2], int *answer_r)
+/* Closed, unless somebody's message lies in it. */
+static void put_away(int fd)
+{
+	struct ucred who;
+	char octet;
+	/* From here on none comes in. */
+	(void)shutdown(fd, SHUT_RD);
+	const ssize_t n = rpc_receive_from(fd, &octet, sizeof octet, &who, MSG_PEEK);
+	if (n < 0 || (n == 0 && who.uid == (uid_t)-1))
+		(void)close(fd);
+	else
+		own.left_open = true;
+}
+
+void bell_take_down(int *bell)
+{
+	if (*bell >= 0)
+		put_away(*bell);
+	*bell = -1;
+}
+
+bool bell_left_open(void)
+{
+	return own.left_open;
+}
+
+bool bell_heard(int *bell, bool *take_over_r, char peer_r[INET6_ADDRSTRLEN + 2], int *answer_r)
 {
 	struct ring ring;
 	struct ucred who;
-	/* Whose it is comes first: of a stranger no descriptor is taken. */
-	ssize_t n = rpc_receive_from(bell, &ring, sizeof ring, &who, MSG_PEEK);
+	/* Whose it is comes first. */
+	const ssize_t n = rpc_receive_from(*bell, &ring, sizeof ring, &who, MSG_PEEK);
 	*answer_r = -1;
-	if (n != (ssize_t)sizeof ring || who.uid != admitted || ring.format != BELL_FORMAT) {
-		(void)rpc_receive_from(bell, &ring, sizeof ring, &who, 0);
+	if (n >= 0 && who.uid != own.admitted) {
+		bell_take_down(bell);
 		return false;
 	}
-	if (rpc_receive(bell, &ring, sizeof ring, answer_r) != (ssize_t)sizeof ring || *answer_r < 0)
+	if (n < 0 || rpc_receive(*bell, &ring, sizeof ring, answer_r) != (ssize_t)sizeof ring || ring.format != BELL_FORMAT || *answer_r < 0) {
+		if (*answer_r >= 0)
+			(void)close(*answer_r);
+		*answer_r = -1;
 		return false;
+	}
 	ring.peer[sizeof ring.peer - 1] = '\0';
 	memcpy(peer_r, ring.peer, sizeof ring.peer);
 	*take_over_r = ring.take_over != 0;
@@ -110,10 +148,11 @@ int bell_ring(int lock_fd, uid_t owner, bool take_over, const char *peer, struct
 	/* With our copy gone, theirs is our end of file. */
 	(void)close(pair[1]);
 	struct pollfd p = { .fd = pair[0], .events = POLLIN };
-	if (r == 0 && (poll(&p, 1, BELL_WAIT_MS) != 1 || rpc_receive_from(pair[0], state_r, sizeof *state_r, &who, 0) != (ssize_t)sizeof *state_r))
+	if (r == 0 && (poll(&p, 1, BELL_WAIT_MS) != 1 || rpc_receive_from(pair[0], state_r, sizeof *state_r, &who, MSG_PEEK) != (ssize_t)sizeof *state_r))
 		r = -1;
+	/* Whoever has taken the name before the session could may have sent anything. */
 	if (pair[0] >= 0)
-		(void)close(pair[0]);
+		put_away(pair[0]);
 	state_r->peer[sizeof state_r->peer - 1] = '\0';
 	/* Only root passes for anybody: a program of the user's own may say of its own session what it likes. */
 	return r == 0 && (who.uid == owner || who.uid == 0) ? 0 : -1;

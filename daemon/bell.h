@@ -33,12 +33,19 @@ int bell_hang(int lock_fd);
 
 /*
  * Somebody rang: take one message. True, and *take_over_r: it asks to yield, peer_r: for a login from where, *answer_r: where
- * the answer goes (taken by the caller). False when the message is not of root's or, without root, of our own uid.
+ * the answer goes (taken by the caller). False when it is no ring. When it is not of root's (without root, of our own uid's) it is not
+ * taken, and the bell is taken down: *bell is -1.
  */
-bool bell_heard(int bell, bool *take_over_r, char peer_r[INET6_ADDRSTRLEN + 2], int *answer_r);
+bool bell_heard(int *bell, bool *take_over_r, char peer_r[INET6_ADDRSTRLEN + 2], int *answer_r);
 
 /* Answer what bell_heard() took; closes answer. */
 void bell_answer(int answer, const struct bell_state *state);
+
+/* Close the bell, if there is one: *bell is -1. */
+void bell_take_down(int *bell);
+
+/* Is a socket still open, because what lies in it may be a stranger's? Only the end of this process lets go of it without a wait. */
+bool bell_left_open(void);
 
 /*
  * Ring, and wait for the answer. owner: the mail's owner, whose process the session must be. 0, or -1: nobody answers, or not the owner.

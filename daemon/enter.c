@@ -221,9 +221,10 @@ int notice_priority(enum notice weight)
 
 void leave_maildrop(struct entry *e)
 {
-	/* The bell before the lock: whoever gets the lock hangs his own. */
-	int *const fds[] = { &e->dotlock_helper, &e->journal, &e->index.read_fd, &e->index.write_fd, &e->bell, &e->lock };
+	int *const fds[] = { &e->dotlock_helper, &e->journal, &e->index.read_fd, &e->index.write_fd, &e->lock };
 	maildrop_close(&e->drop);
+	/* Before the lock: whoever gets the lock hangs his own. */
+	bell_take_down(&e->bell);
 	for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
 		if (*fds[i] >= 0)
 			(void)close(*fds[i]);

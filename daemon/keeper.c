@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "daemon/contract.h"
 #include "daemon/log.h"
 #include "daemon/privilege.h"
@@ -22,9 +23,13 @@
 #include "daemon/session.h"
 #include "daemon/shared.h"
 
+/* The unit test puts a shorter one in its place. */
+#ifndef KEEPER_STOP_LIMIT_MS
+#define KEEPER_STOP_LIMIT_MS 30000 /* a gate that is told to stop takes a few seconds; a hostile one would take for ever */
+#endif
+
 enum {
 	READY_LIMIT_MS = 5000,    /* a gate that has said goodbye lingers for two seconds at most */
-	STOP_LIMIT_MS = 30000,    /* a gate that is told to stop takes a few seconds; a hostile one would take for ever */
 };
 
 /* A verb's handler; the message has been checked against its row. */
@@ -90,12 +95,25 @@ struct job keeper_hear(struct session *s)
 	return job;
 }
 
+/* How long to wait for the gate, once it was told to stop whatever it says meanwhile; -1: for ever. *stop_by: 0 until then. */
+static int patience(const struct session *s, long long *stop_by)
+{
+	if (!s->stopping)
+		return -1;
+	const long long now = now_ms();
+	if (*stop_by == 0)
+		*stop_by = now + KEEPER_STOP_LIMIT_MS;
+	return *stop_by > now ? (int)(*stop_by - now) : 0;
+}
+
 static void serve(struct session *s)
 {
+	long long stop_by = 0;
 	for (;;) {
 		struct pollfd fds[] = { { .fd = s->gate, .events = POLLIN }, { .fd = s->stopping ? -1 : s->master, .events = POLLIN },
 		                        { .fd = s->in.bell, .events = POLLIN } };
-		int n = poll(fds, sizeof fds / sizeof fds[0], s->stopping ? STOP_LIMIT_MS : -1);
+		const int left = patience(s, &stop_by);
+		int n = left != 0 ? poll(fds, sizeof fds / sizeof fds[0], left) : 0;
 		if (n < 0 && errno != EINTR)
 			fatal("poll");
 		if (n == 0)
@@ -139,12 +157,12 @@ static bool serve_job(struct session *s, const struct job *job, int connection)
 
 /*
  * Until the gate has closed the connection and forgotten the client. Whatever the master says meanwhile ends the worker, and
- * so do a session that was told to stop, and a gate that died in one.
+ * so do a session that was told to stop, a gate that died in one, and what a stranger sent to the bell.
  */
 static bool may_go_on(struct session *s)
 {
 	struct pollfd fds[] = { { .fd = s->gate, .events = POLLIN }, { .fd = s->master, .events = POLLIN } };
-	if (!shared_workers(s->settings) || s->stopping || !s->said_bye)
+	if (!shared_workers(s->settings) || s->stopping || !s->said_bye || bell_left_open())
 		return false;
 	s->phase = RPC_BETWEEN;
 	int n;

@@ -130,16 +130,14 @@ static void maildrop_failed(struct session *s, const struct rpc_auth *request, c
 
 /* ---- the way in ---- */
 
-/* A user can put as many odd things into his Maildir as he likes, and log in as often: the log is not his to fill. */
 static void notice(void *context, enum notice weight, const char *text)
 {
 	struct session *s = context;
 	char user[4 * USER_NAME_MAX + 4];
-	if (weight == NOTICE_ODD && ++s->oddities > ODDITIES_LOGGED)
+	/* Whoever owns a Maildir can put as many links into it as he likes. */
+	if (weight == NOTICE_ODD && ++s->odd > NOTICES_MOST)
 		return;
 	log_line(notice_priority(weight), "maildrop of %s: %s", log_text(s->user, user, sizeof user), text);
-	if (weight == NOTICE_ODD && s->oddities == ODDITIES_LOGGED)
-		log_line(notice_priority(weight), "maildrop of %s: what else is odd there is not logged in this session", log_text(s->user, user, sizeof user));
 }
 
 /* What root has, and the mail's owner must not have. */

@@ -156,11 +156,14 @@ static void stop(struct master *m)
 
 static void reap(struct master *m)
 {
-	int status;
-	pid_t pid;
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (!recorder_reaped(&m->recorder, pid, status))
-			pool_reaped(&m->pool, pid, status);
+	siginfo_t info = { .si_pid = 0 };
+	/* waitid(2) tells whose it was, besides. */
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 && info.si_pid > 0) {
+		const int status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : W_EXITCODE(0, info.si_status);
+		if (!recorder_reaped(&m->recorder, info.si_pid, status))
+			pool_reaped(&m->pool, info.si_pid, status, info.si_uid);
+		info.si_pid = 0;
+	}
 }
 
 static void take_signals(struct master *m)

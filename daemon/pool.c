@@ -5,6 +5,7 @@
 #include "daemon/pool.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,6 +47,19 @@ int pool_open(struct pool *pool, const struct settings *settings, const char *pa
 	return pool->words >= 0 && workers_open(&pool->workers) == 0 ? attempts_open(&pool->attempts, settings, &pool->workers) : -1;
 }
 
+/*
+ * A pair for what master and keeper say. Our end waits for no keeper that does not listen, and the kernel puts the sender's ids on
+ * each word. 0, or -1 and errno.
+ */
+static int make_channel(int channel_r[2])
+{
+	const int on = 1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel_r) != 0)
+		return -1;
+	(void)fcntl(channel_r[0], F_SETFL, O_NONBLOCK);
+	return setsockopt(channel_r[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+}
+
 int pool_spawn(struct pool *pool)
 {
 	int channel[2] = { -1, -1 }, halves[2] = { -1, -1 };
@@ -53,8 +67,7 @@ int pool_spawn(struct pool *pool)
 	pid_t pid = -1;
 	if (pool->nursery < 0)
 		return -1;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) != 0 ||
-	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, halves) != 0)
+	if (make_channel(channel) != 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, halves) != 0)
 		goto failed;
 	struct nursery_order order = { .worker = ++pool->next_number };
 	what = "epoll_ctl";
@@ -166,6 +179,18 @@ static void take_back(struct pool *pool, size_t at)
 		let_go(pool, at);
 }
 
+/*
+ * Is that keeper still ours, or already the mail's owner, who has been let in and has nothing to ask? All that it says then is that there
+ * is no session after all. A shared one has never been ours.
+ */
+static bool may_say(const struct worker *w, const struct keeper_word *word, uid_t uid)
+{
+	if (uid == getuid() || w->sessions > 1 || word->verb == KEEPER_MOOT)
+		return true;
+	log_line(LOG_CRIT, "a keeper (%s) said verb %lu as uid %lu: not listened to any more", w->peer, (unsigned long)word->verb, (unsigned long)uid);
+	return false;
+}
+
 void pool_hear(struct pool *pool)
 {
 	enum { AT_ONCE = 32 };
@@ -173,16 +198,14 @@ void pool_hear(struct pool *pool)
 	const int n = epoll_wait(pool->words, events, AT_ONCE, 0);
 	for (int i = 0; i < n; i++) {
 		struct keeper_word word;
-		int fd;
+		struct ucred who;
 		const ssize_t at = workers_by_number(&pool->workers, events[i].data.u64);
 		if (at < 0)
 			continue;
 		const int channel = pool->workers.rows->list[at].channel;
-		const ssize_t size = rpc_receive(channel, &word, sizeof word, &fd);
-		if (fd >= 0)
-			(void)close(fd);
+		const ssize_t size = rpc_receive_from(channel, &word, sizeof word, &who, 0);
 		/* At the end of file it is on its way out, and will be reaped. */
-		if (size != (ssize_t)sizeof word || fd >= 0 || !attempts_hear(&pool->attempts, (size_t)at, &word, now_ms()))
+		if (size != (ssize_t)sizeof word || !may_say(&pool->workers.rows->list[at], &word, who.uid) || !attempts_hear(&pool->attempts, (size_t)at, &word, now_ms()))
 			(void)epoll_ctl(pool->words, EPOLL_CTL_DEL, channel, NULL);
 		else if (word.verb == KEEPER_FREE && pool->workers.rows->states[at] == WORKER_IDLE)
 			take_back(pool, (size_t)at);
@@ -208,7 +231,7 @@ static void report_lost(const struct pool *pool, size_t at, const char *what)
 	log_event(LOG_CRIT, fields, sizeof fields / sizeof fields[0], "%s peer=%s reply=%s ref=%s", what, peer, record.reply, ref);
 }
 
-static void note_end(struct pool *pool, size_t at, int status)
+static void note_end(struct pool *pool, size_t at, int status, uid_t uid)
 {
 	char what[WHY_TEXT_MAX];
 	const bool busy = worker_busy(pool->workers.rows->states[at]);
@@ -220,7 +243,9 @@ static void note_end(struct pool *pool, size_t at, int status)
 			pool->throttle_ms = pool->throttled_until = 0;
 		return;
 	}
-	throttle(pool);
+	/* One that has become the mail's owner may be killed by him as often as he likes: others are not to wait for that. */
+	if (uid == getuid() || pool->workers.rows->list[at].sessions > 1)
+		throttle(pool);
 	if (code == EXIT_GATE_GONE)
 		return; /* the nursery's report has the cause */
 	if (WIFSIGNALED(status))
@@ -233,12 +258,12 @@ static void note_end(struct pool *pool, size_t at, int status)
 		log_line(LOG_CRIT, "%s", what);
 }
 
-void pool_reaped(struct pool *pool, pid_t pid, int status)
+void pool_reaped(struct pool *pool, pid_t pid, int status, uid_t uid)
 {
 	const ssize_t at = workers_by_pid(&pool->workers, pid);
 	if (at < 0)
 		return;
-	note_end(pool, (size_t)at, status);
+	note_end(pool, (size_t)at, status, uid);
 	attempts_end(&pool->attempts, (size_t)at, now_ms());
 	if (pool->workers.rows->list[at].channel >= 0)
 		(void)close(pool->workers.rows->list[at].channel);

@@ -55,8 +55,8 @@ void pool_evict(struct pool *pool, size_t at);
 /* pool->words can be read: hear what keepers said. */
 void pool_hear(struct pool *pool);
 
-/* A child of the master has ended. */
-void pool_reaped(struct pool *pool, pid_t pid, int status);
+/* A child of the master has ended, which was that user's. */
+void pool_reaped(struct pool *pool, pid_t pid, int status, uid_t uid);
 
 /* The nursery saw a worker's gate die. */
 void pool_gate_died(struct pool *pool, uint64_t number, int signal, int status);

@@ -44,7 +44,9 @@ static void make_directory(const char *name, const char *path, const char *witho
 	char *slash = strrchr(parent, '/');
 	if (slash != NULL && slash != parent) {
 		*slash = '\0';
-		(void)mkdir(parent, 0755);
+		/* Users pass through it to history_socket, whatever our umask. */
+		if (mkdir(parent, 0755) == 0)
+			(void)chmod(parent, 0755);
 	}
 	if (mkdir(path, 0700) != 0 && errno != EEXIST)
 		log_line(LOG_ERR, "%s = %s: %s; until it is there, %s", name, path, strerror(errno), without);

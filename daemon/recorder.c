@@ -121,7 +121,7 @@ static void fill_refs(struct recorder *r)
 
 /*
  * A record, and whose it is. Root's word is taken (the master, and keepers before a login); a keeper after it can
- * speak of its own user only, and a gate, which has no link, of nobody.
+ * speak of its own uid only, and a gate, which has no link, of nobody.
  */
 static bool take_record(struct recorder *r, struct history_record *record)
 {
@@ -162,8 +162,7 @@ static bool hear_question(const struct recorder *r, unsigned *answering)
 	int connection = accept4(r->listener, NULL, NULL, SOCK_CLOEXEC);
 	if (connection < 0)
 		return errno == EAGAIN;
-	/* A slow reader costs a process of its own for QUESTION_SECONDS, and no more than QUESTIONS_MAX of them. */
-	pid_t pid = *answering < QUESTIONS_MAX ? fork() : -1;
+	pid_t pid = fork();
 	if (pid == 0) {
 		sandbox_enter(SANDBOX_ANSWER, NULL, 0);
 		answer_question(connection, &r->history);
@@ -179,6 +178,12 @@ _Noreturn static void serve(struct recorder *r, int alive)
 	unsigned answering = 0;
 	bool open = true, pausing = false;
 	while (open) {
+		/*
+		 * A slow reader costs a process of its own for QUESTION_SECONDS, and no more than QUESTIONS_MAX of them. Who comes then waits for
+		 * his turn where the kernel keeps him: to close his connection would be to close what he has sent over it, which can take as
+		 * long as he likes (SO_LINGER).
+		 */
+		pausing = pausing || answering >= QUESTIONS_MAX;
 		struct pollfd fds[] = {
 			{ .fd = r->records, .events = POLLIN }, { .fd = pausing ? -1 : r->listener, .events = POLLIN }, { .fd = r->refs, .events = POLLOUT },
 			{ .fd = alive, .events = 0 },

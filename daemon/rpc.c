@@ -116,8 +116,8 @@ ssize_t rpc_receive(int socket, void *message, size_t size, int *fd_r)
 ssize_t rpc_receive_from(int socket, void *message, size_t size, struct ucred *who_r, int flags)
 {
 	/*
-	 * No room for descriptors, so the kernel lets go of them. Were they put among ours, it would be us who close them, and that can
-	 * wait for whoever serves the file (FUSE), or lose locks on it.
+	 * No room for descriptors, so the kernel lets go of them, and none is among ours, whose close would lose locks on its file. It is in us
+	 * all the same that the last one of a file is closed, and that can take as long as its owner likes: strangers' messages are not for this.
 	 */
 	union { struct cmsghdr header; char octets[CMSG_SPACE(sizeof(struct ucred))]; } control;
 	struct iovec part = { .iov_base = message, .iov_len = size };

@@ -66,7 +66,7 @@ const struct sandbox_row sandbox_table[] = {
 	{ "sendmsg", BIT(KEEPER), SANDBOX_ALLOW, EQUAL(0, UINT32_MAX, SANDBOX_PASSING_FD), "a message's descriptor, to the gate" },
 	{ "recvfrom", ALL, SANDBOX_ALLOW, { 0 }, "recv(2)" },
 	{ "sendto", ALL, SANDBOX_ALLOW, IS(4, 0), "send(2): RPC, the log, answers; to nobody by address" },
-	{ "shutdown", GATES, SANDBOX_ALLOW, { 0 }, "last words are to arrive" },
+	{ "shutdown", GATES | KEEPERS, SANDBOX_ALLOW, { 0 }, "last words are to arrive; a bell that is taken down hears nothing more" },
 	{ "pread64", GATES | KEEPERS | RECORDERS, SANDBOX_ALLOW, { 0 }, "messages, the list, the history" },
 	{ "pwrite64", KEEPERS | BIT(RECORDER), SANDBOX_ALLOW, { 0 }, "an mbox, its journal, the list, the history" },
 	{ "sendfile", GATES, SANDBOX_ALLOW, { 0 }, "messages that go out as they are stored" },

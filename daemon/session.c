@@ -179,20 +179,24 @@ void session_mark(struct session *s, union rpc_message *message)
 		}
 }
 
-/* Each message that stayed although it was marked, by number and unique-id. */
+/* Messages that are named in the log when they could not be removed; the others are counted. Whoever owns a mailbox can make it all of them. */
+enum { KEPT_LINES = 10 };
+
+/* The messages that stayed although they were marked, by number and unique-id. How many. */
 static size_t log_kept(const struct session *s, const int *errors)
 {
 	struct message_record record;
 	size_t kept = 0;
 	char user[4 * USER_NAME_MAX + 4];
 	for (size_t i = 0; i < s->count; i++) {
-		if (!s->marks[i] || errors[i] == 0)
+		if (!s->marks[i] || errors[i] == 0 || kept++ >= KEPT_LINES)
 			continue;
-		kept++;
 		maildrop_record(s->in.drop, i, &record);
 		log_line(LOG_ERR, "user=%s message %zu (uidl %s) not removed: %s", log_text(s->user, user, sizeof user), i + 1,
 		         record.uidl, strerror(errors[i]));
 	}
+	if (kept > KEPT_LINES)
+		log_line(LOG_ERR, "user=%s %zu more messages not removed", log_text(s->user, user, sizeof user), kept - KEPT_LINES);
 	return kept;
 }
 
@@ -275,7 +279,7 @@ void session_bell(struct session *s)
 	char peer[sizeof s->successor];
 	bool take_over;
 	int answer;
-	if (!bell_heard(s->in.bell, &take_over, peer, &answer))
+	if (!bell_heard(&s->in.bell, &take_over, peer, &answer))
 		return;
 	/* The whole minute in which it is over at the latest. */
 	state.free_by = (s->heard + limit + 59) / 60 * 60;

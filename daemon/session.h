@@ -21,7 +21,7 @@ _Static_assert((int)LIST_DIGEST == (int)HISTORY_DIGEST, "one is copied to the ot
 
 enum {
 	FAILURE_SLOT_MS = 500,  /* a failed login is answered on the next multiple of this after it was asked */
-	ODDITIES_LOGGED = 20,   /* of what a maildrop has that is no message of ours, in a session */
+	NOTICES_MOST = 10,      /* lines about odd things in a maildrop, in a session; the others are counted */
 	PASS_MS = 2000,         /* how long to try to pass a descriptor while too many others are on their way */
 };
 
@@ -37,12 +37,12 @@ struct session {
 	bool quiet;                /* an end without a login is not for the log */
 	bool reported[REPLY_COUNT]; /* logged in this connection: session_log_enough() */
 	unsigned long unreported;  /* and not logged again */
-	unsigned oddities;         /* found in the maildrop */
 	struct sockaddr_storage peer;
 	char peer_text[INET6_ADDRSTRLEN];
 	long long begun;           /* now_ms() */
 	unsigned failed_logins;
 	char user[USER_NAME_MAX + 1]; /* who logged in, or tried last */
+	unsigned long odd;         /* things that the maildrop gave notice of */
 	bool logged_in;
 	struct entry in;
 	size_t count;

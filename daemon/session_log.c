@@ -146,6 +146,8 @@ void session_log_end(const struct session *s)
 	          log_text(s->user, name, sizeof name), s->logged_in ? "yes" : "no", s->peer_text, tls_version_text(s->bye.tls), fetched, octets, deleted, left, dropped,
 	          seconds, end, s->bye.detail[0] != '\0' ? " cause=" : "",
 	          s->bye.detail[0] != '\0' ? log_text(s->bye.detail, detail, sizeof detail) : "");
+	if (s->odd > NOTICES_MOST)
+		log_line(LOG_WARNING, "maildrop of %s: %lu more of such lines", log_text(s->user, name, sizeof name), s->odd - NOTICES_MOST);
 	if (s->unreported > 0)
 		log_line(quiet ? LOG_DEBUG : LOG_NOTICE, "peer=%s: %lu more answers with a reference in this connection; `postern explain` has them", s->peer_text, s->unreported);
 	if (s->bye.in_clear > 0)

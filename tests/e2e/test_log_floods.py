@@ -57,22 +57,30 @@ class Counted(unittest.TestCase):
         self.assertLessEqual(lines, LINES_A_SECOND * (int(seconds) + 2))
         self.assertLess(lines, 300)
 
-    def test_odd_maildrop(self):
-        """What a user puts into his Maildir does not fill the log, however often he logs in."""
+    @unittest.skipUnless(ROOT, "who starts the server owns the mailbox, and root may remove what he likes")
+    def test_messages_that_stay(self):
+        """A mailbox of which nothing can be removed, as its owner may make it, is ten lines at each QUIT, and a number."""
         server = self.server()
-        cur = server.users["anna"].maildir / "cur"
-        for n in range(100):
-            (cur / ("%d.no-message" % n)).mkdir()
-        for _ in range(2):
-            mark = server.mark()
-            with server.login() as client:
-                self.assertEqual(client.stat()[0], 0)
-                client.quit()
-            server.wait_for_log('session: user="anna" login=yes', since=mark)
-            lines = re.findall("maildrop of .*", server.log()[mark:])
-            self.assertEqual(len(lines), 21, lines[:3])
-            self.assertIn("skipped, it is a directory", lines[0])
-            self.assertIn("what else is odd there is not logged", lines[20])
+        anna = server.users["anna"]
+        for _ in range(60):
+            anna.deliver(b"x\n")
+        with server.login() as client:
+            for n in range(1, 61):
+                client.ok("DELE %d" % n)
+            (anna.maildir / "new").chmod(0o500)
+            self.assertIn("60 of 60", client.err("QUIT"))
+        named = r"message \d+ \(uidl \S+\) not removed: Permission denied"
+        self.assertEqual(self.expect_sum(server, named, r"user=\"anna\" (\d+) more messages not removed", 60), 10)
+
+    def test_odd_files(self):
+        """So are files in a Maildir that are no messages."""
+        server = self.server()
+        anna = server.users["anna"]
+        for n in range(60):
+            os.symlink("/etc/passwd", anna.maildir / "new" / str(n))
+        with server.login() as client:
+            client.quit()
+        self.assertEqual(self.expect_sum(server, r"new/\d+: skipped, it is a symbolic link", r"maildrop of \"anna\": (\d+) more of such lines", 60), 10)
 
     def test_no_login(self):
         server = self.server()

@@ -1,6 +1,6 @@
 /*
- * fuzz_bell.c - a session's bell that anybody on the host rings with anything: only root's whole rings are heard, of nobody else is
- * a descriptor taken, and none is left behind.
+ * fuzz_bell.c - a session's bell that anybody on the host rings with anything: only root's whole rings are heard, what a stranger
+ * sent is left where it is, and no descriptor is left behind.
  * Runs in: the tests; as root it sends in others' names. Trusts: nothing.
  */
 #include <sys/stat.h>
@@ -13,19 +13,36 @@ enum { RINGS_MOST = 16, STRANGER = 12345, PASSED_MOST = 3, OCTETS_MOST = 2 * siz
 static int bell = -1, sender = -1, passed = -1;
 static ino_t passed_inode;
 
-static void begin(void)
+static void hang(void)
 {
 	struct sockaddr_un address;
-	struct stat st;
-	if (bell >= 0)
-		return;
-	passed = fuzz_memory_file("x", 1);
 	bell = bell_hang(passed);
 	const socklen_t len = name_bell(passed, &address);
 	sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	CHECK(bell >= 0 && sender >= 0 && connect(sender, (const struct sockaddr *)&address, len) == 0, "a bell and who rings");
+}
+
+static void begin(void)
+{
+	struct stat st;
+	if (bell >= 0)
+		return;
+	passed = fuzz_memory_file("x", 1);
 	CHECK(fstat(passed, &st) == 0, "what is passed");
 	passed_inode = st.st_ino;
+	hang();
+}
+
+/* A stranger's message lies in it. */
+static void hang_another(int deaf)
+{
+	struct pollfd p = { .fd = deaf, .events = POLLIN };
+	char octet;
+	CHECK(bell == -1 && bell_left_open() && poll(&p, 1, 0) == 1 && recv(deaf, &octet, sizeof octet, MSG_DONTWAIT) >= 0, "it is not where it was");
+	(void)close(deaf);
+	(void)close(sender);
+	own.left_open = false;
+	hang();
 }
 
 static void put_control(struct msghdr *header, int type, const void *data, size_t len)
@@ -74,15 +91,18 @@ static void ring_once(struct input *in)
 	bool take_over = false;
 	int answer = -1;
 	struct stat st;
-	const int before = lowest_free();
+	const int hung = bell, before = lowest_free();
 	send_ring(octets, len, fds, stranger);
-	CHECK(bell_heard(bell, &take_over, peer, &answer) == good, "%zu octets, format %x, %u descriptors, %s", len, ring.format, fds, stranger ? "a stranger" : "root");
+	CHECK(bell_heard(&bell, &take_over, peer, &answer) == good, "%zu octets, format %x, %u descriptors, %s", len, ring.format, fds, stranger ? "a stranger" : "root");
 	if (good) {
 		CHECK(take_over == (ring.take_over != 0) && strncmp(peer, ring.peer, sizeof peer - 1) == 0 && memchr(peer, '\0', sizeof peer) != NULL, "another ring");
 		CHECK(fstat(answer, &st) == 0 && st.st_ino == passed_inode, "where the answer goes");
 		bell_answer(answer, &(struct bell_state){ .since = 1 });
 	}
 	CHECK(lowest_free() == before, "a descriptor stays");
+	CHECK(bell_left_open() == stranger, "what is left");
+	if (stranger)
+		hang_another(hung);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -187,6 +187,30 @@ static void test_same_work(void)
 	}
 }
 
+static int no_room(void *context, size_t mebibytes)
+{
+	(void)context, (void)mebibytes;
+	return -1;
+}
+
+/* When there is no memory for a hash, who is there and who is not fail in the same way. */
+static void test_same_without_memory(void)
+{
+	static const char *const users[] = { "dear", "lock", "unknown", "../x" };
+	struct auth_settings settings = begin("dear:$argon2id$v=19$m=65536,t=1,p=1$MDEyMzQ1Njc4OWFiY2RlZg$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA:2001:2002\nlock:*\n", "");
+	settings.backends[0] = "passwd-file";
+	settings.room.take = no_room;
+	for (size_t i = 0; i < 2 * sizeof users / sizeof users[0]; i++) {
+		struct secret s = secret_of(i % 2 == 0 ? "wrong" : "");
+		struct auth_request request = { .user = users[i / 2], .password = &s, .remote_host = "192.0.2.1" };
+		struct identity identity;
+		struct why why = { .reason = REASON_NONE };
+		bool proven;
+		ROW_ASSERT(users[i / 2], auth_verify(&settings, &request, &identity, &proven, &why) == -1 && why.reason == REASON_AUTH_TEMPORARY && !proven);
+	}
+	fixture_remove();
+}
+
 static void test_known(void)
 {
 	static const struct {
@@ -223,5 +247,5 @@ static void test_find(void)
 	CU_ASSERT(auth_backend_find("") == NULL);
 }
 
-#define TESTS(X) X(test_order) X(test_proven) X(test_longest) X(test_same_work) X(test_known) X(test_find)
+#define TESTS(X) X(test_order) X(test_proven) X(test_longest) X(test_same_work) X(test_same_without_memory) X(test_known) X(test_find)
 SUITE("auth")

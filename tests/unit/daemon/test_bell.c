@@ -41,7 +41,7 @@ static void hold(const struct settings *settings, const struct holder *h, int re
 	(void)!write(ready, "x", 1);
 	struct pollfd p = { .fd = bell, .events = POLLIN };
 	while (h->answers && poll(&p, 1, -1) == 1) {
-		if (!bell_heard(bell, &take_over, peer, &answer))
+		if (!bell_heard(&bell, &take_over, peer, &answer))
 			continue;
 		struct bell_state state = { .since = now - 1000, .heard = now - h->silent_s, .free_by = 36720, .yields = h->yields };
 		(void)snprintf(state.peer, sizeof state.peer, "203.0.113.7");
@@ -144,15 +144,15 @@ static void test_noise(void)
 	CU_ASSERT(bell_hang(lock) == -1);
 	/* Nobody answers: not for ever. */
 	CU_ASSERT(bell_ring(lock, geteuid(), true, "192.0.2.1", &state) == -1);
-	CU_ASSERT(bell_heard(bell, &take_over, peer, &answer) && take_over && answer >= 0);
+	CU_ASSERT(bell_heard(&bell, &take_over, peer, &answer) && take_over && answer >= 0);
 	ROW_TEXT("from where", peer, "192.0.2.1");
 	CU_ASSERT(close(answer) == 0);
-	CU_ASSERT(!bell_heard(bell, &take_over, peer, &answer) && answer == -1);
+	CU_ASSERT(!bell_heard(&bell, &take_over, peer, &answer) && answer == -1);
 	static const char noise[4096] = "noise";
 	int stranger = connect_to(&address);
 	for (size_t size = 0; size <= sizeof noise; size += 7) {
 		(void)!send(stranger, noise, size, MSG_DONTWAIT);
-		CU_ASSERT(!bell_heard(bell, &take_over, peer, &answer) && answer == -1);
+		CU_ASSERT(!bell_heard(&bell, &take_over, peer, &answer) && answer == -1);
 	}
 	(void)close(stranger);
 	(void)close(bell);
@@ -169,8 +169,8 @@ static void ring_as_stranger(const struct sockaddr_un *address, const char *ring
 }
 
 /*
- * Whoever may not ring is not heard, and none of his descriptors becomes ours: to close it could take as long as he likes. A
- * lock shows it, which closing any descriptor of the file would lose.
+ * Whoever may not ring is not heard, and what he sent stays where it is: to close it could take as long as he likes. That none of
+ * his descriptors becomes ours, a lock shows, which closing any descriptor of the file would lose.
  */
 static void test_strangers(void)
 {
@@ -193,10 +193,19 @@ static void test_strangers(void)
 	(void)bell_ring(lock, geteuid(), true, "192.0.2.66", &state);
 	ssize_t size = rpc_receive_from(bell, ring, sizeof ring, &who, 0);
 	CU_ASSERT_FATAL(size > 0 && size < (ssize_t)sizeof ring && who.uid == 0 && who.pid == getpid());
+	/* A ring without a socket for the answer is none. */
+	CU_ASSERT(!bell_heard(&bell, &take_over, peer, &answer));
+	int ringer = connect_to(&address);
+	CU_ASSERT(rpc_send(ringer, ring, (size_t)size, -1) == 0 && !bell_heard(&bell, &take_over, peer, &answer) && answer == -1);
+	CU_ASSERT(rpc_send(ringer, ring, (size_t)size, ringer) == 0 && bell_heard(&bell, &take_over, peer, &answer) && answer >= 0);
+	ROW_TEXT("from where", peer, "192.0.2.66");
+	const int heard = answer, hung = bell;
+	CU_ASSERT(!bell_left_open());
 	pid_t pid = fork_child();
 	if (pid == 0)
 		ring_as_stranger(&address, ring, (size_t)size, file);
-	CU_ASSERT(ready(bell, POLLIN) && !bell_heard(bell, &take_over, peer, &answer) && answer == -1);
+	CU_ASSERT(ready(bell, POLLIN) && !bell_heard(&bell, &take_over, peer, &answer) && answer == -1);
+	CU_ASSERT(bell == -1 && bell_left_open() && ready(hung, POLLIN));
 	CU_ASSERT(waitpid(pid, &status, 0) == pid && status == 0);
 	pid = fork_child();
 	if (pid == 0) {
@@ -204,13 +213,7 @@ static void test_strangers(void)
 		_exit(fcntl(file, F_GETLK, &seen) == 0 && seen.l_type == F_WRLCK ? 0 : 1);
 	}
 	CU_ASSERT(waitpid(pid, &status, 0) == pid && status == 0);
-	/* A ring without a socket for the answer is none. */
-	CU_ASSERT(!bell_heard(bell, &take_over, peer, &answer));
-	int ringer = connect_to(&address);
-	CU_ASSERT(rpc_send(ringer, ring, (size_t)size, -1) == 0 && !bell_heard(bell, &take_over, peer, &answer) && answer == -1);
-	CU_ASSERT(rpc_send(ringer, ring, (size_t)size, ringer) == 0 && bell_heard(bell, &take_over, peer, &answer) && answer >= 0);
-	ROW_TEXT("from where", peer, "192.0.2.66");
-	const int open_now[] = { answer, ringer, file, bell, lock };
+	const int open_now[] = { heard, ringer, file, hung, lock };
 	for (size_t i = 0; i < sizeof open_now / sizeof *open_now; i++)
 		(void)close(open_now[i]);
 	host_remove();
@@ -238,7 +241,7 @@ static void test_answers(void)
 		if (setresuid(MAIL_UID, MAIL_UID, MAIL_UID) != 0 || write(ends[1], "x", 1) != 1)
 			_exit(1);
 		for (int i = 0; i < 2 && poll(&p, 1, PATIENCE_MS) == 1; i++)
-			if (bell_heard(bell, &take_over, peer, &answer))
+			if (bell_heard(&bell, &take_over, peer, &answer))
 				bell_answer(answer, &(struct bell_state){ .since = 1, .yields = 1 });
 		_exit(0);
 	}

@@ -49,7 +49,7 @@ static void reap_one(void)
 	siginfo_t info = { .si_pid = 0 };
 	CU_ASSERT_FATAL(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT) == 0);
 	CU_ASSERT_FATAL(waitpid(info.si_pid, &status, 0) == info.si_pid);
-	pool_reaped(&pool, info.si_pid, status);
+	pool_reaped(&pool, info.si_pid, status, info.si_uid);
 }
 
 static void end(void)
@@ -196,6 +196,47 @@ static void test_shared(void)
 	end();
 }
 
+/* A word from a process of that user's. */
+static void say_as(uid_t uid, int keeper, enum keeper_verb verb)
+{
+	const struct keeper_word word = { .verb = verb };
+	int status;
+	pid_t pid = fork_child();
+	if (pid == 0)
+		_exit(setresuid(uid, uid, uid) == 0 && rpc_send(keeper, &word, sizeof word, -1) == 0 ? 0 : 1);
+	CU_ASSERT(waitpid(pid, &status, 0) == pid && status == 0);
+	pool_hear(&pool);
+}
+
+/* A keeper that has become the mail's owner is not asked about passwords any more, whatever it says; that it has no session is heard. */
+static void test_owners_words(void)
+{
+	const struct sockaddr_storage one = address_of("192.0.2.1");
+	const int on = 1;
+	int keepers[2];
+	begin("");
+	for (int i = 0; i < 2 && geteuid() == 0; i++) {
+		const uid_t uid = i == 0 ? 0 : MAIL_UID;
+		const size_t at = add_shared(&pool, (uint64_t)i + 1, 1, &keepers[i]);
+		CU_ASSERT(setsockopt(pool.workers.rows->list[at].channel, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0);
+		CU_ASSERT(pool_assign(&pool, STDIN_FILENO, &one, false) == 0);
+		say_as(0, keepers[i], KEEPER_ATTEMPT);
+		CU_ASSERT(pool.workers.rows->states[at] == WORKER_VERIFYING);
+		say_as(0, keepers[i], KEEPER_PROVEN);
+		CU_ASSERT(pool.workers.rows->states[at] == WORKER_PROVEN);
+		say_as(uid, keepers[i], KEEPER_MOOT);
+		CU_ASSERT(pool.workers.rows->states[at] == WORKER_STRANGER);
+		say_as(uid, keepers[i], KEEPER_ATTEMPT);
+		CU_ASSERT(pool.workers.rows->states[at] == (i == 0 ? WORKER_VERIFYING : WORKER_STRANGER));
+		/* One word too many, and nobody listens to the others either. */
+		say_as(0, keepers[i], KEEPER_ROOM);
+		CU_ASSERT((i == 0) == (pool.workers.rows->states[at] == WORKER_VERIFYING));
+		(void)close(keepers[i]);
+	}
+	workers_close(&pool.workers);
+	end();
+}
+
 static void test_workers(void)
 {
 	struct sockaddr_storage one = address_of("192.0.2.1"), two = address_of("192.0.2.2");
@@ -209,6 +250,11 @@ static void test_workers(void)
 		gates[i] = take_order(i + 1);
 	}
 	CU_ASSERT(pool.workers.count == 3 && idle(&pool) == 3);
+	/* Whoever speaks is known, and nobody is waited for. */
+	int passes = 0;
+	socklen_t len = sizeof passes;
+	const int channel = pool.workers.rows->list[0].channel;
+	CU_ASSERT(getsockopt(channel, SOL_SOCKET, SO_PASSCRED, &passes, &len) == 0 && passes == 1 && (fcntl(channel, F_GETFL) & O_NONBLOCK) != 0);
 	/* Connections go to workers that wait, then to one that is forked for it. */
 	for (int i = 0; i < 4; i++) {
 		CU_ASSERT_FATAL(pool_assign(&pool, connection[0], i == 3 ? &two : &one, i == 1) == 0);
@@ -273,7 +319,7 @@ static void test_dead_worker(void)
 	int gate = take_order(2);
 	int status;
 	CU_ASSERT(waitpid(info.si_pid, &status, 0) == info.si_pid && WEXITSTATUS(status) == EXIT_GATE_GONE);
-	pool_reaped(&pool, info.si_pid, status);
+	pool_reaped(&pool, info.si_pid, status, info.si_uid);
 	CU_ASSERT(pool.workers.count == 1 && idle(&pool) == 0 && pool.workers.rows->states[0] == WORKER_STRANGER && pool.throttle_ms == THROTTLE_FIRST_MS);
 	(void)close(gate);
 	end();
@@ -284,15 +330,17 @@ static void test_dead_worker(void)
 /* Endings made up: what each does to the throttle, and says. */
 static void test_throttle(void)
 {
-	static const struct { const char *label; int status; bool busy; long long before, after; const char *words; } rows[] = {
-		{ "first violation", EXIT_VIOLATION << 8, true, 0, THROTTLE_FIRST_MS, "(192.0.2.9) ended with status 72" },
-		{ "the next", EXIT_BUG << 8, true, 50, 100, "ended with status 71" },
-		{ "many", EXIT_BUG << 8, true, 3200, THROTTLE_MOST_MS, "ended with status 71" },
-		{ "the most", EXIT_BUG << 8, false, THROTTLE_MOST_MS, THROTTLE_MOST_MS, "(idle) ended with status 71" },
-		{ "killed", SIGSEGV, true, 0, THROTTLE_FIRST_MS, "was killed by signal 11 (Segmentation fault)" },
-		{ "no gate", EXIT_GATE_GONE << 8, false, 0, THROTTLE_FIRST_MS, NULL },
-		{ "a good session", EXIT_GOOD << 8, true, 800, 0, NULL },
-		{ "an idle one", EXIT_GOOD << 8, false, 800, 800, NULL },
+	static const struct { const char *label; int status; bool busy; long long before, after; const char *words; bool owners; } rows[] = {
+		{ "first violation", EXIT_VIOLATION << 8, true, 0, THROTTLE_FIRST_MS, "(192.0.2.9) ended with status 72", false },
+		{ "the next", EXIT_BUG << 8, true, 50, 100, "ended with status 71", false },
+		{ "many", EXIT_BUG << 8, true, 3200, THROTTLE_MOST_MS, "ended with status 71", false },
+		{ "the most", EXIT_BUG << 8, false, THROTTLE_MOST_MS, THROTTLE_MOST_MS, "(idle) ended with status 71", false },
+		{ "killed", SIGSEGV, true, 0, THROTTLE_FIRST_MS, "was killed by signal 11 (Segmentation fault)", false },
+		{ "killed, and was its user's", SIGKILL, true, 100, 100, "was killed by signal 9 (Killed)", true },
+		{ "a hostile gate's, in a session", EXIT_VIOLATION << 8, true, 0, 0, "ended with status 72", true },
+		{ "no gate", EXIT_GATE_GONE << 8, false, 0, THROTTLE_FIRST_MS, NULL, false },
+		{ "a good session", EXIT_GOOD << 8, true, 800, 0, NULL, false },
+		{ "an idle one", EXIT_GOOD << 8, false, 800, 800, NULL, false },
 	};
 	begin("");
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -306,8 +354,8 @@ static void test_throttle(void)
 		(void)read_log();
 		host_log[0] = '\0';
 		long long before = now_ms();
-		pool_reaped(&p, 300, EXIT_BUG << 8); /* not one of them */
-		pool_reaped(&p, 200, rows[i].status);
+		pool_reaped(&p, 300, EXIT_BUG << 8, getuid()); /* not one of them */
+		pool_reaped(&p, 200, rows[i].status, getuid() + (rows[i].owners ? MAIL_UID : 0));
 		ROW_ASSERT(rows[i].label, p.workers.count == 1 && p.workers.rows->pids[0] == 100);
 		ROW_ASSERT(rows[i].label, p.throttle_ms == rows[i].after);
 		ROW_ASSERT(rows[i].label, p.throttled_until == 0 || p.throttled_until >= before + rows[i].after);
@@ -382,5 +430,5 @@ static void test_retire(void)
 }
 
 #define TESTS(X) X(test_source) X(test_spare) X(test_shared) X(test_workers) X(test_max) X(test_dead_worker) X(test_throttle) \
-	X(test_throttled_assign) X(test_retire)
+	X(test_throttled_assign) X(test_retire) X(test_owners_words)
 SUITE("pool")
