@@ -141,10 +141,11 @@ static void check_read(struct maildrop *drop, size_t idx, const struct message_b
 	static char read_text[1 << 16], stored[1 << 16];
 	struct message_record record;
 	size_t len;
+	uint64_t wire;
 	maildrop_record(drop, idx, &record);
 	if (record.octets > sizeof read_text)
 		return;
-	CHECK(maildrop_read(drop, idx, read_text, sizeof read_text, &len) == 0 && len == body->length, "message %zu is not read", idx + 1);
+	CHECK(maildrop_read(drop, idx, read_text, sizeof read_text, &len, &wire) == 0 && len == body->length && wire == body->wire, "message %zu is not read", idx + 1);
 	CHECK(pread(body->fd, stored, len, (off_t)body->offset) == (ssize_t)len && memcmp(stored, read_text, len) == 0, "message %zu is read as another", idx + 1);
 }
 
