@@ -287,8 +287,14 @@ void maildir_open_unopened(struct maildir *m, struct maildir_entry *e);
  */
 bool maildir_size_by_name(const struct maildir *m, struct maildir_entry *e);
 
-/* What stands in for the digest of a message that nobody has read: it moves with the file and a copy that keeps times, whatever its name. */
+/* What stands in for the digest of a message that nobody has read: it stays with the file, as long as nobody writes to it. */
 uint64_t maildir_stand_in(uint64_t stored, uint64_t octets, const struct timespec *modified);
+
+/* What of a digest a copy of the message has, too: all, and of one that stands in for it the half without a fraction of a second. */
+static inline uint64_t maildir_lasting(uint64_t digest, bool unopened)
+{
+	return unopened ? digest & ~(uint64_t)UINT32_MAX : digest;
+}
 
 /* What stands in for its content where the name is the same: the sizes in it. 0: it has none, or the file is not as long as it says. */
 uint64_t maildir_named_content(const struct maildir *m, const struct maildir_entry *e);

@@ -43,8 +43,9 @@ static bool named_sizes(const char *base, size_t len, struct sizes *sizes_r)
 
 uint64_t maildir_stand_in(uint64_t stored, uint64_t octets, const struct timespec *modified)
 {
-	const uint64_t what[] = { stored, octets, (uint64_t)modified->tv_sec };
-	return XXH3_64bits_withSeed(what, sizeof what, sizeof what);
+	const uint64_t what[] = { stored, octets, (uint64_t)modified->tv_sec }, nanoseconds = (uint64_t)modified->tv_nsec;
+	const uint64_t lasting = maildir_lasting(XXH3_64bits_withSeed(what, sizeof what, sizeof what), true);
+	return lasting | (uint32_t)XXH3_64bits_withSeed(&nanoseconds, sizeof nanoseconds, lasting);
 }
 
 uint64_t maildir_named_content(const struct maildir *m, const struct maildir_entry *e)

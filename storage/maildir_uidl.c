@@ -157,8 +157,8 @@ static void add_fresh(struct maildir *m, struct changes *c)
 		const uint64_t stand_in = maildir_stand_in(e->stored, e->octets, &e->modified);
 		if (e->unopened)
 			maildir_open_unopened(m, e);
-		changes_add(c, CHANGES_FRESH, e->digest);
-		changes_add(c, CHANGES_FRESH, stand_in);
+		changes_add(c, CHANGES_FRESH, maildir_lasting(e->digest, e->unopened));
+		changes_add(c, CHANGES_FRESH, maildir_lasting(stand_in, true));
 	}
 }
 
@@ -176,11 +176,11 @@ static int check_changes(struct maildir *m, struct why *why_r)
 		return -1;
 	for (size_t i = 0; i < m->known; i++)
 		if (m->met[i] == KNOWN_SEEN)
-			changes_add(&c, CHANGES_KNOWN, maildir_records(m)[i].digest);
+			changes_add(&c, CHANGES_KNOWN, maildir_lasting(maildir_records(m)[i].digest, (maildir_records(m)[i].flags & LIST_UNOPENED) != 0));
 	for (size_t i = 0; i < m->entry_count; i++) {
 		const struct maildir_entry *e = &m->entries[i];
 		if (e->record != 0)
-			changes_add(&c, is_lost(e) ? CHANGES_LOST : CHANGES_KNOWN, e->digest);
+			changes_add(&c, is_lost(e) ? CHANGES_LOST : CHANGES_KNOWN, maildir_lasting(e->digest, e->unopened));
 	}
 	if (!changes_may_be(&c))
 		return 0;
