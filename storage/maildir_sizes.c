@@ -111,7 +111,7 @@ static void learn_record(struct maildir *m, size_t idx, const struct maildir_rea
 	m->drop.image.list.octets = h->octets;
 	record->octets = r->octets & LIST_OCTETS_MAX;
 	record->digest = r->digest;
-	record->flags = (uint8_t)((record->flags & ~LIST_UNOPENED) | (r->needs_change ? 0 : LIST_AS_STORED));
+	record->flags = (uint8_t)((record->flags & ~(LIST_UNOPENED | LIST_AS_STORED)) | (r->needs_change ? 0 : LIST_AS_STORED));
 	if (m->entries != NULL)
 		maildir_learn_entry(m, &m->entries[m->order[idx]], r);
 	m->learned_from = m->learned_to > 0 && m->learned_from < idx ? m->learned_from : idx;

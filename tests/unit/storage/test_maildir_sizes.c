@@ -287,22 +287,38 @@ static void test_others_meanwhile(void)
 	}
 }
 
+static void write_more_once(void)
+{
+	struct stat st;
+	CU_ASSERT(stat(in_scratch(unread), &st) == 0);
+	if (st.st_size == sizeof TEXT - 1)
+		write_more();
+}
+
 /* Somebody writes to it while it is read for the first time. */
 static void test_written_while_read(void)
 {
-	begin();
-	make_maildir(0);
-	put(unread, TEXT);
-	struct maildrop *drop = log_in("while read");
-	faults_clear();
-	faults[FAULT_READ].before = write_over;
-	CU_ASSERT(fetch_reason(drop, 0) == REASON_MESSAGE_CHANGED);
-	faults_clear();
-	maildrop_close(&drop);
-	drop = log_in("afterwards");
-	expect_message("afterwards", drop, 0, "ab\r\nCD\r\n");
-	maildrop_close(&drop);
-	end();
+	static void (*const acts[])(void) = { write_over, write_more_once };
+	for (size_t i = 0; i < 4; i++) {
+		struct message_body body;
+		struct why why;
+		size_t len;
+		uint64_t wire;
+		begin();
+		make_maildir(0);
+		put(unread, TEXT);
+		struct maildrop *drop = log_in("while read");
+		faults_clear();
+		faults[FAULT_READ].before = acts[i / 2];
+		const int r = i % 2 == 0 ? maildrop_fetch(drop, 0, &body, &why) : maildrop_read(drop, 0, read_text, sizeof read_text, &len, &wire);
+		CU_ASSERT(r != 0 && (i % 2 != 0 || why.reason == REASON_MESSAGE_CHANGED) && maildrop_is_unopened(drop, 0));
+		faults_clear();
+		maildrop_close(&drop);
+		drop = log_in("afterwards");
+		free(fetch("afterwards", drop, 0));
+		maildrop_close(&drop);
+		end();
+	}
 }
 
 static void test_cannot_be_read(void)
@@ -370,7 +386,9 @@ static void test_missed(void)
 /* Written over between two logins: what nobody has read keeps its unique-id, what somebody has gets another. */
 static void test_written_over(void)
 {
-	for (int fetched = 0; fetched < 2; fetched++) {
+	static void (*const acts[])(void) = { write_over, write_more };
+	for (int i = 0; i < 4; i++) {
+		const int fetched = i % 2;
 		begin();
 		make_maildir(0);
 		put(unread, TEXT);
@@ -378,10 +396,10 @@ static void test_written_over(void)
 		if (fetched != 0)
 			free(fetch("written over", drop, 0));
 		maildrop_close(&drop);
-		write_over();
+		acts[i / 2]();
 		drop = log_in("written over");
 		CU_ASSERT((strcmp(record_of(drop, 0)->uidl, "1.a,S=6,W=8") == 0) == (fetched == 0));
-		expect_message("written over", drop, 0, "ab\r\nCD\r\n");
+		expect_message("written over", drop, 0, i < 2 ? "ab\r\nCD\r\n" : "ab\r\ncd\r\nmore\r\n");
 		maildrop_close(&drop);
 		end();
 	}
@@ -396,9 +414,34 @@ static void test_twins(void)
 	put("M/new/1.a,S=6,W=8", "ab\nCD\n");
 	struct maildrop *drop = log_in("twins");
 	CU_ASSERT_FATAL(maildrop_count(drop) == 2);
-	CU_ASSERT(unopened(drop) <= 1 && strcmp(record_of(drop, 0)->uidl, record_of(drop, 1)->uidl) != 0);
+	CU_ASSERT(unopened(drop) == 0 && strcmp(record_of(drop, 0)->uidl, record_of(drop, 1)->uidl) != 0);
 	maildrop_close(&drop);
 	CU_ASSERT(lists_agree("twins", MAILDROP_MAILDIR, "M"));
+	end();
+}
+
+static void another_comes(void)
+{
+	if (!exists("M/cur/2.b,S=6,W=8:2,"))
+		return;
+	CU_ASSERT(rename(in_scratch("M/cur/2.b,S=6,W=8:2,"), in_scratch("M/cur/2.b,S=6,W=8:2,S")) == 0);
+	put("M/new/1.a,S=6,W=8", "ab\nCD\n");
+}
+
+/* The second comes when the first has been looked at. */
+static void test_late_twin(void)
+{
+	begin();
+	make_maildir(0);
+	put(unread, TEXT);
+	put("M/cur/2.b,S=6,W=8:2,", TEXT);
+	faults_clear();
+	faults[FAULT_FSTATAT].before = another_comes;
+	struct maildrop *drop = log_in("late twin");
+	faults_clear();
+	CU_ASSERT_FATAL(maildrop_count(drop) == 3);
+	CU_ASSERT(!maildrop_is_unopened(drop, 0) && !maildrop_is_unopened(drop, 1) && strcmp(record_of(drop, 0)->uidl, record_of(drop, 1)->uidl) != 0);
+	maildrop_close(&drop);
 	end();
 }
 
@@ -494,5 +537,5 @@ static void test_changes_cost(void)
 }
 
 #define TESTS(X) X(test_names) X(test_large) X(test_learned) X(test_put_right) X(test_not_kept) X(test_others_meanwhile) X(test_written_while_read) \
-	X(test_cannot_be_read) X(test_missed) X(test_written_over) X(test_twins) X(test_changes) X(test_changes_cost)
+	X(test_cannot_be_read) X(test_missed) X(test_written_over) X(test_twins) X(test_late_twin) X(test_changes) X(test_changes_cost)
 SUITE("maildir_sizes")
