@@ -465,7 +465,7 @@ static void rename_all(const char *to, bool keep_times, bool sizes)
 		else
 			(void)snprintf(name, sizeof name, "M/cur/%u.%s:2,S", 1000 + i, to);
 		CU_ASSERT(rename(in_scratch(from), in_scratch(name)) == 0 && stat(in_scratch(name), &st) == 0);
-		/* A second each apart, as mail comes in, or another for all. */
+		/* As a copy has it, without the fraction of a second; or one for all. */
 		const struct timespec times[2] = { { .tv_sec = 1000 }, { .tv_sec = keep_times ? st.st_mtim.tv_sec : 1000 } };
 		CU_ASSERT(utimensat(AT_FDCWD, in_scratch(name), times, 0) == 0);
 	}
@@ -478,7 +478,7 @@ static void make_old(void)
 	for (unsigned i = 0; i < SOME; i++) {
 		const int len = snprintf(name, sizeof name, "Subject: %u\n\ntext\n", i);
 		(void)snprintf(name, sizeof name, "M/cur/%u.a,S=%d,W=%d:2,S", 1000 + i, len, len + 3);
-		const struct timespec times[2] = { { .tv_sec = 5000 + i }, { .tv_sec = 5000 + i } };
+		const struct timespec times[2] = { { .tv_sec = 5000 + i }, { .tv_sec = 5000 + i, .tv_nsec = 123456789 } };
 		CU_ASSERT(utimensat(AT_FDCWD, in_scratch(name), times, 0) == 0);
 	}
 	tick();
