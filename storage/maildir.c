@@ -222,7 +222,7 @@ static void hold_directories(struct maildir *m, const struct maildir_left *state
 
 static int list_messages(struct maildir *m, struct why *why_r)
 {
-	struct maildir_left state;
+	struct maildir_left state = { .quiet = 0 };
 	index_begin(&m->index, &m->drop.options);
 	if (maildir_look(m, m->listed, why_r) != 0)
 		return -1;
