@@ -5,7 +5,6 @@
 #include "base/list.h"
 
 #include <endian.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/number.h"
@@ -45,6 +44,11 @@ static const void *record(const struct list *list, size_t idx)
 uint64_t list_octets(const struct list *list, size_t idx)
 {
 	return list->header->kind == LIST_NAMES ? ((const struct list_name *)record(list, idx))->octets : ((const struct list_hash *)record(list, idx))->octets;
+}
+
+bool list_is_unopened(const struct list *list, size_t idx)
+{
+	return list->header->kind == LIST_NAMES && (((const struct list_name *)record(list, idx))->flags & LIST_UNOPENED) != 0;
 }
 
 /* ---- names ---- */

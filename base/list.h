@@ -8,6 +8,7 @@
 #ifndef POSTERN_LIST_H
 #define POSTERN_LIST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,8 +21,8 @@ enum {
 };
 #define LIST_OCTETS_MAX ((UINT64_C(1) << 48) - 1) /* of a message in a list of names */
 
-#define LIST_MAGIC "POPLIST3"
-#define LIST_MAGIC_OCTETS { 'P', 'O', 'P', 'L', 'I', 'S', 'T', '3' }
+#define LIST_MAGIC "POPLIST4"
+#define LIST_MAGIC_OCTETS { 'P', 'O', 'P', 'L', 'I', 'S', 'T', '4' }
 
 enum list_kind { LIST_NAMES = 1, LIST_HASHES = 2 };
 
@@ -42,9 +43,9 @@ _Static_assert(sizeof(struct list_header) == 64, "crosses between processes");
  * with its anchor, the last record before it, or itself, whose index is a multiple of LIST_ANCHOR. That one shares nothing.
  */
 struct list_name {
-	uint64_t octets : 48;     /* exactly what RETR sends, without the final dot line (base/wire.h) */
+	uint64_t octets : 48;     /* exactly what RETR sends, without the final dot line (base/wire.h); with LIST_UNOPENED what the file's name says of that */
 	uint64_t prefix : 8, suffix : 8; /* octets of the name that are the anchor's first, and its last */
-	uint64_t digest;          /* of the stored octets */
+	uint64_t digest;          /* of the stored octets; with LIST_UNOPENED of their number, that on the wire and the file's time */
 	uint32_t name;            /* where the rest of the file's name begins in the names */
 	uint32_t identity;        /* of the file's inode, size and times, folded */
 	uint32_t inode;           /* as the directory lists it, folded */
@@ -53,7 +54,11 @@ struct list_name {
 	uint8_t flags;            /* a sum of enum list_flag */
 };
 _Static_assert(sizeof(struct list_name) == 32, "crosses between processes");
-enum list_flag { LIST_IN_CUR = 1, LIST_UIDL_BEHIND = 2, LIST_AS_STORED = 4 /* on the wire it is the octets that are stored (base/wire.h) */ };
+enum list_flag {
+	LIST_IN_CUR = 1, LIST_UIDL_BEHIND = 2,
+	LIST_AS_STORED = 4,       /* on the wire it is the octets that are stored (base/wire.h) */
+	LIST_UNOPENED = 8,        /* nobody has read the file: its size is by its name */
+};
 
 /* LIST_HASHES: how each record begins. */
 struct list_hash {
@@ -79,6 +84,9 @@ int list_open(struct list *list_r, const void *image, size_t size);
 
 /* idx is less than count. */
 uint64_t list_octets(const struct list *list, size_t idx);
+
+/* Is that size only what a name says? idx is less than count. */
+bool list_is_unopened(const struct list *list, size_t idx);
 
 /*
  * For a list of names: writes the file's name without a NUL, and anything behind it; its octets, or 0: it would lead out of the image. What the name

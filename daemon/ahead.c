@@ -12,7 +12,7 @@ static size_t text_used;  /* octets of it that anything was ever put in */
 
 struct message_body ahead_body(const struct rpc_answer *rpc, int fd)
 {
-	return (struct message_body){ .fd = fd, .as_stored = rpc->as_stored != 0, .offset = rpc->offset, .length = rpc->length,
+	return (struct message_body){ .fd = fd, .as_stored = rpc->as_stored != 0, .wire = rpc->wire, .offset = rpc->offset, .length = rpc->length,
 	                              .file_size = rpc->file_size,
 	                              .modified = { .tv_sec = (time_t)rpc->modified[0], .tv_nsec = (long)rpc->modified[1] } };
 }
@@ -91,7 +91,7 @@ bool ahead_take_text(struct ahead *a, size_t size, uint32_t more, struct message
 	ahead_forget(a);
 	for (size_t i = 0; i < text.count; i++) {
 		const size_t len = text.lengths[i];
-		const struct message_body body = { .fd = -1, .octets = at, .length = len };
+		const struct message_body body = { .fd = -1, .octets = at, .length = len, .wire = text.wire[i] };
 		if (len > left)
 			return false;
 		if (i == 0)

@@ -280,7 +280,8 @@ static enum outcome open_message(struct pop3 *p, size_t idx, struct buf *out)
 	p->host->fetch(p->host->context, idx, &p->send.body, &answer);
 	if (answer.reply != REPLY_MESSAGE)
 		return pass_on(p, out, &answer);
-	p->send.octets = list_octets(&p->drop.list, idx);
+	/* Not the list's, which may have it by the name of a file (docs/design.md). */
+	p->send.octets = p->send.body.wire;
 	return MESSAGE_FOLLOWS;
 }
 

@@ -144,6 +144,7 @@ struct rpc_answer {
 	uint32_t reply;             /* enum reply: what to tell the client; a +OK row is success */
 	uint64_t n[3];              /* the row's numbers */
 	uint64_t offset, length;    /* RPC_FETCH: where in the descriptor the message lies; RPC_AUTH: where the list does */
+	uint64_t wire;              /* RPC_FETCH: struct message_body */
 	uint64_t file_size, modified[2]; /* RPC_FETCH: the file as it was then, with seconds and nanoseconds */
 	uint32_t count;             /* RPC_AUTH: messages in the list */
 	uint32_t final;             /* no further login is possible in this session */
@@ -160,6 +161,7 @@ struct rpc_text {
 	struct rpc_answer answer;   /* REPLY_MESSAGE */
 	uint32_t count;
 	uint32_t lengths[RPC_MORE_MOST + 1];
+	uint32_t wire[RPC_MORE_MOST + 1];  /* of each, struct message_body */
 	char octets[RPC_TEXT_MOST];
 };
 

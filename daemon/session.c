@@ -82,6 +82,7 @@ static bool answer_message(const struct session *s, struct rpc_answer *a, const 
 {
 	a->offset = body->offset;
 	a->length = body->length;
+	a->wire = body->wire;
 	a->as_stored = body->as_stored;
 	a->file_size = body->file_size;
 	a->modified[0] = (uint64_t)body->modified.tv_sec;
@@ -99,8 +100,10 @@ static bool answer_text(const struct session *s, size_t idx, size_t most)
 {
 	static struct rpc_text text;
 	size_t used = 0, len;
+	uint64_t wire;
 	text.count = 0;
-	while (text.count < most && maildrop_read(s->in.drop, idx + text.count, text.octets + used, sizeof text.octets - used, &len) == 0) {
+	while (text.count < most && maildrop_read(s->in.drop, idx + text.count, text.octets + used, sizeof text.octets - used, &len, &wire) == 0) {
+		text.wire[text.count] = (uint32_t)wire;
 		text.lengths[text.count++] = (uint32_t)len;
 		used += len;
 	}
@@ -116,14 +119,20 @@ static bool answer_text(const struct session *s, size_t idx, size_t most)
 /* Of each message that is likely to be wanted next, so much is read from the disk meanwhile; the kernel goes on from there by itself. */
 enum { AHEAD_OCTETS = 128 * 1024 };
 
+/* What has to be read first is so when it is wanted, or the client would wait for those behind what it wants. */
+static bool fetch_ahead(const struct session *s, size_t idx, struct message_body *body_r)
+{
+	struct why why;
+	return !maildrop_is_unopened(s->in.drop, idx) && maildrop_fetch(s->in.drop, idx, body_r, &why) == 0;
+}
+
 /* What nobody has asked for yet may fail without a word: the gate asks again when it is wanted. */
 static void answer_ahead(const struct session *s, size_t idx, size_t more)
 {
-	struct why why;
 	for (size_t i = 0; i < more; i++) {
 		struct rpc_answer a = { .reply = REPLY_MESSAGE };
 		struct message_body body = { .fd = -1 };
-		if (maildrop_fetch(s->in.drop, idx + i, &body, &why) == 0) {
+		if (fetch_ahead(s, idx + i, &body)) {
 			/* An advice: whether it is taken does not matter. */
 			(void)posix_fadvise(body.fd, (off_t)body.offset, body.length < AHEAD_OCTETS ? (off_t)body.length : AHEAD_OCTETS, POSIX_FADV_WILLNEED);
 			if (answer_message(s, &a, &body, 0))
@@ -266,6 +275,8 @@ static void yield(struct session *s)
 	(void)snprintf(a.told, sizeof a.told, "%s", s->successor);
 	memcpy(stop.told, a.told, sizeof stop.told);
 	report(s, "taken-over", "taken over", &why, &a);
+	/* Our gate may be at the list. */
+	s->in.index.frozen = true;
 	stop.ref = a.ref;
 	s->evicted = s->stopping = true;
 	leave_maildrop(&s->in);

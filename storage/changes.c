@@ -60,14 +60,29 @@ static size_t count_moved(const struct changes *c)
 	return moved;
 }
 
+/* Most of what is known, and not just a few. */
+static bool is_most(size_t contents, size_t known)
+{
+	return contents >= CHANGES_MIN && 2 * contents > known;
+}
+
+bool changes_may_be(struct changes *c)
+{
+	make_set(c, CHANGES_KNOWN);
+	make_set(c, CHANGES_LOST);
+	const bool may = is_most(c->count[CHANGES_LOST], c->count[CHANGES_KNOWN]);
+	if (!may)
+		free(c->contents[CHANGES_KNOWN]);
+	return may;
+}
+
 int changes_end(struct changes *c, const struct maildrop *drop, const char *path, struct why *why_r)
 {
 	const struct maildrop_options *o = &drop->options;
-	for (enum changes_kind kind = 0; kind < CHANGES_KINDS; kind++)
-		make_set(c, kind);
+	make_set(c, CHANGES_FRESH);
 	const size_t moved = count_moved(c), known = c->count[CHANGES_KNOWN];
 	free(c->contents[CHANGES_KNOWN]);
-	if (moved < CHANGES_MIN || 2 * moved <= known)
+	if (!is_most(moved, known))
 		return 0;
 	if (!o->unique_ids_may_change)
 		return why_set(why_r, REASON_IDS_CHANGED, 0, "%zu of %zu messages have other unique-ids than at the last login; allow it once: rm %s/%s; "

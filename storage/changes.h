@@ -24,11 +24,17 @@ struct changes {
 /* Is it worth looking closer, with so many unique-ids that are gone, and so many that are new? */
 bool changes_are_many(size_t lost, size_t fresh);
 
-/* Room for so many; changes_end() frees it. 0, or -1 and *why_r. */
+/* Room for so many; changes_may_be() or changes_end() frees it. 0, or -1 and *why_r. */
 int changes_begin(struct changes *c, size_t known, size_t lost, size_t fresh, struct why *why_r);
 
 /* A lost one is known as well, and need not be added twice. */
 void changes_add(struct changes *c, enum changes_kind kind, uint64_t content);
+
+/*
+ * All that are known and lost were added: are so many lost that those which are new have to be looked at? If not, it is over, and
+ * changes_end() is not to be called.
+ */
+bool changes_may_be(struct changes *c);
 
 /* 0: the list may be told; if that is so by the setting alone, with a notice. Or -1 and *why_r: IDS_CHANGED. */
 int changes_end(struct changes *c, const struct maildrop *drop, const char *path, struct why *why_r);

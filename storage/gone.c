@@ -56,10 +56,16 @@ bool gone_has(const struct gone *g, uint64_t uidl)
 	return g != NULL && find(g, g->first[uidl % GONE_CHAINS], uidl) != 0;
 }
 
-bool gone_was_anothers(const struct gone *g, uint64_t uidl, uint64_t content)
+/* Did whoever had it have this content? */
+static bool had(const struct gone_id *id, uint64_t content, uint64_t stand_in)
+{
+	return id->content == gone_content(content) || (stand_in != 0 && id->content == stand_in);
+}
+
+bool gone_was_anothers(const struct gone *g, uint64_t uidl, uint64_t content, uint64_t stand_in)
 {
 	size_t at = g != NULL ? find(g, g->first[uidl % GONE_CHAINS], uidl) : 0;
-	while (at != 0 && g->ids[at - 1].content == gone_content(content))
+	while (at != 0 && had(&g->ids[at - 1], content, stand_in))
 		at = find(g, g->next[at - 1], uidl);
 	return at != 0;
 }

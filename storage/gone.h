@@ -13,7 +13,7 @@
 /* An entry of the ring. */
 struct gone_id {
 	uint64_t uidl;             /* gone_hash() */
-	uint64_t content;          /* whoever has this content gets the unique-id back; GONE_FOR_GOOD: nobody does */
+	uint64_t content;          /* whoever has this content, or this for a stand-in, gets the unique-id back; GONE_FOR_GOOD: nobody does */
 };
 _Static_assert(sizeof(struct gone_id) == INDEX_GONE_SIZE, "as the index has it");
 
@@ -34,8 +34,8 @@ void gone_add(struct gone *g, uint64_t uidl, uint64_t content);
 /* Is this unique-id remembered at all? g may be NULL: no. */
 bool gone_has(const struct gone *g, uint64_t uidl);
 
-/* Was it that of another message than one with this content? g may be NULL: no. */
-bool gone_was_anothers(const struct gone *g, uint64_t uidl, uint64_t content);
+/* Was it that of another message than one with this content, or with what stood in for it (0: nothing did)? g may be NULL: no. */
+bool gone_was_anothers(const struct gone *g, uint64_t uidl, uint64_t content, uint64_t stand_in);
 
 /* Put what is new into the ring; the head that counts it is the caller's. Does nothing when there is no index to write to. */
 void gone_write(struct gone *g, struct index *x);

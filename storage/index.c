@@ -208,6 +208,21 @@ int index_append(struct index *x, const struct image *image, const struct list_h
 	return write_head(x, &head, state, state_size);
 }
 
+int index_amend(struct index *x, const struct image *image, size_t from, size_t size)
+{
+	struct index_head head = x->head;
+	const struct list_header *h = image->octets;
+	if (x->fd < 0 || x->frozen || !x->there)
+		return -1;
+	head.image = digest_of_image(h, (const char *)(h + 1), image->size - sizeof *h, NULL, 0);
+	if (io_write_at(x->fd, (const char *)image->octets + from, size, head.offset + from) != 0 ||
+	    io_write_at(x->fd, (const char *)h, sizeof *h, head.offset) != 0) {
+		index_drop(x);
+		return -1;
+	}
+	return put_head(x, &head);
+}
+
 void index_keep(struct index *x)
 {
 	struct index_head head = x->head;

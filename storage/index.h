@@ -74,6 +74,12 @@ int index_write(struct index *x, const struct image *image, const void *state, s
 int index_append(struct index *x, const struct image *image, const struct list_header *header, size_t from, const void *added,
                  size_t added_size, const void *state, size_t state_size);
 
+/*
+ * The image in the file, as it was proven or written before, gets its header and `size` octets from `from` on once more, as they are in
+ * `image` by now, which differs nowhere else. Only when no gate reads it any more. 0, or -1: as for index_append().
+ */
+int index_amend(struct index *x, const struct image *image, size_t from, size_t size);
+
 /* The head once more, when nothing but the ring was written. */
 void index_keep(struct index *x);
 

@@ -91,12 +91,19 @@ static int size_entries(struct maildir *m, struct why *why_r)
 
 /* ---- numbers and unique-ids ---- */
 
+/* An entry on its way to its number, with what mostly decides it: entries lie about as the directory listed them. */
+struct sorted {
+	uint64_t delivered;
+	uint32_t entry;
+};
+
 static int compare_entries(const void *a, const void *b, void *context)
 {
 	const struct maildir *m = context;
-	const struct maildir_entry *x = &m->entries[*(const uint32_t *)a], *y = &m->entries[*(const uint32_t *)b];
-	if (x->delivered != y->delivered)
-		return x->delivered < y->delivered ? -1 : 1;
+	const struct sorted *s = a, *t = b;
+	if (s->delivered != t->delivered)
+		return s->delivered < t->delivered ? -1 : 1;
+	const struct maildir_entry *x = &m->entries[s->entry], *y = &m->entries[t->entry];
 	size_t shorter = x->base_len < y->base_len ? x->base_len : y->base_len;
 	int order = memcmp(maildir_name(m, x), maildir_name(m, y), shorter);
 	if (order == 0 && x->base_len != y->base_len)
@@ -119,18 +126,20 @@ static bool same_base(const struct maildir *m, const struct maildir_entry *x, co
 }
 
 /* The entries that are messages, in order, without those that were seen under two names; how many. */
-static size_t sort_entries(struct maildir *m, uint32_t *sorted)
+static size_t sort_entries(struct maildir *m, struct sorted *sorted)
 {
 	size_t ready = 0, n = 0;
 	for (size_t i = 0; i < m->entry_count; i++)
 		if (m->entries[i].state == ENTRY_READY)
-			sorted[ready++] = (uint32_t)i;
+			sorted[ready++] = (struct sorted){ .delivered = m->entries[i].delivered, .entry = (uint32_t)i };
 	qsort_r(sorted, ready, sizeof *sorted, compare_entries, m);
 	for (size_t i = 0; i < ready; i++) {
-		struct maildir_entry *e = &m->entries[sorted[i]];
-		const struct maildir_entry *last = n > 0 ? &m->entries[sorted[n - 1]] : NULL;
-		e->twin = last != NULL && same_base(m, last, e);
-		if (e->twin && last->ino == e->ino)
+		struct maildir_entry *e = &m->entries[sorted[i].entry];
+		const struct maildir_entry *last = n > 0 && sorted[n - 1].delivered == sorted[i].delivered ? &m->entries[sorted[n - 1].entry] : NULL;
+		const bool twin = last != NULL && same_base(m, last, e);
+		if (twin)
+			e->twin = true;
+		if (twin && last->ino == e->ino)
 			e->state = ENTRY_DROPPED;
 		else
 			sorted[n++] = sorted[i];
@@ -141,7 +150,7 @@ static size_t sort_entries(struct maildir *m, uint32_t *sorted)
 /* The records that a scan has seen are in order; those that became entries, and new ones, come in between. */
 static int number_messages(struct maildir *m, struct why *why_r)
 {
-	uint32_t *sorted = calloc(m->entry_count + 1, sizeof *sorted);
+	struct sorted *sorted = calloc(m->entry_count + 1, sizeof *sorted);
 	free(m->order);
 	m->drop.count = 0;
 	m->order = calloc(m->known + m->entry_count + 1, sizeof *m->order);
@@ -151,13 +160,13 @@ static int number_messages(struct maildir *m, struct why *why_r)
 	}
 	const size_t entries = sort_entries(m, sorted);
 	for (size_t i = 0, at = 0; i <= entries; i++) {
-		const struct maildir_entry *e = i < entries ? &m->entries[sorted[i]] : NULL;
-		const size_t place = e == NULL ? m->known : e->record != 0 ? e->record - 1 : maildir_place_of(m, at, e->delivered, maildir_name(m, e), e->base_len);
+		const struct maildir_entry *e = i < entries ? &m->entries[sorted[i].entry] : NULL;
+		const size_t place = e == NULL ? m->known : m->known == 0 ? 0 : e->record != 0 ? e->record - 1 : maildir_place_of(m, at, e->delivered, maildir_name(m, e), e->base_len);
 		for (; at < place; at++)
 			if (m->met[at] == KNOWN_SEEN)
 				m->order[m->drop.count++] = MAILDIR_OF_INDEX | (uint32_t)at;
 		if (e != NULL)
-			m->order[m->drop.count++] = sorted[i];
+			m->order[m->drop.count++] = sorted[i].entry;
 	}
 	free(sorted);
 	return 0;
@@ -213,7 +222,7 @@ static void hold_directories(struct maildir *m, const struct maildir_left *state
 
 static int list_messages(struct maildir *m, struct why *why_r)
 {
-	struct maildir_left state;
+	struct maildir_left state = { .quiet = 0 };
 	index_begin(&m->index, &m->drop.options);
 	if (maildir_look(m, m->listed, why_r) != 0)
 		return -1;
@@ -238,6 +247,7 @@ static int list_messages(struct maildir *m, struct why *why_r)
 static void maildir_close(struct maildrop *drop)
 {
 	struct maildir *m = (struct maildir *)drop;
+	maildir_keep_learned(m);
 	for (size_t i = 0; i < MAILDIR_DIRS; i++)
 		if (m->dir_fd[i] >= 0)
 			(void)close(m->dir_fd[i]);
@@ -301,7 +311,7 @@ static int open_as_listed(const struct maildir *m, size_t idx, struct stat *st_r
 
 static int maildir_read(struct maildrop *drop, size_t idx, char *to, size_t room, size_t *len_r)
 {
-	const struct maildir *m = (const struct maildir *)drop;
+	struct maildir *m = (struct maildir *)drop;
 	struct stat st;
 	int fd = open_listed(m, idx);
 	if (fd < 0)
@@ -310,6 +320,8 @@ static int maildir_read(struct maildrop *drop, size_t idx, char *to, size_t room
 	const ssize_t n = read(fd, to, room);
 	const bool good = n >= 0 && is_as_listed(m, idx, fd, &st) && st.st_size == n;
 	(void)close(fd);
+	if (good && list_is_unopened(&drop->image.list, idx))
+		maildir_learn_octets(m, idx, to, (size_t)n);
 	if (good)
 		*len_r = (size_t)n;
 	else if (n > 0)
@@ -321,7 +333,7 @@ static int changed(struct maildir *m, struct maildir_entry *e, struct why *why_r
 {
 	struct maildir_shown name;
 	/* It may have been so at the login already, without the directory's knowing. The name stays that of what was listed. */
-	maildir_remember_gone(m, e, gone_content(e->digest));
+	maildir_remember_gone(m, e, maildir_content(m, e));
 	gone_write(m->gone, &m->index);
 	index_drop(&m->index);
 	return why_set(why_r, REASON_MESSAGE_CHANGED, 0, "another program wrote to %s", maildir_show(&name, m, e));
@@ -356,6 +368,20 @@ static int open_anywhere(struct maildir *m, struct maildir_entry *e, struct stat
 	               maildir_show(&name, m, e));
 }
 
+/* What nobody has read is read before it is sent. The descriptor, or -1 and *why_r. */
+static int learn_first(struct maildir *m, size_t idx, int fd, const struct stat *st, struct why *why_r)
+{
+	struct maildir_shown name;
+	if (!list_is_unopened(&m->drop.image.list, idx) || maildir_learn(m, idx, fd, st) == 0)
+		return fd;
+	const int err = errno;
+	(void)close(fd);
+	if (m->entries == NULL && maildir_take_entries(m, ENTRY_READY, why_r) != 0)
+		return -1;
+	struct maildir_entry *e = &m->entries[m->order[idx]];
+	return err == ESTALE ? changed(m, e, why_r) : why_errno(why_r, err, "read %s/%s", m->path, maildir_show(&name, m, e));
+}
+
 static int maildir_fetch(struct maildrop *drop, size_t idx, struct message_body *body_r, struct why *why_r)
 {
 	struct maildir *m = (struct maildir *)drop;
@@ -365,6 +391,8 @@ static int maildir_fetch(struct maildrop *drop, size_t idx, struct message_body 
 		return -1;
 	if (fd < 0)
 		fd = open_anywhere(m, &m->entries[m->order[idx]], &st, why_r);
+	if (fd >= 0)
+		fd = learn_first(m, idx, fd, &st, why_r);
 	if (fd < 0)
 		return -1;
 	*body_r = (struct message_body){ .fd = fd, .as_stored = (maildir_records(m)[idx].flags & LIST_AS_STORED) != 0, .offset = 0,

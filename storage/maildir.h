@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "storage/gone.h"
@@ -36,9 +37,10 @@ struct maildir_entry {
 	uint64_t listed_ino;     /* as the directory said: a hint, some file systems make it up; 0: its inode is that of the record */
 	uint32_t record;         /* of the index's list, + 1; 0: the index does not have it */
 	uint64_t delivered;      /* the number that the base name begins with */
-	uint64_t octets;         /* on the wire */
-	uint64_t digest;         /* of the stored octets */
-	ino_t ino;               /* with modified: only of a file that was opened in this session, */
+	uint64_t octets;         /* on the wire; unopened: as the name says */
+	uint64_t digest;         /* of the stored octets; unopened: maildir_stand_in() */
+	uint64_t stored;         /* octets of the file, */
+	ino_t ino;               /* with modified: only of a file that was looked at in this session, */
 	struct timespec modified; /* which those are that share a base name */
 	uint32_t inode;          /* maildir_inode() */
 	uint32_t identity;       /* maildir_identity() */
@@ -49,10 +51,12 @@ struct maildir_entry {
 	uint8_t len, room, base_len;
 	uint8_t dir;
 	uint8_t state;
+	bool unopened;           /* the file was not read, and its size is what its name says */
 	bool needs_change;       /* on the wire it is not the octets that are stored */
+	bool fits_uidl;          /* the base name can be a unique-id */
 	bool twin;               /* another message has the same base name and came first */
 	bool owns_name;          /* the index has its name for its unique-id */
-	bool again;              /* it is to be opened whatever the index says: another file has its base name, or had */
+	bool again;              /* it is to be opened whatever index and name say: another file has its base name, or had */
 	uint8_t touched;         /* UPDATE: bit set of directories to make durable */
 };
 
@@ -67,6 +71,12 @@ enum maildir_met {
 struct maildir_file {
 	uint32_t key;              /* half of the hash */
 	uint32_t record;           /* + 1; 0: the slot is empty */
+};
+
+/* A slot of the table of entries. */
+struct maildir_slot {
+	uint32_t hash;             /* of the base name: who has another need not be looked at */
+	uint32_t entry;            /* + 1; 0: the slot is empty */
 };
 
 /* A directory as a scan found it. */
@@ -106,7 +116,7 @@ struct maildir {
 	size_t entry_count, entry_room;
 	char *names;               /* NUL-terminated names, one after the other */
 	size_t names_len, names_room;
-	uint32_t *slots;           /* hash table by base name: index of an entry + 1, or 0 */
+	struct maildir_slot *slots; /* hash table of entries by base name */
 	size_t slot_count;         /* a power of two */
 	uint32_t *order;           /* idx to index of entry, or MAILDIR_OF_INDEX and a record */
 	char *buffer;              /* MAILDIR_BUFFER octets of a message */
@@ -116,6 +126,8 @@ struct maildir {
 	size_t news;               /* entries that this pass saw first in the scan */
 	size_t wanted;             /* once numbered: lost entries that this scan has not seen yet */
 	bool noticed;              /* the oddities are in the log */
+	bool lie_noticed;          /* so is a name that has a wrong size */
+	size_t learned_from, learned_to;  /* records of the image that the file in the index has otherwise; none: 0, 0 */
 };
 
 /* The messages of the list: records of the image, and their names. */
@@ -200,8 +212,11 @@ bool maildir_listed_name(const struct maildir *m, size_t idx, char name_r[LIST_N
 /* Make entries of the image's records, in that state and in order. 0, or -1 and *why_r. */
 int maildir_take_entries(struct maildir *m, enum maildir_state state, struct why *why_r);
 
+/* Can that be a unique-id? */
+bool maildir_fits_uidl(const char *base, size_t len);
+
 /* Octets that the unique-id takes behind the name; 0: the name without flags is it. */
-size_t maildir_uidl_behind(const struct maildir *m, const struct maildir_entry *e);
+size_t maildir_uidl_behind(const struct maildir_entry *e);
 
 /* Writes the unique-id without a NUL; its octets. */
 size_t maildir_uidl(const struct maildir *m, const struct maildir_entry *e, char out[UIDL_MAX]);
@@ -211,6 +226,9 @@ uint64_t maildir_uidl_hash(const struct maildir *m, const struct maildir_entry *
 
 /* Remember it, which the index has, with the content that may have it again, or GONE_FOR_GOOD. */
 void maildir_remember_gone(struct maildir *m, const struct maildir_entry *e, uint64_t content);
+
+/* What tells it from another message of that unique-id, for maildir_remember_gone(). */
+uint64_t maildir_content(const struct maildir *m, const struct maildir_entry *e);
 
 /* No other content gets this entry's unique-id any more, which the index has; the entry gets another, too. */
 void maildir_forget_uidl(struct maildir *m, struct maildir_entry *e);
@@ -233,7 +251,7 @@ void maildir_put_entry(struct maildir *m, size_t i);
 /* The directories as they are now. */
 int maildir_look(const struct maildir *m, struct maildir_listed listed_r[MAILDIR_DIRS], struct why *why_r);
 
-/* Open an entry, check it and count its octets: it becomes READY, LOST or DROPPED. -1 when no message could be opened. */
+/* Look at an entry's file, and open it unless its name is believed: it becomes READY, LOST or DROPPED. -1 when no message could be opened. */
 int maildir_size_entry(struct maildir *m, struct maildir_entry *e, struct why *why_r);
 
 /* Skip what is no message of ours, with a word in the log. */
@@ -242,6 +260,54 @@ void maildir_drop_entry(struct maildir *m, struct maildir_entry *e, const char *
 /* Tells one file of a Maildir from another: by its inode's number; by number, size, owner and times. */
 uint32_t maildir_inode(uint64_t ino);
 uint32_t maildir_identity(const struct stat *st, uint64_t size);
+
+/* What reading a file to its end tells. */
+struct maildir_reading {
+	uint64_t octets, stored, digest;  /* on the wire; in the file; of these */
+	bool needs_change;
+};
+
+/* Of a file that should have `expected` octets. 0, or -1 and errno. */
+int maildir_read_file(struct maildir *m, int fd, uint64_t expected, struct maildir_reading *r_r);
+
+/* Of one that was read. */
+void maildir_count(const char *octets, size_t len, struct maildir_reading *r_r);
+
+/* The entry is that file. */
+void maildir_take_file(struct maildir_entry *e, const struct stat *st, uint64_t stored);
+
+/* Open an entry that was not, and learn what is in it. Where that fails it stays as it is. */
+void maildir_open_unopened(struct maildir *m, struct maildir_entry *e);
+
+/* ---- maildir_sizes.c ---- */
+
+/*
+ * The size that the name says, where the file is as long as the name says (Maildir++'s ",S=", Dovecot's ",W="), and nothing hangs on the
+ * content: true when it was taken, and the file need not be opened.
+ */
+bool maildir_size_by_name(const struct maildir *m, struct maildir_entry *e);
+
+/* What stands in for the digest of a message that nobody has read: it stays with the file, as long as nobody writes to it. */
+uint64_t maildir_stand_in(uint64_t stored, uint64_t octets, const struct timespec *modified);
+
+/* What of a digest a copy of the message has, too: all, and of one that stands in for it the half without a fraction of a second. */
+static inline uint64_t maildir_lasting(uint64_t digest, bool unopened)
+{
+	return unopened ? digest & ~(uint64_t)UINT32_MAX : digest;
+}
+
+/* What stands in for its content where the name is the same: the sizes in it. 0: it has none, or the file is not as long as it says. */
+uint64_t maildir_named_content(const struct maildir *m, const struct maildir_entry *e);
+
+/* An entry, or a message of the list, was read. */
+void maildir_learn_entry(struct maildir *m, struct maildir_entry *e, const struct maildir_reading *r);
+void maildir_learn_octets(struct maildir *m, size_t idx, const char *octets, size_t len);
+
+/* Read message idx, which is unopened, from its file, which is as st says. 0, or -1 and errno (ESTALE: somebody wrote to it meanwhile). */
+int maildir_learn(struct maildir *m, size_t idx, int fd, const struct stat *st);
+
+/* The session is over, and with it the gate's use of the list: what was learned goes into the index. */
+void maildir_keep_learned(struct maildir *m);
 
 /* Is there a file of that name, and of that identity? */
 bool maildir_has_identity(const struct maildir *m, enum maildir_dir dir, const char *name, uint32_t identity);

@@ -35,21 +35,47 @@ bool maildir_has_identity(const struct maildir *m, enum maildir_dir dir, const c
 
 /* ---- sizes ---- */
 
-/* What reading a file to its end tells. */
-struct reading {
-	uint64_t octets, stored, digest;
-	bool needs_change;
+/* The octets of a file, as they come in. */
+struct counting {
+	struct wire wire;
+	struct digest_state digest;
+	uint64_t stored;
 };
 
-/* expected: the size that the file should have. */
-static int read_file(struct maildir *m, int fd, uint64_t expected, struct reading *r_r)
+static void begin_count(struct counting *c)
 {
-	struct wire w = WIRE_START;
-	struct digest_state digest;
-	uint64_t stored = 0;
-	digest_begin(&digest, 0);
+	c->wire = WIRE_START;
+	c->stored = 0;
+	digest_begin(&c->digest, 0);
+}
+
+static void count_some(struct counting *c, const char *octets, size_t len)
+{
+	wire_count(&c->wire, octets, len);
+	digest_add(&c->digest, octets, len);
+	c->stored += len;
+}
+
+static void end_count(struct counting *c, struct maildir_reading *r_r)
+{
+	*r_r = (struct maildir_reading){ .octets = wire_count_end(&c->wire), .stored = c->stored, .digest = digest_so_far(&c->digest).low,
+	                                  .needs_change = wire_needs_change(&c->wire, c->stored) };
+}
+
+void maildir_count(const char *octets, size_t len, struct maildir_reading *r_r)
+{
+	struct counting c;
+	begin_count(&c);
+	count_some(&c, octets, len);
+	end_count(&c, r_r);
+}
+
+int maildir_read_file(struct maildir *m, int fd, uint64_t expected, struct maildir_reading *r_r)
+{
+	struct counting c;
+	begin_count(&c);
 	/* Most messages fit the buffer: no second read to learn that the first one was all. */
-	while (stored != expected || stored == 0) {
+	while (c.stored != expected || c.stored == 0) {
 		ssize_t n = read(fd, m->buffer, MAILDIR_BUFFER);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -57,30 +83,34 @@ static int read_file(struct maildir *m, int fd, uint64_t expected, struct readin
 			return -1;
 		if (n == 0)
 			break;
-		wire_count(&w, m->buffer, (size_t)n);
-		digest_add(&digest, m->buffer, (size_t)n);
-		stored += (uint64_t)n;
+		count_some(&c, m->buffer, (size_t)n);
 	}
-	*r_r = (struct reading){ .octets = wire_count_end(&w), .stored = stored, .digest = digest_so_far(&digest).low,
-	                          .needs_change = wire_needs_change(&w, stored) };
-	return 0;
+	end_count(&c, r_r);
+	if (r_r->octets <= LIST_OCTETS_MAX)
+		return 0;
+	errno = EFBIG;
+	return -1;
+}
+
+void maildir_take_file(struct maildir_entry *e, const struct stat *st, uint64_t stored)
+{
+	e->stored = stored;
+	e->ino = st->st_ino;
+	e->inode = maildir_inode(st->st_ino);
+	e->modified = st->st_mtim;
+	e->identity = maildir_identity(st, stored);
 }
 
 static int count_octets(struct maildir *m, struct maildir_entry *e, int fd, const struct stat *st)
 {
-	struct reading r;
-	if (read_file(m, fd, (uint64_t)st->st_size, &r) != 0 || r.octets > LIST_OCTETS_MAX)
+	struct maildir_reading r;
+	if (maildir_read_file(m, fd, (uint64_t)st->st_size, &r) != 0)
 		return -1;
-	/* Another message under the same name and number than the index has. */
-	if (r.digest != e->digest && maildir_is_known(e))
+	/* Another message under the same name and number than the index has. Of one that nobody has read nobody has the unique-id. */
+	if (!e->unopened && r.digest != e->digest && maildir_is_known(e))
 		maildir_forget_uidl(m, e);
-	e->octets = r.octets;
-	e->needs_change = r.needs_change;
-	e->digest = r.digest;
-	e->ino = st->st_ino;
-	e->inode = maildir_inode(st->st_ino);
-	e->modified = st->st_mtim;
-	e->identity = maildir_identity(st, r.stored);
+	maildir_take_file(e, st, r.stored);
+	maildir_learn_entry(m, e, &r);
 	return 0;
 }
 
@@ -105,6 +135,10 @@ static int skip_unreadable(struct maildir *m, struct maildir_entry *e, int err, 
 int maildir_size_entry(struct maildir *m, struct maildir_entry *e, struct why *why_r)
 {
 	struct stat st;
+	if (maildir_size_by_name(m, e)) {
+		e->state = ENTRY_READY;
+		return 0;
+	}
 	int fd = openat(m->dir_fd[e->dir], maildir_name(m, e), MAILDIR_OPEN_FLAGS);
 	if (fd < 0 || fstat(fd, &st) != 0) {
 		int err = errno;
@@ -124,6 +158,18 @@ int maildir_size_entry(struct maildir *m, struct maildir_entry *e, struct why *w
 	return 0;
 }
 
+void maildir_open_unopened(struct maildir *m, struct maildir_entry *e)
+{
+	struct stat st;
+	const int fd = openat(m->dir_fd[e->dir], maildir_name(m, e), MAILDIR_OPEN_FLAGS);
+	if (fd < 0)
+		return;
+	/* Otherwise it is another file by now. */
+	if (fstat(fd, &st) == 0 && maildir_identity(&st, (uint64_t)st.st_size) == e->identity)
+		(void)count_octets(m, e, fd, &st);
+	(void)close(fd);
+}
+
 /* ---- is it still the same? ---- */
 
 bool maildir_is_entry(const struct maildir_entry *e, const struct stat *st)
@@ -131,18 +177,30 @@ bool maildir_is_entry(const struct maildir_entry *e, const struct stat *st)
 	return maildir_inode(st->st_ino) == e->inode;
 }
 
+/* As many octets, and not written to since: of one that nobody has read there is no more to go by. */
+static bool is_stand_in(const struct maildir *m, const struct maildir_entry *e, const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && st->st_uid == m->drop.options.owner && maildir_stand_in((uint64_t)st->st_size, e->octets, &st->st_mtim) == e->digest;
+}
+
+static bool has_digest(struct maildir *m, const struct maildir_entry *e, int fd, uint64_t size)
+{
+	struct maildir_reading r;
+	struct stat opened;
+	const int file = fd >= 0 ? fd : openat(m->dir_fd[e->dir], maildir_name(m, e), MAILDIR_OPEN_FLAGS);
+	bool same = file >= 0 && fstat(file, &opened) == 0 && maildir_is_entry(e, &opened) && S_ISREG(opened.st_mode) &&
+		opened.st_uid == m->drop.options.owner && maildir_read_file(m, file, size, &r) == 0 && r.digest == e->digest && r.octets == e->octets;
+	if (file >= 0 && fd < 0)
+		(void)close(file);
+	return same;
+}
+
 bool maildir_is_unchanged(struct maildir *m, struct maildir_entry *e, int fd, const struct stat *st)
 {
 	const uint64_t size = (uint64_t)st->st_size;
-	struct reading r;
-	struct stat opened;
 	if (maildir_identity(st, size) == e->identity)
 		return true;
-	const int file = fd >= 0 ? fd : openat(m->dir_fd[e->dir], maildir_name(m, e), MAILDIR_OPEN_FLAGS);
-	bool same = file >= 0 && fstat(file, &opened) == 0 && maildir_is_entry(e, &opened) && S_ISREG(opened.st_mode) &&
-		opened.st_uid == m->drop.options.owner && read_file(m, file, size, &r) == 0 && r.digest == e->digest && r.octets == e->octets;
-	if (file >= 0 && fd < 0)
-		(void)close(file);
+	const bool same = e->unopened ? is_stand_in(m, e, st) : has_digest(m, e, fd, size);
 	if (same)
 		e->identity = maildir_identity(st, size);
 	return same;

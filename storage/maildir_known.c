@@ -47,6 +47,7 @@ static bool take_record(struct maildir *m, size_t i, enum maildir_state state)
 		.delivered = maildir_delivered(name, r->base), .record = (uint32_t)i + 1,
 		.name = (uint32_t)m->names_len, .len = r->len, .room = (uint8_t)(r->len + 1u), .base_len = r->base,
 		.dir = (uint8_t)maildir_dir_of(r), .state = (uint8_t)state, .owns_name = !behind && r->base > 0 && r->uidl == r->base, .needs_change = (r->flags & LIST_AS_STORED) == 0,
+		.fits_uidl = maildir_fits_uidl(name, r->base), .unopened = (r->flags & LIST_UNOPENED) != 0,
 		.uidl = behind ? (uint32_t)m->names_len + r->len + 1 : 0, .uidl_len = behind ? r->uidl : 0 };
 	m->names_len += taken_by(r);
 	maildir_put_entry(m, m->entry_count);
@@ -86,7 +87,8 @@ void maildir_free_entries(struct maildir *m)
 	free(m->entries);
 	free(m->files);
 	free(m->met);
-	m->order = m->slots = NULL;
+	m->order = NULL;
+	m->slots = NULL;
 	m->files = NULL;
 	m->names = NULL;
 	m->entries = NULL;

@@ -30,10 +30,11 @@ struct making {
 
 static void listed_by_entry(const struct maildir *m, const struct maildir_entry *e, struct listed *l)
 {
-	const size_t behind = maildir_uidl_behind(m, e);
+	const size_t behind = maildir_uidl_behind(e);
 	l->record = (struct list_name){ .octets = e->octets & LIST_OCTETS_MAX, .digest = e->digest, .identity = e->identity,
 	                                .inode = e->inode, .len = e->len, .base = e->base_len, .uidl = behind > 0 ? (uint8_t)behind : e->base_len };
-	l->record.flags = (uint8_t)((e->dir == MAILDIR_CUR ? LIST_IN_CUR : 0) | (behind > 0 ? LIST_UIDL_BEHIND : 0) | (e->needs_change ? 0 : LIST_AS_STORED));
+	l->record.flags = (uint8_t)((e->dir == MAILDIR_CUR ? LIST_IN_CUR : 0) | (behind > 0 ? LIST_UIDL_BEHIND : 0) | (e->needs_change ? 0 : LIST_AS_STORED) |
+		(e->unopened ? LIST_UNOPENED : 0));
 	memcpy(l->name, maildir_name(m, e), e->len);
 	l->behind = behind;
 	if (behind > 0)
@@ -77,6 +78,18 @@ static void find_shared(const struct listed *l, const struct listed *anchor, str
 		suffix++;
 	r->prefix = (uint8_t)prefix;
 	r->suffix = (uint8_t)suffix;
+}
+
+/* Entries lie as the directory listed them: those that will be put in a moment come into the processor's cache, and then their names. */
+static void expect_message(const struct maildir *m, size_t idx)
+{
+	const size_t far = idx + MAILDIR_AHEAD, near = idx + MAILDIR_AHEAD / 2;
+	if (far >= m->drop.count)
+		return;
+	if (m->order[far] < MAILDIR_OF_INDEX)
+		__builtin_prefetch(&m->entries[m->order[far]]);
+	if (m->order[near] < MAILDIR_OF_INDEX)
+		__builtin_prefetch(maildir_name(m, &m->entries[m->order[near]]));
 }
 
 static void put_message(struct making *k, const struct maildir *m, size_t idx)
@@ -150,13 +163,13 @@ static uint64_t most_names(const struct maildir *m, size_t kept, size_t kept_nam
 	uint64_t most = kept_names;
 	for (size_t i = kept; i < m->drop.count; i++) {
 		const uint32_t from = m->order[i];
-		if (from < MAILDIR_OF_INDEX) {
-			most += m->entries[from].len + maildir_uidl_behind(m, &m->entries[from]);
+		if (from < MAILDIR_OF_INDEX)
 			continue;
-		}
 		const struct list_name *r = &maildir_records(m)[from - MAILDIR_OF_INDEX];
 		most += r->len + (r->flags & LIST_UIDL_BEHIND ? r->uidl : 0u);
 	}
+	for (size_t i = 0; i < m->entry_count; i++)
+		most += m->entries[i].state == ENTRY_READY ? m->entries[i].len + maildir_uidl_behind(&m->entries[i]) : 0;
 	return most;
 }
 
@@ -178,8 +191,10 @@ int maildir_make_image(struct maildir *m, struct why *why_r)
 	}
 	for (size_t i = 0; i < kept; i++)
 		k.octets += records[i].octets;
-	for (size_t i = kept; i < h.count; i++)
+	for (size_t i = kept; i < h.count; i++) {
+		expect_message(m, i);
 		put_message(&k, m, i);
+	}
 	h.octets = k.octets;
 	h.names = k.at;
 	*header = h;

@@ -52,16 +52,22 @@ void maildir_drop_entry(struct maildir *m, struct maildir_entry *e, const char *
 
 /* ---- the table ---- */
 
-static size_t slot_of(const struct maildir *m, const char *base, size_t len)
+/* Kept in the slots, so that a table that grows needs no names. */
+static uint32_t hash_of(const char *base, size_t len)
 {
-	return (size_t)XXH3_64bits(base, len) & (m->slot_count - 1);
+	return (uint32_t)XXH3_64bits(base, len);
 }
 
-static struct maildir_entry *find_from(const struct maildir *m, size_t slot, const char *base, size_t base_len)
+static size_t slot_of(const struct maildir *m, uint32_t hash)
 {
-	for (; m->slots[slot] != 0; slot = (slot + 1) & (m->slot_count - 1)) {
-		struct maildir_entry *e = &m->entries[m->slots[slot] - 1];
-		if (e->base_len == base_len && memcmp(maildir_name(m, e), base, base_len) == 0)
+	return hash & (m->slot_count - 1);
+}
+
+static struct maildir_entry *find_from(const struct maildir *m, size_t slot, uint32_t hash, const char *base, size_t base_len)
+{
+	for (; m->slots[slot].entry != 0; slot = (slot + 1) & (m->slot_count - 1)) {
+		struct maildir_entry *e = &m->entries[m->slots[slot].entry - 1];
+		if (m->slots[slot].hash == hash && e->base_len == base_len && memcmp(maildir_name(m, e), base, base_len) == 0)
 			return e;
 	}
 	return NULL;
@@ -72,22 +78,28 @@ struct maildir_entry *maildir_find(const struct maildir *m, const char *base, si
 {
 	if (m->slot_count == 0)
 		return NULL;
-	size_t slot = slot_of(m, base, base_len);
+	const uint32_t hash = hash_of(base, base_len);
+	size_t slot = slot_of(m, hash);
 	if (after == NULL)
-		return find_from(m, slot, base, base_len);
+		return find_from(m, slot, hash, base, base_len);
 	uint32_t mark = (uint32_t)(after - m->entries) + 1;
-	while (m->slots[slot] != mark)
+	while (m->slots[slot].entry != mark)
 		slot = (slot + 1) & (m->slot_count - 1);
-	return find_from(m, (slot + 1) & (m->slot_count - 1), base, base_len);
+	return find_from(m, (slot + 1) & (m->slot_count - 1), hash, base, base_len);
+}
+
+static void put_slot(struct maildir *m, struct maildir_slot s)
+{
+	size_t slot = slot_of(m, s.hash);
+	while (m->slots[slot].entry != 0)
+		slot = (slot + 1) & (m->slot_count - 1);
+	m->slots[slot] = s;
 }
 
 void maildir_put_entry(struct maildir *m, size_t i)
 {
 	const struct maildir_entry *e = &m->entries[i];
-	size_t slot = slot_of(m, maildir_name(m, e), e->base_len);
-	while (m->slots[slot] != 0)
-		slot = (slot + 1) & (m->slot_count - 1);
-	m->slots[slot] = (uint32_t)i + 1;
+	put_slot(m, (struct maildir_slot){ .hash = hash_of(maildir_name(m, e), e->base_len), .entry = (uint32_t)i + 1 });
 }
 
 int maildir_reserve(struct maildir *m, size_t wanted, struct why *why_r)
@@ -102,14 +114,18 @@ int maildir_reserve(struct maildir *m, size_t wanted, struct why *why_r)
 		return maildir_no_memory(why_r);
 	m->entries = entries;
 	m->entry_room = room;
-	uint32_t *slots = calloc(room * SLOTS_PER_ENTRY, sizeof *slots);
-	if (slots == NULL)
+	struct maildir_slot *const old = m->slots;
+	const size_t old_count = m->slot_count;
+	m->slots = calloc(room * SLOTS_PER_ENTRY, sizeof *m->slots);
+	if (m->slots == NULL) {
+		m->slots = old;
 		return maildir_no_memory(why_r);
-	free(m->slots);
-	m->slots = slots;
+	}
 	m->slot_count = room * SLOTS_PER_ENTRY;
-	for (size_t i = 0; i < m->entry_count; i++)
-		maildir_put_entry(m, i);
+	for (size_t i = 0; i < old_count; i++)
+		if (old[i].entry != 0)
+			put_slot(m, old[i]);
+	free(old);
 	return 0;
 }
 
@@ -165,13 +181,13 @@ uint64_t maildir_delivered(const char *base, size_t len)
 	return seconds;
 }
 
-static int add_entry(struct maildir *m, enum maildir_dir dir, const struct dirent64 *d, size_t len, size_t base_len,
+static int add_entry(struct maildir *m, enum maildir_dir dir, const struct dirent64 *d, size_t len, size_t base_len, bool has_namesake,
                      struct why *why_r)
 {
 	if (m->entry_count == m->entry_room && maildir_reserve(m, m->entry_count + 1, why_r) != 0)
 		return -1;
 	struct maildir_entry *e = &m->entries[m->entry_count];
-	*e = (struct maildir_entry){ .listed_ino = d->d_ino, .base_len = (uint8_t)base_len, .seen = m->scan,
+	*e = (struct maildir_entry){ .listed_ino = d->d_ino, .base_len = (uint8_t)base_len, .seen = m->scan, .again = has_namesake, .fits_uidl = maildir_fits_uidl(d->d_name, base_len),
 	                             .delivered = maildir_delivered(d->d_name, base_len), .state = ENTRY_LISTED };
 	if (set_name(m, e, dir, d->d_name, len, why_r) != 0)
 		return -1;
@@ -220,7 +236,7 @@ static bool is_listed_as(const struct maildir_entry *e, const struct dirent64 *d
 static void open_again(struct maildir_entry *e)
 {
 	e->again = true;
-	if (e->state == ENTRY_READY && e->ino == 0)
+	if (e->state == ENTRY_READY && (e->ino == 0 || e->unopened))
 		e->state = ENTRY_LISTED;
 }
 
@@ -228,12 +244,14 @@ static void open_again(struct maildir_entry *e)
 static int list_name(struct maildir *m, enum maildir_dir dir, const struct dirent64 *d, size_t len, struct why *why_r)
 {
 	struct maildir_entry *e = NULL;
+	bool has_namesake = false;
 	if (maildir_met_known(m, dir, d->d_ino, d->d_name, len))
 		return 0;
 	size_t base_len = base_length(d->d_name, len);
 	if (maildir_take_alike(m, d->d_name, base_len, why_r) != 0)
 		return -1;
 	while ((e = maildir_find(m, d->d_name, base_len, e)) != NULL) {
+		has_namesake = true;
 		if (e->state == ENTRY_KNOWN && is_known(m, dir, d, e))
 			saw_known(m, dir, d, e);
 		else if (e->state == ENTRY_KNOWN || !is_listed_as(e, d))
@@ -245,7 +263,7 @@ static int list_name(struct maildir *m, enum maildir_dir dir, const struct diren
 		/* Renamed before it could be opened: this time be quick. */
 		return e->state == ENTRY_LOST ? maildir_size_entry(m, e, why_r) : 0;
 	}
-	return add_entry(m, dir, d, len, base_len, why_r);
+	return add_entry(m, dir, d, len, base_len, has_namesake, why_r);
 }
 
 /* After numbering: only lost messages matter, and the inode is known for certain. */

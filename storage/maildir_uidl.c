@@ -12,27 +12,25 @@
 enum { DIGITS = 2 * LIST_UIDL_HASH };
 
 /* Not one that looks like the hash of another name, which it could be. */
-static bool fits_uidl(const char *base, size_t len)
+bool maildir_fits_uidl(const char *base, size_t len)
 {
+	bool good = len > 0 && len <= UIDL_MAX;
 	size_t digits = 0;
-	if (len == 0 || len > UIDL_MAX)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (base[i] < 0x21 || base[i] > 0x7e)
-			return false;
+	for (size_t i = 0; good && i < len; i++)
+		good = base[i] >= 0x21 && base[i] <= 0x7e;
+	for (size_t i = 0; good && len == DIGITS && i < len; i++)
 		digits += (base[i] >= '0' && base[i] <= '9') || (base[i] >= 'a' && base[i] <= 'f');
-	}
-	return len != DIGITS || digits < len;
+	return good && digits < DIGITS;
 }
 
-size_t maildir_uidl_behind(const struct maildir *m, const struct maildir_entry *e)
+size_t maildir_uidl_behind(const struct maildir_entry *e)
 {
 	if (e->uidl_len > 0)
 		return e->uidl_len;
 	/* The index has it so, which was looked at when it was made. */
 	if (e->owns_name && !e->twin)
 		return 0;
-	return !e->twin && fits_uidl(maildir_name(m, e), e->base_len) ? 0 : DIGITS;
+	return !e->twin && e->fits_uidl ? 0 : DIGITS;
 }
 
 /* The hash of the name; a key sets it apart from all hashes of names alone. */
@@ -48,7 +46,7 @@ static void hash_name(const struct maildir *m, const struct maildir_entry *e, co
 size_t maildir_uidl(const struct maildir *m, const struct maildir_entry *e, char out[UIDL_MAX])
 {
 	const uint64_t ino = e->ino;
-	const size_t behind = maildir_uidl_behind(m, e);
+	const size_t behind = maildir_uidl_behind(e);
 	if (behind == 0)
 		memcpy(out, maildir_name(m, e), e->base_len);
 	else if (e->uidl_len > 0)
@@ -61,7 +59,7 @@ size_t maildir_uidl(const struct maildir *m, const struct maildir_entry *e, char
 uint64_t maildir_uidl_hash(const struct maildir *m, const struct maildir_entry *e)
 {
 	char uidl[UIDL_MAX];
-	if (maildir_uidl_behind(m, e) == 0)
+	if (maildir_uidl_behind(e) == 0)
 		return gone_hash(maildir_name(m, e), e->base_len);
 	return gone_hash(uidl, maildir_uidl(m, e, uidl));
 }
@@ -75,9 +73,14 @@ void maildir_remember_gone(struct maildir *m, const struct maildir_entry *e, uin
 	gone_add(m->gone, maildir_uidl_hash(m, e), content);
 }
 
+uint64_t maildir_content(const struct maildir *m, const struct maildir_entry *e)
+{
+	return e->unopened ? maildir_named_content(m, e) : gone_content(e->digest);
+}
+
 void maildir_forget_uidl(struct maildir *m, struct maildir_entry *e)
 {
-	maildir_remember_gone(m, e, gone_content(e->digest));
+	maildir_remember_gone(m, e, maildir_content(m, e));
 	e->uidl_len = 0;
 	e->owns_name = false;
 }
@@ -89,6 +92,7 @@ void maildir_forget_uidl(struct maildir *m, struct maildir_entry *e)
 static int hash_anew(struct maildir *m, struct maildir_entry *e, struct why *why_r)
 {
 	uint64_t key[] = { e->twin ? e->ino : 0, e->digest, 0 };
+	const uint64_t stand_in = maildir_named_content(m, e);
 	char *uidl;
 	if (maildir_names_room(m, DIGITS, why_r) != 0)
 		return -1;
@@ -96,20 +100,27 @@ static int hash_anew(struct maildir *m, struct maildir_entry *e, struct why *why
 	do {
 		hash_name(m, e, key, sizeof key, uidl);
 		key[2]++;
-	} while (gone_was_anothers(m->gone, gone_hash(uidl, DIGITS), e->digest));
+	} while (gone_was_anothers(m->gone, gone_hash(uidl, DIGITS), e->digest, stand_in));
 	e->uidl = (uint32_t)m->names_len;
 	e->uidl_len = DIGITS;
 	m->names_len += DIGITS;
 	return 0;
 }
 
+/* Is the unique-id that it would have one of another message? That of one which nobody has read may be its own by what the name says. */
+static bool is_anothers(const struct maildir *m, const struct maildir_entry *e)
+{
+	const uint64_t hash = maildir_uidl_hash(m, e);
+	return gone_has(m->gone, hash) && gone_was_anothers(m->gone, hash, e->digest, maildir_named_content(m, e));
+}
+
 /* Those that were not looked at are the index's, and have its unique-ids. */
 static int settle(struct maildir *m, struct maildir_entry *e, struct why *why_r)
 {
-	if (e->ino == 0 || !gone_was_anothers(m->gone, maildir_uidl_hash(m, e), e->digest))
+	if (e->ino == 0 || !is_anothers(m, e))
 		return 0;
 	e->uidl_len = 0;
-	return gone_was_anothers(m->gone, maildir_uidl_hash(m, e), e->digest) ? hash_anew(m, e, why_r) : 0;
+	return is_anothers(m, e) ? hash_anew(m, e, why_r) : 0;
 }
 
 /* ---- is it all new at once? ---- */
@@ -131,6 +142,26 @@ static bool is_told(const struct maildir *m, const struct maildir_entry *e)
 	return false;
 }
 
+static bool is_fresh(const struct maildir *m, const struct maildir_entry *e)
+{
+	return e->record == 0 && e->state == ENTRY_READY && !is_told(m, e);
+}
+
+/* Those that are new are read, so that they can be held against what was read. */
+static void add_fresh(struct maildir *m, struct changes *c)
+{
+	for (size_t i = 0; i < m->entry_count; i++) {
+		struct maildir_entry *e = &m->entries[i];
+		if (!is_fresh(m, e))
+			continue;
+		const uint64_t stand_in = maildir_stand_in(e->stored, e->octets, &e->modified);
+		if (e->unopened)
+			maildir_open_unopened(m, e);
+		changes_add(c, CHANGES_FRESH, maildir_lasting(e->digest, e->unopened));
+		changes_add(c, CHANGES_FRESH, maildir_lasting(stand_in, true));
+	}
+}
+
 static int check_changes(struct maildir *m, struct why *why_r)
 {
 	size_t lost = 0, fresh = 0;
@@ -141,18 +172,19 @@ static int check_changes(struct maildir *m, struct why *why_r)
 	if (!changes_are_many(lost, fresh))
 		return 0;
 	struct changes c;
-	if (changes_begin(&c, m->known, lost, fresh, why_r) != 0)
+	if (changes_begin(&c, m->known, lost, 2 * fresh, why_r) != 0)
 		return -1;
 	for (size_t i = 0; i < m->known; i++)
 		if (m->met[i] == KNOWN_SEEN)
-			changes_add(&c, CHANGES_KNOWN, maildir_records(m)[i].digest);
+			changes_add(&c, CHANGES_KNOWN, maildir_lasting(maildir_records(m)[i].digest, (maildir_records(m)[i].flags & LIST_UNOPENED) != 0));
 	for (size_t i = 0; i < m->entry_count; i++) {
 		const struct maildir_entry *e = &m->entries[i];
 		if (e->record != 0)
-			changes_add(&c, is_lost(e) ? CHANGES_LOST : CHANGES_KNOWN, e->digest);
-		else if (e->state == ENTRY_READY && !is_told(m, e))
-			changes_add(&c, CHANGES_FRESH, e->digest);
+			changes_add(&c, is_lost(e) ? CHANGES_LOST : CHANGES_KNOWN, maildir_lasting(e->digest, e->unopened));
 	}
+	if (!changes_may_be(&c))
+		return 0;
+	add_fresh(m, &c);
 	return changes_end(&c, &m->drop, m->path, why_r);
 }
 
@@ -162,7 +194,7 @@ int maildir_settle_uidls(struct maildir *m, struct why *why_r)
 		return -1;
 	for (size_t i = 0; i < m->entry_count; i++)
 		if (is_lost(&m->entries[i]))
-			maildir_remember_gone(m, &m->entries[i], gone_content(m->entries[i].digest));
+			maildir_remember_gone(m, &m->entries[i], maildir_content(m, &m->entries[i]));
 	for (size_t i = 0; m->gone != NULL && i < m->drop.count; i++)
 		if (m->order[i] < MAILDIR_OF_INDEX && settle(m, &m->entries[m->order[i]], why_r) != 0)
 			return -1;

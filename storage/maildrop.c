@@ -51,15 +51,24 @@ int maildrop_fetch(struct maildrop *drop, size_t idx, struct message_body *body_
 {
 	if (idx >= drop->count)
 		return why_set(why_r, REASON_MESSAGE_GONE, 0, "no message with index %zu of %zu", idx, drop->count);
-	return drop->format->fetch(drop, idx, body_r, why_r);
+	if (drop->format->fetch(drop, idx, body_r, why_r) != 0)
+		return -1;
+	body_r->wire = list_octets(&drop->image.list, idx);
+	return 0;
 }
 
-int maildrop_read(struct maildrop *drop, size_t idx, char *to, size_t room, size_t *len_r)
+bool maildrop_is_unopened(const struct maildrop *drop, size_t idx)
+{
+	return list_is_unopened(&drop->image.list, idx);
+}
+
+int maildrop_read(struct maildrop *drop, size_t idx, char *to, size_t room, size_t *len_r, uint64_t *wire_r)
 {
 	/* A dot more for each line is not counted, a line end is: on the wire a message is never shorter than in its file. */
-	if (idx >= drop->count || list_octets(&drop->image.list, idx) > room)
+	if (idx >= drop->count || list_octets(&drop->image.list, idx) > room || drop->format->read(drop, idx, to, room, len_r) != 0)
 		return -1;
-	return drop->format->read(drop, idx, to, room, len_r);
+	*wire_r = list_octets(&drop->image.list, idx);
+	return 0;
 }
 
 int maildrop_update(struct maildrop *drop, const bool *marks, int *errors, struct why *why_r)

@@ -93,7 +93,7 @@ struct maildrop_options {
 
 /* What clients know of a message. */
 struct message_record {
-	uint64_t octets;          /* exactly what RETR sends, without the final dot line (base/wire.h) */
+	uint64_t octets;          /* what RETR sends, without the final dot line (base/wire.h); until it is fetched, maybe by a file's name */
 	char uidl[UIDL_MAX + 1];  /* NUL-terminated */
 };
 
@@ -102,6 +102,7 @@ struct message_body {
 	int fd;
 	const char *octets; /* length of them, borrowed, where the message was read by maildrop_read(): then there is no descriptor */
 	bool as_stored;   /* RETR sends these octets as they are (base/wire.h) */
+	uint64_t wire;    /* exactly what RETR sends: the list has the same, unless a file's name lied to it */
 	uint64_t offset, length;
 	uint64_t file_size;         /* with the time: of the file when this was found to be the message; else it may be another */
 	struct timespec modified;
@@ -140,12 +141,15 @@ void maildrop_record(const struct maildrop *drop, size_t idx, struct message_rec
  */
 int maildrop_fetch(struct maildrop *drop, size_t idx, struct message_body *body_r, struct why *why_r);
 
+/* Does maildrop_fetch() read all of it, because the list has its size by the file's name? idx is less than the count. */
+bool maildrop_is_unopened(const struct maildrop *drop, size_t idx);
+
 /*
  * The stored octets of message idx into `to`: in the common case, where the file is where it was,
- * nobody wrote to it until they were read, and they are no more than room. 0 and *len_r; -1 for whatever else there
- * is, which maildrop_fetch() finds out: then nothing of it is left there.
+ * nobody wrote to it until they were read, and they are no more than room. 0, *len_r, and *wire_r as in struct message_body; -1 for
+ * whatever else there is, which maildrop_fetch() finds out: then nothing of it is left there.
  */
-int maildrop_read(struct maildrop *drop, size_t idx, char *to, size_t room, size_t *len_r);
+int maildrop_read(struct maildrop *drop, size_t idx, char *to, size_t room, size_t *len_r, uint64_t *wire_r);
 
 /*
  * RFC 1939's UPDATE: remove each message whose marks[idx] is true, durably, and no other.

@@ -58,6 +58,8 @@ static int check_changes(const struct mbox *m, const struct table *t, const stru
 		return -1;
 	for (size_t i = 0; i < count; i++)
 		changes_add(&c, *find(m, t, &old[i]) == 0 ? CHANGES_LOST : CHANGES_KNOWN, old[i].content);
+	if (!changes_may_be(&c))
+		return 0;
 	for (size_t i = 0; i < m->drop.count; i++)
 		if (!t->told[i])
 			changes_add(&c, CHANGES_FRESH, m->messages[i].content);

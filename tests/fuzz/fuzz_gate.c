@@ -132,6 +132,7 @@ static enum reply answer(uint32_t verb)
 		fd = odd & 2 ? -1 : fuzz_memory_file("X: y\n\n.z\nabcdefgh", 17);
 		a.offset = odd & 4 ? take_number(&script, 8) : 0;
 		a.length = odd & 8 ? take_number(&script, 8) : odd & 16 ? 9 : 17;
+		a.wire = odd & 16 ? 12 : 22;
 		asked.sent = true;
 	}
 	if (verb == RPC_COMMIT)
@@ -162,6 +163,7 @@ static void answer_text(uint32_t more)
 	text.count = odd & 2 ? (uint32_t)take_number(&script, 4) : take_octet(&script) % (more + 1) + 1;
 	for (uint32_t i = 0; i < text.count && i <= RPC_MORE_MOST; i++) {
 		text.lengths[i] = odd & 4 ? (uint32_t)take_number(&script, 4) : odd & 8 ? 9 : 17;
+		text.wire[i] = odd & 8 ? 12 : 22;
 		if (text.lengths[i] <= sizeof message && used + text.lengths[i] <= sizeof text.octets) {
 			memcpy(text.octets + used, message, text.lengths[i]);
 			used += text.lengths[i];

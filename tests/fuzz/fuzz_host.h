@@ -60,7 +60,7 @@ static inline void host_fetch(void *context, size_t idx, struct message_body *bo
 	CHECK(idx < host.count && !host.marks[idx], "message %zu of %zu", idx, host.count);
 	host_answer(answer_r, host.fetch);
 	if (host.fetch == REPLY_MESSAGE)
-		*body_r = (struct message_body){ .fd = -1, .length = 5 };
+		*body_r = (struct message_body){ .fd = -1, .length = 5, .wire = host.records[idx].octets };
 }
 
 static inline void host_commit(void *context, const struct pop3_maildrop *drop, size_t marked, struct pop3_answer *answer_r)

@@ -8,6 +8,7 @@
  */
 #include <time.h>
 
+#include "base/wire.h"
 #include "storage/index.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -17,7 +18,7 @@ static const char *const mails[MESSAGES] = {
 	"From a@b Thu Jan  1 00:00:00 1970\nSubject: 1\n\none\n\n", "From a@b Thu Jan  1 00:00:00 1970\nSubject: 2\nStatus: O \n\ntwo\r\n.\n\n",
 	"From a@b Thu Jan  1 00:00:00 1970\nSubject: 1\n\none\n\n", "From a@b Thu Jan  1 00:00:00 1970\nSubject: 4\n\n\n\n",
 };
-static const char *const names[MESSAGES] = { "new/1.a.host", "cur/2.b.host:2,S", "cur/1.a.host:2,", "new/x y" };
+static const char *const names[MESSAGES] = { "new/1.a.host", "cur/2.b.host,S=65,W=71:2,S", "cur/1.a.host:2,", "new/x y" };
 
 /* Ahead of the files' stamps, so that these look old. */
 int __wrap_clock_gettime(clockid_t clock, struct timespec *t);
@@ -142,6 +143,18 @@ static void check_same(const struct maildrop *a, const struct maildrop *b)
 	}
 }
 
+/* Of what nobody has read nothing that the index says is told of what is sent. */
+static void check_wire(const struct message_body *body)
+{
+	char stored[256];
+	struct wire w = WIRE_START;
+	CHECK(body->length <= sizeof stored && pread(body->fd, stored, (size_t)body->length, (off_t)body->offset) == (ssize_t)body->length, "a message");
+	wire_count(&w, stored, (size_t)body->length);
+	const uint64_t octets = wire_count_end(&w);
+	CHECK(body->wire == octets && body->as_stored == !wire_needs_change(&w, body->length), "%ju octets are announced, want %ju", (uintmax_t)body->wire,
+	      (uintmax_t)octets);
+}
+
 static void use(struct maildrop *drop, unsigned marked)
 {
 	struct why why;
@@ -153,10 +166,13 @@ static void use(struct maildrop *drop, unsigned marked)
 		struct message_body body;
 		struct stat st;
 		marks[i] = (marked >> (i % 8)) & 1;
+		const bool unopened = maildrop_is_unopened(drop, i);
 		if (maildrop_fetch(drop, i, &body, &why) != 0)
 			continue;
 		CHECK(fstat(body.fd, &st) == 0 && body.offset <= (uint64_t)st.st_size && body.length <= (uint64_t)st.st_size - body.offset,
 		      "octets %ju+%ju of %jd", (uintmax_t)body.offset, (uintmax_t)body.length, (intmax_t)st.st_size);
+		if (unopened)
+			check_wire(&body);
 		(void)close(body.fd);
 	}
 	(void)maildrop_update(drop, marks, errors, &why);

@@ -14,7 +14,7 @@ struct file {
 	bool cur;
 	bool message;             /* one that is to be shown */
 	unsigned long long delivered;
-	uint64_t octets;
+	uint64_t octets, listed;  /* on the wire; as a login may say by the name */
 };
 
 static struct file files[FILES_MOST];
@@ -35,6 +35,33 @@ static unsigned long long number_of(const char *name, size_t len)
 		if (__builtin_mul_overflow(n, 10u, &n) || __builtin_add_overflow(n, (unsigned)(name[i] - '0'), &n))
 			return 0;
 	return n;
+}
+
+/* A field of a base name, such as ",S=12": what it says if there is exactly one, written as numbers are; else 0. */
+static unsigned long long field_of(const struct file *f, const char *field)
+{
+	unsigned long long n = 0;
+	char base[NAME_MAX + 1], again[64], *saved = NULL;
+	size_t found = 0;
+	(void)snprintf(base, sizeof base, "%.*s", (int)f->base, f->name);
+	char *first = strchr(base, ',');
+	for (char *p = first != NULL ? strtok_r(first, ",", &saved) : NULL; p != NULL; p = strtok_r(NULL, ",", &saved)) {
+		if (strncmp(p, field, 2) != 0)
+			continue;
+		found++;
+		n = strtoull(p + 2, NULL, 10);
+		(void)snprintf(again, sizeof again, "%s%llu", field, n);
+		if (strcmp(again, p) != 0)
+			n = 0;
+	}
+	return found == 1 ? n : 0;
+}
+
+/* Who sees that both are true of some file of that length believes them. */
+static uint64_t listed_as(const struct file *f, size_t stored)
+{
+	const unsigned long long s = field_of(f, "S="), w = field_of(f, "W=");
+	return s > 0 && s == stored && w >= s && w <= 2 * s + 2 ? w : f->octets;
 }
 
 static void make_file(struct input *in)
@@ -58,6 +85,7 @@ static void make_file(struct input *in)
 	f->base = flags != NULL ? (size_t)(flags - f->name) : strlen(f->name);
 	f->message = f->name[0] != '.' && strlen(f->name) < 255;
 	f->delivered = number_of(f->name, f->base);
+	f->listed = listed_as(f, content.len);
 	files_count++;
 }
 
@@ -130,9 +158,24 @@ static void check_order(const struct message_record *records, size_t count)
 	CHECK(n == count, "%zu messages, want %zu", count, n);
 	for (size_t i = 0; i < n; i++) {
 		const bool twin = (i > 0 && same_base(sorted[i], sorted[i - 1])) || (i + 1 < n && same_base(sorted[i], sorted[i + 1]));
-		CHECK(twin || records[i].octets == sorted[i]->octets, "message %zu has %ju octets, want %ju", i + 1, (uintmax_t)records[i].octets,
-		      (uintmax_t)sorted[i]->octets);
+		CHECK(twin || records[i].octets == sorted[i]->listed, "message %zu has %ju octets, want %ju", i + 1, (uintmax_t)records[i].octets,
+		      (uintmax_t)sorted[i]->listed);
 	}
+}
+
+/* What is announced is what is sent, whatever a name says. */
+static void check_wire(const struct maildrop *drop, size_t idx, const struct message_body *body)
+{
+	char stored[CONTENT_MOST];
+	struct message_record record;
+	struct wire w = WIRE_START;
+	CHECK(body->length <= sizeof stored && pread(body->fd, stored, (size_t)body->length, (off_t)body->offset) == (ssize_t)body->length, "message %zu", idx + 1);
+	wire_count(&w, stored, (size_t)body->length);
+	const uint64_t octets = wire_count_end(&w);
+	CHECK(body->wire == octets && body->as_stored == !wire_needs_change(&w, body->length), "message %zu is announced with %ju octets, and has %ju", idx + 1,
+	      (uintmax_t)body->wire, (uintmax_t)octets);
+	maildrop_record(drop, idx, &record);
+	CHECK(record.octets == octets, "message %zu is listed with %ju octets", idx + 1, (uintmax_t)record.octets);
 }
 
 /* Nobody is at it: what is small enough is read, and is what the file has. */
@@ -141,10 +184,11 @@ static void check_read(struct maildrop *drop, size_t idx, const struct message_b
 	static char read_text[1 << 16], stored[1 << 16];
 	struct message_record record;
 	size_t len;
+	uint64_t wire;
 	maildrop_record(drop, idx, &record);
 	if (record.octets > sizeof read_text)
 		return;
-	CHECK(maildrop_read(drop, idx, read_text, sizeof read_text, &len) == 0 && len == body->length, "message %zu is not read", idx + 1);
+	CHECK(maildrop_read(drop, idx, read_text, sizeof read_text, &len, &wire) == 0 && len == body->length && wire == body->wire, "message %zu is not read", idx + 1);
 	CHECK(pread(body->fd, stored, len, (off_t)body->offset) == (ssize_t)len && memcmp(stored, read_text, len) == 0, "message %zu is read as another", idx + 1);
 }
 
@@ -163,6 +207,7 @@ static size_t list(struct message_record records_r[FILES_MOST])
 		records_r[i] = (struct message_record){ .octets = 0 };
 		maildrop_record(drop, i, &records_r[i]);
 		CHECK(maildrop_fetch(drop, i, &body, &why) == 0, "%s", why.text);
+		check_wire(drop, i, &body);
 		check_read(drop, i, &body);
 		(void)close(body.fd);
 	}

@@ -66,7 +66,7 @@ static inline void fake_fetch(void *context, size_t idx, struct message_body *bo
 	fake_answer(answer_r, fake.fetch);
 	answer_r->args.n[0] = idx + 1;
 	if (fake.fetch == REPLY_MESSAGE)
-		*body_r = (struct message_body){ .fd = FAKE_FD, .offset = 10 * idx, .length = 5 };
+		*body_r = (struct message_body){ .fd = FAKE_FD, .offset = 10 * idx, .length = 5, .wire = fake.records[idx].octets };
 }
 
 static inline void fake_commit(void *context, const struct pop3_maildrop *drop, size_t marked, struct pop3_answer *answer_r)

@@ -15,7 +15,7 @@ static void test_session(void)
 		int body = file_of("xxA: 1\n\n.one\ntwo\nyy", 19);
 		peer_say(&client, top ? "TOP 2 1" : "RETR 2");
 		CU_ASSERT(expect_request("fetch", RPC_FETCH).fetch.idx == 1);
-		reply_message((struct rpc_answer){ .n = { 2 }, .offset = 2, .length = 15 }, body);
+		reply_message((struct rpc_answer){ .n = { 2 }, .offset = 2, .length = 15, .wire = 19 }, body);
 		(void)close(body);
 		expect_line("status", &client, NULL, top ? "+OK top of message 2" : "+OK 19 octets");
 		static const char *const lines[] = { "A: 1", "", "..one", "two", "." };
@@ -60,11 +60,11 @@ static void test_written_to(void)
 		log_in(label, 3);
 		peer_say(&client, "RETR 2");
 		ROW_ASSERT(label, expect_request(label, RPC_FETCH).fetch.idx == 1);
-		reply(RPC_FETCH, (struct rpc_answer){ .reply = REPLY_MESSAGE, .n = { 2 }, .offset = 2, .length = 15, .file_size = 18 }, body);
+		reply(RPC_FETCH, (struct rpc_answer){ .reply = REPLY_MESSAGE, .n = { 2 }, .offset = 2, .length = 15, .wire = 19, .file_size = 18 }, body);
 		const struct rpc_fetch again = expect_request(label, RPC_FETCH).fetch;
 		ROW_ASSERT(label, again.idx == 1 && again.more == 0);
 		if (rows[i].reply == REPLY_MESSAGE)
-			reply_message((struct rpc_answer){ .n = { 2 }, .offset = rows[i].offset, .length = rows[i].length }, body);
+			reply_message((struct rpc_answer){ .n = { 2 }, .offset = rows[i].offset, .length = rows[i].length, .wire = 19 }, body);
 		else
 			reply(RPC_FETCH, (struct rpc_answer){ .reply = rows[i].reply, .n = { 2 } }, -1);
 		(void)close(body);
@@ -79,10 +79,46 @@ static void test_written_to(void)
 	gates_end();
 }
 
+/* Where a file's name lied to the list, the keeper knows better when the message is fetched: it comes whole, and is announced as it is. */
+static void test_other_size(void)
+{
+	static struct rpc_text text = { .answer = { .verb = RPC_FETCH, .reply = REPLY_MESSAGE }, .count = 1, .lengths = { 0 }, .wire = { 14 } };
+	static const char stored[] = "A: 1\n\nmore\n";
+	gates_begin(false);
+	for (int with_text = 0; with_text < 2; with_text++) {
+		begin(NULL, "127.0.0.1", false);
+		greet("other size");
+		log_in("other size", 3);
+		expect_line("other size", &client, "LIST 2", "+OK 2 19");
+		peer_say(&client, "RETR 2");
+		(void)expect_request("fetch", RPC_FETCH);
+		memcpy(text.octets, stored, sizeof stored - 1);
+		text.lengths[0] = sizeof stored - 1;
+		if (with_text != 0) {
+			CU_ASSERT(rpc_send(keeper, &text, offsetof(struct rpc_text, octets) + text.lengths[0], -1) == 0);
+		} else {
+			int body = file_of(stored, sizeof stored - 1);
+			reply_message((struct rpc_answer){ .n = { 2 }, .length = sizeof stored - 1, .wire = 14 }, body);
+			(void)close(body);
+		}
+		expect_line("other size", &client, NULL, "+OK 14 octets");
+		ROW_TEXT("other size", peer_line(&client), "A: 1");
+		ROW_TEXT("other size", peer_line(&client), "");
+		ROW_TEXT("other size", peer_line(&client), "more");
+		ROW_TEXT("other size", peer_line(&client), ".");
+		expect_line("other size", &client, "NOOP", "+OK");
+		peer_close(&client);
+		struct rpc_bye bye = expect_bye("other size", END_PEER_CLOSED);
+		CU_ASSERT(bye.fetched == 1 && bye.octets == 14);
+		keeper_close();
+	}
+	gates_end();
+}
+
 /* Who takes one message after the other is ahead of the keeper: what came along is not asked for again. */
 static void test_ahead(void)
 {
-	static struct rpc_text text = { .answer = { .verb = RPC_FETCH, .reply = REPLY_MESSAGE }, .count = 1, .lengths = { 15, 15 } };
+	static struct rpc_text text = { .answer = { .verb = RPC_FETCH, .reply = REPLY_MESSAGE }, .count = 1, .lengths = { 15, 15 }, .wire = { 19, 19 } };
 	char said[32], first[8];
 	gates_begin(false);
 	begin(NULL, "127.0.0.1", false);
@@ -285,6 +321,7 @@ static void test_stop(void)
 	gates_end();
 }
 
-#define TESTS(X) X(test_session) X(test_written_to) X(test_ahead) X(test_marks) X(test_client_ends) X(test_endless_line) X(test_long_first_line) X(test_login_deadline) X(test_idle) \
+#define TESTS(X) X(test_session) X(test_written_to) X(test_other_size) X(test_ahead) X(test_marks) X(test_client_ends) X(test_endless_line) X(test_long_first_line) \
+	X(test_login_deadline) X(test_idle) \
 	X(test_stop)
 SUITE("gate")

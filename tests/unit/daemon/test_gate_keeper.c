@@ -218,7 +218,7 @@ static void test_refusals(void)
 	peer_say(&client, "RETR 1");
 	(void)expect_request("changed", RPC_FETCH);
 	int fd = file_of("A: 1\n\nshorter\n", 14);
-	reply(RPC_FETCH, (struct rpc_answer){ .reply = REPLY_MESSAGE, .n = { 1 }, .length = 14 }, fd);
+	reply(RPC_FETCH, (struct rpc_answer){ .reply = REPLY_MESSAGE, .n = { 1 }, .length = 14, .wire = 19 }, fd);
 	(void)close(fd);
 	for (const char *line; strcmp(line = peer_line(&client), "(end)") != 0;)
 		CU_ASSERT(strcmp(line, ".") != 0);

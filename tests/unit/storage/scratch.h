@@ -197,13 +197,14 @@ static inline const struct message_record *record_of(const struct maildrop *drop
 static char read_text[65536];
 static unsigned long messages_read;  /* by maildrop_read() */
 
-/* What RETR would send, NUL-terminated, to be freed; checks that LIST would say the same size. */
+/* What RETR would send, NUL-terminated, to be freed; checks that the next LIST would say the same size. */
 static inline char *fetch(const char *label, struct maildrop *drop, size_t idx)
 {
 	struct message_body body = { .fd = -1 };
 	struct why why = { .reason = REASON_NONE };
 	size_t len = 0;
-	const bool was_read = maildrop_read(drop, idx, read_text, sizeof read_text, &len) == 0;
+	uint64_t read_wire = 0;
+	const bool was_read = maildrop_read(drop, idx, read_text, sizeof read_text, &len, &read_wire) == 0;
 	if (maildrop_fetch(drop, idx, &body, &why) != 0) {
 		fprintf(stderr, "row \"%s\": fetch: %s\n", label, why.text);
 		CU_FAIL("fetch");
@@ -222,7 +223,7 @@ static inline char *fetch(const char *label, struct maildrop *drop, size_t idx)
 	size_t n = wire_encode(&w, stored, (size_t)body.length, wire);
 	n += wire_encode_end(&w, wire + n);
 	wire[n] = '\0';
-	ROW_ASSERT(label, record_of(drop, idx)->octets == w.octets);
+	ROW_ASSERT(label, body.wire == w.octets && (!was_read || read_wire == w.octets) && record_of(drop, idx)->octets == w.octets);
 	free(stored);
 	return wire;
 }
@@ -239,7 +240,8 @@ static inline enum reason fetch_reason(struct maildrop *drop, size_t idx)
 	struct message_body body = { .fd = -1 };
 	struct why why = { .reason = REASON_NONE };
 	size_t len;
-	const bool was_read = maildrop_read(drop, idx, read_text, sizeof read_text, &len) == 0;
+	uint64_t wire;
+	const bool was_read = maildrop_read(drop, idx, read_text, sizeof read_text, &len, &wire) == 0;
 	if (maildrop_fetch(drop, idx, &body, &why) != 0) {
 		/* What cannot be fetched is not read either. */
 		CU_ASSERT(!was_read);

@@ -254,7 +254,8 @@ static void test_ring(void)
 		CU_ASSERT_FATAL(g != NULL);
 		for (uint64_t n = 0; n < made; n++) {
 			const bool known = made - n <= INDEX_GONE_MAX;
-			CU_ASSERT(gone_has(g, 7 * n + 1) == known && gone_was_anothers(g, 7 * n + 1, 0) == known && !gone_was_anothers(g, 7 * n + 1, n + 2));
+			CU_ASSERT(gone_has(g, 7 * n + 1) == known && gone_was_anothers(g, 7 * n + 1, 0, 0) == known && !gone_was_anothers(g, 7 * n + 1, n + 2, 0) &&
+			          !gone_was_anothers(g, 7 * n + 1, 0, n + 2));
 		}
 		CU_ASSERT(!gone_has(g, 2));
 		free(g);

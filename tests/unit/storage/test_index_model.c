@@ -52,13 +52,27 @@ static const char *any_text(void)
 	return text;
 }
 
+/* As they are; W may be wrong, or S; or none. */
+static const char *any_sizes(const char *text)
+{
+	static char sizes[32];
+	struct wire w = WIRE_START;
+	const size_t stored = strlen(text);
+	wire_count(&w, text, stored);
+	sizes[0] = '\0';
+	if (pick(2) == 0)
+		(void)snprintf(sizes, sizeof sizes, ",S=%zu,W=%ju", stored + (pick(8) == 0), (uintmax_t)wire_count_end(&w) - (pick(4) == 0));
+	return sizes;
+}
+
 static void md_deliver(void)
 {
 	for (unsigned i = 0; i < NAMES_MAX; i++) {
 		if (names[i][0] != '\0')
 			continue;
-		(void)snprintf(names[i], sizeof names[i], pick(2) == 0 ? "new/%u.M%uP.host" : "cur/%u.M%uP.host:2,", 1000 + pick(50), ++made);
-		put(at(names[i]), any_text());
+		const char *text = any_text();
+		(void)snprintf(names[i], sizeof names[i], pick(2) == 0 ? "new/%u.M%uP.host%s" : "cur/%u.M%uP.host%s:2,", 1000 + pick(50), ++made, any_sizes(text));
+		put(at(names[i]), text);
 		return;
 	}
 }

@@ -97,9 +97,10 @@ static void test_sizes(void)
 		ROW_ASSERT(rows[i].label, record_of(drop, 0)->octets == rows[i].octets);
 		/* And what is read has the room that it needs and no more. */
 		size_t len = 99;
-		ROW_ASSERT(rows[i].label, maildrop_read(drop, 0, read_text, rows[i].octets, &len) == 0 && len == strlen(rows[i].content));
+		uint64_t wire = 99;
+		ROW_ASSERT(rows[i].label, maildrop_read(drop, 0, read_text, rows[i].octets, &len, &wire) == 0 && len == strlen(rows[i].content) && wire == rows[i].octets);
 		ROW_ASSERT(rows[i].label, memcmp(read_text, rows[i].content, len) == 0);
-		ROW_ASSERT(rows[i].label, rows[i].octets == 0 || maildrop_read(drop, 0, read_text, rows[i].octets - 1, &len) != 0);
+		ROW_ASSERT(rows[i].label, rows[i].octets == 0 || maildrop_read(drop, 0, read_text, rows[i].octets - 1, &len, &wire) != 0);
 		maildrop_close(&drop);
 		scratch_close();
 	}
