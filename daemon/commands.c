@@ -255,7 +255,7 @@ static enum outcome cmd_list(struct pop3 *p, const struct arguments *a, struct b
 	if (a->given)
 		return say(p, out, REPLY_LIST_ONE, a->idx + 1, list_octets(&p->drop.list, a->idx));
 	(void)say(p, out, REPLY_LIST_ALL, left_count(p), left_octets(p));
-	p->listing_uidl = false;
+	p->listing = (struct listing){ .list = &p->drop.list, .left_out = p->drop.marks };
 	return LIST_FOLLOWS;
 }
 
@@ -268,7 +268,7 @@ static enum outcome cmd_uidl(struct pop3 *p, const struct arguments *a, struct b
 		return DONE;
 	}
 	(void)say(p, out, REPLY_UIDL_ALL, left_count(p), 0);
-	p->listing_uidl = true;
+	p->listing = (struct listing){ .list = &p->drop.list, .left_out = p->drop.marks, .uidl = true };
 	return LIST_FOLLOWS;
 }
 

@@ -290,7 +290,8 @@ static enum conn_result turn(struct gate *g, enum pop3_next *next)
 {
 	struct conn *c = &g->conn;
 	enum conn_result r = CONN_OK;
-	if ((c->out.cap - c->out.len < POP3_OUT_MIN || (*next == POP3_NEXT_MORE && c->out.len >= POP3_LISTING)) && (r = conn_flush(c)) != CONN_OK)
+	const bool is_full = c->out.cap - c->out.len < POP3_OUT_MIN || (*next == POP3_NEXT_MORE && c->out.len >= POP3_LISTING);
+	if (is_full && (r = *next == POP3_NEXT_MORE ? conn_push(c) : conn_flush(c)) != CONN_OK)
 		return r;
 	switch (*next) {
 	case POP3_NEXT_LINE:
