@@ -212,7 +212,7 @@ __attribute__((always_inline)) static inline size_t put_lines(struct listing *l,
 	char *o = out;
 	size_t i = l->next;
 	for (; i < list.count && o <= last; i++) {
-		if (left_out[i])
+		if (left_out != NULL && left_out[i])
 			continue;
 		o += format_number(o, i + 1);
 		*o++ = ' ';

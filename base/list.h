@@ -96,7 +96,7 @@ size_t list_uidl(const struct list *list, size_t idx, char out[UIDL_MAX]);
 /* The lines of LIST or UIDL (RFC 1939 sections 5 and 7) for all messages, in pieces: which list, and how far. */
 struct listing {
 	const struct list *list;
-	const bool *left_out;     /* list->count of them: messages that have no line */
+	const bool *left_out;     /* list->count of them: messages that have no line; NULL: all have one */
 	bool uidl;
 	size_t next;              /* idx */
 };

@@ -166,7 +166,7 @@ static void host_commit(void *context, const struct pop3_maildrop *drop, size_t 
 	struct gate *g = context;
 	struct rpc_commit request = { .verb = RPC_COMMIT, .marked = (uint32_t)marked };
 	ahead_forget(&g->ahead);
-	if (gate_list_send_marks(g->conn.keeper, drop) != 0)
+	if (marked > 0 && gate_list_send_marks(g->conn.keeper, drop) != 0)
 		g->conn.keeper_lost = true; /* ask() finds the same and says so */
 	ask_plainly(g, &request, sizeof request, answer_r);
 	if (answer_r->reply == REPLY_KEEPER_LOST && marked > 0)

@@ -116,8 +116,7 @@ static bool change_index(struct input *in, bool sealed)
 /* As a gate lists it: lines that are those of a reader of single octets. */
 static void list_as_gate(const struct list *list, bool uidl)
 {
-	static const bool none[ROOM / sizeof(struct list_name)];
-	struct listing l = { .list = list, .left_out = none, .uidl = uidl };
+	struct listing l = { .list = list, .uidl = uidl };
 	char line[LISTING_ROOM], want[LISTING_ROOM];
 	for (size_t i = 0; i < list->count; i++) {
 		const size_t len = listing_lines(&l, line, sizeof line);
