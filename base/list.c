@@ -1,5 +1,5 @@
 /*
- * list.c - reads the list of messages that keeper and gate share.
+ * list.c - reads the list of messages that keeper and gate share, and writes the lines of LIST and UIDL.
  * Runs in: keeper, gate. Trusts: nothing in an image.
  */
 #include "base/list.h"
