@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/number.h"
+
 int buf_add(struct buf *b, const void *octets, size_t len)
 {
 	if (len > b->cap - b->len)
@@ -24,12 +26,8 @@ int buf_add_text(struct buf *b, const char *text)
 
 int buf_add_number(struct buf *b, uint64_t n)
 {
-	char digits[20]; /* of UINT64_MAX */
-	size_t at = sizeof digits;
-	do
-		digits[--at] = (char)('0' + n % 10);
-	while ((n /= 10) > 0);
-	return buf_add(b, digits + at, sizeof digits - at);
+	char digits[NUMBER_MAX];
+	return buf_add(b, digits, format_number(digits, n));
 }
 
 int buf_vprintf(struct buf *b, const char *format, va_list ap)

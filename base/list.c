@@ -1,15 +1,20 @@
 /*
- * list.c - reads the list of messages that keeper and gate share.
+ * list.c - reads the list of messages that keeper and gate share, and writes the lines of LIST and UIDL.
  * Runs in: keeper, gate. Trusts: nothing in an image.
  */
 #include "base/list.h"
 
-#include <endian.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/number.h"
 
-enum { RECORD_MAX = 64, WORDS = 16 };
+enum { RECORD_MAX = 64, WORD = 16, WIDE = 2 * WORD };
+
+/* What every processor moves at once, in the vectors that GCC and clang make. */
+typedef signed char word __attribute__((vector_size(WORD)));
+typedef unsigned char uword __attribute__((vector_size(WORD)));
+_Static_assert(sizeof(uword) == (int)LIST_UIDL_HASH, "a hash is one word");
 
 static size_t smallest_record(uint32_t kind)
 {
@@ -41,7 +46,7 @@ static const void *record(const struct list *list, size_t idx)
 	return list->records + idx * list->record_size;
 }
 
-uint64_t list_octets(const struct list *list, size_t idx)
+static inline uint64_t octets_of(const struct list *list, size_t idx)
 {
 	return list->header->kind == LIST_NAMES ? ((const struct list_name *)record(list, idx))->octets : ((const struct list_hash *)record(list, idx))->octets;
 }
@@ -51,6 +56,11 @@ bool list_is_unopened(const struct list *list, size_t idx)
 	return list->header->kind == LIST_NAMES && (((const struct list_name *)record(list, idx))->flags & LIST_UNOPENED) != 0;
 }
 
+uint64_t list_octets(const struct list *list, size_t idx)
+{
+	return octets_of(list, idx);
+}
+
 /* ---- names ---- */
 
 static bool is_inside(const struct list *list, size_t at, size_t len)
@@ -58,30 +68,32 @@ static bool is_inside(const struct list *list, size_t at, size_t len)
 	return at <= list->names_len && len <= list->names_len - at;
 }
 
-/* Bits for those of 8 octets that have no place in a unique-id. */
-static uint64_t odd_bits(uint64_t x)
+/* Every octet of which any bit is set has no place in a unique-id. */
+static inline word odd_ones(word x)
 {
-	return (x | (x - 0x2121212121212121) | (x + 0x0101010101010101)) & 0x8080808080808080;
+	return (word)(x <= ' ') | (word)(x == 0x7f);  /* 8-bit ones are below zero */
 }
 
 /*
- * Some octets from there in the names, in whole words where both sides have room, since a listing has millions of them: what is
- * behind `len` is anything then. Says whether any of what was copied may be odd.
+ * Some octets from there in the names, in wide moves where both sides have room, since a listing has millions of them: what is
+ * behind `len` is anything then. *odd_r gets a bit when any of what was copied may be odd.
  */
-static inline bool copy_some(const struct list *list, size_t at, size_t len, char *to, size_t room)
+static inline void copy_some(const struct list *list, size_t at, size_t len, char *to, size_t room, word *odd_r)
 {
-	const size_t whole = (len + WORDS - 1) / WORDS * WORDS;
-	uint64_t words[WORDS / sizeof(uint64_t)], odd = 0;
+	const size_t whole = len <= WIDE ? WIDE : (len + WIDE - 1) / WIDE * WIDE;  /* once even for none: no branch to guess wrong */
+	word first, second;
 	if (whole > room || whole > list->names_len - at) {
 		memcpy(to, list->names + at, len);
-		return true;
+		*odd_r = ~(word){ 0 };
+		return;
 	}
-	for (size_t done = 0; done < whole; done += WORDS) {
-		memcpy(words, list->names + at + done, sizeof words);
-		odd |= odd_bits(words[0]) | odd_bits(words[1]);
-		memcpy(to + done, words, sizeof words);
+	for (size_t done = 0; done < whole; done += WIDE) {
+		memcpy(&first, list->names + at + done, sizeof first);
+		memcpy(&second, list->names + at + done + WORD, sizeof second);
+		*odd_r |= odd_ones(first) | odd_ones(second);
+		memcpy(to + done, &first, sizeof first);
+		memcpy(to + done + WORD, &second, sizeof second);
 	}
-	return odd != 0;
 }
 
 /* The first `want` octets of a name, and whether any of them may be odd. False: they are not all in the image. */
@@ -89,15 +101,19 @@ static inline bool copy_name(const struct list *list, size_t idx, size_t want, c
 {
 	const struct list_name *r = record(list, idx), *anchor = record(list, idx - idx % LIST_ANCHOR);
 	const size_t prefix = r->prefix, suffix = r->suffix;
+	word odd = { 0 };
 	if (prefix + suffix > r->len || prefix > anchor->len || suffix > anchor->len || want > r->len)
 		return false;
 	const size_t own = r->len - prefix - suffix;
 	if (!is_inside(list, r->name, own) || !is_inside(list, anchor->name, anchor->len))
 		return false;
 	const size_t first = want < prefix ? want : prefix, second = want - first < own ? want - first : own;
-	*odd_r = copy_some(list, anchor->name, first, out, room);
-	*odd_r |= copy_some(list, r->name, second, out + first, room - first);
-	*odd_r |= copy_some(list, anchor->name + anchor->len - suffix, want - first - second, out + first + second, room - first - second);
+	copy_some(list, anchor->name, first, out, room, &odd);
+	copy_some(list, r->name, second, out + first, room - first, &odd);
+	copy_some(list, anchor->name + anchor->len - suffix, want - first - second, out + first + second, room - first - second, &odd);
+	uint64_t halves[2];
+	memcpy(halves, &odd, sizeof halves);
+	*odd_r = (halves[0] | halves[1]) != 0;
 	return true;
 }
 
@@ -114,26 +130,15 @@ const char *list_uidl_behind(const struct list *list, const struct list_name *r)
 	return shared <= r->len && is_inside(list, r->name, own + r->uidl) ? list->names + r->name + own : NULL;
 }
 
-/* Has any of 8 octets no place in a unique-id? */
-static bool any_odd(const char *octets)
-{
-	uint64_t x;
-	memcpy(&x, octets, sizeof x);
-	return odd_bits(x) != 0;
-}
-
 /* Whatever it is, it stays in its line. */
 static void clean(char *text, size_t len)
 {
-	size_t done = 0;
-	while (done + 8 <= len && !any_odd(text + done))
-		done += 8;
-	for (; done < len; done++)
-		if (text[done] <= ' ' || text[done] >= 0x7f)
-			text[done] = '?';
+	for (size_t i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] >= 0x7f)
+			text[i] = '?';
 }
 
-static size_t name_uidl(const struct list *list, size_t idx, char *out)
+static inline size_t name_uidl(const struct list *list, size_t idx, char *out, size_t room)
 {
 	const struct list_name *r = record(list, idx);
 	const size_t len = r->uidl;
@@ -142,7 +147,7 @@ static size_t name_uidl(const struct list *list, size_t idx, char *out)
 	if (good && behind != NULL)
 		memcpy(out, behind, len);
 	else
-		good = good && (r->flags & LIST_UIDL_BEHIND) == 0 && copy_name(list, idx, len, out, UIDL_MAX, &odd);
+		good = good && (r->flags & LIST_UIDL_BEHIND) == 0 && copy_name(list, idx, len, out, room, &odd);
 	if (!good) {
 		out[0] = '?';
 		return 1;
@@ -152,21 +157,22 @@ static size_t name_uidl(const struct list *list, size_t idx, char *out)
 	return len;
 }
 
-/* Four octets as eight digits, all at once: a listing has millions of them. */
-static void put_digits(const unsigned char *octets, char *out)
+/* 0 to 15 as digits. */
+static inline uword hex_digits(uword x)
 {
-	const uint64_t x = octets[0] | (uint64_t)octets[1] << 16 | (uint64_t)octets[2] << 32 | (uint64_t)octets[3] << 48;
-	const uint64_t halves = (x >> 4 & 0x000f000f000f000f) | (x & 0x000f000f000f000f) << 8;
-	const uint64_t letters = (halves + 0x0606060606060606) >> 4 & 0x0101010101010101;
-	const uint64_t digits = htole64(halves + 0x3030303030303030 + letters * ('a' - '9' - 1));
-	memcpy(out, &digits, sizeof digits);
+	return x + '0' + ((uword)(x > 9) & ('a' - '9' - 1));
 }
 
-static size_t hash_uidl(const struct list_hash *r, char *out)
+static inline size_t hash_uidl(const struct list_hash *r, char *out)
 {
 	size_t len = 2 * (size_t)LIST_UIDL_HASH;
-	for (size_t i = 0; i < LIST_UIDL_HASH; i += 4)
-		put_digits(r->uidl + i, out + 2 * i);
+	uword octets;
+	memcpy(&octets, r->uidl, sizeof octets);
+	const uword high = hex_digits(octets >> 4), low = hex_digits(octets & 15);
+	const uword first = __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+	const uword second = __builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+	memcpy(out, &first, sizeof first);
+	memcpy(out + sizeof first, &second, sizeof second);
 	if (r->copy > 1) {
 		out[len++] = '-';
 		len += format_number(out + len, r->copy);
@@ -176,5 +182,58 @@ static size_t hash_uidl(const struct list_hash *r, char *out)
 
 size_t list_uidl(const struct list *list, size_t idx, char out[UIDL_MAX])
 {
-	return list->header->kind == LIST_NAMES ? name_uidl(list, idx, out) : hash_uidl(record(list, idx), out);
+	return list->header->kind == LIST_NAMES ? name_uidl(list, idx, out, UIDL_MAX) : hash_uidl(record(list, idx), out);
+}
+
+/* ---- the lines of LIST and UIDL ---- */
+
+enum { UIDL_ROOM = UIDL_MAX + WIDE };
+_Static_assert(2 * NUMBER_MAX + 3 + (int)UIDL_ROOM <= (int)LISTING_ROOM, "a line and what is written and lost behind it");
+
+/* What a line says of a message; how many octets. */
+typedef size_t put_one(const struct list *list, size_t idx, char *out);
+
+static inline size_t put_octets(const struct list *list, size_t idx, char *out)
+{
+	return format_number(out, octets_of(list, idx));
+}
+
+static inline size_t put_name(const struct list *list, size_t idx, char *out)
+{
+	return name_uidl(list, idx, out, UIDL_ROOM);
+}
+
+static inline size_t put_hash(const struct list *list, size_t idx, char *out)
+{
+	return hash_uidl(record(list, idx), out);
+}
+
+/* Compiled once for each `put`. */
+__attribute__((always_inline)) static inline size_t put_lines(struct listing *l, char *out, size_t room, put_one *put)
+{
+	const struct list list = *l->list;
+	const bool *left_out = l->left_out;
+	const char *last = out + room - LISTING_ROOM;
+	char *o = out;
+	size_t i = l->next;
+	for (; i < list.count && o <= last; i++) {
+		if (left_out != NULL && left_out[i])
+			continue;
+		o += format_number(o, i + 1);
+		*o++ = ' ';
+		o += put(&list, i, o);
+		memcpy(o, "\r\n", 2);
+		o += 2;
+	}
+	l->next = i;
+	return (size_t)(o - out);
+}
+
+size_t listing_lines(struct listing *l, char *out, size_t room)
+{
+	if (room < LISTING_ROOM || l->next >= l->list->count)
+		return 0;
+	if (!l->uidl)
+		return put_lines(l, out, room, put_octets);
+	return l->list->header->kind == LIST_NAMES ? put_lines(l, out, room, put_name) : put_lines(l, out, room, put_hash);
 }

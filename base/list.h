@@ -100,4 +100,20 @@ const char *list_uidl_behind(const struct list *list, const struct list_name *re
 /* Writes the unique-id without a NUL, and anything behind it; its octets, 1 to UIDL_MAX. One that would lead out of the image is "?". */
 size_t list_uidl(const struct list *list, size_t idx, char out[UIDL_MAX]);
 
+/* The lines of LIST or UIDL (RFC 1939 sections 5 and 7) for all messages, in pieces: which list, and how far. */
+struct listing {
+	const struct list *list;
+	const bool *left_out;     /* list->count of them: messages that have no line; NULL: all have one */
+	bool uidl;
+	size_t next;              /* idx */
+};
+
+enum { LISTING_ROOM = 160 };  /* for the longest line, and what is written and lost behind it */
+
+/*
+ * Writes lines to out, of which any number of octets up to `room` is in use then or lost: until all messages had theirs
+ * (l->next is list->count), or fewer than LISTING_ROOM octets are left. How many octets the lines have.
+ */
+size_t listing_lines(struct listing *l, char *out, size_t room);
+
 #endif

@@ -4,9 +4,6 @@
  */
 #include "base/number.h"
 
-#include <endian.h>
-#include <string.h>
-
 int parse_number(const char *text, size_t len, uint64_t min, uint64_t max, uint64_t *value_r)
 {
 	uint64_t value = 0;
@@ -26,58 +23,18 @@ int parse_number(const char *text, size_t len, uint64_t min, uint64_t max, uint6
 	return 0;
 }
 
-/* Digits are made eight at a time, in an integer: a listing has millions of them, and octets that are stored one by one are slow to be read back. */
-enum { GROUP = 8, LIMIT = 100000000 };
-#define ZEROS UINT64_C(0x3030303030303030)
+#define ONE(a, b, c) { '0' + (a), '0' + (b), '0' + (c), (a) > 0 ? 3 : (b) > 0 ? 2 : 1 }
+#define TEN(a, b) ONE(a, b, 0), ONE(a, b, 1), ONE(a, b, 2), ONE(a, b, 3), ONE(a, b, 4), ONE(a, b, 5), ONE(a, b, 6), ONE(a, b, 7), ONE(a, b, 8), ONE(a, b, 9)
+#define HUNDRED(a) TEN(a, 0), TEN(a, 1), TEN(a, 2), TEN(a, 3), TEN(a, 4), TEN(a, 5), TEN(a, 6), TEN(a, 7), TEN(a, 8), TEN(a, 9)
+const unsigned char three_digits[1000][4] = {
+	HUNDRED(0), HUNDRED(1), HUNDRED(2), HUNDRED(3), HUNDRED(4), HUNDRED(5), HUNDRED(6), HUNDRED(7), HUNDRED(8), HUNDRED(9),
+};
 
-/* The digits of a number below LIMIT, 0 to 9 each, the first in the lowest octet: split into halves, pairs and digits, all at once. */
-static uint64_t eight_digits(uint32_t value)
+size_t format_millions(char *out, uint64_t value)
 {
-	const uint64_t halves = value / 10000 | (uint64_t)(value % 10000) << 32;
-	const uint64_t hundreds = (halves * 5243 >> 19) & 0x0000007f0000007f;
-	const uint64_t pairs = hundreds | (halves - hundreds * 100) << 16;
-	const uint64_t tens = (pairs * 103 >> 10) & 0x000f000f000f000f;
-	return tens | (pairs - tens * 10) << 8;
-}
-
-/* format_number() of LIMIT and more: whatever is in front, and eight digits. */
-static size_t long_number(char *out, uint64_t value)
-{
-	const size_t before = format_number(out, value / LIMIT);
-	const uint64_t digits = htole64(eight_digits((uint32_t)(value % LIMIT)) | ZEROS);
-	memcpy(out + before, &digits, GROUP);
-	return before + GROUP;
-}
-
-size_t format_number(char *out, uint64_t value)
-{
-	if (value >= LIMIT)
-		return long_number(out, value);
-	uint64_t digits = eight_digits((uint32_t)value);
-	/* Bits of the octets in front of the first digit that counts; the last one always does. */
-	const unsigned unused = (unsigned)__builtin_ctzll(digits | (uint64_t)1 << (8 * (GROUP - 1))) / 8 * 8;
-	digits = htole64((digits | ZEROS) >> unused);
-	memcpy(out, &digits, GROUP);
-	return GROUP - unused / 8;
-}
-
-void counter_begin(struct counter *c, uint64_t value)
-{
-	char digits[NUMBER_MAX];
-	c->len = (uint8_t)format_number(digits, value);
-	memset(c->digits, '0', sizeof c->digits);
-	memcpy(c->digits + NUMBER_MAX - c->len, digits, c->len);
-}
-
-size_t counter_take(struct counter *c, char *out)
-{
-	const size_t len = c->len;
-	char *last = c->digits + NUMBER_MAX - 1;
-	memcpy(out, c->digits + NUMBER_MAX - len, NUMBER_MAX);
-	for (; *last == '9'; last--)
-		*last = '0';
-	*last = (char)(last < c->digits + NUMBER_MAX - len ? '1' : *last + 1);
-	if (last < c->digits + NUMBER_MAX - len)
-		c->len++;
-	return len;
+	const uint32_t rest = (uint32_t)(value % 1000000);
+	const size_t before = format_number(out, value / 1000000);
+	put_three_digits(out + before, rest / 1000);
+	put_three_digits(out + before + 3, rest % 1000);
+	return before + 6;
 }

@@ -5,8 +5,10 @@
 #ifndef POSTERN_NUMBER_H
 #define POSTERN_NUMBER_H
 
+#include <endian.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /*
  * The len octets at text must be decimal digits only (no sign, no space; at
@@ -17,18 +19,37 @@ int parse_number(const char *text, size_t len, uint64_t min, uint64_t max, uint6
 
 enum { NUMBER_MAX = 20 };  /* digits of any number */
 
-/* Writes the decimal digits without a NUL to out, and what lies behind them of NUMBER_MAX octets is lost; how many digits. */
-size_t format_number(char *out, uint64_t value);
+/* Three digits of each number below 1000, and how many of them are left without zeros in front: octets in that order. */
+extern const unsigned char three_digits[1000][4];
 
-/* A number that goes up by one, in digits. */
-struct counter {
-	char digits[2 * NUMBER_MAX];  /* the last digit is that before NUMBER_MAX */
-	uint8_t len;
-};
+/* format_number() of a million and more. */
+size_t format_millions(char *out, uint64_t value);
 
-void counter_begin(struct counter *c, uint64_t value);
+/* Three digits of a number below 1000, and an octet that is lost. */
+static inline void put_three_digits(char *out, uint32_t value)
+{
+	memcpy(out, three_digits[value], sizeof three_digits[value]);
+}
 
-/* Writes the number as format_number() does, and goes on to the next one, which has at most NUMBER_MAX digits. */
-size_t counter_take(struct counter *c, char *out);
+/*
+ * Writes the decimal digits without a NUL to out, and what lies behind them of NUMBER_MAX octets is lost; how many digits.
+ * Inline and by a table, since a listing has millions of them.
+ */
+static inline size_t format_number(char *out, uint64_t value)
+{
+	if (value >= 1000000)
+		return format_millions(out, value);
+	const uint32_t v = (uint32_t)value, first = v >= 1000 ? v / 1000 : v;
+	uint32_t digits;
+	memcpy(&digits, three_digits[first], sizeof digits);
+	digits = le32toh(digits);
+	const uint32_t len = digits >> 24;
+	digits = htole32(digits >> (24 - 8 * len));
+	memcpy(out, &digits, sizeof digits);
+	if (v < 1000)
+		return len;
+	put_three_digits(out + len, v % 1000);
+	return len + 3;
+}
 
 #endif

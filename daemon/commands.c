@@ -250,13 +250,19 @@ static enum outcome cmd_stat(struct pop3 *p, const struct arguments *a, struct b
 	return say(p, out, REPLY_STAT, left_count(p), left_octets(p));
 }
 
+/* Lines of all messages that have no mark. Where none has one, the marks of a large maildrop are not even touched. */
+static enum outcome list_follows(struct pop3 *p, bool uidl)
+{
+	p->listing = (struct listing){ .list = &p->drop.list, .left_out = p->marked > 0 ? p->drop.marks : NULL, .uidl = uidl };
+	return LIST_FOLLOWS;
+}
+
 static enum outcome cmd_list(struct pop3 *p, const struct arguments *a, struct buf *out)
 {
 	if (a->given)
 		return say(p, out, REPLY_LIST_ONE, a->idx + 1, list_octets(&p->drop.list, a->idx));
 	(void)say(p, out, REPLY_LIST_ALL, left_count(p), left_octets(p));
-	p->listing_uidl = false;
-	return LIST_FOLLOWS;
+	return list_follows(p, false);
 }
 
 static enum outcome cmd_uidl(struct pop3 *p, const struct arguments *a, struct buf *out)
@@ -268,8 +274,7 @@ static enum outcome cmd_uidl(struct pop3 *p, const struct arguments *a, struct b
 		return DONE;
 	}
 	(void)say(p, out, REPLY_UIDL_ALL, left_count(p), 0);
-	p->listing_uidl = true;
-	return LIST_FOLLOWS;
+	return list_follows(p, true);
 }
 
 /* RETR and TOP: open the message before +OK is said. */

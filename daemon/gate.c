@@ -168,7 +168,7 @@ static void host_commit(void *context, const struct pop3_maildrop *drop, size_t 
 	struct gate *g = context;
 	struct rpc_commit request = { .verb = RPC_COMMIT, .marked = (uint32_t)marked };
 	ahead_forget(&g->ahead);
-	if (gate_list_send_marks(g->conn.keeper, drop) != 0)
+	if (marked > 0 && gate_list_send_marks(g->conn.keeper, drop) != 0)
 		g->conn.keeper_lost = true; /* ask() finds the same and says so */
 	ask_plainly(g, &request, sizeof request, answer_r);
 	if (answer_r->reply == REPLY_KEEPER_LOST && marked > 0)
@@ -298,7 +298,8 @@ static enum conn_result turn(struct gate *g, enum pop3_next *next)
 {
 	struct conn *c = &g->conn;
 	enum conn_result r = CONN_OK;
-	if ((c->out.cap - c->out.len < POP3_OUT_MIN || (*next == POP3_NEXT_MORE && c->out.len >= POP3_LISTING)) && (r = conn_flush(c)) != CONN_OK)
+	const bool is_full = c->out.cap - c->out.len < POP3_OUT_MIN || (*next == POP3_NEXT_MORE && c->out.len >= POP3_LISTING);
+	if (is_full && (r = *next == POP3_NEXT_MORE ? conn_push(c) : conn_flush(c)) != CONN_OK)
 		return r;
 	switch (*next) {
 	case POP3_NEXT_LINE:

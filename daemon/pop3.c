@@ -11,8 +11,6 @@
 #include "base/number.h"
 #include "daemon/commands.h"
 
-enum { LISTING_LINE = NUMBER_MAX + 1 + (int)UIDL_MAX + 2 + NUMBER_MAX };  /* and room for digits that are written and lost */
-
 static bool is_word(const char *text, size_t len, const char *word)
 {
 	return strlen(word) == len && strncasecmp(text, word, len) == 0;
@@ -61,8 +59,6 @@ static enum pop3_next act(struct pop3 *p, enum outcome outcome)
 			p->state = POP3_AUTHORIZATION;
 		return POP3_NEXT_LINE;
 	case LIST_FOLLOWS:
-		p->listing = 0;
-		counter_begin(&p->listing_number, 1);
 		return POP3_NEXT_MORE;
 	case MESSAGE_FOLLOWS:
 		return POP3_NEXT_SEND;
@@ -221,25 +217,12 @@ enum pop3_next pop3_line(struct pop3 *p, char *line, size_t len, struct buf *out
 	return act(p, run_command(p, row, rest, space != NULL ? len - word - 1 : 0, out));
 }
 
-/* One line of a listing, written to out, which has LISTING_LINE octets; how many. */
-static size_t listing_line(struct pop3 *p, size_t idx, char *out)
-{
-	size_t len = counter_take(&p->listing_number, out);
-	out[len++] = ' ';
-	len += p->listing_uidl ? list_uidl(&p->drop.list, idx, out + len) : format_number(out + len, list_octets(&p->drop.list, idx));
-	out[len++] = '\r';
-	out[len++] = '\n';
-	return len;
-}
-
 enum pop3_next pop3_more(struct pop3 *p, struct buf *out)
 {
-	for (; p->listing < p->drop.count && out->cap - out->len >= LISTING_LINE && out->len < POP3_LISTING; p->listing++)
-		if (p->marked == 0 || !p->drop.marks[p->listing])
-			out->len += listing_line(p, p->listing, out->p + out->len);
-		else
-			counter_begin(&p->listing_number, p->listing + 2);
-	bool done = p->listing == p->drop.count && buf_add_text(out, ".\r\n") == 0;
+	const size_t full = POP3_LISTING + LISTING_ROOM, end = out->cap < full ? out->cap : full;
+	if (out->len < end)
+		out->len += listing_lines(&p->listing, out->p + out->len, end - out->len);
+	bool done = p->listing.next == p->drop.count && buf_add_text(out, ".\r\n") == 0;
 	return done ? POP3_NEXT_LINE : POP3_NEXT_MORE;
 }
 

@@ -21,7 +21,7 @@
 
 enum {
 	POP3_OUT_MIN = 2 * REPLY_LINE_MAX,  /* room that pop3_line() and pop3_more() need in out */
-	POP3_LISTING = 64 * 1024,           /* a listing goes out in pieces: the client reads one while the next is made, in the same memory */
+	POP3_LISTING = 128 * 1024,          /* a listing goes out in pieces: the client reads one while the next is made, in the same memory */
 	BAD_BEFORE_LOGIN = 3,               /* commands that POP3 does not know, before the connection is closed */
 	BAD_AFTER_LOGIN = 20,
 };
@@ -103,10 +103,7 @@ struct pop3 {
 	size_t marked;          /* marks set */
 	uint64_t total;         /* octets of all messages, marked or not */
 	uint64_t marked_octets;
-	/* A listing under way. */
-	bool listing_uidl;
-	size_t listing;         /* the next idx, */
-	struct counter listing_number; /* and its number */
+	struct listing listing; /* under way */
 	struct pop3_send send;
 };
 

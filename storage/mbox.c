@@ -318,6 +318,10 @@ static int mbox_fetch(struct maildrop *drop, size_t idx, struct message_body *bo
 	if (check_message(m, idx, &st, why_r) != 0)
 		goto out;
 	const struct mbox_message *message = &m->messages[idx];
+	/*
+	 * Never as_stored: sendfile(2) hands over the pages of the file, and what a client has not taken when UPDATE writes over them
+	 * it would get as it is then: octets of other messages. A Maildir's file is not written to.
+	 */
 	*body_r = (struct message_body){ .fd = fd, .offset = message->start + message->body, .length = mbox_end(m, idx) - message->start - message->body,
 	                                 .file_size = (uint64_t)st.st_size, .modified = st.st_mtim };
 	fd = -1;

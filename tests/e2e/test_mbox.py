@@ -13,7 +13,7 @@ import unittest
 import bodies
 from client import Closed
 from postern import ROOT, ServerCase
-from processes import PATIENCE
+from processes import PATIENCE, wait_until
 from test_maildir import fetch_all
 
 SPOOL = "mbox:SPOOL/%u"
@@ -232,6 +232,22 @@ class MidSession(ServerCase):
         client.ok("DELE 1")
         client.cmd("QUIT")
         self.assertFalse(self.anna.mbox.exists())
+
+    def test_late_reader(self):
+        """A client that takes its octets only after its QUIT has moved others to their place in the file gets those that it asked for."""
+        first, large, last = (bodies.message(name, name.encode() * 63 + b"\n" + line * 9600) for name, line in
+                              (("x", b""), ("y", b"y" * 62 + b"\n"), ("z", b"z" * 62 + b"\n")))
+        octets, start, end = (bodies.mbox([first, large, last][:n]).replace(b"\n", b"\r\n") for n in (3, 1, 2))
+        self.anna.write_mbox(octets)
+        client = self.login()
+        client.send(b"RETR 2\r\nDELE 2\r\nQUIT\r\n")
+        wait_until(lambda: self.anna.mbox.stat().st_size < len(octets), "UPDATE, though the client reads nothing")
+        self.assertTrue(client.status().startswith("+OK"))
+        self.assertTrue(client.body() == bodies.wire(large), "octets of another message")
+        for _ in ("DELE", "QUIT"):
+            self.assertTrue(client.status().startswith("+OK"))
+        client.end()
+        self.assertTrue(self.anna.mbox.read_bytes() == start + octets[len(end):], "what is left in the mailbox")
 
     def test_second_session(self):
         self.anna.write_mbox(bodies.mbox([A]))

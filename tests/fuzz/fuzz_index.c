@@ -11,6 +11,7 @@
 #include "base/wire.h"
 #include "storage/index.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/unit/base/slow_list.h"
 
 enum { MESSAGES = 4, ROOM = 2 * 65536 };
 
@@ -113,6 +114,18 @@ static bool change_index(struct input *in, bool sealed)
 
 /* ---- what has to hold ---- */
 
+/* As a gate lists it: lines that are those of a reader of single octets. */
+static void list_as_gate(const struct list *list, bool uidl)
+{
+	struct listing l = { .list = list, .uidl = uidl };
+	char line[LISTING_ROOM], want[LISTING_ROOM];
+	for (size_t i = 0; i < list->count; i++) {
+		const size_t len = listing_lines(&l, line, sizeof line);
+		slow_line(list, i, uidl, want);
+		CHECK(l.next == i + 1 && len == strlen(want) && memcmp(line, want, len) == 0, "\"%.*s\", want \"%s\"", (int)len, line, want);
+	}
+}
+
 static void read_as_gate(const struct maildrop *drop)
 {
 	const struct maildrop_list list = maildrop_list(drop);
@@ -122,12 +135,15 @@ static void read_as_gate(const struct maildrop *drop)
 	void *image = malloc(list.size);
 	CHECK(image != NULL, "no memory");
 	memcpy(image, list.image, list.size);
-	if (list_open(&copy, image, list.size) == 0)
+	if (list_open(&copy, image, list.size) == 0) {
+		list_as_gate(&copy, false);
+		list_as_gate(&copy, true);
 		for (size_t i = 0; i < copy.count; i++) {
 			size_t len = list_uidl(&copy, i, uidl);
 			(void)list_octets(&copy, i);
 			CHECK(len > 0 && len <= UIDL_MAX && is_printable(uidl, len), "unique-id of %zu octets", len);
 		}
+	}
 	free(image);
 }
 

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "tests/unit/base/slow_list.h"
 #include "tests/unit/list_image.h"
 #include "tests/unit/suite.h"
 
@@ -133,27 +134,113 @@ static void test_shared_names(void)
 	}
 }
 
-/* Eight octets at a time: one odd one at each place. */
+/* A listing from there on, in pieces of so many octets, is what the slow one says. */
+static void check_listing(const struct list *list, const bool *left_out, bool uidl, size_t from, size_t room)
+{
+	struct listing l = { .list = list, .left_out = left_out, .uidl = uidl, .next = from };
+	char piece[2 * LISTING_ROOM], line[LISTING_ROOM];
+	size_t idx = from;
+	while (l.next < list->count) {
+		const size_t len = listing_lines(&l, piece, room);
+		size_t at = 0;
+		CU_ASSERT_FATAL(len <= room && l.next > idx);
+		for (; idx < l.next; idx++) {
+			if (left_out != NULL && left_out[idx])
+				continue;
+			slow_line(list, idx, uidl, line);
+			CU_ASSERT_FATAL(strlen(line) <= len - at && memcmp(piece + at, line, strlen(line)) == 0);
+			at += strlen(line);
+		}
+		CU_ASSERT_FATAL(at == len);
+		CU_ASSERT_FATAL(l.next == list->count || room - len < LISTING_ROOM);
+	}
+	CU_ASSERT(listing_lines(&l, piece, room) == 0);
+}
+
+/* One odd octet at each place, where a wide move reads it and at the end of the image, where none does. */
 static void test_odd_octets(void)
 {
 	static const char odd[] = { ' ', '\x7f', '\r', '\n', '\0', '\x80', '\xff' };
-	struct message_record one = { .octets = 0 };
-	memset(one.uidl, 'x', UIDL_MAX);
-	for (size_t at = 0; at < UIDL_MAX; at++) {
+	static struct message_record two[2];
+	memset(two[0].uidl, 'x', UIDL_MAX);
+	two[1] = two[0];
+	for (size_t at = 0; at < 2 * (size_t)UIDL_MAX; at++) {
 		for (size_t i = 0; i < sizeof odd; i++) {
 			char want[UIDL_MAX + 1];
 			size_t size;
 			struct list list;
-			char *image = list_image(&one, 1, &size);
+			char *image = list_image(two, 2, &size);
 			CU_ASSERT_FATAL(image != NULL);
-			image[size - UIDL_MAX + at] = odd[i];
-			memcpy(want, one.uidl, sizeof want);
-			want[at] = '?';
+			image[size - 2 * (size_t)UIDL_MAX + at] = odd[i];
+			memcpy(want, two[0].uidl, sizeof want);
+			want[at % UIDL_MAX] = '?';
 			CU_ASSERT_FATAL(list_open(&list, image, size) == 0);
-			ROW_TEXT("octet", uidl_of(&list, 0), want);
+			ROW_TEXT("octet", uidl_of(&list, at / UIDL_MAX), want);
+			check_listing(&list, NULL, true, 0, LISTING_ROOM);
 			free(image);
 		}
 	}
+}
+
+/* Lines of names of many lengths, some left out, in pieces of many sizes; sizes and numbers of all lengths. */
+static void test_listing(void)
+{
+	enum { MANY = 1200 };
+	static struct message_record many[MANY];
+	static bool left_out[MANY];
+	uint64_t octets = 1;
+	size_t size;
+	struct list list;
+	for (size_t i = 0; i < MANY; i++) {
+		many[i].octets = octets % LIST_OCTETS_MAX - i % 2;
+		octets = octets < LIST_OCTETS_MAX / 10 ? octets * 10 : 1 + i;
+		memset(many[i].uidl, '!' + (int)(i % 90), 1 + i % UIDL_MAX);
+		left_out[i] = i % 7 == 3 || (i > 500 && i < 520);
+	}
+	void *image = list_image(many, MANY, &size);
+	CU_ASSERT_FATAL(image != NULL && list_open(&list, image, size) == 0);
+	for (size_t room = LISTING_ROOM; room <= 2 * LISTING_ROOM; room++) {
+		check_listing(&list, left_out, false, 0, room);
+		check_listing(&list, left_out, true, 0, room);
+	}
+	free(image);
+}
+
+/* Where a number gets a digit more, and hashes of all octets. */
+static void test_long_listing(void)
+{
+	enum { RECORDS = 1000020 };
+	struct list_header *image = calloc(1, sizeof *image + RECORDS * sizeof(struct list_hash));
+	struct list list;
+	CU_ASSERT_FATAL(image != NULL);
+	*image = (struct list_header){ .magic = LIST_MAGIC_OCTETS, .kind = LIST_HASHES, .record_size = sizeof(struct list_hash), .count = RECORDS };
+	CU_ASSERT_FATAL(list_open(&list, image, list_size(image)) == 0);
+	struct list_hash *hashes = (void *)(image + 1);
+	for (size_t i = RECORDS - 300; i < RECORDS; i++) {
+		for (size_t n = 0; n < LIST_UIDL_HASH; n++)
+			hashes[i].uidl[n] = (unsigned char)(i * LIST_UIDL_HASH + n);
+		hashes[i].octets = UINT64_MAX >> i % 64;
+		hashes[i].copy = (uint32_t)(i % 5);
+	}
+	check_listing(&list, NULL, false, RECORDS - 300, LISTING_ROOM);
+	check_listing(&list, NULL, true, RECORDS - 300, LISTING_ROOM);
+	free(image);
+}
+
+/* Too little room is none, and an empty list has no lines. */
+static void test_no_lines(void)
+{
+	static const struct list empty;
+	char out[LISTING_ROOM];
+	struct listing l = { .list = &empty, .uidl = true };
+	CU_ASSERT(listing_lines(&l, out, sizeof out) == 0 && l.next == 0);
+	size_t size;
+	struct list list;
+	void *image = list_image(records, COUNT, &size);
+	CU_ASSERT_FATAL(image != NULL && list_open(&list, image, size) == 0);
+	l.list = &list;
+	CU_ASSERT(listing_lines(&l, out, LISTING_ROOM - 1) == 0 && l.next == 0);
+	free(image);
 }
 
 static void test_none(void)
@@ -192,5 +279,5 @@ static void test_none(void)
 	free(image);
 }
 
-#define TESTS(X) X(test_names) X(test_hashes) X(test_odd_names) X(test_shared_names) X(test_odd_octets) X(test_none)
+#define TESTS(X) X(test_names) X(test_hashes) X(test_odd_names) X(test_shared_names) X(test_odd_octets) X(test_listing) X(test_long_listing) X(test_no_lines) X(test_none)
 SUITE("list")

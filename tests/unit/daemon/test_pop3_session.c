@@ -75,7 +75,7 @@ static size_t listing(struct pop3 *p, const char *line, size_t room, char *text,
 
 static void test_listings(void)
 {
-	static const size_t rooms[] = { 113, 114, 115, 117, 1024, 1025, 1031, 4096, FAKE_OUT };
+	static const size_t rooms[] = { LISTING_ROOM, LISTING_ROOM + 1, LISTING_ROOM + 2, LISTING_ROOM + 4, 1024, 1025, 1031, 4096, FAKE_OUT };
 	static char got[MANY * 100], want[MANY * 100];
 	struct pop3 p;
 	fake_begin(&p);
