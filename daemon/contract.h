@@ -48,7 +48,7 @@ enum keeper_verb {
 	KEEPER_ROOM,              /* may so much memory be used for it? Answered, sooner or later */
 	KEEPER_FAILED,            /* it was wrong */
 	KEEPER_MOOT,              /* it was not found out whether it is right, or it is and yet there is no login */
-	KEEPER_PROVEN,            /* it was right: what comes is a session */
+	KEEPER_PROVEN,            /* it was right: what comes is a session. Not said where that is what JOB_VERIFY's .proven says */
 	KEEPER_FREE,              /* the connection is closed and forgotten, another may come; only where workers are shared */
 	KEEPER_VERBS,
 };

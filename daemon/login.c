@@ -212,10 +212,12 @@ static int open_session(struct session *s, const struct identity *who, struct sn
 	return s->count > 0 ? take_snapshot(s, snapshot_r, why_r) : 0;
 }
 
-/* Tell the master what became of it. */
-static void tell_outcome(const struct session *s, int verified, const struct verdict *v)
+/* Tell the master what became of it. proven: what it took for right already. */
+static void tell_outcome(const struct session *s, int verified, const struct verdict *v, uint64_t proven)
 {
 	const enum reason reason = v->why.reason;
+	if (verified == 0 && proven != 0 && v->who.record == proven)
+		return;
 	if (verified == 0)
 		attempt_tell_right(s, v->who.record);
 	else if (v->proven || reason == REASON_AUTH_TEMPORARY || reason == REASON_AUTH_SETUP)
@@ -237,7 +239,7 @@ static int verify(struct session *s, const struct rpc_auth *request, struct verd
 		if (attempt.proven == 0)
 			touch_pages(0, HASH_HEAP);
 		verified = auth_verify(&s->auth, &ask, &v_r->who, &v_r->proven, &v_r->why);
-		tell_outcome(s, verified, v_r);
+		tell_outcome(s, verified, v_r, attempt.proven);
 		break;
 	case ATTEMPT_REPEATED:
 		v_r->who.uid = attempt.owner;

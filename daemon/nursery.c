@@ -6,12 +6,10 @@
 #include <errno.h>
 #include <malloc.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,6 +28,7 @@
 enum {
 	GATES_MAX = 65536,
 	GATE_STACK = 4096,           /* octets that a session in clear touches */
+	REAP_MS = 1000,              /* so soon it is known at the latest how a gate ended */
 };
 
 /*
@@ -58,11 +57,15 @@ static void forget(pid_t pid, uint64_t *worker_r)
 		}
 }
 
-static void reap(void)
+/*
+ * Those that have ended; with options 0 it waits for one first. Before each order, and not by SIGCHLD: one that ends well is nothing
+ * to wake up for, and a busy server has orders all the time.
+ */
+static void reap(int options)
 {
 	int status;
 	pid_t pid;
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+	for (; (pid = waitpid(-1, &status, options)) > 0; options = WNOHANG) {
 		struct nursery_report r = { .verb = NURSERY_GATE_DIED };
 		forget(pid, &r.worker);
 		r.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
@@ -72,7 +75,7 @@ static void reap(void)
 	}
 }
 
-static void fork_gate(const struct nursery_order *order, int keeper, int signals, SSL_CTX *context, const struct settings *settings)
+static void fork_gate(const struct nursery_order *order, int keeper, SSL_CTX *context, const struct settings *settings)
 {
 	pid_t pid = fork_half();
 	if (pid < 0) {
@@ -85,39 +88,36 @@ static void fork_gate(const struct nursery_order *order, int keeper, int signals
 	}
 	touch_pages(GATE_STACK, 0);
 	(void)close(NURSERY_CHANNEL_FD);
-	(void)close(signals);
 	log_role("gate");
 	sandbox_enter(SANDBOX_GATE, NULL, 0);
 	gate_serve(keeper, context, settings);
 }
 
 /* Orders until the master closes the channel, then the gates that are left. */
-static void serve_orders(int signals, SSL_CTX *context, const struct settings *settings)
+static void serve_orders(SSL_CTX *context, const struct settings *settings)
 {
-	bool open = true;
-	while (open || gates.count > 0) {
-		struct pollfd fds[] = { { .fd = signals, .events = POLLIN }, { .fd = open ? NURSERY_CHANNEL_FD : -1, .events = POLLIN } };
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+	for (;;) {
+		struct pollfd orders = { .fd = NURSERY_CHANNEL_FD, .events = POLLIN };
+		int ready = poll(&orders, 1, gates.count > 0 ? REAP_MS : -1);
+		if (ready < 0 && errno != EINTR)
 			fatal("poll");
-		if (fds[0].revents != 0) {
-			struct signalfd_siginfo info;
-			(void)!read(signals, &info, sizeof info);
-			reap();
-		}
-		if (fds[1].revents == 0)
+		reap(WNOHANG);
+		if (ready <= 0)
 			continue;
 		struct nursery_order order;
 		int keeper;
 		ssize_t n = rpc_receive(NURSERY_CHANNEL_FD, &order, sizeof order, &keeper);
 		if (n == (ssize_t)sizeof order && keeper >= 0)
-			fork_gate(&order, keeper, signals, context, settings);
+			fork_gate(&order, keeper, context, settings);
 		else if (n == 0)
-			open = false;
+			break;
 		else if (n < 0 && errno != EAGAIN && errno != EPROTO)
 			fatal("orders"); /* whoever waits here for a gate sees an end; the master starts another nursery */
 		if (keeper >= 0)
 			(void)close(keeper);
 	}
+	while (gates.count > 0)
+		reap(0);
 }
 
 /* What is there before the first fork. */
@@ -161,7 +161,6 @@ static void rehearse_handshakes(void *loading)
 int main(int argc, char **argv)
 {
 	struct nursery_report ready = { .verb = NURSERY_READY };
-	sigset_t chld;
 	void *const heap = sbrk(0);
 	(void)argc;
 	(void)argv;
@@ -171,12 +170,6 @@ int main(int argc, char **argv)
 	heap_wipe_freed(settings->sessions > 1);
 	if (tls_heap_begin(settings->sessions > 1) != 0)
 		fatal("OpenSSL has memory that is not ours");
-	sigemptyset(&chld);
-	sigaddset(&chld, SIGCHLD);
-	(void)sigprocmask(SIG_BLOCK, &chld, NULL);
-	int signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (signals < 0)
-		fatal("signalfd");
 	if (settings->certificate[0] != '\0')
 		tls_heap_rehearse(rehearse_load, rehearse_handshakes, &loading);
 	if (load(&loading) != 0)
@@ -192,6 +185,6 @@ int main(int argc, char **argv)
 	give_up_rights(orders, "gate", SANDBOX_NURSERY);
 	memcpy(ready.certificate, loading.certificate, sizeof ready.certificate);
 	report_to_master(&ready);
-	serve_orders(signals, loading.context, settings);
+	serve_orders(loading.context, settings);
 	leave(EXIT_GOOD);
 }
