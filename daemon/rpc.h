@@ -1,7 +1,7 @@
 /*
  * rpc.h - what keeper and gate say to each other: fixed-size messages over a
  * SOCK_SEQPACKET pair, one row a verb.
- * Runs in: keeper and gate. Trusts: nothing that the other half sends: whoever
+ * Runs in: keeper and gate; master (HELLO). Trusts: nothing that the other half sends: whoever
  * receives checks size, phase, count, NUL and index again.
  */
 #ifndef POSTERN_RPC_H
@@ -19,7 +19,7 @@
 #include "daemon/sign.h"
 
 enum rpc_verb {
-	RPC_HELLO = 1,  /* keeper -> gate, once, with the connection */
+	RPC_HELLO = 1,  /* master -> gate, by the keeper's socket, once, with the connection */
 	RPC_STOP,       /* keeper -> gate: end the session when nothing is being committed, and say why */
 	RPC_KNOWN,      /* gate -> keeper: does the user exist? (only where explain_failures admits the peer) */
 	RPC_AUTH,       /* gate -> keeper: answer, with the list of messages (base/list.h) when it is +OK */
@@ -201,6 +201,9 @@ int rpc_send(int socket, const void *message, size_t size, int fd);
 
 /* The same from a datagram socket to an address, always with a descriptor: no connect(2), which a confined process may not. */
 int rpc_send_to(int socket, const struct sockaddr_un *to, socklen_t to_len, const void *message, size_t size, int fd);
+
+/* The same, always with a descriptor, to a process that may not read what it is sent: -1 and EAGAIN where it would have to be waited for. */
+int rpc_send_now(int socket, const void *message, size_t size, int fd);
 
 /*
  * Receive one message of at most size octets. Returns its octets, 0 at the end of file, -1 and errno.

@@ -28,11 +28,11 @@ void session_init(struct session *s, const struct settings *settings, const char
 	s->auth.room = (struct hash_room){ attempt_room, s };
 }
 
-void session_begin(struct session *s, const struct sockaddr_storage *peer)
+void session_begin(struct session *s, const struct sockaddr_storage *peer, long long begun)
 {
 	s->peer = *peer;
 	(void)address_text(peer, s->peer_text, sizeof s->peer_text);
-	s->begun = now_ms();
+	s->begun = begun;
 }
 
 bool session_pass(const struct session *s, struct rpc_answer *a, uint32_t verb, int fd, long long wait_ms)

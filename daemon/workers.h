@@ -34,6 +34,7 @@ enum worker_state {
 
 struct worker {
 	int channel;        /* the master's end, -1: retired */
+	int gate;           /* the keeper's end of the way to its gate, for HELLO; -1: no further connection will come */
 	long long since;    /* now_ms(): when its connection came */
 	char peer[INET6_ADDRSTRLEN]; /* as text, for the log */
 	bool quiet;         /* its end without a login is not to be logged */
