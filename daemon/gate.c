@@ -161,16 +161,32 @@ static void host_fetch(void *context, size_t idx, struct message_body *body_r, s
 	}
 }
 
+/* The session's figures so far. */
+static void fill_bye(struct gate *g)
+{
+	g->bye.verb = RPC_BYE;
+	g->bye.door = g->pop3.door != DOOR_NONE ? g->pop3.door : g->conn.door;
+	g->bye.marked = (uint32_t)g->pop3.marked;
+	g->bye.in_clear = g->pop3.in_clear;
+	if (g->conn.problem != NULL)
+		(void)strncpy(g->bye.detail, g->conn.problem, sizeof g->bye.detail - 1);
+}
+
 static void host_commit(void *context, const struct pop3_maildrop *drop, size_t marked, struct pop3_answer *answer_r)
 {
 	struct gate *g = context;
-	struct rpc_commit request = { .verb = RPC_COMMIT, .marked = (uint32_t)marked };
+	fill_bye(g);
+	g->bye.end = END_QUIT;
+	struct rpc_commit request = { .verb = RPC_COMMIT, .marked = (uint32_t)marked, .bye = g->bye };
 	ahead_forget(&g->ahead);
 	if (gate_list_send_marks(g->conn.keeper, drop) != 0)
 		g->conn.keeper_lost = true; /* ask() finds the same and says so */
 	ask_plainly(g, &request, sizeof request, answer_r);
 	if (answer_r->reply == REPLY_KEEPER_LOST && marked > 0)
 		answer_r->reply = REPLY_UPDATE_LOST;
+	/* It has heard all, and goes: that is no loss while the last words are on their way. */
+	if (!g->conn.keeper_lost && answer_r->reply != REPLY_TAKEN_OVER)
+		g->conn.keeper = -1;
 }
 
 static uint32_t host_refer(void *context, enum reply reply, const struct reply_args *args)
@@ -178,7 +194,7 @@ static uint32_t host_refer(void *context, enum reply reply, const struct reply_a
 	struct gate *g = context;
 	struct pop3_answer answer;
 	struct rpc_refer request = { .verb = RPC_REFER, .reply = (uint32_t)reply, .tls = g->bye.tls };
-	if (g->conn.keeper_lost || g->refer_asked++ >= RPC_REFER_MOST)
+	if (g->conn.keeper_lost || g->conn.keeper < 0 || g->refer_asked++ >= RPC_REFER_MOST)
 		return REF_NONE;
 	memcpy(request.n, args->n, sizeof request.n);
 	ask_plainly(g, &request, sizeof request, &answer);
@@ -388,7 +404,6 @@ static void serve_one(struct gate *g, int keeper, SSL_CTX *context, const struct
 	bool linger = false;
 	g->settings = settings;
 	g->context = context;
-	g->bye.verb = RPC_BYE;
 	g->conn.keeper = keeper;
 	g->conn.out = BUF_OVER(g->conn.out_storage);
 	receive_hello(g, &hello);
@@ -398,14 +413,11 @@ static void serve_one(struct gate *g, int keeper, SSL_CTX *context, const struct
 	                         .explain = policy_admits(settings->explain_failures, &hello.peer),
 	                         .input_pending = &g->input_pending, .login_tries = (unsigned)settings->login_tries };
 	g->bye.end = serve(g, hello.tls != 0, &linger);
-	g->bye.door = g->pop3.door != DOOR_NONE ? g->pop3.door : g->conn.door;
-	g->bye.marked = (uint32_t)g->pop3.marked;
-	g->bye.in_clear = g->pop3.in_clear;
-	if (g->conn.problem != NULL)
-		(void)strncpy(g->bye.detail, g->conn.problem, sizeof g->bye.detail - 1);
+	fill_bye(g);
 	ahead_forget(&g->ahead);
 	/* The last word to the keeper comes first: it lets go of the maildrop while the client reads on. */
-	(void)rpc_send(keeper, &g->bye, sizeof g->bye, -1);
+	if (g->conn.keeper >= 0)
+		(void)rpc_send(keeper, &g->bye, sizeof g->bye, -1);
 	conn_close(&g->conn, linger);
 }
 

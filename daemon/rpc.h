@@ -25,7 +25,7 @@ enum rpc_verb {
 	RPC_AUTH,       /* gate -> keeper: answer, with the list of messages (base/list.h) when it is +OK */
 	RPC_FETCH,      /* gate -> keeper: answer, with a descriptor or the message's octets when it is +OK */
 	RPC_MARK,       /* gate -> keeper: a run of deletion marks; no answer */
-	RPC_COMMIT,     /* gate -> keeper, once, at QUIT; answer */
+	RPC_COMMIT,     /* gate -> keeper, once, at QUIT, with what RPC_BYE says; answer */
 	RPC_REFER,      /* gate -> keeper: a reference for an answer that the gate itself gives; answer */
 	RPC_ACTIVE,     /* gate -> keeper: the client gives a sign of life; at most one in ACTIVE_MS; no answer */
 	RPC_BYE,        /* gate -> keeper, last: what the session did, for the log; no answer */
@@ -111,11 +111,6 @@ struct rpc_mark {
 	uint8_t bits[RPC_MARKS / 8];
 };
 
-struct rpc_commit {
-	uint32_t verb;
-	uint32_t marked;            /* how many, as a check */
-};
-
 struct rpc_bye {
 	uint32_t verb;
 	uint32_t end;               /* enum session_end */
@@ -126,6 +121,12 @@ struct rpc_bye {
 	uint64_t fetched;           /* messages sent whole by RETR */
 	uint64_t octets;            /* of message text, by RETR and TOP */
 	char detail[BYE_DETAIL_MAX]; /* OpenSSL's or the network's words, when they ended it */
+};
+
+struct rpc_commit {
+	uint32_t verb;
+	uint32_t marked;            /* how many, as a check */
+	struct rpc_bye bye;         /* the session's figures: no RPC_BYE follows, unless the answer is REPLY_TAKEN_OVER */
 };
 
 struct rpc_sign {
