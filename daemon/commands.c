@@ -5,7 +5,6 @@
 #include "daemon/commands.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/base64.h"
 #include "daemon/languages.h"
@@ -152,7 +151,7 @@ static enum outcome cmd_auth(struct pop3 *p, const struct arguments *a, struct b
 	}
 	char *space = memchr(a->text, ' ', a->len);
 	size_t word = space != NULL ? (size_t)(space - a->text) : a->len;
-	if (word != sizeof plain - 1 || strncasecmp(a->text, plain, word) != 0)
+	if (word != sizeof plain - 1 || !same_word(a->text, plain, word))
 		return say(p, out, REPLY_MECHANISM_UNKNOWN, 0, 0);
 	if (space == NULL) {
 		(void)buf_add_text(out, "+ \r\n");

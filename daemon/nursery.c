@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,27 +31,27 @@ enum {
 };
 
 /*
- * Which worker a gate belongs to, for the report when it dies. Gates have no copy (MADV_DONTFORK): it says nothing to them,
+ * Which worker a gate belongs to, for the report when it dies. Gates have no copy (private_memory()): it says nothing to them,
  * and each would be left with a page that the nursery writes to.
  */
 static struct gates {
 	size_t count;
 	struct gate_entry { pid_t pid; uint64_t worker; } entries[GATES_MAX];
-} __attribute__((aligned(PAGE))) gates; /* its size is whole pages */
+} *gates;
 
 static void remember(pid_t pid, uint64_t worker)
 {
-	if (gates.count == GATES_MAX)
+	if (gates->count == GATES_MAX)
 		fatal("no room for more than %d gates", GATES_MAX);
-	gates.entries[gates.count++] = (struct gate_entry){ .pid = pid, .worker = worker };
+	gates->entries[gates->count++] = (struct gate_entry){ .pid = pid, .worker = worker };
 }
 
 static void forget(pid_t pid, uint64_t *worker_r)
 {
-	for (size_t i = 0; i < gates.count; i++)
-		if (gates.entries[i].pid == pid) {
-			*worker_r = gates.entries[i].worker;
-			gates.entries[i] = gates.entries[--gates.count];
+	for (size_t i = 0; i < gates->count; i++)
+		if (gates->entries[i].pid == pid) {
+			*worker_r = gates->entries[i].worker;
+			gates->entries[i] = gates->entries[--gates->count];
 			return;
 		}
 }
@@ -98,7 +97,7 @@ static void serve_orders(SSL_CTX *context, const struct settings *settings)
 {
 	for (;;) {
 		struct pollfd orders = { .fd = NURSERY_CHANNEL_FD, .events = POLLIN };
-		int ready = poll(&orders, 1, gates.count > 0 ? REAP_MS : -1);
+		int ready = poll(&orders, 1, gates->count > 0 ? REAP_MS : -1);
 		if (ready < 0 && errno != EINTR)
 			fatal("poll");
 		reap(WNOHANG);
@@ -116,7 +115,7 @@ static void serve_orders(SSL_CTX *context, const struct settings *settings)
 		if (keeper >= 0)
 			(void)close(keeper);
 	}
-	while (gates.count > 0)
+	while (gates->count > 0)
 		reap(0);
 }
 
@@ -168,6 +167,9 @@ int main(int argc, char **argv)
 	const struct settings *settings = &orders->settings;
 	struct loading loading = { .settings = settings };
 	heap_wipe_freed(settings->sessions > 1);
+	gates = private_memory(sizeof *gates);
+	if (gates == NULL)
+		fatal("memory for the table of gates");
 	if (tls_heap_begin(settings->sessions > 1) != 0)
 		fatal("OpenSSL has memory that is not ours");
 	if (settings->certificate[0] != '\0')
@@ -177,11 +179,8 @@ int main(int argc, char **argv)
 	tls_heap_settle();
 	/* A fork copies an entry for each page that is there. Gates take hardly anything from this heap (tls_heap.h). */
 	(void)malloc_trim(0);
-	/* What looks for leaks would look there. */
-	if (!INSTRUMENTED) {
-		(void)madvise(&gates, sizeof gates, MADV_DONTFORK);
+	if (!INSTRUMENTED)
 		freeze_program(heap);
-	}
 	give_up_rights(orders, "gate", SANDBOX_NURSERY);
 	memcpy(ready.certificate, loading.certificate, sizeof ready.certificate);
 	report_to_master(&ready);

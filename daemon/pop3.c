@@ -6,7 +6,6 @@
 #include "daemon/pop3.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/number.h"
 #include "daemon/commands.h"
@@ -15,7 +14,7 @@ enum { LISTING_LINE = NUMBER_MAX + 1 + (int)UIDL_MAX + 2 + NUMBER_MAX };  /* and
 
 static bool is_word(const char *text, size_t len, const char *word)
 {
-	return strlen(word) == len && strncasecmp(text, word, len) == 0;
+	return strlen(word) == len && same_word(text, word, len);
 }
 
 static const struct command *find_command(const char *text, size_t len)
