@@ -79,7 +79,7 @@ static enum outcome cmd_pass(struct pop3 *p, const struct arguments *a, struct b
 		return say(p, out, REPLY_USER_FIRST, 0, 0);
 	struct secret password;
 	int r = secret_set(&password, a->text, a->len);
-	explicit_bzero(a->text, a->len);
+	wipe(a->text, a->len);
 	if (r != 0) {
 		p->user_given = false;
 		p->failed_logins++;
@@ -113,7 +113,7 @@ static enum outcome sasl_plain(struct pop3 *p, char *text, size_t len, struct bu
 	struct secret password = { .len = 0 };
 	enum reply refusal = REPLY_NONE;
 	int r = base64_decode(text, len, plain, sizeof plain, &size);
-	explicit_bzero(text, len);
+	wipe(text, len);
 	if (r != 0)
 		refusal = REPLY_BAD_BASE64;
 	else if (plain_split(plain, size, &user, &password_text, &password_len) != 0)
@@ -126,10 +126,10 @@ static enum outcome sasl_plain(struct pop3 *p, char *text, size_t len, struct bu
 		refusal = REPLY_PASSWORD_TOO_LONG;
 	if (refusal == REPLY_NONE) {
 		enum outcome outcome = log_in(p, user, &password, out);
-		explicit_bzero(plain, sizeof plain);
+		wipe(plain, sizeof plain);
 		return outcome;
 	}
-	explicit_bzero(plain, sizeof plain);
+	wipe(plain, sizeof plain);
 	p->failed_logins++;
 	return say(p, out, refusal, refusal == REPLY_NAME_TOO_LONG ? USER_NAME_MAX : PASSWORD_MAX, 0);
 }

@@ -101,7 +101,7 @@ static void host_login(void *context, const char *user, const struct secret *pas
 	struct rpc_auth request = { .verb = RPC_AUTH, .tls = g->bye.tls, .password = *password };
 	memcpy(request.user, user, strlen(user) + 1);
 	(void)ask(g, &request, sizeof request, NULL, &rpc, &fd, answer_r);
-	explicit_bzero(&request, sizeof request);
+	wipe(&request, sizeof request);
 	if (answer_r->reply == REPLY_LOGGED_IN) {
 		gate_list_take(fd, &rpc, drop_r);
 		g->conn.session = true;
@@ -425,7 +425,7 @@ static void serve_one(struct gate *g, int keeper, SSL_CTX *context, const struct
 static void forget_client(struct gate *g)
 {
 	gate_list_forget(&g->pop3.drop);
-	explicit_bzero(g, sizeof *g);
+	wipe(g, sizeof *g);
 	message_forget();
 	ahead_wipe();
 	ERR_clear_error();

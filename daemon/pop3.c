@@ -248,5 +248,5 @@ void pop3_tls_started(struct pop3 *p)
 	p->language = NULL;
 	p->utf8 = p->user_given = false;
 	p->bad = 0;
-	explicit_bzero(p->user, sizeof p->user);
+	wipe(p->user, sizeof p->user);
 }
