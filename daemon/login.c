@@ -22,14 +22,14 @@
 #include "daemon/shared.h"
 #include "daemon/session_words.h"
 
-/* Octets that a login with its PATH_MAX names touches, and what crypt(3) needs besides. */
-enum { LOGIN_STACK = 32 * 1024, LOGIN_HEAP = 20 * 1024, HASH_HEAP = 44 * 1024 };
+/* Octets that a login with its PATH_MAX names and the passwd file's piece touches, and what crypt(3) needs besides. */
+enum { LOGIN_STACK = 32 * 1024, HASH_HEAP = 44 * 1024 };
 
 /* The pages of a login, not before there is one: most of what an idle keeper would hold. Those of a hash only where one is computed. */
 static void prepare(struct session *s)
 {
 	if (!s->prepared)
-		touch_pages(LOGIN_STACK, LOGIN_HEAP);
+		touch_pages(LOGIN_STACK, 0);
 	s->prepared = true;
 }
 
