@@ -161,10 +161,11 @@ static void host_fetch(void *context, size_t idx, struct message_body *body_r, s
 	}
 }
 
-/* The session's figures so far. */
-static void fill_bye(struct gate *g)
+/* The session's figures, now that it ends so. */
+static void fill_bye(struct gate *g, enum session_end end)
 {
 	g->bye.verb = RPC_BYE;
+	g->bye.end = end;
 	g->bye.door = g->pop3.door != DOOR_NONE ? g->pop3.door : g->conn.door;
 	g->bye.marked = (uint32_t)g->pop3.marked;
 	g->bye.in_clear = g->pop3.in_clear;
@@ -175,8 +176,7 @@ static void fill_bye(struct gate *g)
 static void host_commit(void *context, const struct pop3_maildrop *drop, size_t marked, struct pop3_answer *answer_r)
 {
 	struct gate *g = context;
-	fill_bye(g);
-	g->bye.end = END_QUIT;
+	fill_bye(g, END_QUIT);
 	struct rpc_commit request = { .verb = RPC_COMMIT, .marked = (uint32_t)marked, .bye = g->bye };
 	ahead_forget(&g->ahead);
 	if (gate_list_send_marks(g->conn.keeper, drop) != 0)
@@ -412,8 +412,7 @@ static void serve_one(struct gate *g, int keeper, SSL_CTX *context, const struct
 	                         .plaintext_admitted = policy_admits(settings->plaintext_login, &hello.peer),
 	                         .explain = policy_admits(settings->explain_failures, &hello.peer),
 	                         .input_pending = &g->input_pending, .login_tries = (unsigned)settings->login_tries };
-	g->bye.end = serve(g, hello.tls != 0, &linger);
-	fill_bye(g);
+	fill_bye(g, serve(g, hello.tls != 0, &linger));
 	ahead_forget(&g->ahead);
 	/* The last word to the keeper comes first: it lets go of the maildrop while the client reads on. */
 	if (g->conn.keeper >= 0)
