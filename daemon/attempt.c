@@ -36,8 +36,10 @@ int attempt_prepare(void)
 
 void attempt_forget(void)
 {
+	/* Not overwritten: that would make a copy of the page first. */
 	if (key != NULL)
-		sodium_memzero(key, KEY);
+		(void)munmap(key, PAGE);
+	key = NULL;
 }
 
 /* Is there anything that the master would have to decide? */
