@@ -28,13 +28,19 @@ static bool next_session(void);
 /* Between two connections, for the next job. The gate of what is over has been heard. */
 static bool awaits_job(const struct pollfd *fds, nfds_t count)
 {
-	return model.shared && count == 2 && fds[0].events == POLLIN && fds[1].events == 0;
+	return model.shared && count == 2 && fds[0].events == POLLIN && fds[1].events == POLLRDHUP;
 }
 
 static int worker_waits(struct pollfd *fds, nfds_t count, int r)
 {
 	if (r == 0 && awaits_job(fds, count)) {
-		fds[0].revents = next_session() ? POLLIN : POLLHUP;
+		if (next_session()) {
+			fds[0].revents = POLLIN;
+		} else {
+			/* The master lets it go. */
+			CHECK(shutdown(master_end, SHUT_WR) == 0, "the master's end");
+			fds[1].revents = POLLRDHUP;
+		}
 		return 1;
 	}
 	/* A failed login waits for its slot: as if the gate were gone. */
