@@ -36,10 +36,8 @@ int attempt_prepare(void)
 
 void attempt_forget(void)
 {
-	/* Not overwritten: that would make a copy of the page first. */
 	if (key != NULL)
-		(void)munmap(key, PAGE);
-	key = NULL;
+		sodium_memzero(key, KEY);
 }
 
 /* Is there anything that the master would have to decide? */

@@ -40,7 +40,7 @@ void attempt_tell(const struct session *s, enum keeper_verb verb, enum reason re
 /* auth_settings.room: context is the session. 0; or -1: there is no memory for it now. */
 int attempt_room(void *context, size_t mebibytes);
 
-/* Give up the key: no further attempt. */
+/* Wipe the key: no further attempt. */
 void attempt_forget(void);
 
 #endif
