@@ -156,8 +156,9 @@ struct search {
 	passwd_wanted *wanted;
 	const void *context;
 	struct passwd_line *found;
-	char *piece;             /* of the file */
+	char *piece;             /* of the file: first, or of malloc(3) */
 	size_t room, used;       /* its octets; as many were ever written to */
+	char first[PIECE];       /* on the stack, where a login uses the same pages again */
 };
 
 /* What stands in the piece, line by line: 1 found, 0 not, -1 with errno. */
@@ -186,6 +187,13 @@ static size_t whole_lines(const char *p, size_t len)
 	return end != NULL ? (size_t)(end - p) + 1 : 0;
 }
 
+static void give_up_piece(struct search *s)
+{
+	explicit_bzero(s->piece, s->used);
+	if (s->piece != s->first)
+		free(s->piece);
+}
+
 /* A line that is longer than the piece: no record, and yet to be told from others. */
 static int make_room(struct search *s)
 {
@@ -194,8 +202,7 @@ static int make_room(struct search *s)
 	if (more == NULL)
 		return -1;
 	memcpy(more, s->piece, s->room);
-	explicit_bzero(s->piece, s->room);
-	free(s->piece);
+	give_up_piece(s);
 	s->piece = more;
 	s->room *= 2;
 	return 0;
@@ -232,13 +239,11 @@ static int search_once(int fd, const struct stat *before, void *into)
 
 int passwd_line_find(const char *path, bool settle, passwd_wanted *wanted, const void *context, struct passwd_line *line_r, struct why *why_r)
 {
-	struct search search = { .wanted = wanted, .context = context, .found = line_r, .piece = malloc(PIECE), .room = PIECE };
+	struct search search = { .wanted = wanted, .context = context, .found = line_r, .room = PIECE };
+	search.piece = search.first;
 	*line_r = (struct passwd_line){ .data = NULL };
-	if (search.piece == NULL)
-		return why_set(why_r, REASON_AUTH_TEMPORARY, ENOMEM, "read passwd file %.100s", path);
 	const int result = read_path(path, settle, search_once, &search, why_r);
-	explicit_bzero(search.piece, search.used);
-	free(search.piece);
+	give_up_piece(&search);
 	if (result < 0)
 		passwd_line_free(line_r);
 	return result < 0 ? -1 : line_r->data != NULL;

@@ -80,3 +80,16 @@ const char *buf_text(struct buf *b)
 	b->p[b->len] = '\0';
 	return b->p;
 }
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+bool same_word(const char *a, const char *b, size_t len)
+{
+	size_t at = 0;
+	while (at < len && lower(a[at]) == lower(b[at]))
+		at++;
+	return at == len;
+}

@@ -10,6 +10,7 @@
 #define POSTERN_BUF_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,5 +45,11 @@ void buf_add_escaped(struct buf *b, const char *octets, size_t len);
 
 /* The content as a C string: needs one octet of room (the last octet gives way if there is none). */
 const char *buf_text(struct buf *b);
+
+/*
+ * Are the first len octets alike, with letters of ASCII in either case? As the keywords of POP3 are compared (RFC 1939 section 3). Not
+ * strncasecmp(3): in a process that was just forked its tables are two page faults.
+ */
+bool same_word(const char *a, const char *b, size_t len);
 
 #endif

@@ -18,5 +18,5 @@ int secret_set(struct secret *s, const char *octets, size_t len)
 
 void secret_wipe(struct secret *s)
 {
-	explicit_bzero(s, sizeof *s);
+	wipe(s, sizeof *s);
 }

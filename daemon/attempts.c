@@ -160,6 +160,16 @@ static void settle(struct attempts *a, size_t at, enum guess_outcome outcome, un
 
 /* ---- what keepers say ---- */
 
+/* Its password was right a short while ago. So it is most likely now, and its keeper says nothing unless it is not. */
+static void take_for_proven(struct attempts *a, size_t at, long long now)
+{
+	struct worker *w = &a->workers->rows->list[at];
+	let_verify(a, at, now); /* no guess */
+	workers_set(a->workers, at, WORKER_REMEMBERED);
+	give_line_back(a, w);
+	line_limit_give_back(&a->ends, !w->quiet);
+}
+
 static void hear_attempt(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
 {
 	struct worker *w = &a->workers->rows->list[at];
@@ -172,7 +182,7 @@ static void hear_attempt(struct attempts *a, size_t at, const struct keeper_word
 	w->until = now + ATTEMPT_HOLD_MS;
 	w->proven = proven_check(&a->proven, &w->hash, now, 1000LL * (long long)a->settings->login_cache);
 	if (w->proven != 0)
-		let_verify(a, at, now); /* no guess */
+		take_for_proven(a, at, now);
 	else
 		decide(a, at, now);
 }
@@ -180,6 +190,7 @@ static void hear_attempt(struct attempts *a, size_t at, const struct keeper_word
 static void hear_room(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
 {
 	struct worker *w = &a->workers->rows->list[at];
+	workers_set(a->workers, at, WORKER_VERIFYING);
 	w->until = now + ATTEMPT_HOLD_MS;
 	w->room_wanted = word->mebibytes;
 	if (has_room(a, word->mebibytes))
@@ -202,12 +213,20 @@ static void hear_moot(struct attempts *a, size_t at, const struct keeper_word *w
 static void hear_proven(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
 {
 	const struct worker *w = &a->workers->rows->list[at];
+	const enum worker_state state = a->workers->rows->states[at];
 	/* What was found is not prolonged, and of what was right for no record nothing is kept. */
-	if (a->settings->login_cache > 0 && a->workers->rows->states[at] == WORKER_VERIFYING && word->record != w->proven)
+	if (a->settings->login_cache > 0 && state != WORKER_STRANGER && word->record != w->proven)
 		proven_put(&a->proven, &w->hash, word->record, now);
 	workers_set(a->workers, at, WORKER_PROVEN);
-	line_limit_give_back(&a->ends, !a->workers->rows->list[at].quiet);
+	if (state != WORKER_REMEMBERED)
+		line_limit_give_back(&a->ends, !w->quiet);
 	settle(a, at, GUESS_RIGHT, 0, 0, now);
+}
+
+/* Of a session whose keeper has said no more: what was taken for right was. */
+static enum guess_outcome outcome_at_end(const struct attempts *a, size_t at)
+{
+	return a->workers->rows->states[at] == WORKER_REMEMBERED ? GUESS_RIGHT : GUESS_MOOT;
 }
 
 /* Only a shared worker has anything to say about this: any other has seen one client, and is not to meet a second. */
@@ -215,7 +234,7 @@ static void hear_free(struct attempts *a, size_t at, const struct keeper_word *w
 {
 	struct worker *w = &a->workers->rows->list[at];
 	(void)word;
-	settle(a, at, GUESS_MOOT, 0, 0, now);
+	settle(a, at, outcome_at_end(a, at), 0, 0, now);
 	w->words = 0;
 	a->workers->rows->sources[at] = 0;
 	workers_set(a->workers, at, WORKER_IDLE);
@@ -226,6 +245,8 @@ static bool is_shared(const struct worker *w)
 	return w->sessions > 1;
 }
 
+enum { BEING_VERIFIED = 1u << WORKER_VERIFYING | 1u << WORKER_REMEMBERED };
+
 /* What is legal in which state. */
 static const struct word_row {
 	unsigned states;
@@ -233,11 +254,11 @@ static const struct word_row {
 	bool (*of)(const struct worker *w);  /* for which workers; NULL: for all */
 } words[KEEPER_VERBS] = {
 	[KEEPER_ATTEMPT] = { 1u << WORKER_STRANGER, hear_attempt, NULL },
-	[KEEPER_ROOM] = { 1u << WORKER_VERIFYING, hear_room, NULL },
-	[KEEPER_FAILED] = { 1u << WORKER_VERIFYING, hear_failed, NULL },
-	[KEEPER_MOOT] = { 1u << WORKER_VERIFYING | 1u << WORKER_HELD | 1u << WORKER_STRANGER | 1u << WORKER_PROVEN, hear_moot, NULL },
-	[KEEPER_PROVEN] = { 1u << WORKER_VERIFYING | 1u << WORKER_STRANGER, hear_proven, NULL },
-	[KEEPER_FREE] = { 1u << WORKER_STRANGER | 1u << WORKER_PROVEN, hear_free, is_shared },
+	[KEEPER_ROOM] = { BEING_VERIFIED, hear_room, NULL },
+	[KEEPER_FAILED] = { BEING_VERIFIED, hear_failed, NULL },
+	[KEEPER_MOOT] = { BEING_VERIFIED | 1u << WORKER_HELD | 1u << WORKER_STRANGER | 1u << WORKER_PROVEN, hear_moot, NULL },
+	[KEEPER_PROVEN] = { BEING_VERIFIED | 1u << WORKER_STRANGER, hear_proven, NULL },
+	[KEEPER_FREE] = { 1u << WORKER_STRANGER | 1u << WORKER_PROVEN | 1u << WORKER_REMEMBERED, hear_free, is_shared },
 };
 
 bool attempts_hear(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
@@ -267,7 +288,7 @@ void attempts_end(struct attempts *a, size_t at, long long now)
 	/* Nobody is there to write it. */
 	if (a->workers->rows->states[at] == WORKER_VERIFYING)
 		give_line_back(a, &a->workers->rows->list[at]);
-	settle(a, at, GUESS_MOOT, 0, 0, now);
+	settle(a, at, outcome_at_end(a, at), 0, 0, now);
 }
 
 /* ---- timers ---- */

@@ -5,7 +5,6 @@
 #include "daemon/commands.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/base64.h"
 #include "daemon/languages.h"
@@ -80,7 +79,7 @@ static enum outcome cmd_pass(struct pop3 *p, const struct arguments *a, struct b
 		return say(p, out, REPLY_USER_FIRST, 0, 0);
 	struct secret password;
 	int r = secret_set(&password, a->text, a->len);
-	explicit_bzero(a->text, a->len);
+	wipe(a->text, a->len);
 	if (r != 0) {
 		p->user_given = false;
 		p->failed_logins++;
@@ -114,7 +113,7 @@ static enum outcome sasl_plain(struct pop3 *p, char *text, size_t len, struct bu
 	struct secret password = { .len = 0 };
 	enum reply refusal = REPLY_NONE;
 	int r = base64_decode(text, len, plain, sizeof plain, &size);
-	explicit_bzero(text, len);
+	wipe(text, len);
 	if (r != 0)
 		refusal = REPLY_BAD_BASE64;
 	else if (plain_split(plain, size, &user, &password_text, &password_len) != 0)
@@ -127,10 +126,10 @@ static enum outcome sasl_plain(struct pop3 *p, char *text, size_t len, struct bu
 		refusal = REPLY_PASSWORD_TOO_LONG;
 	if (refusal == REPLY_NONE) {
 		enum outcome outcome = log_in(p, user, &password, out);
-		explicit_bzero(plain, sizeof plain);
+		wipe(plain, sizeof plain);
 		return outcome;
 	}
-	explicit_bzero(plain, sizeof plain);
+	wipe(plain, sizeof plain);
 	p->failed_logins++;
 	return say(p, out, refusal, refusal == REPLY_NAME_TOO_LONG ? USER_NAME_MAX : PASSWORD_MAX, 0);
 }
@@ -152,7 +151,7 @@ static enum outcome cmd_auth(struct pop3 *p, const struct arguments *a, struct b
 	}
 	char *space = memchr(a->text, ' ', a->len);
 	size_t word = space != NULL ? (size_t)(space - a->text) : a->len;
-	if (word != sizeof plain - 1 || strncasecmp(a->text, plain, word) != 0)
+	if (word != sizeof plain - 1 || !same_word(a->text, plain, word))
 		return say(p, out, REPLY_MECHANISM_UNKNOWN, 0, 0);
 	if (space == NULL) {
 		(void)buf_add_text(out, "+ \r\n");

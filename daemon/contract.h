@@ -26,18 +26,20 @@ enum {
 };
 
 /*
- * Master to keeper. The channel's end of file means: the master is gone, or this worker is not needed. The last four
- * answer a keeper's KEEPER_ATTEMPT or KEEPER_ROOM.
+ * Master to keeper. The channel's end of file means: the master is gone, or this worker is not needed. JOB_SERVE wakes nobody: it is
+ * read when the gate, which has the connection from the master (RPC_HELLO), first has something to ask. Behind JOB_STOP and
+ * JOB_MAKE_ROOM the master says nothing more, and shuts its side down, which wakes. The last four answer a keeper's
+ * KEEPER_ATTEMPT or KEEPER_ROOM.
  */
 enum job_verb { JOB_SERVE = 1, JOB_STOP, JOB_MAKE_ROOM, JOB_VERIFY, JOB_REPEATED, JOB_REFUSED, JOB_ROOM };
 
 struct job {
 	uint32_t verb;
-	uint32_t tls;             /* JOB_SERVE: TLS from the start; the connection comes with it */
-	uint32_t lost_ref;        /* JOB_SERVE: what the client is told should this keeper die: the master's record has it, too */
 	uint32_t quiet;           /* enough such lines were logged this second: JOB_SERVE: an end without a login, others: a failed login */
 	uint32_t seconds;         /* JOB_REFUSED: when it is worth while to try again */
 	uint32_t reason, owner;   /* JOB_REPEATED: what became of that password before: enum reason, and whose mailbox it was about */
+	uint32_t reserved;
+	int64_t begun;            /* JOB_SERVE: when the connection came, now_ms() */
 	struct sockaddr_storage peer;
 	uint64_t proven;          /* JOB_VERIFY: the record that this password was right for a short while ago (login_cache), 0: none */
 };
@@ -48,7 +50,7 @@ enum keeper_verb {
 	KEEPER_ROOM,              /* may so much memory be used for it? Answered, sooner or later */
 	KEEPER_FAILED,            /* it was wrong */
 	KEEPER_MOOT,              /* it was not found out whether it is right, or it is and yet there is no login */
-	KEEPER_PROVEN,            /* it was right: what comes is a session */
+	KEEPER_PROVEN,            /* it was right: what comes is a session. Not said where that is what JOB_VERIFY's .proven says */
 	KEEPER_FREE,              /* the connection is closed and forgotten, another may come; only where workers are shared */
 	KEEPER_VERBS,
 };

@@ -6,7 +6,8 @@
 
 #include <stdbool.h>
 #include <string.h>
-#include <strings.h>
+
+#include "base/buf.h"
 
 static const struct door_row rows[DOOR_COUNT] = {
 	[DOOR_NONE] = { "none", "", "", REPLY_NONE },
@@ -55,7 +56,7 @@ enum door door_of_octets(const char *octets, size_t len)
 static bool is_one_of(const char *text, size_t len, const char *const *words)
 {
 	for (; *words != NULL; words++)
-		if (strlen(*words) == len && strncasecmp(text, *words, len) == 0)
+		if (strlen(*words) == len && same_word(text, *words, len))
 			return true;
 	return false;
 }

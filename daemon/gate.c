@@ -102,7 +102,7 @@ static void host_login(void *context, const char *user, const struct secret *pas
 	struct rpc_auth request = { .verb = RPC_AUTH, .tls = g->bye.tls, .password = *password };
 	memcpy(request.user, user, strlen(user) + 1);
 	(void)ask(g, &request, sizeof request, NULL, &rpc, &fd, answer_r);
-	explicit_bzero(&request, sizeof request);
+	wipe(&request, sizeof request);
 	if (answer_r->reply == REPLY_LOGGED_IN) {
 		gate_list_take(fd, &rpc, drop_r);
 		g->conn.session = true;
@@ -163,16 +163,32 @@ static void host_fetch(void *context, size_t idx, struct message_body *body_r, s
 	}
 }
 
+/* The session's figures, now that it ends so. */
+static void fill_bye(struct gate *g, enum session_end end)
+{
+	g->bye.verb = RPC_BYE;
+	g->bye.end = end;
+	g->bye.door = g->pop3.door != DOOR_NONE ? g->pop3.door : g->conn.door;
+	g->bye.marked = (uint32_t)g->pop3.marked;
+	g->bye.in_clear = g->pop3.in_clear;
+	if (g->conn.problem != NULL)
+		(void)strncpy(g->bye.detail, g->conn.problem, sizeof g->bye.detail - 1);
+}
+
 static void host_commit(void *context, const struct pop3_maildrop *drop, size_t marked, struct pop3_answer *answer_r)
 {
 	struct gate *g = context;
-	struct rpc_commit request = { .verb = RPC_COMMIT, .marked = (uint32_t)marked };
+	fill_bye(g, END_QUIT);
+	struct rpc_commit request = { .verb = RPC_COMMIT, .marked = (uint32_t)marked, .bye = g->bye };
 	ahead_forget(&g->ahead);
 	if (marked > 0 && gate_list_send_marks(g->conn.keeper, drop) != 0)
 		g->conn.keeper_lost = true; /* ask() finds the same and says so */
 	ask_plainly(g, &request, sizeof request, answer_r);
 	if (answer_r->reply == REPLY_KEEPER_LOST && marked > 0)
 		answer_r->reply = REPLY_UPDATE_LOST;
+	/* It has heard all, and goes: that is no loss while the last words are on their way. */
+	if (!g->conn.keeper_lost && answer_r->reply != REPLY_TAKEN_OVER)
+		g->conn.keeper = -1;
 }
 
 static uint32_t host_refer(void *context, enum reply reply, const struct reply_args *args)
@@ -180,7 +196,7 @@ static uint32_t host_refer(void *context, enum reply reply, const struct reply_a
 	struct gate *g = context;
 	struct pop3_answer answer;
 	struct rpc_refer request = { .verb = RPC_REFER, .reply = (uint32_t)reply, .tls = g->bye.tls };
-	if (g->conn.keeper_lost || g->refer_asked++ >= RPC_REFER_MOST)
+	if (g->conn.keeper_lost || g->conn.keeper < 0 || g->refer_asked++ >= RPC_REFER_MOST)
 		return REF_NONE;
 	memcpy(request.n, args->n, sizeof request.n);
 	ask_plainly(g, &request, sizeof request, &answer);
@@ -397,7 +413,6 @@ static void serve_one(struct gate *g, int keeper, SSL_CTX *context, const struct
 	bool linger = false;
 	g->settings = settings;
 	g->context = context;
-	g->bye.verb = RPC_BYE;
 	g->conn.keeper = keeper;
 	g->conn.out = BUF_OVER(g->conn.out_storage);
 	receive_hello(g, &hello);
@@ -406,15 +421,11 @@ static void serve_one(struct gate *g, int keeper, SSL_CTX *context, const struct
 	                         .plaintext_admitted = policy_admits(settings->plaintext_login, &hello.peer),
 	                         .explain = policy_admits(settings->explain_failures, &hello.peer),
 	                         .input_pending = &g->input_pending, .login_tries = (unsigned)settings->login_tries };
-	g->bye.end = serve(g, hello.tls != 0, &linger);
-	g->bye.door = g->pop3.door != DOOR_NONE ? g->pop3.door : g->conn.door;
-	g->bye.marked = (uint32_t)g->pop3.marked;
-	g->bye.in_clear = g->pop3.in_clear;
-	if (g->conn.problem != NULL)
-		(void)strncpy(g->bye.detail, g->conn.problem, sizeof g->bye.detail - 1);
+	fill_bye(g, serve(g, hello.tls != 0, &linger));
 	ahead_forget(&g->ahead);
 	/* The last word to the keeper comes first: it lets go of the maildrop while the client reads on. */
-	(void)rpc_send(keeper, &g->bye, sizeof g->bye, -1);
+	if (g->conn.keeper >= 0)
+		(void)rpc_send(keeper, &g->bye, sizeof g->bye, -1);
 	conn_close(&g->conn, linger);
 }
 
@@ -422,7 +433,7 @@ static void serve_one(struct gate *g, int keeper, SSL_CTX *context, const struct
 static void forget_client(struct gate *g)
 {
 	gate_list_forget(&g->pop3.drop);
-	explicit_bzero(g, sizeof *g);
+	wipe(g, sizeof *g);
 	message_forget();
 	ahead_wipe();
 	ERR_clear_error();

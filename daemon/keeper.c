@@ -1,6 +1,5 @@
 /*
- * keeper.c - the half of a worker that holds rights: takes the connection from the master,
- * hands it to its gate, and does what the gate may ask for.
+ * keeper.c - the half of a worker that holds rights: does what its gate may ask for.
  * Runs in: keeper, as root until the login (session.c: become_owner()), then as the mail's owner; where it is shared, as
  * virtual_user from the start (shared.h).
  * Trusts: the master; nothing from the gate.
@@ -127,32 +126,31 @@ static void serve(struct session *s)
 	}
 }
 
-/* Wait for work. Ends the process when none will come, or when the gate is gone before. */
-static void await_job(struct session *s, struct job *job_r, int *connection_r)
+/*
+ * Wait for work: until the gate has something to ask of a client's, or is gone, or the master says more than that there is one. Ends the
+ * process when none will come, or when the gate is gone before.
+ */
+static void await_job(struct session *s, struct job *job_r)
 {
-	struct pollfd fds[] = { { .fd = s->master, .events = POLLIN }, { .fd = s->gate, .events = 0 } };
+	struct pollfd fds[] = { { .fd = s->gate, .events = POLLIN }, { .fd = s->master, .events = POLLRDHUP } };
+	int connection;
 	while (poll(fds, 2, -1) < 0)
 		if (errno != EINTR)
 			fatal("poll");
-	ssize_t n = fds[0].revents & POLLIN ? rpc_receive(s->master, job_r, sizeof *job_r, connection_r) : 0;
-	if (n == 0 && fds[0].revents == 0)
+	if ((fds[0].revents & POLLHUP) != 0 && poll(&(struct pollfd){ .fd = s->master, .events = POLLIN }, 1, 0) != 1)
 		leave(EXIT_GATE_GONE);
-	if (n != (ssize_t)sizeof *job_r || job_r->verb != JOB_SERVE || *connection_r < 0)
+	ssize_t n = rpc_receive(s->master, job_r, sizeof *job_r, &connection);
+	if (n != (ssize_t)sizeof *job_r || job_r->verb != JOB_SERVE || connection >= 0)
 		leave(EXIT_GOOD);
 }
 
-/* The connection that came, to its end. False: there was no gate to take it. */
-static bool serve_job(struct session *s, const struct job *job, int connection)
+/* The connection that the gate has, to its end. */
+static void serve_job(struct session *s, const struct job *job)
 {
-	session_begin(s, &job->peer);
+	session_begin(s, &job->peer, job->begun);
 	s->quiet = job->quiet != 0;
-	struct rpc_hello hello = { .verb = RPC_HELLO, .tls = job->tls, .lost_ref = job->lost_ref, .peer = job->peer };
-	bool gate_there = rpc_send(s->gate, &hello, sizeof hello, connection) == 0;
-	(void)close(connection);
-	if (gate_there)
-		serve(s);
+	serve(s);
 	session_end(s);
-	return gate_there;
 }
 
 /*
@@ -181,7 +179,6 @@ void keeper_serve(const struct settings *settings, const char *pam_helper, int m
 	static const struct keeper_word idle = { .verb = KEEPER_FREE };
 	struct session *s = &session;
 	struct job job;
-	int connection = -1;
 	const struct recorder_link link = recorder_link();
 	gate = sandbox_renumber(gate);
 	const int kept[] = { master, gate, signer, log_descriptor(), link.records, link.refs };
@@ -193,9 +190,8 @@ void keeper_serve(const struct settings *settings, const char *pam_helper, int m
 		shrink_root();
 	for (;;) {
 		session_init(s, settings, pam_helper, master, gate, signer);
-		await_job(s, &job, &connection);
-		if (!serve_job(s, &job, connection))
-			leave(EXIT_GATE_GONE);
+		await_job(s, &job);
+		serve_job(s, &job);
 		if (!may_go_on(s))
 			leave(EXIT_GOOD);
 		session_forget(s);

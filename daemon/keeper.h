@@ -9,8 +9,8 @@
 #include "daemon/session.h"
 
 /*
- * A keeper's whole life, after fork: waits for a job on master, serves it with the gate on the other end of
- * gate, ends the process. Signatures are asked for on signer (-1: there is none). The sockets are taken.
+ * A keeper's whole life, after fork: waits for a job on master, serves the connection that its gate, on the other end of
+ * gate, has, ends the process. Signatures are asked for on signer (-1: there is none). The sockets are taken.
  */
 _Noreturn void keeper_serve(const struct settings *settings, const char *pam_helper, int master, int gate, int signer);
 

@@ -5,7 +5,8 @@
 #include "daemon/languages.h"
 
 #include <string.h>
-#include <strings.h>
+
+#include "base/buf.h"
 
 #define DECLARE(po, tag_, name_, plural_) extern const struct language_texts language_texts_##po;
 LANGUAGES(DECLARE)
@@ -29,7 +30,7 @@ static const struct alias { const char *range, *tag; } aliases[] = {
 
 static int is_word(const char *word, const char *range, size_t len)
 {
-	return strlen(word) == len && strncasecmp(word, range, len) == 0;
+	return strlen(word) == len && same_word(word, range, len);
 }
 
 static const struct language *find_tag(const char *tag, size_t len)

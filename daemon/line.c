@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "base/secret.h"
+
 _Static_assert(RESPONSE_LINE_MAX < LINE_BUFFER, "a line and one octet more fit");
 
 char *line_room(struct line_reader *reader, size_t *size_r)
@@ -13,7 +15,7 @@ char *line_room(struct line_reader *reader, size_t *size_r)
 	const size_t left = reader->end - reader->start;
 	if (reader->start > 0)
 		memmove(reader->octets, reader->octets + reader->start, left);
-	explicit_bzero(reader->octets + left, reader->filled - left);
+	wipe(reader->octets + left, reader->filled - left);
 	reader->start = 0;
 	reader->end = reader->filled = left;
 	*size_r = sizeof reader->octets - reader->end;

@@ -22,14 +22,14 @@
 #include "daemon/shared.h"
 #include "daemon/session_words.h"
 
-/* Octets that a login with its PATH_MAX names touches, and what crypt(3) needs besides. */
-enum { LOGIN_STACK = 32 * 1024, LOGIN_HEAP = 20 * 1024, HASH_HEAP = 44 * 1024 };
+/* Octets that a login with its PATH_MAX names and the passwd file's piece touches, and what crypt(3) needs besides. */
+enum { LOGIN_STACK = 32 * 1024, HASH_HEAP = 44 * 1024 };
 
 /* The pages of a login, not before there is one: most of what an idle keeper would hold. Those of a hash only where one is computed. */
 static void prepare(struct session *s)
 {
 	if (!s->prepared)
-		touch_pages(LOGIN_STACK, LOGIN_HEAP);
+		touch_pages(LOGIN_STACK, 0);
 	s->prepared = true;
 }
 
@@ -215,10 +215,12 @@ static int open_session(struct session *s, const struct identity *who, struct sn
 	return s->count > 0 ? take_snapshot(s, snapshot_r, why_r) : 0;
 }
 
-/* Tell the master what became of it. */
-static void tell_outcome(const struct session *s, int verified, const struct verdict *v)
+/* Tell the master what became of it. proven: what it took for right already. */
+static void tell_outcome(const struct session *s, int verified, const struct verdict *v, uint64_t proven)
 {
 	const enum reason reason = v->why.reason;
+	if (verified == 0 && proven != 0 && v->who.record == proven)
+		return;
 	if (verified == 0)
 		attempt_tell_right(s, v->who.record);
 	else if (v->proven || reason == REASON_AUTH_TEMPORARY || reason == REASON_AUTH_SETUP)
@@ -240,7 +242,7 @@ static int verify(struct session *s, const struct rpc_auth *request, struct verd
 		if (attempt.proven == 0)
 			touch_pages(0, HASH_HEAP);
 		verified = auth_verify(&s->auth, &ask, &v_r->who, &v_r->proven, &v_r->why);
-		tell_outcome(s, verified, v_r);
+		tell_outcome(s, verified, v_r, attempt.proven);
 		break;
 	case ATTEMPT_REPEATED:
 		v_r->who.uid = attempt.owner;

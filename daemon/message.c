@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -64,7 +63,7 @@ static bool names_smtputf8(const char *line, const char *end)
 	static const char *const words[] = { "UTF8SMTP", "UTF8LMTP", "UTF8ESMTP" };
 	for (const char *at = line; (at = memchr(at, ' ', (size_t)(end - at))) != NULL; )
 		for (size_t i = 0, room = (size_t)(end - ++at); i < sizeof words / sizeof words[0]; i++)
-			if (strlen(words[i]) < room && strncasecmp(at, words[i], strlen(words[i])) == 0)
+			if (strlen(words[i]) < room && same_word(at, words[i], strlen(words[i])))
 				return true;
 	return false;
 }
@@ -77,7 +76,7 @@ static bool came_by_smtputf8(const char *header, size_t len)
 		const char *lf = memchr(line, '\n', (size_t)(end - line));
 		next = lf != NULL ? lf + 1 : end;
 		if (*line != ' ' && *line != '\t')
-			received = next - line > (ptrdiff_t)sizeof field && strncasecmp(line, field, sizeof field - 1) == 0;
+			received = next - line > (ptrdiff_t)sizeof field && same_word(line, field, sizeof field - 1);
 		if (received && names_smtputf8(line, next))
 			return true;
 	}

@@ -6,12 +6,9 @@
 #include <errno.h>
 #include <malloc.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,39 +27,44 @@
 enum {
 	GATES_MAX = 65536,
 	GATE_STACK = 4096,           /* octets that a session in clear touches */
+	REAP_MS = 1000,              /* so soon it is known at the latest how a gate ended */
 };
 
 /*
- * Which worker a gate belongs to, for the report when it dies. Gates have no copy (MADV_DONTFORK): it says nothing to them,
+ * Which worker a gate belongs to, for the report when it dies. Gates have no copy (private_memory()): it says nothing to them,
  * and each would be left with a page that the nursery writes to.
  */
 static struct gates {
 	size_t count;
 	struct gate_entry { pid_t pid; uint64_t worker; } entries[GATES_MAX];
-} __attribute__((aligned(PAGE))) gates; /* its size is whole pages */
+} *gates;
 
 static void remember(pid_t pid, uint64_t worker)
 {
-	if (gates.count == GATES_MAX)
+	if (gates->count == GATES_MAX)
 		fatal("no room for more than %d gates", GATES_MAX);
-	gates.entries[gates.count++] = (struct gate_entry){ .pid = pid, .worker = worker };
+	gates->entries[gates->count++] = (struct gate_entry){ .pid = pid, .worker = worker };
 }
 
 static void forget(pid_t pid, uint64_t *worker_r)
 {
-	for (size_t i = 0; i < gates.count; i++)
-		if (gates.entries[i].pid == pid) {
-			*worker_r = gates.entries[i].worker;
-			gates.entries[i] = gates.entries[--gates.count];
+	for (size_t i = 0; i < gates->count; i++)
+		if (gates->entries[i].pid == pid) {
+			*worker_r = gates->entries[i].worker;
+			gates->entries[i] = gates->entries[--gates->count];
 			return;
 		}
 }
 
-static void reap(void)
+/*
+ * Those that have ended; with options 0 it waits for one first. Before each order, and not by SIGCHLD: one that ends well is nothing
+ * to wake up for, and a busy server has orders all the time.
+ */
+static void reap(int options)
 {
 	int status;
 	pid_t pid;
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+	for (; (pid = waitpid(-1, &status, options)) > 0; options = WNOHANG) {
 		struct nursery_report r = { .verb = NURSERY_GATE_DIED };
 		forget(pid, &r.worker);
 		r.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
@@ -72,7 +74,7 @@ static void reap(void)
 	}
 }
 
-static void fork_gate(const struct nursery_order *order, int keeper, int signals, SSL_CTX *context, const struct settings *settings)
+static void fork_gate(const struct nursery_order *order, int keeper, SSL_CTX *context, const struct settings *settings)
 {
 	pid_t pid = fork_half();
 	if (pid < 0) {
@@ -85,39 +87,36 @@ static void fork_gate(const struct nursery_order *order, int keeper, int signals
 	}
 	touch_pages(GATE_STACK, 0);
 	(void)close(NURSERY_CHANNEL_FD);
-	(void)close(signals);
 	log_role("gate");
 	sandbox_enter(SANDBOX_GATE, NULL, 0);
 	gate_serve(keeper, context, settings);
 }
 
 /* Orders until the master closes the channel, then the gates that are left. */
-static void serve_orders(int signals, SSL_CTX *context, const struct settings *settings)
+static void serve_orders(SSL_CTX *context, const struct settings *settings)
 {
-	bool open = true;
-	while (open || gates.count > 0) {
-		struct pollfd fds[] = { { .fd = signals, .events = POLLIN }, { .fd = open ? NURSERY_CHANNEL_FD : -1, .events = POLLIN } };
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+	for (;;) {
+		struct pollfd orders = { .fd = NURSERY_CHANNEL_FD, .events = POLLIN };
+		int ready = poll(&orders, 1, gates->count > 0 ? REAP_MS : -1);
+		if (ready < 0 && errno != EINTR)
 			fatal("poll");
-		if (fds[0].revents != 0) {
-			struct signalfd_siginfo info;
-			(void)!read(signals, &info, sizeof info);
-			reap();
-		}
-		if (fds[1].revents == 0)
+		reap(WNOHANG);
+		if (ready <= 0)
 			continue;
 		struct nursery_order order;
 		int keeper;
 		ssize_t n = rpc_receive(NURSERY_CHANNEL_FD, &order, sizeof order, &keeper);
 		if (n == (ssize_t)sizeof order && keeper >= 0)
-			fork_gate(&order, keeper, signals, context, settings);
+			fork_gate(&order, keeper, context, settings);
 		else if (n == 0)
-			open = false;
+			break;
 		else if (n < 0 && errno != EAGAIN && errno != EPROTO)
 			fatal("orders"); /* whoever waits here for a gate sees an end; the master starts another nursery */
 		if (keeper >= 0)
 			(void)close(keeper);
 	}
+	while (gates->count > 0)
+		reap(0);
 }
 
 /* What is there before the first fork. */
@@ -161,7 +160,6 @@ static void rehearse_handshakes(void *loading)
 int main(int argc, char **argv)
 {
 	struct nursery_report ready = { .verb = NURSERY_READY };
-	sigset_t chld;
 	void *const heap = sbrk(0);
 	(void)argc;
 	(void)argv;
@@ -169,14 +167,11 @@ int main(int argc, char **argv)
 	const struct settings *settings = &orders->settings;
 	struct loading loading = { .settings = settings };
 	heap_wipe_freed(settings->sessions > 1);
+	gates = private_memory(sizeof *gates);
+	if (gates == NULL)
+		fatal("memory for the table of gates");
 	if (tls_heap_begin(settings->sessions > 1) != 0)
 		fatal("OpenSSL has memory that is not ours");
-	sigemptyset(&chld);
-	sigaddset(&chld, SIGCHLD);
-	(void)sigprocmask(SIG_BLOCK, &chld, NULL);
-	int signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (signals < 0)
-		fatal("signalfd");
 	if (settings->certificate[0] != '\0')
 		tls_heap_rehearse(rehearse_load, rehearse_handshakes, &loading);
 	if (load(&loading) != 0)
@@ -184,14 +179,11 @@ int main(int argc, char **argv)
 	tls_heap_settle();
 	/* A fork copies an entry for each page that is there. Gates take hardly anything from this heap (tls_heap.h). */
 	(void)malloc_trim(0);
-	/* What looks for leaks would look there. */
-	if (!INSTRUMENTED) {
-		(void)madvise(&gates, sizeof gates, MADV_DONTFORK);
+	if (!INSTRUMENTED)
 		freeze_program(heap);
-	}
 	give_up_rights(orders, "gate", SANDBOX_NURSERY);
 	memcpy(ready.certificate, loading.certificate, sizeof ready.certificate);
 	report_to_master(&ready);
-	serve_orders(signals, loading.context, settings);
+	serve_orders(loading.context, settings);
 	leave(EXIT_GOOD);
 }

@@ -87,8 +87,8 @@ int pool_spawn(struct pool *pool)
 	if (at < 0)
 		goto failed; /* it sees its channel's end, and goes */
 	pool->workers.rows->list[at].sessions = (unsigned)pool->settings->sessions;
+	pool->workers.rows->list[at].gate = halves[0];
 	(void)close(channel[1]);
-	(void)close(halves[0]);
 	(void)close(halves[1]);
 	return 0;
 failed:
@@ -124,19 +124,43 @@ long long pool_spare_due(const struct pool *pool)
 	return has_place(pool) ? pool->throttled_until : 0;
 }
 
+static void hang_up(int *fd)
+{
+	if (*fd >= 0)
+		(void)close(*fd);
+	*fd = -1;
+}
+
 static void let_go(struct pool *pool, size_t at)
 {
 	struct worker *w = &pool->workers.rows->list[at];
-	(void)close(w->channel);
-	w->channel = -1;
+	hang_up(&w->channel);
+	hang_up(&w->gate);
 	workers_set(&pool->workers, at, WORKER_RETIRED);
+}
+
+/* The last that it hears. It may not have read yet that it has a client: shutdown(2) wakes it. */
+static void tell_to_end(const struct worker *w, uint32_t verb)
+{
+	const struct job job = { .verb = verb };
+	(void)rpc_send(w->channel, &job, sizeof job, -1);
+	(void)shutdown(w->channel, SHUT_WR);
+}
+
+/* The connection goes to its gate; the keeper, which has it never, finds beside the gate's first word whose it is. 0, or -1: one of them is not there. */
+static int hand_over(const struct worker *w, const struct job *job, const struct rpc_hello *hello, int connection)
+{
+	if (rpc_send(w->channel, job, sizeof *job, -1) != 0)
+		return -1;
+	return rpc_send_now(w->gate, hello, sizeof *hello, connection);
 }
 
 int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage *peer, bool tls)
 {
 	const long long now = now_ms();
 	struct workers *t = &pool->workers;
-	struct job job = { .verb = JOB_SERVE, .tls = tls, .peer = *peer, .quiet = attempts_begin(&pool->attempts, now) };
+	const struct job job = { .verb = JOB_SERVE, .begun = now, .peer = *peer, .quiet = attempts_begin(&pool->attempts, now) };
+	struct rpc_hello hello = { .verb = RPC_HELLO, .tls = tls, .peer = *peer };
 	ssize_t at;
 	for (;;) {
 		at = workers_first(t, WORKER_IDLE);
@@ -146,8 +170,8 @@ int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage
 				return -1;
 			continue;
 		}
-		job.lost_ref = ref_of_worker(t->rows->numbers[at], pool->ref_key);
-		if (rpc_send(t->rows->list[at].channel, &job, sizeof job, connection) == 0)
+		hello.lost_ref = ref_of_worker(t->rows->numbers[at], pool->ref_key);
+		if (hand_over(&t->rows->list[at], &job, &hello, connection) == 0)
 			break;
 		/* It died while it waited; the next one, please. */
 		let_go(pool, (size_t)at);
@@ -156,7 +180,8 @@ int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage
 	workers_set(t, (size_t)at, WORKER_STRANGER);
 	t->rows->sources[at] = address_source(peer);
 	w->since = now;
-	w->served++;
+	if (++w->served >= w->sessions)
+		hang_up(&w->gate);
 	w->quiet = job.quiet;
 	(void)address_text(peer, w->peer, sizeof w->peer);
 	return 0;
@@ -164,8 +189,7 @@ int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage
 
 void pool_evict(struct pool *pool, size_t at)
 {
-	const struct job job = { .verb = JOB_MAKE_ROOM };
-	(void)rpc_send(pool->workers.rows->list[at].channel, &job, sizeof job, -1);
+	tell_to_end(&pool->workers.rows->list[at], JOB_MAKE_ROOM);
 	workers_set(&pool->workers, at, WORKER_LEAVING);
 	attempts_end(&pool->attempts, at, now_ms());
 }
@@ -265,8 +289,8 @@ void pool_reaped(struct pool *pool, pid_t pid, int status, uid_t uid)
 		return;
 	note_end(pool, (size_t)at, status, uid);
 	attempts_end(&pool->attempts, (size_t)at, now_ms());
-	if (pool->workers.rows->list[at].channel >= 0)
-		(void)close(pool->workers.rows->list[at].channel);
+	hang_up(&pool->workers.rows->list[at].channel);
+	hang_up(&pool->workers.rows->list[at].gate);
 	workers_remove(&pool->workers, (size_t)at);
 }
 
@@ -292,10 +316,9 @@ void pool_retire_idle(struct pool *pool)
 
 void pool_stop(struct pool *pool)
 {
-	const struct job stop = { .verb = JOB_STOP };
 	for (size_t i = 0; i < pool->workers.count; i++)
 		if (worker_busy(pool->workers.rows->states[i]))
-			(void)rpc_send(pool->workers.rows->list[i].channel, &stop, sizeof stop, -1);
+			tell_to_end(&pool->workers.rows->list[i], JOB_STOP);
 }
 
 void pool_close(struct pool *pool)

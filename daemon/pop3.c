@@ -6,14 +6,13 @@
 #include "daemon/pop3.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/number.h"
 #include "daemon/commands.h"
 
 static bool is_word(const char *text, size_t len, const char *word)
 {
-	return strlen(word) == len && strncasecmp(text, word, len) == 0;
+	return strlen(word) == len && same_word(text, word, len);
 }
 
 static const struct command *find_command(const char *text, size_t len)
@@ -232,5 +231,5 @@ void pop3_tls_started(struct pop3 *p)
 	p->language = NULL;
 	p->utf8 = p->user_given = false;
 	p->bad = 0;
-	explicit_bzero(p->user, sizeof p->user);
+	wipe(p->user, sizeof p->user);
 }

@@ -54,7 +54,9 @@ static bool bounding_set_empty;
 /* None can come back, not even by exec(2) of a file that has some. */
 static int empty_bounding_set(void)
 {
-	for (unsigned long capability = 0; !bounding_set_empty && capability < 64; capability++)
+	if (bounding_set_empty)
+		return 0; /* nor is it written again: in a keeper that would be a page of its own */
+	for (unsigned long capability = 0; capability < 64; capability++)
 		/* EINVAL: this kernel has no such capability. */
 		if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno != EINVAL)
 			return -1;
@@ -178,9 +180,11 @@ void touch_pages(size_t stack, size_t heap)
 	char here;
 	advise((uintptr_t)__data_start, (uintptr_t)_edata, MADV_POPULATE_WRITE);
 	advise((uintptr_t)&here - stack, (uintptr_t)&here, MADV_POPULATE_WRITE);
-	char *first = heap > 0 ? malloc(heap) : NULL;
-	if (first != NULL)
-		advise((uintptr_t)first, (uintptr_t)first + heap, MADV_POPULATE_WRITE);
+	char *first;
+	/* Nor is malloc(3) looked at by who wants none of it. */
+	if (heap == 0 || (first = malloc(heap)) == NULL)
+		return;
+	advise((uintptr_t)first, (uintptr_t)first + heap, MADV_POPULATE_WRITE);
 	free(first);
 }
 

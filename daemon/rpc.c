@@ -35,7 +35,7 @@ union control {
 };
 
 /* to: NULL where the socket has another end. */
-static ssize_t send_with(int socket, const struct sockaddr_un *to, socklen_t to_len, const void *message, size_t size, int fd)
+static ssize_t send_with(int socket, const struct sockaddr_un *to, socklen_t to_len, const void *message, size_t size, int fd, int flags)
 {
 	struct iovec part = { .iov_len = size };
 	memcpy(&part.iov_base, &message, sizeof part.iov_base);  /* sendmsg() does not write to it */
@@ -48,7 +48,7 @@ static ssize_t send_with(int socket, const struct sockaddr_un *to, socklen_t to_
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof fd);
 	memcpy(CMSG_DATA(c), &fd, sizeof fd);
-	return sendmsg(socket, &header, MSG_NOSIGNAL);
+	return sendmsg(socket, &header, MSG_NOSIGNAL | flags);
 }
 
 int rpc_send(int socket, const void *message, size_t size, int fd)
@@ -56,7 +56,7 @@ int rpc_send(int socket, const void *message, size_t size, int fd)
 	ssize_t sent;
 	/* Only who passes descriptors may call sendmsg(2), which can also name an address: sandbox_table.c. */
 	do
-		sent = fd >= 0 ? send_with(socket, NULL, 0, message, size, fd) : send(socket, message, size, MSG_NOSIGNAL);
+		sent = fd >= 0 ? send_with(socket, NULL, 0, message, size, fd, 0) : send(socket, message, size, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
 	if (sent >= 0 && (size_t)sent != size) {
 		errno = EMSGSIZE;
@@ -67,7 +67,12 @@ int rpc_send(int socket, const void *message, size_t size, int fd)
 
 int rpc_send_to(int socket, const struct sockaddr_un *to, socklen_t to_len, const void *message, size_t size, int fd)
 {
-	return send_with(socket, to, to_len, message, size, fd) == (ssize_t)size ? 0 : -1;
+	return send_with(socket, to, to_len, message, size, fd, 0) == (ssize_t)size ? 0 : -1;
+}
+
+int rpc_send_now(int socket, const void *message, size_t size, int fd)
+{
+	return send_with(socket, NULL, 0, message, size, fd, MSG_DONTWAIT) == (ssize_t)size ? 0 : -1;
 }
 
 /* Take the descriptors out of what came in: the first is the caller's, others are closed. How many there were. */

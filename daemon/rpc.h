@@ -1,7 +1,7 @@
 /*
  * rpc.h - what keeper and gate say to each other: fixed-size messages over a
  * SOCK_SEQPACKET pair, one row a verb.
- * Runs in: keeper and gate. Trusts: nothing that the other half sends: whoever
+ * Runs in: keeper and gate; master (HELLO). Trusts: nothing that the other half sends: whoever
  * receives checks size, phase, count, NUL and index again.
  */
 #ifndef POSTERN_RPC_H
@@ -19,13 +19,13 @@
 #include "daemon/sign.h"
 
 enum rpc_verb {
-	RPC_HELLO = 1,  /* keeper -> gate, once, with the connection */
+	RPC_HELLO = 1,  /* master -> gate, by the keeper's socket, once, with the connection */
 	RPC_STOP,       /* keeper -> gate: end the session when nothing is being committed, and say why */
 	RPC_KNOWN,      /* gate -> keeper: does the user exist? (only where explain_failures admits the peer) */
 	RPC_AUTH,       /* gate -> keeper: answer, with the list of messages (base/list.h) when it is +OK */
 	RPC_FETCH,      /* gate -> keeper: answer, with a descriptor or the message's octets when it is +OK */
 	RPC_MARK,       /* gate -> keeper: a run of deletion marks; no answer */
-	RPC_COMMIT,     /* gate -> keeper, once, at QUIT; answer */
+	RPC_COMMIT,     /* gate -> keeper, once, at QUIT, with what RPC_BYE says; answer */
 	RPC_REFER,      /* gate -> keeper: a reference for an answer that the gate itself gives; answer */
 	RPC_ACTIVE,     /* gate -> keeper: the client gives a sign of life; at most one in ACTIVE_MS; no answer */
 	RPC_BYE,        /* gate -> keeper, last: what the session did, for the log; no answer */
@@ -111,11 +111,6 @@ struct rpc_mark {
 	uint8_t bits[RPC_MARKS / 8];
 };
 
-struct rpc_commit {
-	uint32_t verb;
-	uint32_t marked;            /* how many, as a check */
-};
-
 struct rpc_bye {
 	uint32_t verb;
 	uint32_t end;               /* enum session_end */
@@ -126,6 +121,12 @@ struct rpc_bye {
 	uint64_t fetched;           /* messages sent whole by RETR */
 	uint64_t octets;            /* of message text, by RETR and TOP */
 	char detail[BYE_DETAIL_MAX]; /* OpenSSL's or the network's words, when they ended it */
+};
+
+struct rpc_commit {
+	uint32_t verb;
+	uint32_t marked;            /* how many, as a check */
+	struct rpc_bye bye;         /* the session's figures: no RPC_BYE follows, unless the answer is REPLY_TAKEN_OVER */
 };
 
 struct rpc_sign {
@@ -203,6 +204,9 @@ int rpc_send(int socket, const void *message, size_t size, int fd);
 
 /* The same from a datagram socket to an address, always with a descriptor: no connect(2), which a confined process may not. */
 int rpc_send_to(int socket, const struct sockaddr_un *to, socklen_t to_len, const void *message, size_t size, int fd);
+
+/* The same, always with a descriptor, to a process that may not read what it is sent: -1 and EAGAIN where it would have to be waited for. */
+int rpc_send_now(int socket, const void *message, size_t size, int fd);
 
 /*
  * Receive one message of at most size octets. Returns its octets, 0 at the end of file, -1 and errno.

@@ -28,11 +28,11 @@ void session_init(struct session *s, const struct settings *settings, const char
 	s->auth.room = (struct hash_room){ attempt_room, s };
 }
 
-void session_begin(struct session *s, const struct sockaddr_storage *peer)
+void session_begin(struct session *s, const struct sockaddr_storage *peer, long long begun)
 {
 	s->peer = *peer;
 	(void)address_text(peer, s->peer_text, sizeof s->peer_text);
-	s->begun = now_ms();
+	s->begun = begun;
 }
 
 bool session_pass(const struct session *s, struct rpc_answer *a, uint32_t verb, int fd, long long wait_ms)
@@ -231,18 +231,27 @@ static void update(struct session *s, struct rpc_answer *a)
 	report(s, "update-incomplete", "update incomplete", &why, a);
 }
 
+static void take_bye(struct session *s, const struct rpc_bye *bye)
+{
+	s->bye = *bye;
+	if (s->bye.end >= END_COUNT || s->bye.door >= DOOR_COUNT)
+		violation("an end of session that is none: %lu at door %lu", (unsigned long)s->bye.end, (unsigned long)s->bye.door);
+	s->bye.detail[sizeof s->bye.detail - 1] = '\0';
+	s->said_bye = true;
+	s->over = true;
+}
+
 void session_commit(struct session *s, union rpc_message *message)
 {
 	struct rpc_answer a = { .reply = REPLY_BYE_UPDATED };
-	if (answer_evicted(s, RPC_COMMIT)) {
-		s->phase = RPC_OVER;
+	s->phase = RPC_OVER;
+	if (answer_evicted(s, RPC_COMMIT))
 		return;
-	}
 	if (message->commit.marked != s->marked)
 		violation("commit of %lu marks, but %zu came", (unsigned long)message->commit.marked, s->marked);
+	take_bye(s, &message->commit.bye);
 	update(s, &a);
 	s->committed = true;
-	s->phase = RPC_OVER;
 	/* The client may log in again the moment it reads the answer. */
 	leave_maildrop(&s->in);
 	session_answer(s, &a, RPC_COMMIT, -1);
@@ -305,12 +314,7 @@ void session_bell(struct session *s)
 
 void session_bye(struct session *s, union rpc_message *message)
 {
-	s->bye = message->bye;
-	if (s->bye.end >= END_COUNT || s->bye.door >= DOOR_COUNT)
-		violation("an end of session that is none: %lu at door %lu", (unsigned long)s->bye.end, (unsigned long)s->bye.door);
-	s->bye.detail[sizeof s->bye.detail - 1] = '\0';
-	s->said_bye = true;
-	s->over = true;
+	take_bye(s, &message->bye);
 }
 
 void session_end(struct session *s)

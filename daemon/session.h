@@ -66,7 +66,7 @@ struct session {
 void session_init(struct session *s, const struct settings *settings, const char *pam_helper, int master, int gate, int signer);
 
 /* There is a connection. */
-void session_begin(struct session *s, const struct sockaddr_storage *peer);
+void session_begin(struct session *s, const struct sockaddr_storage *peer, long long begun);
 
 /* The message is the handler's own: what is secret in it is wiped. */
 void session_known(struct session *s, union rpc_message *message);

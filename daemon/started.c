@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "daemon/rpc.h"
@@ -31,23 +31,24 @@ void give_up(const char *text)
 	leave(EXIT_ENVIRONMENT);
 }
 
-static const struct nursery_orders *map_orders(const char *program)
+/* Among the variables, and not mapped: each gate would have the mapping, and a page fault for it. */
+static const struct nursery_orders *read_orders(const char *program)
 {
+	static struct nursery_orders orders;
 	struct stat st;
-	if (fstat(NURSERY_ORDERS_FD, &st) != 0 || st.st_size != (off_t)sizeof(struct nursery_orders)) {
+	if (fstat(NURSERY_ORDERS_FD, &st) != 0 || st.st_size != (off_t)sizeof orders) {
 		(void)fprintf(stderr, "%s is started by posternd, not by hand\n", program);
 		exit(EXIT_ENVIRONMENT);
 	}
-	const struct nursery_orders *orders = mmap(NULL, sizeof *orders, PROT_READ, MAP_PRIVATE, NURSERY_ORDERS_FD, 0);
-	if (orders == MAP_FAILED)
+	if (io_read_at(NURSERY_ORDERS_FD, (char *)&orders, sizeof orders, 0) != (ssize_t)sizeof orders)
 		fatal("orders");
 	(void)close(NURSERY_ORDERS_FD);
-	return orders;
+	return &orders;
 }
 
 const struct nursery_orders *started_by_master(const char *program, const char *role)
 {
-	const struct nursery_orders *orders = map_orders(program);
+	const struct nursery_orders *orders = read_orders(program);
 	log_open(orders->settings.log_target, orders->settings.log_level, !orders->background);
 	if (orders->background)
 		log_only();

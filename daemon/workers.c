@@ -26,7 +26,7 @@ ssize_t workers_add(struct workers *t, pid_t pid, int channel, uint64_t number)
 	if (t->count == WORKERS_MAX)
 		return -1;
 	const size_t at = t->count++;
-	t->rows->list[at] = (struct worker){ .channel = channel };
+	t->rows->list[at] = (struct worker){ .channel = channel, .gate = -1 };
 	t->rows->pids[at] = pid;
 	t->rows->numbers[at] = number;
 	t->rows->sources[at] = 0;

@@ -26,6 +26,7 @@ enum worker_state {
 	WORKER_STRANGER,    /* has a client who has not proven who he is */
 	WORKER_HELD,        /* its client's password may not be verified yet: GUESS_HOLD, or not before .due */
 	WORKER_VERIFYING,
+	WORKER_REMEMBERED,  /* its client's password was right a short while ago: has a user, unless its keeper says otherwise */
 	WORKER_PROVEN,      /* has a user */
 	WORKER_LEAVING,     /* was told to make room */
 	WORKER_STATES,
@@ -33,6 +34,7 @@ enum worker_state {
 
 struct worker {
 	int channel;        /* the master's end, -1: retired */
+	int gate;           /* the keeper's end of the way to its gate, for HELLO; -1: no further connection will come */
 	long long since;    /* now_ms(): when its connection came */
 	char peer[INET6_ADDRSTRLEN]; /* as text, for the log */
 	bool quiet;         /* its end without a login is not to be logged */

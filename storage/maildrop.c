@@ -5,7 +5,6 @@
 #include "storage/maildrop.h"
 
 #include <errno.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,9 +21,6 @@ static const struct format *const formats[] = {
 int maildrop_open(const struct maildrop_place *place, const struct maildrop_options *options,
                   struct maildrop **drop_r, struct why *why_r)
 {
-	/* Picks the processor's fastest BLAKE2b; costs nothing when the process did it before. */
-	if (sodium_init() < 0)
-		return why_set(why_r, REASON_MAILDROP_IO, 0, "libsodium cannot be initialised");
 	return formats[place->format]->open(place, options, drop_r, why_r);
 }
 

@@ -32,6 +32,7 @@ enum maildrop_format { MAILDROP_MAILDIR, MAILDROP_MBOX };
 struct maildrop_place {
 	enum maildrop_format format;
 	char path[PATH_MAX];
+	char key[MAILDROP_KEY + 1];  /* maildrop_key(), or "": not worked out yet */
 };
 
 /*
@@ -111,7 +112,7 @@ struct message_body {
 struct maildrop;
 
 /*
- * Open and scan. A maildrop that does not exist is an empty one, and is not made.
+ * Open and scan. A maildrop that does not exist is an empty one, and is not made. With sodium_init(3) before, hashes are faster.
  * 0 and *drop_r, or -1 and *why_r.
  */
 int maildrop_open(const struct maildrop_place *place, const struct maildrop_options *options,

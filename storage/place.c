@@ -128,7 +128,12 @@ int maildrop_place_expand(const char *location, const char *user, const char *ho
 	why_r->reason = REASON_NONE;
 	if (add_pattern(&e, location + strlen(s->prefix)) != 0)
 		return why_r->reason != REASON_NONE ? -1 : refuse(&e, "the path is too long");
-	return check_path(&e, place_r);
+	if (check_path(&e, place_r) != 0)
+		return -1;
+	place_r->key[0] = '\0';
+	if (user != NULL)
+		maildrop_key(place_r, place_r->key);
+	return 0;
 }
 
 /*
@@ -160,6 +165,10 @@ void maildrop_key(const struct maildrop_place *place, char key_r[MAILDROP_KEY + 
 {
 	unsigned char hash[MAILDROP_KEY / 2];
 	char text[2 * PATH_MAX + 8];
+	if (place->key[0] != '\0') {
+		memcpy(key_r, place->key, sizeof place->key);
+		return;
+	}
 	resolve(place->path, text + 1, sizeof text - 1);
 	text[0] = place->format == MAILDROP_MBOX ? 'b' : 'd';
 	(void)crypto_generichash(hash, sizeof hash, (const unsigned char *)text, strlen(text), NULL, 0);

@@ -74,7 +74,7 @@ static scmp_filter_ctx begin(uint32_t otherwise)
 	int r = ctx == NULL ? -ENOMEM : seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	r = r != 0 ? r : seccomp_attr_set(ctx, SCMP_FLTATR_API_TSKIP, 1);
 	/* A tree rather than a list. */
-	r = r != 0 ? r : seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	r = r != 0 ? r : seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 1);
 	if (r != 0)
 		fail("seccomp_init", "", -r);
 	return ctx;

@@ -114,13 +114,14 @@ def whole(peers):
 
 
 def nurseries(server):
-    """By what only a nursery has open: when it dies, its gates, which are the same program, become the master's children."""
-    def has_signals(pid):
+    """By what only a nursery may, to fork: when it dies, its gates, which are the same program, become the master's children."""
+    def may_fork(pid):
         try:
-            return any("signalfd" in os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid))
+            with open("/proc/%d/limits" % pid) as limits:
+                return any(line.startswith("Max processes") and line.split()[2] != "0" for line in limits)
         except OSError:
             return False
-    return [pid for pid in children(server, "posternd-gate") if has_signals(pid)]
+    return [pid for pid in children(server, "posternd-gate") if may_fork(pid)]
 
 
 def keepers(server, in_session):

@@ -225,7 +225,8 @@ static void run_gate(const struct settings *s)
 	if (setjmp(ending.back) == 0) {
 		g.bye.end = serve(&g, false, &linger);
 		ahead_forget(&g.ahead);
-		(void)rpc_send(g.conn.keeper, &g.bye, sizeof g.bye, -1);
+		if (g.conn.keeper >= 0)
+			(void)rpc_send(g.conn.keeper, &g.bye, sizeof g.bye, -1);
 		ending.status = EXIT_GOOD;
 	}
 	CHECK(ending.status == EXIT_GOOD || ending.status == EXIT_BUG || ending.status == EXIT_VIOLATION, "ended with %d: %s", ending.status, ending.words);

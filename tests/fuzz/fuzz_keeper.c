@@ -28,13 +28,19 @@ static bool next_session(void);
 /* Between two connections, for the next job. The gate of what is over has been heard. */
 static bool awaits_job(const struct pollfd *fds, nfds_t count)
 {
-	return model.shared && count == 2 && fds[0].events == POLLIN && fds[1].events == 0;
+	return model.shared && count == 2 && fds[0].events == POLLIN && fds[1].events == POLLRDHUP;
 }
 
 static int worker_waits(struct pollfd *fds, nfds_t count, int r)
 {
 	if (r == 0 && awaits_job(fds, count)) {
-		fds[0].revents = next_session() ? POLLIN : POLLHUP;
+		if (next_session()) {
+			fds[0].revents = POLLIN;
+		} else {
+			/* The master lets it go. */
+			CHECK(shutdown(master_end, SHUT_WR) == 0, "the master's end");
+			fds[1].revents = POLLRDHUP;
+		}
 		return 1;
 	}
 	/* A failed login waits for its slot: as if the gate were gone. */
@@ -203,6 +209,7 @@ static size_t take_message(struct input *in, union rpc_message *m, bool *descrip
 		for (size_t i = 0; i < MESSAGES; i++)
 			m->commit.marked += model.marks[i];
 		m->commit.marked += odd & 1 ? (uint32_t)take_number(in, 4) : 0;
+		m->commit.bye.end = odd & 2 ? take_octet(in) : 0;
 		break;
 	case RPC_SIGN:
 		m->sign.request.scheme = (uint32_t)take_number(in, odd & 1 ? 4 : 1);
@@ -350,9 +357,7 @@ static void check_session(void)
 static void send_job(void)
 {
 	const struct job job = { .verb = JOB_SERVE, .peer = { .ss_family = AF_INET } };
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	CHECK(rpc_send(master_end, &job, sizeof job, null) == 0, "a job");
-	(void)close(null);
+	CHECK(rpc_send(master_end, &job, sizeof job, -1) == 0, "a job");
 }
 
 /* False: there is none. */

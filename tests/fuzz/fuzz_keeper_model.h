@@ -61,7 +61,8 @@ static bool judge_commit(const struct rpc_commit *m)
 	uint32_t set = 0;
 	for (size_t i = 0; i < MESSAGES; i++)
 		set += model.marks[i];
-	if (m->marked != set)
+	model.over = m->marked == set && m->bye.end < END_COUNT && m->bye.door < DOOR_COUNT;
+	if (!model.over)
 		return false;
 	memcpy(model.removed, model.marks, sizeof model.removed);
 	model.phase = OVER;

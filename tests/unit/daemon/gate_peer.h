@@ -152,6 +152,14 @@ static inline union rpc_message expect_request(const char *label, uint32_t verb)
 	return message;
 }
 
+/* Wait for the COMMIT of so many marks, at QUIT, and return the figures that came with it: no BYE follows. */
+static inline struct rpc_bye expect_commit(const char *label, uint32_t marked)
+{
+	const struct rpc_commit commit = expect_request(label, RPC_COMMIT).commit;
+	ROW_ASSERT(label, commit.marked == marked && commit.bye.marked == marked && commit.bye.end == END_QUIT);
+	return commit.bye;
+}
+
 static inline void reply(uint32_t verb, struct rpc_answer answer, int fd)
 {
 	answer.verb = verb;

@@ -5,6 +5,7 @@
 #ifndef POSTERN_TEST_KEEPER_PEER_H
 #define POSTERN_TEST_KEEPER_PEER_H
 
+#include "base/clock.h"
 #include "daemon/contract.h"
 #include "daemon/keeper.h"
 #include "daemon/replies.h"
@@ -38,23 +39,12 @@ static inline struct worker_ends keeper_start(const struct settings *settings)
 	return (struct worker_ends){ .pid = pid, .master = master[0], .gate = gate[0] };
 }
 
-/* One with a connection from that address, whose HELLO has been taken. */
+/* One whose gate has a connection from that address. */
 static inline struct worker_ends keeper_serving(const struct settings *settings, const char *address)
 {
 	struct worker_ends w = keeper_start(settings);
-	struct job job = { .verb = JOB_SERVE, .peer = address_of(address) };
-	union rpc_message message = { .verb = 0 };
-	int connection[2], fd;
-	socket_pair(SOCK_STREAM, connection);
-	CU_ASSERT(rpc_send(w.master, &job, sizeof job, connection[0]) == 0);
-	(void)close(connection[0]);
-	CU_ASSERT(rpc_await(w.gate, &message, sizeof message, &fd) == (ssize_t)sizeof message.hello);
-	CU_ASSERT(message.verb == RPC_HELLO && message.hello.tls == 0 && fd >= 0);
-	CU_ASSERT(memcmp(&message.hello.peer, &job.peer, sizeof job.peer) == 0);
-	/* The keeper has no copy of the connection: closing ours is its end. */
-	(void)close(fd);
-	CU_ASSERT(ready(connection[1], POLLIN) && read(connection[1], &fd, 1) == 0);
-	(void)close(connection[1]);
+	const struct job job = { .verb = JOB_SERVE, .begun = now_ms(), .peer = address_of(address) };
+	CU_ASSERT(rpc_send(w.master, &job, sizeof job, -1) == 0);
 	return w;
 }
 

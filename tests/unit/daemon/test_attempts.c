@@ -268,6 +268,41 @@ static void test_proven(void)
 	end();
 }
 
+/* Whom the master takes for proven because of that says nothing more, or that it is not so any more; what he has is as if he had said it. */
+static void test_remembered(void)
+{
+	enum { RECORD = 55 };
+	static const struct { const char *label; uint32_t verb; bool legal; enum worker_state state; bool known, kept; } rows[] = {
+		{ "nothing, to the end", 0, true, WORKER_REMEMBERED, true, true },
+		{ "the next connection", KEEPER_FREE, true, WORKER_IDLE, true, true },
+		{ "it was right, for another record", KEEPER_PROVEN, true, WORKER_PROVEN, true, true },
+		{ "it was wrong", KEEPER_FAILED, true, WORKER_STRANGER, false, false },
+		{ "the mailbox cannot be had", KEEPER_MOOT, true, WORKER_STRANGER, false, true },
+		{ "a hash is computed", KEEPER_ROOM, true, WORKER_VERIFYING, false, true },
+		{ "another attempt", KEEPER_ATTEMPT, false, WORKER_REMEMBERED, true, true },
+	};
+	const struct guess_rule rule = { .free_failures = 2, .longest_wait = 15, .repeat_seconds = 600 };
+	struct job job;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		begin(3, false);
+		settings.login_cache = 300;
+		workers.rows->list[1].sessions = 2;
+		ROW_ASSERT(rows[i].label, say(0, KEEPER_ATTEMPT, 1) && heard(0, &job) == JOB_VERIFY && say(0, KEEPER_PROVEN, RECORD));
+		const unsigned lines = attempts.failures.taken, ends_taken = (attempts_begin(&attempts, now), attempts.ends.taken);
+		ROW_ASSERT(rows[i].label, say(1, KEEPER_ATTEMPT, 1) && heard(1, &job) == JOB_VERIFY && job.proven == RECORD);
+		/* At once: he is no stranger, nobody waits for what became of it, no line is kept for a failure or an end without a login. */
+		ROW_ASSERT(rows[i].label, workers.rows->states[1] == WORKER_REMEMBERED && worker_busy(WORKER_REMEMBERED) && workers_unproven(&workers) == 1);
+		ROW_ASSERT(rows[i].label, attempts.failures.taken == lines && attempts.ends.taken == ends_taken - 1 && attempts_due(&attempts) == 0);
+		if (rows[i].verb != 0)
+			ROW_ASSERT(rows[i].label, say(1, rows[i].verb, RECORD + 1) == rows[i].legal);
+		ROW_ASSERT(rows[i].label, workers.rows->states[1] == rows[i].state);
+		attempts_end(&attempts, 1, now);
+		ROW_ASSERT(rows[i].label, guesses_ask(&attempts.guesses, &rule, &(struct guess){ .source = 2, .account = 9, .password = 5 }, now).trusted == rows[i].known);
+		ROW_ASSERT(rows[i].label, say(2, KEEPER_ATTEMPT, 1) && heard(2, &job) == JOB_VERIFY && (job.proven != 0) == rows[i].kept);
+		end();
+	}
+}
+
 /* A million probes with other passwords and other accounts: none is taken for one that was right. */
 static void test_proven_probes(void)
 {
@@ -326,5 +361,5 @@ static void test_sums(void)
 	end();
 }
 
-#define TESTS(X) X(test_answers) X(test_held) X(test_gateway) X(test_room) X(test_free) X(test_words) X(test_proven) X(test_proven_probes) X(test_lines) X(test_sums)
+#define TESTS(X) X(test_answers) X(test_held) X(test_gateway) X(test_room) X(test_free) X(test_words) X(test_proven) X(test_remembered) X(test_proven_probes) X(test_lines) X(test_sums)
 SUITE("attempts")

@@ -26,10 +26,9 @@ static void tls_session(const char *label)
 	ROW_ASSERT(label, got == LARGE);
 	free(text);
 	peer_say(&client, "QUIT");
-	(void)expect_request(label, RPC_COMMIT);
+	const struct rpc_bye bye = expect_commit(label, 0);
 	reply(RPC_COMMIT, (struct rpc_answer){ .reply = REPLY_BYE_UPDATED, .n = { 0, 2 } }, -1);
 	expect_line(label, &client, NULL, "+OK 0 messages deleted, 2 left; bye");
-	struct rpc_bye bye = expect_bye(label, END_QUIT);
 	ROW_ASSERT(label, bye.tls == TLS1_3_VERSION && bye.octets == LARGE + LARGE / 100 && bye.fetched == 0);
 	end(label);
 }

@@ -132,27 +132,32 @@ static void test_spare(void)
 }
 
 /* A shared worker's keeper, played by its channel's other end. */
-static size_t add_shared(struct pool *p, uint64_t number, unsigned sessions, int *keeper_r)
+static size_t add_shared(struct pool *p, uint64_t number, unsigned sessions, int *keeper_r, int *gate_r)
 {
-	int channel[2];
+	int channel[2], halves[2];
 	socket_pair(SOCK_SEQPACKET, channel);
+	socket_pair(SOCK_SEQPACKET, halves);
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = number };
 	CU_ASSERT_FATAL(epoll_ctl(p->words, EPOLL_CTL_ADD, channel[0], &event) == 0);
 	const ssize_t at = workers_add(&p->workers, (pid_t)(100 + number), channel[0], number);
 	p->workers.rows->list[at].sessions = sessions;
+	p->workers.rows->list[at].gate = halves[0];
 	*keeper_r = channel[1];
+	*gate_r = halves[1];
 	return (size_t)at;
 }
 
 /* A connection for it, which it has served. */
-static void serve_and_return(struct pool *p, int keeper)
+static void serve_and_return(struct pool *p, int keeper, int gate)
 {
 	const struct sockaddr_storage one = address_of("192.0.2.1");
 	const struct keeper_word words[] = { { .verb = KEEPER_PROVEN }, { .verb = KEEPER_FREE } };
 	struct job job;
+	struct rpc_hello hello;
 	int fd;
 	CU_ASSERT(pool_assign(p, STDIN_FILENO, &one, false) == 0 && of_source(&one) == 1);
-	CU_ASSERT(rpc_await(keeper, &job, sizeof job, &fd) == (ssize_t)sizeof job && job.verb == JOB_SERVE && fd >= 0);
+	CU_ASSERT(rpc_await(keeper, &job, sizeof job, &fd) == (ssize_t)sizeof job && job.verb == JOB_SERVE && fd == -1);
+	CU_ASSERT(rpc_await(gate, &hello, sizeof hello, &fd) == (ssize_t)sizeof hello && hello.verb == RPC_HELLO && fd >= 0);
 	(void)close(fd);
 	for (size_t i = 0; i < 2; i++) {
 		CU_ASSERT(rpc_send(keeper, &words[i], sizeof words[i], -1) == 0);
@@ -164,17 +169,17 @@ static void serve_and_return(struct pool *p, int keeper)
 /* A shared worker comes back until it has served as many as it may, its nursery is old, or enough others wait. */
 static void test_shared(void)
 {
-	int keepers[3];
+	int keepers[3], gates[3];
 	char octet;
 	begin("");
 	settings->spare_max = 2;
-	size_t at = add_shared(&pool, 1, 3, &keepers[0]);
+	size_t at = add_shared(&pool, 1, 3, &keepers[0], &gates[0]);
 	for (int i = 0; i < 3; i++) {
 		CU_ASSERT(pool.workers.rows->states[at] == WORKER_IDLE);
-		serve_and_return(&pool, keepers[0]);
+		serve_and_return(&pool, keepers[0], gates[0]);
 	}
 	CU_ASSERT(pool.workers.rows->states[at] == WORKER_RETIRED && recv(keepers[0], &octet, 1, MSG_DONTWAIT) == 0);
-	at = add_shared(&pool, 2, 3, &keepers[1]);
+	at = add_shared(&pool, 2, 3, &keepers[1], &gates[1]);
 	const struct sockaddr_storage one = address_of("192.0.2.1");
 	CU_ASSERT(pool_assign(&pool, STDIN_FILENO, &one, false) == 0);
 	pool_retire_idle(&pool);
@@ -183,15 +188,17 @@ static void test_shared(void)
 	CU_ASSERT(rpc_send(keepers[1], &is_free, sizeof is_free, -1) == 0);
 	pool_hear(&pool);
 	CU_ASSERT(pool.workers.rows->states[at] == WORKER_RETIRED);
-	at = add_shared(&pool, 3, 3, &keepers[2]);
+	at = add_shared(&pool, 3, 3, &keepers[2], &gates[2]);
 	CU_ASSERT(pool_assign(&pool, STDIN_FILENO, &one, false) == 0 && pool.workers.rows->states[at] == WORKER_STRANGER);
 	for (uint64_t i = 4; i < 6; i++)
 		(void)workers_add(&pool.workers, (pid_t)(100 + i), -1, i);
 	CU_ASSERT(rpc_send(keepers[2], &is_free, sizeof is_free, -1) == 0);
 	pool_hear(&pool);
 	CU_ASSERT(pool.workers.rows->states[at] == WORKER_RETIRED && idle(&pool) == 2);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 3; i++) {
 		(void)close(keepers[i]);
+		(void)close(gates[i]);
+	}
 	workers_close(&pool.workers);
 	end();
 }

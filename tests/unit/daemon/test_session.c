@@ -144,7 +144,6 @@ static void test_spool(void)
 	CU_ASSERT(answer.reply == REPLY_BYE_UPDATED && answer.n[0] == 1 && answer.n[1] == 1);
 	/* The helper ends with its work, and leaves no lock behind. */
 	CU_ASSERT(await_end(helper) && access(lock, F_OK) == -1);
-	bye(&w, END_QUIT);
 	keeper_end("spool", &w, EXIT_GOOD, "deleted=1 left=1");
 	struct stat st;
 	CU_ASSERT(stat(name, &st) == 0 && st.st_size == (off_t)sizeof mbox / 2);
