@@ -220,11 +220,11 @@ static void test_owners_words(void)
 {
 	const struct sockaddr_storage one = address_of("192.0.2.1");
 	const int on = 1;
-	int keepers[2];
+	int keepers[2], gates[2];
 	begin("");
 	for (int i = 0; i < 2 && geteuid() == 0; i++) {
 		const uid_t uid = i == 0 ? 0 : MAIL_UID;
-		const size_t at = add_shared(&pool, (uint64_t)i + 1, 1, &keepers[i]);
+		const size_t at = add_shared(&pool, (uint64_t)i + 1, 1, &keepers[i], &gates[i]);
 		CU_ASSERT(setsockopt(pool.workers.rows->list[at].channel, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0);
 		CU_ASSERT(pool_assign(&pool, STDIN_FILENO, &one, false) == 0);
 		say_as(0, keepers[i], KEEPER_ATTEMPT);
@@ -239,6 +239,7 @@ static void test_owners_words(void)
 		say_as(0, keepers[i], KEEPER_ROOM);
 		CU_ASSERT((i == 0) == (pool.workers.rows->states[at] == WORKER_VERIFYING));
 		(void)close(keepers[i]);
+		(void)close(gates[i]);
 	}
 	workers_close(&pool.workers);
 	end();
