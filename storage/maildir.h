@@ -57,6 +57,7 @@ struct maildir_entry {
 	bool twin;               /* another message has the same base name and came first */
 	bool owns_name;          /* the index has its name for its unique-id */
 	bool again;              /* it is to be opened whatever index and name say: another file has its base name, or had */
+	bool by_others;          /* UPDATE: it is not there any more, and not by us; or no scan saw it */
 	uint8_t touched;         /* UPDATE: bit set of directories to make durable */
 };
 

@@ -37,6 +37,7 @@ static void settle_gone(struct maildir *m, struct maildir_entry *e)
 {
 	if (e->state == ENTRY_LOST && e->seen != m->scan) {
 		e->state = ENTRY_DROPPED;
+		e->by_others = e->touched == 0;
 		e->touched = (1u << MAILDIR_NEW) | (1u << MAILDIR_CUR);
 	}
 }
@@ -72,12 +73,17 @@ static int remove_and_refind(struct maildir *m, const bool *marks, int *errors, 
 	return r;
 }
 
-/* What was removed is not told of anything else again, even if it comes back as it was. */
+/*
+ * What we removed is not told of anything else again, even if it comes back as it was. What no scan saw may have been renamed
+ * between its readings: if it is still there it is what the client knows.
+ */
 static void remember_removed(struct maildir *m, const bool *marks, const int *errors)
 {
-	for (size_t i = 0; i < m->drop.count; i++)
+	for (size_t i = 0; i < m->drop.count; i++) {
+		const struct maildir_entry *e = &m->entries[m->order[i]];
 		if (marks[i] && errors[i] == 0)
-			maildir_remember_gone(m, &m->entries[m->order[i]], GONE_FOR_GOOD);
+			maildir_remember_gone(m, e, e->by_others ? maildir_content(m, e) : GONE_FOR_GOOD);
+	}
 	gone_write(m->gone, &m->index);
 	index_keep(&m->index);
 }
