@@ -24,11 +24,11 @@ static bool alone(void)
 	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
 }
 
-/* Does who asked still wait? A handshake that was given up need not be signed for. */
+/* Does who asked still wait? A handshake that was given up need not be signed for. A signal may keep poll(2) from knowing. */
 static bool awaited(int back)
 {
 	struct pollfd p = { .fd = back };
-	return poll(&p, 1, 0) == 0;
+	return poll(&p, 1, 0) != 1;
 }
 
 static void answer(EVP_PKEY *key, const struct sign_request *request, size_t size, int back)
