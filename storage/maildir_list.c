@@ -179,10 +179,9 @@ int maildir_make_image(struct maildir *m, struct why *why_r)
 	const size_t kept = count_kept(m), kept_names = end_of_names(m, kept);
 	struct list_header h = { .magic = LIST_MAGIC_OCTETS, .kind = LIST_NAMES, .record_size = sizeof(struct list_name), .count = m->drop.count };
 	h.names = most_names(m, kept, kept_names);
-	struct image image = { .octets = h.names <= UINT32_MAX ? malloc(list_size(&h)) : NULL };
-	if (image.octets == NULL)
+	struct list_header *header = h.names <= UINT32_MAX ? malloc(list_size(&h)) : NULL;
+	if (header == NULL)
 		return maildir_no_memory(why_r);
-	struct list_header *header = image.octets;
 	struct list_name *records = (struct list_name *)(header + 1);
 	struct making k = { .records = records, .names = (char *)(records + h.count), .at = kept_names };
 	if (kept > 0) {
@@ -198,10 +197,10 @@ int maildir_make_image(struct maildir *m, struct why *why_r)
 	h.octets = k.octets;
 	h.names = k.at;
 	*header = h;
-	image.size = list_size(&h);
-	(void)list_open(&image.list, image.octets, image.size);
-	put_digest(header, &image.list, was, kept);
+	struct list made;
+	(void)list_open(&made, header, list_size(&h));
+	put_digest(header, &made, was, kept);
 	image_free(&m->drop.image);
-	m->drop.image = image;
+	m->drop.image = (struct image){ .list = made, .octets = header, .size = list_size(&h) };
 	return 0;
 }
