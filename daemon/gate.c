@@ -163,22 +163,10 @@ static void host_fetch(void *context, size_t idx, struct message_body *body_r, s
 	}
 }
 
-/* The session's figures, now that it ends so. */
-static void fill_bye(struct gate *g, enum session_end end)
-{
-	g->bye.verb = RPC_BYE;
-	g->bye.end = end;
-	g->bye.door = g->pop3.door != DOOR_NONE ? g->pop3.door : g->conn.door;
-	g->bye.marked = (uint32_t)g->pop3.marked;
-	g->bye.in_clear = g->pop3.in_clear;
-	if (g->conn.problem != NULL)
-		(void)strncpy(g->bye.detail, g->conn.problem, sizeof g->bye.detail - 1);
-}
-
 static void host_commit(void *context, const struct pop3_maildrop *drop, size_t marked, struct pop3_answer *answer_r)
 {
 	struct gate *g = context;
-	fill_bye(g, END_QUIT);
+	gate_end_figures(&g->bye, &g->pop3, &g->conn, END_QUIT);
 	struct rpc_commit request = { .verb = RPC_COMMIT, .marked = (uint32_t)marked, .bye = g->bye };
 	ahead_forget(&g->ahead);
 	if (marked > 0 && gate_list_send_marks(g->conn.keeper, drop) != 0)
@@ -421,7 +409,7 @@ static void serve_one(struct gate *g, int keeper, SSL_CTX *context, const struct
 	                         .plaintext_admitted = policy_admits(settings->plaintext_login, &hello.peer),
 	                         .explain = policy_admits(settings->explain_failures, &hello.peer),
 	                         .input_pending = &g->input_pending, .login_tries = (unsigned)settings->login_tries };
-	fill_bye(g, serve(g, hello.tls != 0, &linger));
+	gate_end_figures(&g->bye, &g->pop3, &g->conn, serve(g, hello.tls != 0, &linger));
 	ahead_forget(&g->ahead);
 	/* The last word to the keeper comes first: it lets go of the maildrop while the client reads on. */
 	if (g->conn.keeper >= 0)

@@ -4,6 +4,8 @@
  */
 #include "daemon/gate_end.h"
 
+#include <string.h>
+
 #include "daemon/gate.h"
 
 enum session_end gate_end_of_connection(enum conn_result r, bool logged_in)
@@ -40,6 +42,17 @@ enum session_end gate_end_of_protocol(enum pop3_end end)
 	case POP3_END_TLS_PIPELINED: return END_TLS_PIPELINED;
 	}
 	return END_QUIT;
+}
+
+void gate_end_figures(struct rpc_bye *bye, const struct pop3 *pop3, const struct conn *conn, enum session_end end)
+{
+	bye->verb = RPC_BYE;
+	bye->end = end;
+	bye->door = pop3->door != DOOR_NONE ? pop3->door : conn->door;
+	bye->marked = (uint32_t)pop3->marked;
+	bye->in_clear = pop3->in_clear;
+	if (conn->problem != NULL)
+		(void)strncpy(bye->detail, conn->problem, sizeof bye->detail - 1);
 }
 
 enum reply gate_last_words(enum session_end end, const struct settings *settings, const struct rpc_stop *stop, struct reply_args *args)

@@ -18,6 +18,9 @@ enum session_end gate_end_of_stop(const struct rpc_stop *stop);
 /* The protocol was over. */
 enum session_end gate_end_of_protocol(enum pop3_end end);
 
+/* What the session was like, now that it ends so; the rest of *bye has been counted. */
+void gate_end_figures(struct rpc_bye *bye, const struct pop3 *pop3, const struct conn *conn, enum session_end end);
+
 /* What the client is told of an end that is not his own, or REPLY_NONE. args has its reference already, if it is for a keeper that is lost. */
 enum reply gate_last_words(enum session_end end, const struct settings *settings, const struct rpc_stop *stop, struct reply_args *args);
 
