@@ -205,23 +205,22 @@ class Pool(ServerCase):
         for find in (self.server.keepers, self.server.gates):
             for process in find():
                 os.kill(process.pid, signal.SIGKILL)
-            with self.greeted_when_unthrottled() as client:
-                client.login("anna")
-                client.quit()
+            self.logged_in_when_unthrottled().quit()
             self.settled()
 
-    def greeted_when_unthrottled(self):
-        """A connection that is served: those refused meanwhile, or given to a worker that was dead already, do not count."""
-        def connect():
+    def logged_in_when_unthrottled(self):
+        """A session: connections that are refused meanwhile, or given to a worker of which half was dead already, do not count."""
+        def log_in():
             client = Client(self.server, greeting=False)
+            said = ("USER anna", "PASS " + self.server.users["anna"].password)
             try:
-                if client.raw_line().startswith(b"+OK"):
+                if client.raw_line().startswith(b"+OK") and all(client.cmd(command).startswith("+OK") for command in said):
                     return client
-            except Closed:
+            except (Closed, OSError):
                 pass
             client.close()
             return None
-        return wait_until(connect, "served again", 20)
+        return wait_until(log_in, "served again", 20)
 
     def test_dead_nursery(self):
         """Open sessions go on; another nursery comes."""
@@ -233,9 +232,7 @@ class Pool(ServerCase):
         wait_until(lambda: [p.pid for p in self.server.nurseries()] not in ([], [old]), "another nursery", 20)
         session.ok("NOOP")
         session.quit()
-        with self.greeted_when_unthrottled() as client:
-            client.login("anna")
-            client.quit()
+        self.logged_in_when_unthrottled().quit()
         self.settled()
 
     @unittest.skipUnless(ROOT, "needs root: without it all run as one uid")
