@@ -58,7 +58,7 @@ class Case(unittest.TestCase):
                 self.assertLess(load_of(process.pid, 0.2), 0.5, process)
             except FileNotFoundError:
                 pass  # it has ended by itself
-        self.assertEqual(server.zombies(), [])
+        wait_until(lambda: not server.zombies(), "no zombie is left")
 
 
 class KeyUpdates(Case):
