@@ -35,6 +35,7 @@ size_t format_millions(char *out, uint64_t value)
 	const uint32_t rest = (uint32_t)(value % 1000000);
 	const size_t before = format_number(out, value / 1000000);
 	put_three_digits(out + before, rest / 1000);
-	put_three_digits(out + before + 3, rest % 1000);
+	/* And no octet more: these may be the last of NUMBER_MAX. */
+	memcpy(out + before + 3, three_digits[rest % 1000], 3);
 	return before + 6;
 }

@@ -138,8 +138,12 @@ static void ask_for_message(struct gate *g, size_t idx, uint32_t more, struct me
 	*body_r = ahead_body(&rpc, body_r->fd);
 	for (; answer_r->reply == REPLY_MESSAGE && more > 0; more--) {
 		int fd = -1;
-		if (await_answer(g, NULL, &rpc, &fd) == 0)
+		if (await_answer(g, NULL, &rpc, &fd) == 0) {
+			(void)close(body_r->fd);
+			body_r->fd = -1;
+			*answer_r = (struct pop3_answer){ .reply = REPLY_KEEPER_LOST, .args = { .ref = g->lost_ref }, .final = true };
 			return;
+		}
 		const struct message_body body = ahead_body(&rpc, fd);
 		ahead_keep(&g->ahead, &body);
 	}

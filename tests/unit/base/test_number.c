@@ -51,6 +51,18 @@ static void test_length(void)
 	CU_ASSERT(parse_number("1\0002", 3, 0, 99, &value) == -1 && value == 12);
 }
 
+/* Of what lies behind NUMBER_MAX octets none is written to. */
+static void test_room(void)
+{
+	for (uint64_t value = UINT64_MAX, digits = NUMBER_MAX; digits > 0; value /= 10, digits--) {
+		char out[NUMBER_MAX + 8];
+		memset(out, '#', sizeof out);
+		CU_ASSERT(format_number(out, value) == digits);
+		for (size_t i = NUMBER_MAX; i < sizeof out; i++)
+			CU_ASSERT(out[i] == '#');
+	}
+}
+
 /* Written as printf(3) does. */
 static void test_digits(void)
 {
@@ -65,5 +77,5 @@ static void test_digits(void)
 	}
 }
 
-#define TESTS(X) X(test_table) X(test_length) X(test_digits)
+#define TESTS(X) X(test_table) X(test_length) X(test_room) X(test_digits)
 SUITE("number")
