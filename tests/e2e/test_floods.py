@@ -15,6 +15,7 @@ from processes import PATIENCE, wait_until
 
 FULL = os.environ.get("POSTERN_FAULT") == "full"
 FLOOD, MAX, PER_SOURCE = (10000, 1000, 20) if FULL else (900, 300, 20)
+RETRY_SECONDS = 1
 HONEST, SECONDS, AGAIN = 20, (60 if FULL else 6), 300
 TLS_HELLO_HALF = bytes.fromhex("16030100c8010000c40303") + b"\0" * 40
 SLOW = [  # what a connection says in its long life
@@ -37,13 +38,16 @@ class Floods(unittest.TestCase):
         self.addCleanup(self.server.stop)
 
     def honest_session(self, crowd, n, tries):
-        """One user's session, tried again at once when it was refused. (took, attempts), or None."""
+        """One user's session, tried again after a second when it was refused: sooner, no stranger may have been let go yet (EVICT_AFTER_MS).
+        Yields what is to be over, and when at the earliest it goes on.
+        """
         for attempt in range(1, tries + 1):
             begun = time.monotonic()
             talk = crowd.talk("127.0.1.%d" % (n + 1), ["USER " + self.users[n], "PASS secret", "STAT", "QUIT"])
-            yield talk
+            yield talk, begun + 0.1
             if sum(answer.startswith("+OK") for answer in talk.answers) == 5:
                 return begun, talk.died - begun, attempt, talk.answers
+            yield talk, begun + RETRY_SECONDS
         return begun, None, tries, talk.answers
 
     def honest_users(self, flood, seconds, tries):
@@ -56,10 +60,10 @@ class Floods(unittest.TestCase):
             for n in range(HONEST):
                 if n not in running and time.monotonic() < end:
                     session = self.honest_session(crowd, n, tries)
-                    running[n] = (session, next(session), time.monotonic() + 0.1)
+                    running[n] = (session, *next(session))
                 elif n in running and running[n][1].over and time.monotonic() >= running[n][2]:
                     try:
-                        running[n] = (running[n][0], next(running[n][0]), running[n][2])
+                        running[n] = (running[n][0], *next(running[n][0]))
                     except StopIteration as stop:
                         results.append(stop.value[1:])
                         del running[n]
