@@ -36,33 +36,26 @@ size_t io_read_text(int dir_fd, const char *name, char *text, size_t size)
 	return n > 0 ? (size_t)n : 0;
 }
 
-int io_write_at(int fd, const char *octets, size_t len, uint64_t offset)
+/* at: NULL for where the file stands. */
+static int write_all(int fd, const char *octets, size_t len, const uint64_t *at)
 {
-	while (len > 0) {
-		ssize_t n = pwrite(fd, octets, len, (off_t)offset);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
+	for (size_t done = 0; done < len; ) {
+		ssize_t n = at != NULL ? pwrite(fd, octets + done, len - done, (off_t)(*at + done)) : write(fd, octets + done, len - done);
+		if (n < 0 && errno != EINTR)
 			return -1;
-		octets += n;
-		len -= (size_t)n;
-		offset += (uint64_t)n;
+		done += n > 0 ? (size_t)n : 0;
 	}
 	return 0;
 }
 
+int io_write_at(int fd, const char *octets, size_t len, uint64_t offset)
+{
+	return write_all(fd, octets, len, &offset);
+}
+
 int io_write_all(int fd, const char *octets, size_t len)
 {
-	while (len > 0) {
-		ssize_t n = write(fd, octets, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		octets += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return write_all(fd, octets, len, NULL);
 }
 
 void io_start_writing(int fd, size_t len, uint64_t offset)

@@ -46,7 +46,7 @@ static const void *record(const struct list *list, size_t idx)
 	return list->records + idx * list->record_size;
 }
 
-static inline uint64_t octets_of(const struct list *list, size_t idx)
+uint64_t list_octets(const struct list *list, size_t idx)
 {
 	return list->header->kind == LIST_NAMES ? ((const struct list_name *)record(list, idx))->octets : ((const struct list_hash *)record(list, idx))->octets;
 }
@@ -54,11 +54,6 @@ static inline uint64_t octets_of(const struct list *list, size_t idx)
 bool list_is_unopened(const struct list *list, size_t idx)
 {
 	return list->header->kind == LIST_NAMES && (((const struct list_name *)record(list, idx))->flags & LIST_UNOPENED) != 0;
-}
-
-uint64_t list_octets(const struct list *list, size_t idx)
-{
-	return octets_of(list, idx);
 }
 
 /* ---- names ---- */
@@ -195,7 +190,7 @@ typedef size_t put_one(const struct list *list, size_t idx, char *out);
 
 static inline size_t put_octets(const struct list *list, size_t idx, char *out)
 {
-	return format_number(out, octets_of(list, idx));
+	return format_number(out, list_octets(list, idx));
 }
 
 static inline size_t put_name(const struct list *list, size_t idx, char *out)

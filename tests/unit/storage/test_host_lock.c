@@ -183,16 +183,21 @@ static void replace_again(void)
 	CU_ASSERT(rename(in_scratch("box/newer"), in_scratch("box/mbox")) == 0);
 }
 
+static void open_box_with_both(struct maildrop_options *options, struct maildrop_place *place)
+{
+	open_box(options, place);
+	options->locks[0] = HOST_LOCK_FCNTL;
+	options->locks[1] = HOST_LOCK_DOTLOCK;
+	options->lock_count = 2;
+}
+
 static void test_lock_of_replaced_file(void)
 {
 	struct maildrop_options options;
 	struct maildrop_place place;
 	struct host_locks locks;
 	struct why why;
-	open_box(&options, &place);
-	options.locks[0] = HOST_LOCK_FCNTL;
-	options.locks[1] = HOST_LOCK_DOTLOCK;
-	options.lock_count = 2;
+	open_box_with_both(&options, &place);
 	int dir = open(in_scratch("box"), O_PATH | O_DIRECTORY | O_CLOEXEC);
 	CU_ASSERT(host_lock_init(&locks, &options, place.path, dir, "mbox", &why) == 0);
 	replace_again();
@@ -276,10 +281,7 @@ static void test_refresh_where_none_can_be_made(void)
 		struct maildrop_place place;
 		struct host_locks locks;
 		struct why why;
-		open_box(&options, &place);
-		options.locks[0] = HOST_LOCK_FCNTL;
-		options.locks[1] = HOST_LOCK_DOTLOCK;
-		options.lock_count = 2;
+		open_box_with_both(&options, &place);
 		pid_t pid = start_barred_helper(barred[i], &options.dotlock_helper);
 		CU_ASSERT(host_lock_init(&locks, &options, place.path, AT_FDCWD, place.path, &why) == 0);
 		CU_ASSERT(host_lock_take(&locks, other_fd, false, &why) == 0);
