@@ -262,7 +262,7 @@ lint:
 	tests/lint.sh
 	tests/reproducible.sh CC='$(CC)' LINK=$(LINK)
 
-# Speed beside its peers, and how it grows; needs root, 26 ports from PORT_BASE (2110), and some minutes. Plots in build/bench.
+# Speed beside its peers, and how it grows; needs root, 30 ports from PORT_BASE (2110), and some minutes. Plots in build/bench.
 bench: all
 	tools/packages.sh bench
 	BUILD=$(BUILD) OUT=$(BUILD)/bench bench/table.py

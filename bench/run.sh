@@ -3,9 +3,9 @@
 # the machine's own limit. Prints ratios; absolute times mean nothing on a shared machine.
 # Runs in: the shell, as root (users p0..p63 are made; Dovecot is installed and started on loopback).
 #
-# usage: bench/run.sh [logins] [burst] [logins-shared] [throughput] [small] [spool] [memory-before-login] [memory] [among] [mbox]     all of them without an argument
+# usage: bench/run.sh [logins] [burst] [logins-shared] [throughput] [bare] [small] [spool] [memory-before-login] [memory] [among] [mbox]     all of them without an argument
 # Environment: BUILD (build), BENCH_DIR (/var/tmp/postern-bench), ROUNDS (5), SECONDS_EACH (4), HELD (1000), PORT_BASE (2110). Two runs
-# with a BENCH_DIR and a PORT_BASE of their own, thirty ports apart, go side by side.
+# with a BENCH_DIR and a PORT_BASE of their own, forty ports apart, go side by side.
 set -eu
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build} dir=${BENCH_DIR:-/var/tmp/postern-bench} rounds=${ROUNDS:-5} seconds=${SECONDS_EACH:-4}
@@ -13,7 +13,7 @@ held=${HELD:-1000}
 export PORT_BASE=${PORT_BASE:-2110}
 # The peers' are the first (bench/peers.sh), ours stand behind them.
 peer=$PORT_BASE port=$((PORT_BASE + 20)) tls=$((PORT_BASE + 21)) limit=$((PORT_BASE + 22)) shared=$((PORT_BASE + 23)) shared_tls=$((PORT_BASE + 24)) ours_mbox=$((PORT_BASE + 25))
-remembering=$((PORT_BASE + 26)) remembering_tls=$((PORT_BASE + 27)) small_limit=$((PORT_BASE + 28))
+remembering=$((PORT_BASE + 26)) remembering_tls=$((PORT_BASE + 27)) small_limit=$((PORT_BASE + 28)) bare=$((PORT_BASE + 29))
 [ "$(id -u)" -eq 0 ] || { echo "bench: needs root, for system users and the peers" >&2; exit 1; }
 pids=
 end() {
@@ -28,6 +28,7 @@ trap end EXIT
 mkdir -p "$dir" "$BUILD/bench"
 cc -O2 -w -o "$BUILD/bench/popload" bench/popload*.c -lssl -lcrypto
 cc -O2 -w -o "$BUILD/bench/poplimit" bench/poplimit.c
+cc -O2 -w -I. -o "$BUILD/bench/messagelimit" bench/messagelimit.c base/wire.c base/wire_encode.c -lssl -lcrypto
 export POPLOAD=$BUILD/bench/popload
 id postern >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin postern
 bench/peers.sh start "$dir" >/dev/null 2>&1
@@ -162,7 +163,7 @@ costs_beside() {
 	section "$1"
 	bench/cpu.sh "${@:2:4}" -n "$rounds" -d "$seconds" "${@:6}"
 }
-what=${*:-logins burst logins-shared throughput small spool memory-before-login memory among mbox}
+what=${*:-logins burst logins-shared throughput bare small spool memory-before-login memory among mbox}
 uname -srm
 grep -m 1 'model name' /proc/cpuinfo || :
 nproc
@@ -198,6 +199,31 @@ case " $what " in *' throughput '*)
 	beside "RETR of 40 x 1 MB, plain; Dovecot's high-performance mode" "$port" $((peer + 1)) -c 4 -m -O 40 -s 'STAT,RETR*'
 	beside "RETR of 40 x 1 MB, plain; the machine's limit" "$port" "$limit" -c 4 -m -O 40 -s 'STAT,RETR*'
 	beside "RETR of 40 x 1 MB, TLS; Dovecot's high-performance mode" "$tls" $((peer + 11)) -c 4 -m -O 40 -t -s 'STAT,RETR*'
+esac
+# What a bare program has that does the same with messages and nothing else. name, our port, whose messages it reads (none: octets
+# in memory), popload options
+beside_bare() {
+	local limit_server from=() certificate=()
+	[ -z "$3" ] || from=(-r "$dir/home/$3/Maildir/cur")
+	[ "$2" = "$port" ] || certificate=("$dir/tls/cert.pem" "$dir/tls/key.pem")
+	"$BUILD/bench/messagelimit" "${from[@]}" "$bare" 40 "$wire" "${certificate[@]}" &
+	limit_server=$!
+	pids="$pids $!"
+	costs_beside "$1" "$2" "$server" "$bare" "$limit_server" -c 4 -m "${@:4}" -s 'STAT,RETR*'
+	kill "$limit_server"
+}
+case " $what " in *' bare '*)
+	beside_bare "RETR of 1 MB, plain; a bare program that reads, encodes and sends" "$port" p40 -O 40
+	beside_bare "RETR of 1 MB, TLS; a bare loop of SSL_write over octets in memory" "$tls" "" -O 40 -t
+	beside_bare "RETR of 1 MB, TLS; a bare program that reads, encodes and sends" "$tls" p40 -O 40 -t
+	beside_bare "RETR of 4 KB, 1 at a time; a bare program that opens, reads, encodes and sends" "$port" p44 -O 44 -B 1
+	beside_bare "RETR of 4 KB, 20 at a time; a bare program that opens, reads, encodes and sends" "$port" p44 -O 44 -B 20
+	section "RETR of 1 MB, plain; a bare program that reads, encodes and sends; the machine's limit"
+	"$BUILD/bench/messagelimit" -r "$dir/home/p40/Maildir/cur" "$bare" 40 "$wire" &
+	bare_server=$!
+	pids="$pids $!"
+	bench/compare.sh "$bare" "$limit" -n "$rounds" -d "$seconds" -c 4 -m -O 40 -s 'STAT,RETR*'
+	kill "$bare_server"
 esac
 case " $what " in *' small '*)
 	"$BUILD/bench/poplimit" "$small_limit" 1000 "$dir/small.wire" &
