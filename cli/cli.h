@@ -32,11 +32,16 @@ void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)))
  */
 int cli_read_password(const char *user, int confirm, struct secret *password_r);
 
+/* Read posternd's configuration; what is wrong in it is told. CLI_OK, or CLI_CONFIG. */
+struct settings;
+int cli_settings(const char *file, struct settings *settings_r);
+
 /* The subcommands; argv[0] is the subcommand's name. Each returns an exit code. */
 int cli_check(int argc, char **argv);
 int cli_passwd(int argc, char **argv);
 int cli_recover(int argc, char **argv);
 int cli_explain(int argc, char **argv);
 int cli_log(int argc, char **argv);
+int cli_sessions(int argc, char **argv);
 
 #endif

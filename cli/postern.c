@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/io.h"
+#include "daemon/settings.h"
 
 static int help(int argc, char **argv);
 
@@ -22,6 +23,7 @@ static const struct command {
 	{ "recover", "show and put back mail that an interrupted update left behind", cli_recover },
 	{ "explain", "say what a failure was, by its reference, or what an answer means", cli_explain },
 	{ "log",    "list a user's sessions and failures, and judge what the mail programs do", cli_log },
+	{ "sessions", "list the sessions that are open now: who, from where, since when", cli_sessions },
 	{ "help",   "print this list", help },
 };
 
@@ -33,6 +35,20 @@ void cli_complain(const char *format, ...)
 	(void)vfprintf(stderr, format, ap);
 	va_end(ap);
 	(void)fputc('\n', stderr);
+}
+
+static void tell_finding(void *context, const char *file, unsigned line, const char *text)
+{
+	(void)context;
+	if (line > 0)
+		cli_complain("%s:%u: %s", file, line, text);
+	else
+		cli_complain("%s: %s", file, text);
+}
+
+int cli_settings(const char *file, struct settings *settings_r)
+{
+	return settings_read(file, settings_r, tell_finding, NULL) > 0 ? CLI_CONFIG : CLI_OK;
 }
 
 static void usage(FILE *out)

@@ -38,12 +38,6 @@ static int by_time(const void *a, const void *b)
 	return (x->kind > y->kind) - (x->kind < y->kind);
 }
 
-static void print_finding(void *context, const char *file, unsigned line, const char *text)
-{
-	(void)context;
-	cli_complain("%s:%u: %s", file, line, text);
-}
-
 static int read_files(const struct settings *settings, const struct history_query *query, struct records *r)
 {
 	struct history history;
@@ -72,7 +66,7 @@ int records_gather(const char *config, const struct history_query *query, struct
 {
 	static struct settings settings;
 	*records_r = NO_RECORDS;
-	if (settings_read(config, &settings, print_finding, NULL) > 0)
+	if (cli_settings(config, &settings) != CLI_OK)
 		return CLI_CONFIG;
 	records_r->own_only = geteuid() != 0;
 	int result = records_r->own_only ? ask(&settings, query, records_r) : read_files(&settings, query, records_r);

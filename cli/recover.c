@@ -132,7 +132,7 @@ static int put_back_as_owner(const struct left *l, int kept)
 	struct why why;
 	size_t appended = 0;
 	memcpy(place.path, l->journal.path, sizeof place.path);
-	const struct entrant who = { .settings = l->settings, .place = &place, .uid = l->uid, .gid = l->gid, .peer = "postern recover",
+	const struct entrant who = { .settings = l->settings, .place = &place, .uid = l->uid, .gid = l->gid, .user = "", .peer = "postern recover",
 	                             .watch = -1, .notice = notice };
 	int r = enter_maildrop(&e, &who, &why);
 	if (r == 0)
@@ -252,12 +252,6 @@ static int list(struct left *l)
 	return fflush(stdout) == 0 ? CLI_OK : CLI_IO;
 }
 
-static void print_finding(void *context, const char *file, unsigned line, const char *text)
-{
-	(void)context;
-	cli_complain("%s:%u: %s", file, line, text);
-}
-
 static bool is_action(const char *text)
 {
 	return strcmp(text, "show") == 0 || strcmp(text, "put-back") == 0 || strcmp(text, "discard") == 0;
@@ -279,7 +273,7 @@ int cli_recover(int argc, char **argv)
 		(void)fputs(USAGE, stderr);
 		return CLI_USAGE;
 	}
-	if (settings_read(config, &settings, print_finding, NULL) > 0)
+	if (cli_settings(config, &settings) != CLI_OK)
 		return CLI_CONFIG;
 	if (shared_find_owner(&settings, NULL, problem) != 0) {
 		cli_complain("%s", problem);

@@ -12,7 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/number.h"
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "daemon/sandbox.h"
@@ -94,19 +93,16 @@ static gid_t helper_group(const struct entrant *who, const struct maildrop_optio
 
 /* ---- the session lock ---- */
 
-/* What the holder wrote into the lock file: "1795424346 203.0.113.7". It may be anything. */
+/* What the holder wrote into the lock file. */
 static void read_holder(struct entry *e, int fd)
 {
-	char text[WHY_TOLD_MAX];
-	uint64_t since;
-	session_lock_read_holder(fd, text);
-	size_t digits = strcspn(text, " ");
+	struct session_holder holder;
 	e->holder_known = HOLDER_UNKNOWN;
-	if (parse_number(text, digits, 0, INT32_MAX, &since) != 0 || text[digits] == '\0')
+	if (session_lock_read_holder(fd, &holder) != 0)
 		return;
 	e->holder_known = HOLDER_SILENT;
-	e->holder = (struct bell_state){ .since = (int64_t)since };
-	(void)snprintf(e->holder.peer, sizeof e->holder.peer, "%.*s", (int)sizeof e->holder.peer - 1, text + digits + 1);
+	e->holder = (struct bell_state){ .since = holder.since };
+	(void)snprintf(e->holder.peer, sizeof e->holder.peer, "%.*s", (int)sizeof e->holder.peer - 1, holder.peer);
 }
 
 /* Somebody has it: who, and does that session yield? 0 with the lock, or an errno. */
@@ -126,7 +122,6 @@ static int meet_holder(struct entry *e, const struct entrant *who, int fd)
 static int lock_session(struct entry *e, const struct entrant *who, struct why *why_r)
 {
 	const long long wait_ms = who->on_locked == ON_LOCKED_WAIT ? 1000LL * who->settings->on_locked.wait_seconds : SESSION_LOCK_WAIT_MS;
-	char holder[WHY_TOLD_MAX];
 	int fd;
 	if (session_lock_open(who->settings->lock_directory, who->place, &fd, why_r) != 0)
 		return -1;
@@ -139,8 +134,7 @@ static int lock_session(struct entry *e, const struct entrant *who, struct why *
 			return why_set(why_r, REASON_MAILDROP_LOCKED, 0, "another session holds %s", who->place->path);
 		return why_set(why_r, REASON_MAILDROP_IO, err, "lock the maildrop %s", who->place->path);
 	}
-	(void)snprintf(holder, sizeof holder, "%lld %s", (long long)time(NULL), who->peer);
-	session_lock_write_holder(fd, holder);
+	session_lock_write_holder(fd, who->peer, who->user);
 	e->lock = fd;
 	e->bell = bell_hang(fd);
 	return 0;

@@ -32,7 +32,8 @@ struct entrant {
 	const struct maildrop_place *place;
 	uid_t uid;
 	gid_t gid;
-	const char *peer;     /* from where; for whoever meets the lock */
+	const char *user;     /* who, and from where; for whoever meets the lock. A user of "" is none: the server itself */
+	const char *peer;
 	enum on_locked on_locked;
 	bool confined;        /* from then on nothing can be opened but the maildrop (sandbox.h); not where the process is confined to all mail (shared.h) */
 	int watch;            /* waiting ends when this can be read (the server stops); -1: nothing to watch */

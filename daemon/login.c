@@ -158,7 +158,7 @@ static int enter(struct session *s, const struct identity *who, struct why *why_
 		return -1;
 	(void)snprintf(s->place, sizeof s->place, "%s:%.*s", place.format == MAILDROP_MBOX ? "mbox" : "maildir", (int)sizeof s->place - 16,
 	               place.path);
-	const struct entrant entrant = { .settings = s->settings, .place = &place, .uid = who->uid, .gid = who->gid, .peer = s->peer_text,
+	const struct entrant entrant = { .settings = s->settings, .place = &place, .uid = who->uid, .gid = who->gid, .user = who->user, .peer = s->peer_text,
 	                                 .on_locked = s->settings->on_locked.what, .confined = !shared_workers(s->settings), .watch = s->master, .shed = shed,
 	                                 .notice = notice, .context = s };
 	return enter_maildrop(&s->in, &entrant, why_r);

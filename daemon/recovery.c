@@ -64,7 +64,7 @@ static void recover_one(const struct settings *settings, int dir, const char *na
 		log_line(LOG_CRIT, "%s/%s is not the journal of what it says; it is left alone", settings->journal_directory, name);
 		leave(EXIT_GOOD);
 	}
-	const struct entrant who = { .settings = settings, .place = &place, .uid = uid, .gid = gid, .peer = "this server's recovery",
+	const struct entrant who = { .settings = settings, .place = &place, .uid = uid, .gid = gid, .user = "", .peer = "this server's recovery",
 	                             .confined = true, .watch = -1, .notice = notice };
 	if (enter_maildrop(&e, &who, &why) != 0 && why.reason != REASON_MAILDROP_LOCKED)
 		log_line(LOG_ERR, "the interrupted update of %s is not finished yet: %s", place.path, why.text);

@@ -8,9 +8,11 @@
  */
 #include "storage/lock.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -19,9 +21,11 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/number.h"
 
 enum {
 	LOCK_RETRY_MS = 10,
+	HOLDER = 2 * WHY_TOLD_MAX + 64,  /* octets of what a lock file says */
 };
 
 int flock_patiently(int fd, long long wait_ms, int watch)
@@ -42,22 +46,50 @@ int flock_patiently(int fd, long long wait_ms, int watch)
 	return 0;
 }
 
-void session_lock_read_holder(int fd, char holder_r[WHY_TOLD_MAX])
+/*
+ * "1795424346 4711 203.0.113.7\tanna": the first three end where nothing of them can stand, the name where the text does. Always of one
+ * length, so that nothing of the last one stays.
+ */
+void session_lock_write_holder(int fd, const char *peer, const char *user)
 {
-	char text[WHY_TOLD_MAX];
-	struct buf told = { .p = holder_r, .cap = WHY_TOLD_MAX - 1 };
-	ssize_t n = pread(fd, text, sizeof text, 0);
-	if (n > 0)
-		buf_add_escaped(&told, text, strnlen(text, (size_t)n));
-	holder_r[told.len] = '\0';
-}
-
-void session_lock_write_holder(int fd, const char *holder)
-{
-	char record[WHY_TOLD_MAX] = { 0 };  /* always of one length, so that nothing of the last one stays */
-	memcpy(record, holder, strnlen(holder, sizeof record - 1));
+	char record[HOLDER] = { 0 };
+	(void)snprintf(record, sizeof record, "%lld %ld %s\t%s", (long long)time(NULL), (long)getpid(), peer, user);
 	ssize_t ignored = pwrite(fd, record, sizeof record, 0);
 	(void)ignored;
+}
+
+/* What of the text stands before that octet, and the octet; NULL: there is none. */
+static const char *cut(char **text, char octet)
+{
+	char *part = *text, *end = strchr(part, octet);
+	if (end == NULL)
+		return NULL;
+	*end = '\0';
+	*text = end + 1;
+	return part;
+}
+
+static void take(char to[WHY_TOLD_MAX], const char *text)
+{
+	struct buf safe = { .p = to, .cap = WHY_TOLD_MAX - 1 };
+	buf_add_escaped(&safe, text, strlen(text));
+	to[safe.len] = '\0';
+}
+
+int session_lock_read_holder(int fd, struct session_holder *holder_r)
+{
+	char record[HOLDER], *rest = record;
+	const ssize_t n = pread(fd, record, sizeof record - 1, 0);
+	uint64_t since, pid;
+	record[n > 0 ? n : 0] = '\0';
+	const char *begun = cut(&rest, ' '), *process = cut(&rest, ' '), *peer = cut(&rest, '\t');
+	if (begun == NULL || process == NULL || peer == NULL || *peer == '\0' || parse_number(begun, strlen(begun), 0, INT32_MAX, &since) != 0 ||
+	    parse_number(process, strlen(process), 0, INT32_MAX, &pid) != 0)
+		return -1;
+	*holder_r = (struct session_holder){ .since = (int64_t)since, .pid = (pid_t)pid };
+	take(holder_r->peer, peer);
+	take(holder_r->user, rest);
+	return 0;
 }
 
 int session_lock_open(const char *directory, const struct maildrop_place *place, int *fd_r, struct why *why_r)
@@ -89,4 +121,42 @@ out:
 	if (dir >= 0)
 		(void)close(dir);
 	return r;
+}
+
+/* Is the lock of that name held, and by whom? False when it is not, when it is gone or no lock, and with errno when that cannot be told. */
+static bool is_held(int dir, const char *name, struct session_holder *holder_r)
+{
+	struct stat st;
+	bool held = false;
+	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0) {
+		errno = errno == ENOENT || errno == ELOOP || errno == ENXIO ? 0 : errno;
+		return false;
+	}
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+		held = true;
+		if (session_lock_read_holder(fd, holder_r) != 0)
+			*holder_r = (struct session_holder){ .since = 0 };
+	}
+	(void)close(fd);
+	errno = 0;
+	return held;
+}
+
+int session_locks_held(const char *directory, void (*found)(void *context, const struct session_holder *holder), void *context, struct why *why_r)
+{
+	struct session_holder holder;
+	struct dirent *e;
+	DIR *d = opendir(directory);
+	if (d == NULL)
+		return why_set(why_r, REASON_MAILDROP_IO, errno, "open the lock directory %s", directory);
+	errno = 0;
+	while (errno == 0 && (e = readdir(d)) != NULL)
+		if (strlen(e->d_name) == MAILDROP_KEY && is_held(dirfd(d), e->d_name, &holder)) {
+			found(context, &holder);
+			errno = 0;
+		}
+	const int error = errno;
+	(void)closedir(d);
+	return error == 0 ? 0 : why_set(why_r, REASON_MAILDROP_IO, error, "look into the locks in %s", directory);
 }

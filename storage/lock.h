@@ -21,11 +21,25 @@ enum {
  */
 int session_lock_open(const char *directory, const struct maildrop_place *place, int *fd_r, struct why *why_r);
 
-/* Its content says who holds it: for people, never trusted. When it cannot be written (a full disk), the lock is as good. */
-void session_lock_write_holder(int fd, const char *holder);
+/* What the file says of the session that holds it: for people, never trusted. */
+struct session_holder {
+	int64_t since;            /* seconds since 1970 */
+	pid_t pid;
+	char peer[WHY_TOLD_MAX];  /* from where */
+	char user[WHY_TOLD_MAX];  /* who; "" for none, as for a recovery. A longer name is cut */
+};
 
-/* What the one who holds it has written, printable; "" when nothing. */
-void session_lock_read_holder(int fd, char holder_r[WHY_TOLD_MAX]);
+/* Write it: this process, since now. When it cannot be written (a full disk), the lock is as good. */
+void session_lock_write_holder(int fd, const char *peer, const char *user);
+
+/* Read what the one who holds it has written, printable (buf_add_escaped()). 0; or -1: nothing, or something else. */
+int session_lock_read_holder(int fd, struct session_holder *holder_r);
+
+/*
+ * Each lock of the directory that is held at this moment. A lock that is not is held here for that moment, shared, which a login waits for.
+ * Files that are no locks are passed over. 0, or -1 and *why_r.
+ */
+int session_locks_held(const char *directory, void (*found)(void *context, const struct session_holder *holder), void *context, struct why *why_r);
 
 /*
  * Lock a file of ours (flock(2)), tried for at most wait_ms. 0, or an errno: EWOULDBLOCK when it stayed busy, ECANCELED when

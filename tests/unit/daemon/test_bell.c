@@ -29,15 +29,17 @@ static int open_lock(const struct settings *settings)
 /* In a process of its own: holds ann's lock, and answers once. */
 static void hold(const struct settings *settings, const struct holder *h, int ready)
 {
-	char text[WHY_TOLD_MAX], peer[INET6_ADDRSTRLEN + 2];
+	char peer[INET6_ADDRSTRLEN + 2];
 	const time_t now = time(NULL);
 	bool take_over;
 	int answer;
 	int lock = open_lock(settings), bell = bell_hang(lock);
 	if (flock(lock, LOCK_EX) != 0 || bell < 0)
 		_exit(1);
-	(void)snprintf(text, sizeof text, "%lld 203.0.113.7", (long long)now - 1000);
-	session_lock_write_holder(lock, h->text != NULL ? h->text : text);
+	if (h->text == NULL)
+		session_lock_write_holder(lock, "203.0.113.7", "ann");
+	else if (ftruncate(lock, 0) != 0 || pwrite(lock, h->text, strlen(h->text), 0) != (ssize_t)strlen(h->text))
+		_exit(1);
 	(void)!write(ready, "x", 1);
 	struct pollfd p = { .fd = bell, .events = POLLIN };
 	while (h->answers && poll(&p, 1, -1) == 1) {
@@ -83,7 +85,7 @@ static void test_holder(void)
 		{ "take-over", "LOGGED_IN", "", { 30, true, true, NULL }, ON_LOCKED_TAKE_OVER, 0 },
 		{ "no answer", "LOCKED_WORKING", "203.0.113.7", { 0, false, false, NULL }, ON_LOCKED_REFUSE, 0 },
 		{ "no answer, and no name", "LOCKED_UNNAMED", "", { 0, false, false, "" }, ON_LOCKED_REFUSE, 0 },
-		{ "no answer, and nonsense for a name", "LOCKED_UNNAMED", "", { 0, false, false, "soon 203.0.113.7" }, ON_LOCKED_TAKE_OVER, 0 },
+		{ "no answer, and nonsense for a name", "LOCKED_UNNAMED", "", { 0, false, false, "soon 4711 203.0.113.7\tann" }, ON_LOCKED_TAKE_OVER, 0 },
 	};
 	host_make();
 	make_users();

@@ -20,10 +20,13 @@ static int lock_session(const char *directory, enum maildrop_format format, cons
 	int err = r == 0 ? flock_patiently(fd, SESSION_LOCK_WAIT_MS, -1) : 0;
 	if (r != 0 || err == 0) {
 		if (r == 0)
-			session_lock_write_holder(fd, "open since 10:02 from 203.0.113.7");
+			session_lock_write_holder(fd, "203.0.113.7", "anna");
 		return fd;
 	}
-	session_lock_read_holder(fd, why_r->told);
+	struct session_holder holder;
+	CU_ASSERT_FATAL(session_lock_read_holder(fd, &holder) == 0);
+	CU_ASSERT(holder.pid > 0);
+	(void)snprintf(why_r->told, sizeof why_r->told, "%.20s from %.20s", holder.user, holder.peer);
 	why_r->reason = REASON_MAILDROP_LOCKED;
 	why_r->err = err;
 	(void)close(fd);
@@ -58,7 +61,7 @@ static void test_session(void)
 		ROW_ASSERT(rows[i].label, (fd >= 0) == rows[i].free);
 		ROW_ASSERT(rows[i].label, why.reason == (rows[i].free ? REASON_NONE : REASON_MAILDROP_LOCKED));
 		ROW_ASSERT(rows[i].label, why.err == (rows[i].free ? 0 : EWOULDBLOCK));
-		ROW_TEXT(rows[i].label, why.told, rows[i].free ? "" : "open since 10:02 from 203.0.113.7");
+		ROW_TEXT(rows[i].label, why.told, rows[i].free ? "" : "anna from 203.0.113.7");
 		ROW_ASSERT(rows[i].label, rows[i].free || clock_ms() - before >= SESSION_LOCK_WAIT_MS);
 		if (fd >= 0)
 			(void)close(fd);
@@ -121,53 +124,93 @@ static void test_session_waits(void)
 	scratch_close();
 }
 
-/* What stands in a lock file is for people, and cannot fool or flood them. */
-static void test_holder_text(void)
-{
-	static const struct {
-		const char *label, *text, *told;
-		size_t len;
-	} rows[] = {
-		{ "nothing yet", "", "", 0 },
-		{ "line end", "a\r\n+OK", "a\\x0d\\x0a+OK", 6 },
-		{ "NUL", "abc\0def", "abc", 7 },
-	};
-	struct why why;
-	for (size_t i = 0; i <= sizeof rows / sizeof rows[0]; i++) {
-		char text[4 * WHY_TOLD_MAX];
-		bool flood = i == sizeof rows / sizeof rows[0];
-		size_t len = flood ? sizeof text : rows[i].len;
-		memset(text, '\n', sizeof text);
-		if (!flood)
-			memcpy(text, rows[i].text, len);
-		scratch_open();
-		make_dir("locks");
-		int fd = lock_session(in_scratch("locks"), MAILDROP_MBOX, "mbox", &why);
-		CU_ASSERT(ftruncate(fd, 0) == 0 && pwrite(fd, text, len, 0) == (ssize_t)len);
-		CU_ASSERT(lock_session(in_scratch("locks"), MAILDROP_MBOX, "mbox", &why) == -1);
-		if (flood) {
-			CU_ASSERT(strlen(why.told) <= WHY_TOLD_MAX - 1 && strcmp(why.told + strlen(why.told) - 3, "...") == 0);
-		} else {
-			ROW_TEXT(rows[i].label, why.told, rows[i].told);
-		}
-		(void)close(fd);
-		scratch_close();
-	}
-}
-
 /* A shorter text replaces a longer one whole. */
 static void test_holder_replaced(void)
 {
 	struct why why;
-	char told[WHY_TOLD_MAX];
+	struct session_holder holder;
 	scratch_open();
 	make_dir("locks");
 	int fd = lock_session(in_scratch("locks"), MAILDROP_MBOX, "mbox", &why);
-	session_lock_write_holder(fd, "a long text that was here");
-	session_lock_write_holder(fd, "short");
-	session_lock_read_holder(fd, told);
-	ROW_TEXT("holder", told, "short");
+	const int64_t before = time(NULL);
+	session_lock_write_holder(fd, "2001:db8::1", "a long name that was here");
+	session_lock_write_holder(fd, "::1", "ann");
+	CU_ASSERT(session_lock_read_holder(fd, &holder) == 0);
+	ROW_TEXT("peer", holder.peer, "::1");
+	ROW_TEXT("user", holder.user, "ann");
+	CU_ASSERT(holder.since >= before && holder.since <= time(NULL) && holder.pid == getpid());
 	(void)close(fd);
+	scratch_close();
+}
+
+/* What stands in a lock file is for people, and cannot fool or flood them, nor reach a terminal as it is. */
+static void test_holder_read(void)
+{
+	static const struct {
+		const char *text, *peer, *user;  /* peer NULL: not taken for anything */
+	} rows[] = {
+		{ "1795424346 4711 203.0.113.7\tanna", "203.0.113.7", "anna" },
+		{ "1795424346 4711 this server's recovery\t", "this server's recovery", "" },
+		{ "1795424346 4711 \033[2J\tann\nb\ta", "\\x1b[2J", "ann\\x0ab\\x09a" },
+		{ "", NULL, NULL },
+		{ "1795424346 203.0.113.7", NULL, NULL },
+		{ "1795424346 4711 203.0.113.7", NULL, NULL },
+		{ "1795424346 4711 \tanna", NULL, NULL },
+		{ "soon 4711 203.0.113.7\tanna", NULL, NULL },
+		{ "1795424346 99999999999 203.0.113.7\tanna", NULL, NULL },
+	};
+	struct why why;
+	scratch_open();
+	make_dir("locks");
+	int fd = lock_session(in_scratch("locks"), MAILDROP_MBOX, "mbox", &why);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct session_holder holder;
+		CU_ASSERT(ftruncate(fd, 0) == 0 && pwrite(fd, rows[i].text, strlen(rows[i].text), 0) == (ssize_t)strlen(rows[i].text));
+		const bool taken = session_lock_read_holder(fd, &holder) == 0;
+		ROW_ASSERT(rows[i].text, taken == (rows[i].peer != NULL));
+		if (!taken || rows[i].peer == NULL)
+			continue;
+		ROW_TEXT(rows[i].text, holder.peer, rows[i].peer);
+		ROW_TEXT(rows[i].text, holder.user, rows[i].user);
+	}
+	char flood[4096];
+	struct session_holder holder;
+	memset(flood, '\n', sizeof flood);
+	memcpy(flood, "1 2 3\t", 6);
+	CU_ASSERT(pwrite(fd, flood, sizeof flood, 0) == (ssize_t)sizeof flood && session_lock_read_holder(fd, &holder) == 0);
+	CU_ASSERT(strlen(holder.user) <= WHY_TOLD_MAX - 1 && strcmp(holder.user + strlen(holder.user) - 3, "...") == 0);
+	(void)close(fd);
+	scratch_close();
+}
+
+static void note_held(void *context, const struct session_holder *holder)
+{
+	char *users = context;
+	(void)snprintf(users + strlen(users), 256 - strlen(users), "%s ", holder->user);
+}
+
+/* Locks that are held are found, others are not, and files that are no locks neither; looking holds none afterwards. */
+static void test_held(void)
+{
+	struct why why;
+	char users[256] = "";
+	scratch_open();
+	make_dir("locks");
+	CU_ASSERT(mkfifo(in_scratch("locks/0123456789abcdef0123456789abcdef"), 0600) == 0);
+	CU_ASSERT(symlink("nowhere", in_scratch("locks/0123456789abcdef0123456789abcde0")) == 0);
+	put("locks/README", "no lock");
+	(void)close(lock_session(in_scratch("locks"), MAILDROP_MBOX, "gone", &why));
+	int fd = lock_session(in_scratch("locks"), MAILDROP_MBOX, "here", &why);
+	CU_ASSERT(session_locks_held(in_scratch("locks"), note_held, users, &why) == 0);
+	ROW_TEXT("held", users, "anna ");
+	(void)close(fd);
+	for (int i = 0; i < 2; i++) {
+		users[0] = '\0';
+		CU_ASSERT(session_locks_held(in_scratch("locks"), note_held, users, &why) == 0);
+		ROW_TEXT("let go", users, "");
+	}
+	CU_ASSERT(session_locks_held(in_scratch("none"), note_held, users, &why) == -1);
+	CU_ASSERT(strstr(why.text, "No such file") != NULL);
 	scratch_close();
 }
 
@@ -216,6 +259,6 @@ static void test_lock_directory(void)
 	scratch_close();
 }
 
-#define TESTS(X) X(test_session) X(test_holder_killed) X(test_session_waits) X(test_holder_text) \
-	X(test_holder_replaced) X(test_watch) X(test_lock_directory)
+#define TESTS(X) X(test_session) X(test_holder_killed) X(test_session_waits) \
+	X(test_holder_replaced) X(test_holder_read) X(test_held) X(test_watch) X(test_lock_directory)
 SUITE("lock")

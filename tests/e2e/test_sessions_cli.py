@@ -1,0 +1,70 @@
+"""postern sessions: who has a mailbox open at this moment."""
+import json
+import time
+import unittest
+from pathlib import Path
+
+from postern import ROOT, ServerCase
+from processes import wait_until
+from test_explain import OK, USAGE, postern
+
+IO = 74
+CONFIG = 78
+
+
+class Sessions(ServerCase):
+    users = ("anna", "bert")
+
+    def sessions(self, *arguments, uid=None, status=OK):
+        got, out, err = postern("sessions", "-c", self.server.config_file, *arguments, uid=uid)
+        self.assertEqual(got, status, out + err)
+        return out if status == OK else err
+
+    def found(self, *arguments):
+        return json.loads(self.sessions("--json", *arguments))["sessions"]
+
+    def test_who_from_where_since_when(self):
+        self.assertEqual(self.sessions(), "no session is open\n")
+        before = int(time.time())
+        anna = self.login("anna", source="127.0.6.1")
+        bert = self.login("bert", source="127.0.6.2", tls=True)
+        self.assertEqual([(s["user"], s["peer"]) for s in sorted(self.found(), key=lambda s: s["user"])], [("anna", "127.0.6.1"), ("bert", "127.0.6.2")])
+        session, = self.found("--user", "bert")
+        self.assertLessEqual(before * 1000, session["since_ms"])
+        self.assertLess(session["duration_ms"], 60000)
+        self.assertEqual(Path("/proc/%d/exe" % session["process"]).resolve().name, "posternd")
+        self.assertEqual(self.found("--user", "nobody-here"), [])
+        self.assertRegex(self.sessions("--user", "anna"), r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  \S.*  127\.0\.6\.1 +process \d+ +anna\n$")
+        anna.quit()
+        self.assertEqual([s["user"] for s in self.found()], ["bert"])
+        bert.close()
+        wait_until(lambda: not self.found(), "the end of a session whose client went away")
+
+    def test_no_login_is_hindered(self):
+        """Looking takes each lock that is free for a moment, which logins wait for."""
+        for _ in range(20):
+            self.found()
+            self.login("anna").quit()
+        holder = self.login("anna")
+        self.found()
+        with self.client() as client:
+            client.ok("USER anna")
+            client.err("PASS secret", "unable to lock")
+        holder.quit()
+
+    def test_usage(self):
+        for arguments in (["anna"], ["--nonsense"], ["--user"]):
+            self.sessions(*arguments, status=USAGE)
+        self.assertIn("usage: postern sessions", self.sessions("--help"))
+        got, _, err = postern("sessions", "-c", "/nonexistent/postern.conf")
+        self.assertEqual((got, "No such file" in err), (CONFIG, True), err)
+
+    @unittest.skipUnless(ROOT, "without root one uid does everything, and all locks are its own")
+    def test_not_for_everybody(self):
+        holder = self.login("anna")
+        self.assertIn("Permission denied", self.sessions(uid=self.anna.uid, status=IO))
+        holder.quit()
+
+
+if __name__ == "__main__":
+    unittest.main()
