@@ -5,9 +5,9 @@ Pages, not time: the figures are the same on a busy machine. What is measured be
 import os
 import unittest
 
+from memory import INSTRUMENTED
 from postern import ROOT, Server
 from processes import resident, wait_until
-from test_sandbox import INSTRUMENTED
 
 HELD = 12
 

@@ -13,7 +13,8 @@ import unittest
 from collections import Counter
 
 import bodies
-from postern import PREFIX, ROOT, TOP, TROUBLE, Server
+from memory import INSTRUMENTED
+from postern import ROOT, TOP, TROUBLE, Server
 from processes import all_processes, wait_until
 from shared import OWNER, Shared
 
@@ -22,7 +23,6 @@ CAPABILITIES = ("CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SE
                 "SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON "
                 "BPF CHECKPOINT_RESTORE").split()
 TRUST = (TOP / "docs" / "trust.md").read_text()
-INSTRUMENTED = bool(PREFIX) or "asan" in os.environ.get("POSTERN_BUILD", "") or "coverage" in os.environ.get("POSTERN_BUILD", "")
 
 
 def table(header):

@@ -3,13 +3,14 @@ import unittest
 
 import bodies
 from client import plain_words
-from postern import PREFIX
+from memory import INSTRUMENTED
 from processes import all_processes, wait_until
 from shared import SharedCase, memory, sockets
 
 SECRET = "Zk7q"  # stands in all that is the first user's, and nowhere else
 
 
+@unittest.skipIf(INSTRUMENTED, "too much memory to look through, and not the program's alone")
 class NothingStays(SharedCase):
     def check_forgotten(self, server, name, talk):
         """Of what the session held nothing is in the memory of keeper or gate when it is over."""
@@ -43,8 +44,6 @@ class NothingStays(SharedCase):
         return server, user
 
     def test_memory(self):
-        if PREFIX:
-            self.skipTest("valgrind's memory is not the program's")
         for label, location, count, tls in (("Maildir", "maildir:MAIL/%u/Maildir", 3, False), ("Maildir, TLS", "maildir:MAIL/%u/Maildir", 3, True),
                                             ("long list", "maildir:MAIL/%u/Maildir", 200, True), ("mbox", "mbox:SPOOL/%u", 3, False),
                                             ("mbox, TLS", "mbox:SPOOL/%u", 100, True)):
@@ -68,8 +67,6 @@ class NothingStays(SharedCase):
 
     def test_memory_of_strangers(self):
         """Of clients who never log in: lines that are no commands, behind the last answer, too; half a line; half a message's request."""
-        if PREFIX:
-            self.skipTest("valgrind's memory is not the program's")
         server = self.serve()
         for label, octets in (("thrown away", (b"NONSENSE " + SECRET.encode() + b"\r\n") * 400), ("half a line", b"USER " + SECRET.encode()),
                               ("one long line", SECRET.encode() * 2000 + b"\r\nUSER " + SECRET.encode()), ("AUTH", b"AUTH PLAIN\r\n" + SECRET.encode() * 20)):

@@ -20,6 +20,7 @@ import unittest
 
 import bodies
 from client import Client, Closed
+from memory import INSTRUMENTED
 from postern import PREFIX, ROOT, Server, User
 from processes import PATIENCE, read_process, session_processes, started_at, user_of, wait_until
 from run import FULL
@@ -188,6 +189,8 @@ class Kill(unittest.TestCase):
                     served = whole(peers)
                     kills += self.kill_one(find(server), dice, killed)
                 stop.wait(dice.random() * 0.02 * PATIENCE)
+            # Few kills are soon done, and on a busy machine before all the others' sessions are.
+            wait_until(lambda: whole(peers) > CLIENTS or any(peer.wrong for peer in peers), "other sessions than those that were killed", 60)
         finally:
             took = time.monotonic() - begun
             stop.set()
@@ -199,8 +202,6 @@ class Kill(unittest.TestCase):
         print(what)
         self.assertEqual([text for peer in peers for text in peer.wrong], [], what + "\n" + server.log()[-3000:])
         self.judge(kills, allowed, ends, what)
-        self.assertGreater(whole(peers) + ends["refused"], CLIENTS, what)
-        self.assertGreater(whole(peers), 0, what)
         if pause:
             self.assertGreater(took, 0.9 * pause * (kills - 2), "they were started again without a pause: " + what)
         self.afterwards(server, peers, what)
@@ -258,6 +259,7 @@ class Kill(unittest.TestCase):
         for client in held:
             client.close()
 
+    @unittest.skipIf(INSTRUMENTED, "what instruments a program keeps it from being confined, and a gate is not told from a nursery")
     def test_nursery(self):
         self.bar("nursery")
 
