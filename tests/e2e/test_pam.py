@@ -72,10 +72,8 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
 			pam_info(pamh, "message %d %%n%%s", i);
 	if (strcmp(password, "secret") != 0 && !is(user, "panyone"))
 		return PAM_AUTH_ERR;
-	if (is(user, "prename"))
-		pam_set_item(pamh, PAM_USER, "pgood");
-	if (is(user, "proot"))
-		pam_set_item(pamh, PAM_USER, "root");
+	if (is(user, "prename") || is(user, "proot")) /* the name lies where the item did, and is gone with it */
+		return pam_set_item(pamh, PAM_USER, is(user, "proot") ? "root" : "pgood");
 	if (is(user, "phost") && (pam_get_item(pamh, PAM_RHOST, (const void **)&host) != PAM_SUCCESS || host == NULL
 	    || strcmp(host, "127.0.0.1") != 0))
 		return PAM_AUTH_ERR;
