@@ -189,7 +189,7 @@ static bool is_as_left(struct maildir *m, const struct maildir_left *state)
 
 static void remember(struct maildir *m)
 {
-	struct maildir_left state = { .quiet = m->skipped ? 0 : m->quiet };
+	struct maildir_left state = { .quiet = m->skipped ? 0 : m->steady };
 	struct image *image = &m->drop.image;
 	memcpy(state.dirs, m->listed, sizeof state.dirs);
 	for (size_t i = 0; i < MAILDIR_DIRS; i++)
@@ -223,6 +223,7 @@ static void hold_directories(struct maildir *m, const struct maildir_left *state
 static int list_messages(struct maildir *m, struct why *why_r)
 {
 	struct maildir_left state = { .quiet = 0 };
+	m->steady = MAILDIR_ALL_DIRS;
 	index_begin(&m->index, &m->drop.options);
 	if (maildir_look(m, m->listed, why_r) != 0)
 		return -1;

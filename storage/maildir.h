@@ -110,6 +110,7 @@ struct maildir {
 	uint8_t *met;              /* of each record: enum maildir_met */
 	struct maildir_listed listed[MAILDIR_DIRS];  /* before the last pass */
 	unsigned quiet;            /* bit set of directories in which nothing can have changed unseen since */
+	unsigned steady;           /* those of them that were so in each pass: the list has nothing of them that was removed meanwhile */
 	unsigned held;             /* those that need not be read, as long as they are as in held_as */
 	struct maildir_listed held_as[MAILDIR_DIRS];
 	bool skipped;              /* something was no message, and may become one without the directory's knowing */

@@ -388,6 +388,7 @@ static void let_go(struct maildir *m)
 	for (size_t i = 0; i < MAILDIR_DIRS; i++)
 		if ((m->held & 1u << i) != 0 && memcmp(&m->held_as[i], &m->listed[i], sizeof m->listed[i]) != 0) {
 			m->held &= ~(1u << i);
+			m->steady &= ~(1u << i);
 			m->news++;
 		}
 }
@@ -408,6 +409,7 @@ static int make_pass(struct maildir *m, bool numbered, struct why *why_r)
 	m->noticed = true;
 	/* What was quiet while it was read, or while it was left alone, need not be read again; what was not, as if it had had news. */
 	m->quiet = stayed_quiet(m->listed, after);
+	m->steady &= m->quiet;
 	m->news += (m->held & ~m->quiet) != 0;
 	m->held = m->quiet;
 	memcpy(m->held_as, m->listed, sizeof m->held_as);
