@@ -193,6 +193,12 @@ void maildir_table_directory(struct maildir *m, enum maildir_dir dir);
 uint64_t maildir_expect(const struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len);
 void maildir_expect_met(const struct maildir *m, uint64_t hash);
 
+/*
+ * The file that a scan found under that name has the record's name and inode: is it looked at all the same? Each is in a small Maildir, and where
+ * the name is not made of the time, so that another file may have got it, and the inode.
+ */
+bool maildir_is_looked_at(const struct maildir *m, const char *name, size_t base_len);
+
 /* The scan sees that name: true when it is one that the index knows, as the index knows it, and there is no more to do. */
 bool maildir_met_known(struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len);
 

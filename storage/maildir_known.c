@@ -223,11 +223,22 @@ void maildir_expect_met(const struct maildir *m, uint64_t hash)
 		__builtin_prefetch(&m->met[record - 1], 1);
 }
 
+/* Agents that know Maildir begin a name with the seconds, and go on; numbers alone, and names of inodes (procmail's msg.XXXX), come again. */
+bool maildir_is_looked_at(const struct maildir *m, const char *name, size_t base_len)
+{
+	size_t digits = 0;
+	if (m->known <= CHECK_EACH_MAX)
+		return true;
+	while (digits < base_len && name[digits] >= '0' && name[digits] <= '9')
+		digits++;
+	return digits == 0 || digits == base_len;
+}
+
 /* May a file of that name and inode be taken for the record's without being opened? */
 static bool is_as_known(const struct maildir *m, size_t i, const char *name)
 {
 	const struct list_name *r = &maildir_records(m)[i];
-	return m->known > CHECK_EACH_MAX || maildir_has_identity(m, maildir_dir_of(r), name, r->identity);
+	return !maildir_is_looked_at(m, name, r->base) || maildir_has_identity(m, maildir_dir_of(r), name, r->identity);
 }
 
 bool maildir_met_known(struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len)

@@ -222,7 +222,7 @@ static void saw_known(const struct maildir *m, enum maildir_dir dir, const struc
 {
 	e->listed_ino = d->d_ino;
 	e->state = ENTRY_READY;
-	if (e->again || (m->drop.count <= CHECK_EACH_MAX && !maildir_has_identity(m, dir, d->d_name, e->identity)))
+	if (e->again || (maildir_is_looked_at(m, d->d_name, e->base_len) && !maildir_has_identity(m, dir, d->d_name, e->identity)))
 		e->state = ENTRY_LISTED;
 }
 

@@ -142,6 +142,36 @@ static void test_inode_again(void)
 	}
 }
 
+/*
+ * The same by another program: in a large Maildir the new file has the name and the inode of the record. To the login it looks like one
+ * that was written over, as long as the directory was written to as well.
+ */
+static void test_names_without_time(void)
+{
+	static const struct {
+		const char *label, *name, *flagged;
+	} rows[] = {
+		{ "procmail's", "M/new/msg.aB3", NULL }, { "a number", "M/new/17", NULL }, { "with a flag", "M/cur/msg.aB3:2,", "M/cur/msg.aB3:2,S" },
+		{ "a number with a flag", "M/cur/17:2,", "M/cur/17:2,S" },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		begin();
+		uidl_count = 0;
+		make_maildir(MANY);
+		put(rows[i].name, "Subject: b\n\ntext\n");
+		tick();
+		CU_ASSERT_FATAL(note(MAILDROP_MAILDIR, "M", 0));
+		put(rows[i].name, "Subject: b\n\nother\n");
+		if (rows[i].flagged != NULL)
+			CU_ASSERT(rename(in_scratch(rows[i].name), in_scratch(rows[i].flagged)) == 0);
+		put("M/new/3000.x", "Subject: c\n\n");
+		tick();
+		CU_ASSERT_FATAL(note(MAILDROP_MAILDIR, "M", 0));
+		ROW_ASSERT(rows[i].label, !same(0, 1));
+		end();
+	}
+}
+
 /* What a scan missed, because another program renamed it just then, is there in the next. */
 static void test_missed(void)
 {
@@ -263,5 +293,5 @@ static void test_ring(void)
 	end();
 }
 
-#define TESTS(X) X(test_names) X(test_inode_again) X(test_missed) X(test_noticed_late) X(test_equal) X(test_ring)
+#define TESTS(X) X(test_names) X(test_inode_again) X(test_names_without_time) X(test_missed) X(test_noticed_late) X(test_equal) X(test_ring)
 SUITE("gone")
