@@ -329,6 +329,9 @@ bool maildir_is_entry(const struct maildir_entry *e, const struct stat *st);
  */
 bool maildir_is_unchanged(struct maildir *m, struct maildir_entry *e, int fd, const struct stat *st);
 
+/* Is there a file of that name with the message's content, whatever its inode? Then it is the message's from now on. */
+bool maildir_take_equal(struct maildir *m, struct maildir_entry *e, enum maildir_dir dir, const char *name);
+
 /* A name for the log; the sender or the owner may have put anything into it. */
 struct maildir_shown {
 	char text[160];

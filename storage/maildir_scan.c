@@ -266,19 +266,24 @@ static int list_name(struct maildir *m, enum maildir_dir dir, const struct diren
 	return add_entry(m, dir, d, len, base_len, has_namesake, why_r);
 }
 
-/* After numbering: only lost messages matter, and the inode is known for certain. */
+/*
+ * After numbering: only lost messages matter, and the inode is known for certain. Where no file has it, an equal one of the name is the message,
+ * unless there is another message of that name, of which it may be the file.
+ */
 static int refind_name(struct maildir *m, enum maildir_dir dir, const struct dirent64 *d, size_t len, struct why *why_r)
 {
 	size_t base_len = base_length(d->d_name, len);
-	struct maildir_entry *e = NULL;
+	struct maildir_entry *e = NULL, *lost = NULL;
+	size_t namesakes = 0;
 	while ((e = maildir_find(m, d->d_name, base_len, e)) != NULL) {
+		namesakes++;
 		if (e->state != ENTRY_LOST)
 			continue;
-		if (!is_known(m, dir, d, e))
-			continue;
-		return saw_entry(m, e, dir, d->d_name, len, why_r);
+		if (is_known(m, dir, d, e))
+			return saw_entry(m, e, dir, d->d_name, len, why_r);
+		lost = e;
 	}
-	return 0;
+	return lost != NULL && namesakes == 1 && maildir_take_equal(m, lost, dir, d->d_name) ? saw_entry(m, lost, dir, d->d_name, len, why_r) : 0;
 }
 
 static const char *type_name(unsigned char type)
