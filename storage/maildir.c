@@ -66,6 +66,17 @@ static int open_directories(struct maildir *m, struct why *why_r)
 	return r;
 }
 
+/* None could be had, because the disk fails: that is no empty maildrop, or clients would forget what they have fetched. */
+static int check_faults(const struct maildir *m, struct why *why_r)
+{
+	bool any = m->fault == 0;
+	for (size_t i = 0; !any && i < m->entry_count; i++)
+		any = m->entries[i].state == ENTRY_READY;
+	for (size_t i = 0; !any && i < m->known; i++)
+		any = m->met[i] == KNOWN_SEEN;
+	return any ? 0 : why_set(why_r, REASON_MAILDROP_IO, m->fault, "open any message in %s", m->path);
+}
+
 /* Opens every listed file; those renamed meanwhile are looked up again until each is found or gone. */
 static int size_entries(struct maildir *m, struct why *why_r)
 {
@@ -84,7 +95,7 @@ static int size_entries(struct maildir *m, struct why *why_r)
 			}
 		}
 		if (lost == 0)
-			return 0;
+			return check_faults(m, why_r);
 	}
 	return why_set(why_r, REASON_MAILDROP_BUSY, 0, "files in %s are renamed faster than they can be opened", m->path);
 }

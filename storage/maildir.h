@@ -127,6 +127,7 @@ struct maildir {
 	uint32_t scan;             /* number of the scan that is on or was last */
 	size_t news;               /* entries that this pass saw first in the scan */
 	size_t wanted;             /* once numbered: lost entries that this scan has not seen yet */
+	int fault;                 /* errno of the first message that the disk did not give; 0: none */
 	bool noticed;              /* the oddities are in the log */
 	bool lie_noticed;          /* so is a name that has a wrong size */
 	size_t learned_from, learned_to;  /* records of the image that the file in the index has otherwise; none: 0, 0 */

@@ -3,6 +3,7 @@
  * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/wire.h"
@@ -114,9 +115,16 @@ static int count_octets(struct maildir *m, struct maildir_entry *e, int fd, cons
 	return 0;
 }
 
+/* Of the disk, or of the server that has it: no fault of the message. */
+static bool is_storage_fault(int err)
+{
+	return err == EIO || err == ESTALE || err == ETIMEDOUT || err == EUCLEAN || err == EBADMSG;
+}
+
 /* The message's own trouble: it is skipped, and the others are served. */
 static int skip_unreadable(struct maildir *m, struct maildir_entry *e, int err, struct why *why_r)
 {
+	char what[128];
 	switch (err) {
 	case ENOENT:
 		e->state = ENTRY_LOST;
@@ -127,7 +135,10 @@ static int skip_unreadable(struct maildir *m, struct maildir_entry *e, int err, 
 		maildir_drop_entry(m, e, "skipped, it is a symbolic link");
 		return 0;
 	default:
-		maildir_drop_entry(m, e, "skipped, it cannot be read");
+		if (is_storage_fault(err) && m->fault == 0)
+			m->fault = err;
+		(void)snprintf(what, sizeof what, "skipped, it cannot be read: %s", strerror(err));
+		maildir_drop_entry(m, e, what);
 		return 0;
 	}
 }
@@ -135,6 +146,7 @@ static int skip_unreadable(struct maildir *m, struct maildir_entry *e, int err, 
 int maildir_size_entry(struct maildir *m, struct maildir_entry *e, struct why *why_r)
 {
 	struct stat st;
+	int r = 0;
 	if (maildir_size_by_name(m, e)) {
 		e->state = ENTRY_READY;
 		return 0;
@@ -151,11 +163,11 @@ int maildir_size_entry(struct maildir *m, struct maildir_entry *e, struct why *w
 	else if (st.st_uid != m->drop.options.owner)
 		maildir_drop_entry(m, e, "skipped, it belongs to another user");
 	else if (count_octets(m, e, fd, &st) != 0)
-		maildir_drop_entry(m, e, "skipped, it cannot be read");
+		r = skip_unreadable(m, e, errno, why_r);
 	else
 		e->state = ENTRY_READY;
 	(void)close(fd);
-	return 0;
+	return r;
 }
 
 void maildir_open_unopened(struct maildir *m, struct maildir_entry *e)

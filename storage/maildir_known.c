@@ -73,7 +73,7 @@ int maildir_take_entries(struct maildir *m, enum maildir_state state, struct why
 		m->order[i] = (uint32_t)i;
 		if (!take_record(m, i, state)) {
 			maildir_free_entries(m);
-			return why_set(why_r, REASON_MAILDROP_IO, 0, "the index of %s is none", m->path);
+			return why_set(why_r, REASON_MAILDROP_IO, 0, "the index of %s was damaged", m->path);
 		}
 	}
 	return 0;
