@@ -150,7 +150,8 @@ static size_t sort_entries(struct maildir *m, struct sorted *sorted)
 		const bool twin = last != NULL && same_base(m, last, e);
 		if (twin)
 			e->twin = true;
-		if (twin && last->ino == e->ino)
+		/* Two that the index has, and that were not looked at, are two. */
+		if (twin && last->ino == e->ino && e->ino != 0)
 			e->state = ENTRY_DROPPED;
 		else
 			sorted[n++] = sorted[i];
