@@ -73,7 +73,7 @@ static int check_faults(const struct maildir *m, struct why *why_r)
 	for (size_t i = 0; !any && i < m->entry_count; i++)
 		any = m->entries[i].state == ENTRY_READY;
 	for (size_t i = 0; !any && i < m->known; i++)
-		any = m->met[i] == KNOWN_SEEN;
+		any = m->met[i] >= KNOWN_SEEN;
 	return any ? 0 : why_set(why_r, REASON_MAILDROP_IO, m->fault, "open any message in %s", m->path);
 }
 
@@ -175,7 +175,7 @@ static int number_messages(struct maildir *m, struct why *why_r)
 		const struct maildir_entry *e = i < entries ? &m->entries[sorted[i].entry] : NULL;
 		const size_t place = e == NULL ? m->known : m->known == 0 ? 0 : e->record != 0 ? e->record - 1 : maildir_place_of(m, at, e->delivered, maildir_name(m, e), e->base_len);
 		for (; at < place; at++)
-			if (m->met[at] == KNOWN_SEEN)
+			if (m->met[at] >= KNOWN_SEEN)
 				m->order[m->drop.count++] = MAILDIR_OF_INDEX | (uint32_t)at;
 		if (e != NULL)
 			m->order[m->drop.count++] = sorted[i].entry;

@@ -64,8 +64,8 @@ struct maildir_entry {
 /* What this scan knows of a record of the index. */
 enum maildir_met {
 	KNOWN_UNSEEN,   /* nothing yet */
-	KNOWN_SEEN,     /* its file is there, under its name, and needs no second look */
 	KNOWN_ENTRY,    /* it became an entry */
+	KNOWN_SEEN,     /* this or more, which is the last reading that met it: its file is there, under its name, and needs no second look */
 };
 
 /* A slot of the table of known files. */
@@ -108,6 +108,8 @@ struct maildir {
 	size_t file_slots;         /* a power of two */
 	unsigned tabled;           /* bit set of directories whose messages are in the table */
 	uint8_t *met;              /* of each record: enum maildir_met */
+	uint8_t reading;           /* of a directory, that is on or was last: the numbers begin anew after some 250 */
+	bool doubtful;             /* in this pass one reading met a record twice */
 	struct maildir_listed listed[MAILDIR_DIRS];  /* before the last pass */
 	unsigned quiet;            /* bit set of directories in which nothing can have changed unseen since */
 	unsigned steady;           /* those of them that were so in each pass: the list has nothing of them that was removed meanwhile */
@@ -187,8 +189,8 @@ uint64_t maildir_delivered(const char *base, size_t len);
 /* Hold the scan against the image's records. 0, or -1 and *why_r: then nothing is known. */
 int maildir_know(struct maildir *m, struct why *why_r);
 
-/* The scan comes to that directory: its messages into the table, if they are not there yet. */
-void maildir_table_directory(struct maildir *m, enum maildir_dir dir);
+/* The scan reads that directory: its messages into the table, if they are not there yet. */
+void maildir_begin_reading(struct maildir *m, enum maildir_dir dir);
 
 /* It will come to this name in a moment: into the processor's cache with what it is held against, and then, by what that gave, with the rest. */
 uint64_t maildir_expect(const struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len);
@@ -200,8 +202,8 @@ void maildir_expect_met(const struct maildir *m, uint64_t hash);
  */
 bool maildir_is_looked_at(const struct maildir *m, const char *name, size_t base_len);
 
-/* The scan sees that name: true when it is one that the index knows, as the index knows it, and there is no more to do. */
-bool maildir_met_known(struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len);
+/* The scan sees that name: 1 when it is one that the index knows, as the index knows it, and there is no more to do. 0, or -1 and *why_r. */
+int maildir_met_known(struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len, struct why *why_r);
 
 /* A file of that base name is no such: a record of this base name becomes an entry. 0, or -1 and *why_r. */
 int maildir_take_alike(struct maildir *m, const char *base, size_t len, struct why *why_r);

@@ -245,8 +245,9 @@ static int list_name(struct maildir *m, enum maildir_dir dir, const struct diren
 {
 	struct maildir_entry *e = NULL;
 	bool has_namesake = false;
-	if (maildir_met_known(m, dir, d->d_ino, d->d_name, len))
-		return 0;
+	const int met = maildir_met_known(m, dir, d->d_ino, d->d_name, len, why_r);
+	if (met != 0)
+		return met < 0 ? -1 : 0;
 	size_t base_len = base_length(d->d_name, len);
 	if (maildir_take_alike(m, d->d_name, base_len, why_r) != 0)
 		return -1;
@@ -339,7 +340,7 @@ static int read_directory(struct maildir *m, enum maildir_dir dir, bool numbered
 		return 0;
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return why_errno(why_r, errno, "rewind %s/%s", m->path, maildir_dir_names[dir]);
-	maildir_table_directory(m, dir);
+	maildir_begin_reading(m, dir);
 	for (;;) {
 		ssize_t n = getdents64(fd, m->listing, m->listing_room);
 		if (n < 0)
@@ -405,6 +406,7 @@ static int make_pass(struct maildir *m, bool numbered, struct why *why_r)
 	if (maildir_look(m, m->listed, why_r) != 0)
 		return -1;
 	let_go(m);
+	m->doubtful = false;
 	bool large = m->listed[MAILDIR_NEW].size > LISTING_SMALL || m->listed[MAILDIR_CUR].size > LISTING_SMALL;
 	if (make_listing(m, large ? LISTING_LARGE : LISTING_SMALL, why_r) != 0 ||
 	    read_directory(m, MAILDIR_NEW, numbered, why_r) != 0 ||
@@ -413,7 +415,7 @@ static int make_pass(struct maildir *m, bool numbered, struct why *why_r)
 		return -1;
 	m->noticed = true;
 	/* What was quiet while it was read, or while it was left alone, need not be read again; what was not, as if it had had news. */
-	m->quiet = stayed_quiet(m->listed, after);
+	m->quiet = m->doubtful ? 0 : stayed_quiet(m->listed, after);
 	m->steady &= m->quiet;
 	m->news += (m->held & ~m->quiet) != 0;
 	m->held = m->quiet;
