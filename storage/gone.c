@@ -87,7 +87,7 @@ void gone_add(struct gone *g, uint64_t uidl, uint64_t content)
 
 void gone_write(struct gone *g, struct index *x)
 {
-	if (g == NULL || x->fd < 0 || x->frozen || g->count == g->written)
+	if (g == NULL || x->fd < 0 || g->count == g->written)
 		return;
 	const size_t from = (size_t)(g->written % INDEX_GONE_MAX), to = (size_t)(g->count % INDEX_GONE_MAX);
 	const bool all = g->count - g->written >= INDEX_GONE_MAX, wraps = !all && to < from;

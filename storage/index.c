@@ -228,7 +228,7 @@ void index_keep(struct index *x)
 	struct index_head head = x->head;
 	if (!x->there)
 		index_drop(x);
-	else if (!x->frozen)
+	else
 		(void)put_head(x, &head);
 }
 

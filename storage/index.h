@@ -46,7 +46,7 @@ _Static_assert(sizeof(struct index_head) == 512, "one block");
 /* An index that may be there. */
 struct index {
 	int fd, read_fd;             /* -1: none; borrowed */
-	bool frozen;                 /* nothing but the head may be written */
+	bool frozen;                 /* nothing of an image may be written */
 	bool there;                  /* the head is whole, and says where an image is */
 	uint64_t gone;               /* as in the head, also when there is no image */
 	struct index_head head;

@@ -66,6 +66,17 @@ static int open_directories(struct maildir *m, struct why *why_r)
 	return r;
 }
 
+/* None could be had, because the disk fails: that is no empty maildrop, or clients would forget what they have fetched. */
+static int check_faults(const struct maildir *m, struct why *why_r)
+{
+	bool any = m->fault == 0;
+	for (size_t i = 0; !any && i < m->entry_count; i++)
+		any = m->entries[i].state == ENTRY_READY;
+	for (size_t i = 0; !any && i < m->known; i++)
+		any = m->met[i] >= KNOWN_SEEN;
+	return any ? 0 : why_set(why_r, REASON_MAILDROP_IO, m->fault, "open any message in %s", m->path);
+}
+
 /* Opens every listed file; those renamed meanwhile are looked up again until each is found or gone. */
 static int size_entries(struct maildir *m, struct why *why_r)
 {
@@ -84,7 +95,7 @@ static int size_entries(struct maildir *m, struct why *why_r)
 			}
 		}
 		if (lost == 0)
-			return 0;
+			return check_faults(m, why_r);
 	}
 	return why_set(why_r, REASON_MAILDROP_BUSY, 0, "files in %s are renamed faster than they can be opened", m->path);
 }
@@ -139,7 +150,8 @@ static size_t sort_entries(struct maildir *m, struct sorted *sorted)
 		const bool twin = last != NULL && same_base(m, last, e);
 		if (twin)
 			e->twin = true;
-		if (twin && last->ino == e->ino)
+		/* Two that the index has, and that were not looked at, are two. */
+		if (twin && last->ino == e->ino && e->ino != 0)
 			e->state = ENTRY_DROPPED;
 		else
 			sorted[n++] = sorted[i];
@@ -163,7 +175,7 @@ static int number_messages(struct maildir *m, struct why *why_r)
 		const struct maildir_entry *e = i < entries ? &m->entries[sorted[i].entry] : NULL;
 		const size_t place = e == NULL ? m->known : m->known == 0 ? 0 : e->record != 0 ? e->record - 1 : maildir_place_of(m, at, e->delivered, maildir_name(m, e), e->base_len);
 		for (; at < place; at++)
-			if (m->met[at] == KNOWN_SEEN)
+			if (m->met[at] >= KNOWN_SEEN)
 				m->order[m->drop.count++] = MAILDIR_OF_INDEX | (uint32_t)at;
 		if (e != NULL)
 			m->order[m->drop.count++] = sorted[i].entry;
@@ -189,7 +201,7 @@ static bool is_as_left(struct maildir *m, const struct maildir_left *state)
 
 static void remember(struct maildir *m)
 {
-	struct maildir_left state = { .quiet = m->skipped ? 0 : m->quiet };
+	struct maildir_left state = { .quiet = m->skipped ? 0 : m->steady };
 	struct image *image = &m->drop.image;
 	memcpy(state.dirs, m->listed, sizeof state.dirs);
 	for (size_t i = 0; i < MAILDIR_DIRS; i++)
@@ -223,6 +235,7 @@ static void hold_directories(struct maildir *m, const struct maildir_left *state
 static int list_messages(struct maildir *m, struct why *why_r)
 {
 	struct maildir_left state = { .quiet = 0 };
+	m->steady = MAILDIR_ALL_DIRS;
 	index_begin(&m->index, &m->drop.options);
 	if (maildir_look(m, m->listed, why_r) != 0)
 		return -1;

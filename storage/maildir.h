@@ -64,8 +64,8 @@ struct maildir_entry {
 /* What this scan knows of a record of the index. */
 enum maildir_met {
 	KNOWN_UNSEEN,   /* nothing yet */
-	KNOWN_SEEN,     /* its file is there, under its name, and needs no second look */
 	KNOWN_ENTRY,    /* it became an entry */
+	KNOWN_SEEN,     /* this or more, which is the last reading that met it: its file is there, under its name, and needs no second look */
 };
 
 /* A slot of the table of known files. */
@@ -108,8 +108,11 @@ struct maildir {
 	size_t file_slots;         /* a power of two */
 	unsigned tabled;           /* bit set of directories whose messages are in the table */
 	uint8_t *met;              /* of each record: enum maildir_met */
+	uint8_t reading;           /* of a directory, that is on or was last: the numbers begin anew after some 250 */
+	bool doubtful;             /* in this pass one reading met a record twice */
 	struct maildir_listed listed[MAILDIR_DIRS];  /* before the last pass */
 	unsigned quiet;            /* bit set of directories in which nothing can have changed unseen since */
+	unsigned steady;           /* those of them that were so in each pass: the list has nothing of them that was removed meanwhile */
 	unsigned held;             /* those that need not be read, as long as they are as in held_as */
 	struct maildir_listed held_as[MAILDIR_DIRS];
 	bool skipped;              /* something was no message, and may become one without the directory's knowing */
@@ -126,6 +129,7 @@ struct maildir {
 	uint32_t scan;             /* number of the scan that is on or was last */
 	size_t news;               /* entries that this pass saw first in the scan */
 	size_t wanted;             /* once numbered: lost entries that this scan has not seen yet */
+	int fault;                 /* errno of the first message that the disk did not give; 0: none */
 	bool noticed;              /* the oddities are in the log */
 	bool lie_noticed;          /* so is a name that has a wrong size */
 	size_t learned_from, learned_to;  /* records of the image that the file in the index has otherwise; none: 0, 0 */
@@ -185,15 +189,21 @@ uint64_t maildir_delivered(const char *base, size_t len);
 /* Hold the scan against the image's records. 0, or -1 and *why_r: then nothing is known. */
 int maildir_know(struct maildir *m, struct why *why_r);
 
-/* The scan comes to that directory: its messages into the table, if they are not there yet. */
-void maildir_table_directory(struct maildir *m, enum maildir_dir dir);
+/* The scan reads that directory: its messages into the table, if they are not there yet. */
+void maildir_begin_reading(struct maildir *m, enum maildir_dir dir);
 
 /* It will come to this name in a moment: into the processor's cache with what it is held against, and then, by what that gave, with the rest. */
 uint64_t maildir_expect(const struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len);
 void maildir_expect_met(const struct maildir *m, uint64_t hash);
 
-/* The scan sees that name: true when it is one that the index knows, as the index knows it, and there is no more to do. */
-bool maildir_met_known(struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len);
+/*
+ * The file that a scan found under that name has the record's name and inode: is it looked at all the same? Each is in a small Maildir, and where
+ * the name is not made of the time, so that another file may have got it, and the inode.
+ */
+bool maildir_is_looked_at(const struct maildir *m, const char *name, size_t base_len);
+
+/* The scan sees that name: 1 when it is one that the index knows, as the index knows it, and there is no more to do. 0, or -1 and *why_r. */
+int maildir_met_known(struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len, struct why *why_r);
 
 /* A file of that base name is no such: a record of this base name becomes an entry. 0, or -1 and *why_r. */
 int maildir_take_alike(struct maildir *m, const char *base, size_t len, struct why *why_r);
@@ -321,6 +331,9 @@ bool maildir_is_entry(const struct maildir_entry *e, const struct stat *st);
  * fd may be -1: it is opened when it is needed.
  */
 bool maildir_is_unchanged(struct maildir *m, struct maildir_entry *e, int fd, const struct stat *st);
+
+/* Is there a file of that name with the message's content, whatever its inode? Then it is the message's from now on. */
+bool maildir_take_equal(struct maildir *m, struct maildir_entry *e, enum maildir_dir dir, const char *name);
 
 /* A name for the log; the sender or the owner may have put anything into it. */
 struct maildir_shown {

@@ -3,6 +3,7 @@
  * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/wire.h"
@@ -114,9 +115,16 @@ static int count_octets(struct maildir *m, struct maildir_entry *e, int fd, cons
 	return 0;
 }
 
+/* Of the disk, or of the server that has it: no fault of the message. */
+static bool is_storage_fault(int err)
+{
+	return err == EIO || err == ESTALE || err == ETIMEDOUT || err == EUCLEAN || err == EBADMSG;
+}
+
 /* The message's own trouble: it is skipped, and the others are served. */
 static int skip_unreadable(struct maildir *m, struct maildir_entry *e, int err, struct why *why_r)
 {
+	char what[128];
 	switch (err) {
 	case ENOENT:
 		e->state = ENTRY_LOST;
@@ -127,7 +135,10 @@ static int skip_unreadable(struct maildir *m, struct maildir_entry *e, int err, 
 		maildir_drop_entry(m, e, "skipped, it is a symbolic link");
 		return 0;
 	default:
-		maildir_drop_entry(m, e, "skipped, it cannot be read");
+		if (is_storage_fault(err) && m->fault == 0)
+			m->fault = err;
+		(void)snprintf(what, sizeof what, "skipped, it cannot be read: %s", strerror(err));
+		maildir_drop_entry(m, e, what);
 		return 0;
 	}
 }
@@ -135,6 +146,7 @@ static int skip_unreadable(struct maildir *m, struct maildir_entry *e, int err, 
 int maildir_size_entry(struct maildir *m, struct maildir_entry *e, struct why *why_r)
 {
 	struct stat st;
+	int r = 0;
 	if (maildir_size_by_name(m, e)) {
 		e->state = ENTRY_READY;
 		return 0;
@@ -151,11 +163,11 @@ int maildir_size_entry(struct maildir *m, struct maildir_entry *e, struct why *w
 	else if (st.st_uid != m->drop.options.owner)
 		maildir_drop_entry(m, e, "skipped, it belongs to another user");
 	else if (count_octets(m, e, fd, &st) != 0)
-		maildir_drop_entry(m, e, "skipped, it cannot be read");
+		r = skip_unreadable(m, e, errno, why_r);
 	else
 		e->state = ENTRY_READY;
 	(void)close(fd);
-	return 0;
+	return r;
 }
 
 void maildir_open_unopened(struct maildir *m, struct maildir_entry *e)
@@ -183,13 +195,19 @@ static bool is_stand_in(const struct maildir *m, const struct maildir_entry *e, 
 	return S_ISREG(st->st_mode) && st->st_uid == m->drop.options.owner && maildir_stand_in((uint64_t)st->st_size, e->octets, &st->st_mtim) == e->digest;
 }
 
-static bool has_digest(struct maildir *m, const struct maildir_entry *e, int fd, uint64_t size)
+/* As many octets, and the same: it is read. */
+static bool has_digest(struct maildir *m, const struct maildir_entry *e, int fd, const struct stat *st)
 {
 	struct maildir_reading r;
+	return S_ISREG(st->st_mode) && st->st_uid == m->drop.options.owner && maildir_read_file(m, fd, (uint64_t)st->st_size, &r) == 0 &&
+		r.digest == e->digest && r.octets == e->octets;
+}
+
+static bool is_entry_with_digest(struct maildir *m, const struct maildir_entry *e, int fd)
+{
 	struct stat opened;
 	const int file = fd >= 0 ? fd : openat(m->dir_fd[e->dir], maildir_name(m, e), MAILDIR_OPEN_FLAGS);
-	bool same = file >= 0 && fstat(file, &opened) == 0 && maildir_is_entry(e, &opened) && S_ISREG(opened.st_mode) &&
-		opened.st_uid == m->drop.options.owner && maildir_read_file(m, file, size, &r) == 0 && r.digest == e->digest && r.octets == e->octets;
+	const bool same = file >= 0 && fstat(file, &opened) == 0 && maildir_is_entry(e, &opened) && has_digest(m, e, file, &opened);
 	if (file >= 0 && fd < 0)
 		(void)close(file);
 	return same;
@@ -200,8 +218,22 @@ bool maildir_is_unchanged(struct maildir *m, struct maildir_entry *e, int fd, co
 	const uint64_t size = (uint64_t)st->st_size;
 	if (maildir_identity(st, size) == e->identity)
 		return true;
-	const bool same = e->unopened ? is_stand_in(m, e, st) : has_digest(m, e, fd, size);
+	const bool same = e->unopened ? is_stand_in(m, e, st) : is_entry_with_digest(m, e, fd);
 	if (same)
 		e->identity = maildir_identity(st, size);
+	return same;
+}
+
+bool maildir_take_equal(struct maildir *m, struct maildir_entry *e, enum maildir_dir dir, const char *name)
+{
+	struct stat st;
+	const int fd = openat(m->dir_fd[dir], name, MAILDIR_OPEN_FLAGS);
+	const bool same = fd >= 0 && fstat(fd, &st) == 0 && (e->unopened ? is_stand_in(m, e, &st) : has_digest(m, e, fd, &st));
+	if (fd >= 0)
+		(void)close(fd);
+	if (same) {
+		e->inode = maildir_inode(st.st_ino);
+		e->identity = maildir_identity(&st, (uint64_t)st.st_size);
+	}
 	return same;
 }

@@ -10,6 +10,11 @@
 
 #include "storage/maildir.h"
 
+/* The unit test puts fewer in its place. */
+#ifndef MAILDIR_KEY_BITS
+#define MAILDIR_KEY_BITS 32
+#endif
+
 enum { SLOTS_FIRST = 64, SLOTS_PER_RECORD = 2 };
 
 /* ---- a record and its name ---- */
@@ -73,7 +78,7 @@ int maildir_take_entries(struct maildir *m, enum maildir_state state, struct why
 		m->order[i] = (uint32_t)i;
 		if (!take_record(m, i, state)) {
 			maildir_free_entries(m);
-			return why_set(why_r, REASON_MAILDROP_IO, 0, "the index of %s is none", m->path);
+			return why_set(why_r, REASON_MAILDROP_IO, 0, "the index of %s was damaged", m->path);
 		}
 	}
 	return 0;
@@ -102,7 +107,7 @@ void maildir_free_entries(struct maildir *m)
 /* A record that met nothing yet, or was as it should be: from now on it is an entry. One that is none is left out. */
 static int take_known(struct maildir *m, size_t i, struct why *why_r)
 {
-	const bool seen = m->met[i] == KNOWN_SEEN;
+	const bool seen = m->met[i] >= KNOWN_SEEN;
 	if (m->entry_count == m->entry_room && maildir_reserve(m, m->entry_count + 1, why_r) != 0)
 		return -1;
 	if (maildir_names_room(m, taken_by(&maildir_records(m)[i]), why_r) != 0)
@@ -165,7 +170,7 @@ static size_t slot_of(const struct maildir *m, uint64_t hash)
 
 static uint32_t key_of(uint64_t hash)
 {
-	return (uint32_t)(hash >> 32);
+	return (uint32_t)(hash >> (64 - MAILDIR_KEY_BITS));
 }
 
 /* What goes into the table together, so that one place after the other need not be waited for. */
@@ -187,10 +192,11 @@ static void put_batch(struct maildir *m, struct batch *b)
 }
 
 /* Not those that a session of ours removed, and yet may be there: they are to be opened. */
-void maildir_table_directory(struct maildir *m, enum maildir_dir dir)
+void maildir_begin_reading(struct maildir *m, enum maildir_dir dir)
 {
 	struct batch batch = { .count = 0 };
 	char name[LIST_NAME_MAX + 1], uidl[UIDL_MAX];
+	m->reading = m->reading >= KNOWN_SEEN && m->reading < UINT8_MAX ? (uint8_t)(m->reading + 1) : (uint8_t)(KNOWN_SEEN + 1);
 	if (m->known == 0 || (m->tabled & 1u << dir) != 0)
 		return;
 	m->tabled |= 1u << dir;
@@ -223,29 +229,47 @@ void maildir_expect_met(const struct maildir *m, uint64_t hash)
 		__builtin_prefetch(&m->met[record - 1], 1);
 }
 
+/* Agents that know Maildir begin a name with the seconds, and go on; numbers alone, and names of inodes (procmail's msg.XXXX), come again. */
+bool maildir_is_looked_at(const struct maildir *m, const char *name, size_t base_len)
+{
+	size_t digits = 0;
+	if (m->known <= CHECK_EACH_MAX)
+		return true;
+	while (digits < base_len && name[digits] >= '0' && name[digits] <= '9')
+		digits++;
+	return digits == 0 || digits == base_len;
+}
+
 /* May a file of that name and inode be taken for the record's without being opened? */
 static bool is_as_known(const struct maildir *m, size_t i, const char *name)
 {
 	const struct list_name *r = &maildir_records(m)[i];
-	return m->known > CHECK_EACH_MAX || maildir_has_identity(m, maildir_dir_of(r), name, r->identity);
+	return !maildir_is_looked_at(m, name, r->base) || maildir_has_identity(m, maildir_dir_of(r), name, r->identity);
 }
 
-bool maildir_met_known(struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len)
+int maildir_met_known(struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len, struct why *why_r)
 {
 	if (m->known == 0)
-		return false;
+		return 0;
 	const uint64_t hash = file_hash(dir, maildir_inode(ino), name, len);
 	for (size_t slot = slot_of(m, hash); m->files[slot].record != 0; slot = (slot + 1) & (m->file_slots - 1)) {
 		const size_t i = m->files[slot].record - 1;
 		if (m->files[slot].key != key_of(hash) || m->met[i] == KNOWN_ENTRY)
 			continue;
+		/* Two names have one hash: from now on the record is known by its own, and the next pass sees whose the other was. */
+		if (m->met[i] == m->reading) {
+			m->doubtful = true;
+			if (take_known(m, i, why_r) != 0)
+				return -1;
+			continue;
+		}
 		if (m->met[i] == KNOWN_UNSEEN && !is_as_known(m, i, name))
-			return false;
+			return 0;
 		m->news += m->met[i] == KNOWN_UNSEEN;
-		m->met[i] = KNOWN_SEEN;
-		return true;
+		m->met[i] = m->reading;
+		return 1;
 	}
-	return false;
+	return 0;
 }
 
 /* ---- by name: the list is in order ---- */

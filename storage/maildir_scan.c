@@ -222,7 +222,7 @@ static void saw_known(const struct maildir *m, enum maildir_dir dir, const struc
 {
 	e->listed_ino = d->d_ino;
 	e->state = ENTRY_READY;
-	if (e->again || (m->drop.count <= CHECK_EACH_MAX && !maildir_has_identity(m, dir, d->d_name, e->identity)))
+	if (e->again || (maildir_is_looked_at(m, d->d_name, e->base_len) && !maildir_has_identity(m, dir, d->d_name, e->identity)))
 		e->state = ENTRY_LISTED;
 }
 
@@ -245,8 +245,9 @@ static int list_name(struct maildir *m, enum maildir_dir dir, const struct diren
 {
 	struct maildir_entry *e = NULL;
 	bool has_namesake = false;
-	if (maildir_met_known(m, dir, d->d_ino, d->d_name, len))
-		return 0;
+	const int met = maildir_met_known(m, dir, d->d_ino, d->d_name, len, why_r);
+	if (met != 0)
+		return met < 0 ? -1 : 0;
 	size_t base_len = base_length(d->d_name, len);
 	if (maildir_take_alike(m, d->d_name, base_len, why_r) != 0)
 		return -1;
@@ -266,19 +267,24 @@ static int list_name(struct maildir *m, enum maildir_dir dir, const struct diren
 	return add_entry(m, dir, d, len, base_len, has_namesake, why_r);
 }
 
-/* After numbering: only lost messages matter, and the inode is known for certain. */
+/*
+ * After numbering: only lost messages matter, and the inode is known for certain. Where no file has it, an equal one of the name is the message,
+ * unless there is another message of that name, of which it may be the file.
+ */
 static int refind_name(struct maildir *m, enum maildir_dir dir, const struct dirent64 *d, size_t len, struct why *why_r)
 {
 	size_t base_len = base_length(d->d_name, len);
-	struct maildir_entry *e = NULL;
+	struct maildir_entry *e = NULL, *lost = NULL;
+	size_t namesakes = 0;
 	while ((e = maildir_find(m, d->d_name, base_len, e)) != NULL) {
+		namesakes++;
 		if (e->state != ENTRY_LOST)
 			continue;
-		if (!is_known(m, dir, d, e))
-			continue;
-		return saw_entry(m, e, dir, d->d_name, len, why_r);
+		if (is_known(m, dir, d, e))
+			return saw_entry(m, e, dir, d->d_name, len, why_r);
+		lost = e;
 	}
-	return 0;
+	return lost != NULL && namesakes == 1 && maildir_take_equal(m, lost, dir, d->d_name) ? saw_entry(m, lost, dir, d->d_name, len, why_r) : 0;
 }
 
 static const char *type_name(unsigned char type)
@@ -334,7 +340,7 @@ static int read_directory(struct maildir *m, enum maildir_dir dir, bool numbered
 		return 0;
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return why_errno(why_r, errno, "rewind %s/%s", m->path, maildir_dir_names[dir]);
-	maildir_table_directory(m, dir);
+	maildir_begin_reading(m, dir);
 	for (;;) {
 		ssize_t n = getdents64(fd, m->listing, m->listing_room);
 		if (n < 0)
@@ -388,6 +394,7 @@ static void let_go(struct maildir *m)
 	for (size_t i = 0; i < MAILDIR_DIRS; i++)
 		if ((m->held & 1u << i) != 0 && memcmp(&m->held_as[i], &m->listed[i], sizeof m->listed[i]) != 0) {
 			m->held &= ~(1u << i);
+			m->steady &= ~(1u << i);
 			m->news++;
 		}
 }
@@ -399,6 +406,7 @@ static int make_pass(struct maildir *m, bool numbered, struct why *why_r)
 	if (maildir_look(m, m->listed, why_r) != 0)
 		return -1;
 	let_go(m);
+	m->doubtful = false;
 	bool large = m->listed[MAILDIR_NEW].size > LISTING_SMALL || m->listed[MAILDIR_CUR].size > LISTING_SMALL;
 	if (make_listing(m, large ? LISTING_LARGE : LISTING_SMALL, why_r) != 0 ||
 	    read_directory(m, MAILDIR_NEW, numbered, why_r) != 0 ||
@@ -407,7 +415,8 @@ static int make_pass(struct maildir *m, bool numbered, struct why *why_r)
 		return -1;
 	m->noticed = true;
 	/* What was quiet while it was read, or while it was left alone, need not be read again; what was not, as if it had had news. */
-	m->quiet = stayed_quiet(m->listed, after);
+	m->quiet = m->doubtful ? 0 : stayed_quiet(m->listed, after);
+	m->steady &= m->quiet;
 	m->news += (m->held & ~m->quiet) != 0;
 	m->held = m->quiet;
 	memcpy(m->held_as, m->listed, sizeof m->held_as);

@@ -175,7 +175,7 @@ static int check_changes(struct maildir *m, struct why *why_r)
 	if (changes_begin(&c, m->known, lost, 2 * fresh, why_r) != 0)
 		return -1;
 	for (size_t i = 0; i < m->known; i++)
-		if (m->met[i] == KNOWN_SEEN)
+		if (m->met[i] >= KNOWN_SEEN)
 			changes_add(&c, CHANGES_KNOWN, maildir_lasting(maildir_records(m)[i].digest, (maildir_records(m)[i].flags & LIST_UNOPENED) != 0));
 	for (size_t i = 0; i < m->entry_count; i++) {
 		const struct maildir_entry *e = &m->entries[i];

@@ -59,7 +59,7 @@ struct index_files {
 	int write_fd, read_fd;  /* -1: there is none */
 	const char *directory;  /* where it is; borrowed, for sentences */
 	char name[MAILDROP_FILE_NAME + sizeof ".index"];
-	bool frozen;            /* another session's gate may still read it: it is not written to */
+	bool frozen;            /* another session's gate may still read an image: none is written */
 };
 
 #define NO_INDEX ((struct index_files){ .write_fd = -1, .read_fd = -1, .directory = "" })

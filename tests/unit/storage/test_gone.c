@@ -40,6 +40,14 @@ static void by_us(void)
 	maildrop_close(&drop);
 }
 
+/* In a session that took the maildrop over, whose former gate may have the image mapped. */
+static void by_us_frozen(void)
+{
+	index_files.frozen = true;
+	by_us();
+	index_files.frozen = false;
+}
+
 static void by_another(void)
 {
 	CU_ASSERT(unlink(in_scratch(reused)) == 0);
@@ -81,6 +89,7 @@ static void test_names(void)
 	} rows[] = {
 		{ "by us, another", by_us, "Subject: b\n\nother\n", false },
 		{ "by us, delivered again", by_us, "Subject: b\n\ntext\n", false },
+		{ "by us in a session that took over, delivered again", by_us_frozen, "Subject: b\n\ntext\n", false },
 		{ "by another", by_another, "Subject: b\n\nother\n", false },
 		{ "by another, and seen", by_another_and_seen, "Subject: b\n\nother\n", false },
 		{ "put back", by_another, "Subject: b\n\ntext\n", true },
@@ -142,6 +151,36 @@ static void test_inode_again(void)
 	}
 }
 
+/*
+ * The same by another program: in a large Maildir the new file has the name and the inode of the record. To the login it looks like one
+ * that was written over, as long as the directory was written to as well.
+ */
+static void test_names_without_time(void)
+{
+	static const struct {
+		const char *label, *name, *flagged;
+	} rows[] = {
+		{ "procmail's", "M/new/msg.aB3", NULL }, { "a number", "M/new/17", NULL }, { "with a flag", "M/cur/msg.aB3:2,", "M/cur/msg.aB3:2,S" },
+		{ "a number with a flag", "M/cur/17:2,", "M/cur/17:2,S" },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		begin();
+		uidl_count = 0;
+		make_maildir(MANY);
+		put(rows[i].name, "Subject: b\n\ntext\n");
+		tick();
+		CU_ASSERT_FATAL(note(MAILDROP_MAILDIR, "M", 0));
+		put(rows[i].name, "Subject: b\n\nother\n");
+		if (rows[i].flagged != NULL)
+			CU_ASSERT(rename(in_scratch(rows[i].name), in_scratch(rows[i].flagged)) == 0);
+		put("M/new/3000.x", "Subject: c\n\n");
+		tick();
+		CU_ASSERT_FATAL(note(MAILDROP_MAILDIR, "M", 0));
+		ROW_ASSERT(rows[i].label, !same(0, 1));
+		end();
+	}
+}
+
 /* What a scan missed, because another program renamed it just then, is there in the next. */
 static void test_missed(void)
 {
@@ -186,11 +225,12 @@ static void test_equal(void)
 	static const struct {
 		const char *label;
 		unsigned others, equal;
-		bool us, seen;
+		bool us, seen, frozen;
 	} rows[] = {
-		{ "the only message", 0, 1, true, false }, { "the last, by us", 1, 1, true, false }, { "the last of two, by us", 1, 2, true, false },
-		{ "the last of two, by another", 1, 2, false, true }, { "by another", 1, 1, false, true },
-		{ "the last of two in a large one", 60, 2, true, false }, { "in a large one, and seen", 60, 1, true, true },
+		{ "the only message", 0, 1, true, false, false }, { "the last, by us", 1, 1, true, false, false }, { "the last of two, by us", 1, 2, true, false, false },
+		{ "the last of two, by another", 1, 2, false, true, false }, { "by another", 1, 1, false, true, false },
+		{ "the last of two in a large one", 60, 2, true, false, false }, { "in a large one, and seen", 60, 1, true, true, false },
+		{ "the last of two, by us in a session that took over", 1, 2, true, false, true },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		char marks[64] = "";
@@ -205,11 +245,13 @@ static void test_equal(void)
 		const size_t last = rows[i].others + rows[i].equal - 1;
 		CU_ASSERT_FATAL(note(MAILDROP_MBOX, "mbox", last));
 		if (rows[i].us) {
+			index_files.frozen = rows[i].frozen;
 			struct maildrop *drop = with_index(rows[i].label, MAILDROP_MBOX, "mbox");
 			memset(marks, '.', last);
 			marks[last] = 'x';
 			update_well(rows[i].label, drop, marks);
 			maildrop_close(&drop);
+			index_files.frozen = false;
 		} else {
 			char *text = get("mbox", &len);
 			put_octets("mbox", text, len - strlen(equal));
@@ -263,5 +305,5 @@ static void test_ring(void)
 	end();
 }
 
-#define TESTS(X) X(test_names) X(test_inode_again) X(test_missed) X(test_noticed_late) X(test_equal) X(test_ring)
+#define TESTS(X) X(test_names) X(test_inode_again) X(test_names_without_time) X(test_missed) X(test_noticed_late) X(test_equal) X(test_ring)
 SUITE("gone")

@@ -1,7 +1,10 @@
 /*
- * test_maildir_missed.c - UPDATE of a message that another program renames to and fro while its directories are read.
+ * test_maildir_missed.c - what a reading of the directories misses: a message that another program renames to and fro meanwhile, and one
+ * of two that have one name.
  * Runs in: the tests.
  */
+#include "storage/digest.h"
+
 #include "tests/unit/storage/faults.h"
 #include "tests/unit/storage/index_scratch.h"
 
@@ -48,5 +51,49 @@ static void test_missed(void)
 	scratch_close();
 }
 
-#define TESTS(X) X(test_missed)
+/* The n-th name that has the last slot of a table of 128, and the same one in a table of 256. */
+static const char *name_of_last_slot(unsigned n)
+{
+	static char name[32];
+	for (unsigned i = 0;; i++) {
+		(void)snprintf(name, sizeof name, "%u.twin", 1000 + i);
+		if ((XXH3_64bits(name, strlen(name)) & 255) == 127 && n-- == 0)
+			return name;
+	}
+}
+
+/*
+ * The table grows between the sights of two messages that have one name, and then they follow each other in it the other way round. In which order
+ * a directory lists its files is the file system's: so some names are tried, of which most come before the last new one.
+ */
+static void test_twins_in_a_table_that_grows(void)
+{
+	enum { NEW = 63 /* and the two: one more than the smallest table has entries */, TRIES = 8 };
+	char name[64];
+	for (unsigned n = 0; n < TRIES; n++) {
+		const char *twin = name_of_last_slot(n);
+		begin();
+		make_maildir(0);
+		(void)snprintf(name, sizeof name, "M/new/%s", twin);
+		put(name, "Subject: a\n\n");
+		tick();
+		(void)snprintf(name, sizeof name, "M/cur/%s:2,", twin);
+		put(name, "Subject: b\n\n");
+		tick();
+		struct maildrop *drop = with_index("twins", MAILDROP_MAILDIR, "M");
+		CU_ASSERT(count_of(drop) == 2);
+		maildrop_close(&drop);
+		for (unsigned i = 0; i < NEW; i++) {
+			(void)snprintf(name, sizeof name, "M/new/%u.new", 2000000 + i);
+			put(name, "Subject: c\n\n");
+		}
+		tick();
+		drop = with_index("twins and new ones", MAILDROP_MAILDIR, "M");
+		CU_ASSERT(count_of(drop) == 2 + NEW);
+		maildrop_close(&drop);
+		end();
+	}
+}
+
+#define TESTS(X) X(test_missed) X(test_twins_in_a_table_that_grows)
 SUITE("maildir_missed")

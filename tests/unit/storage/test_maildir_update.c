@@ -261,8 +261,16 @@ static void test_scan_faults(void)
 	/* A message that cannot be read is skipped; the others are served. */
 	faults_set(FAULT_READ, 1, EIO, 0);
 	struct maildrop *other = open_maildir("read fault");
-	CU_ASSERT(count_of(other) == 1 && strstr(notices, "cannot be read") != NULL);
+	CU_ASSERT(count_of(other) == 1 && strstr(notices, "skipped, it cannot be read: Input/output error") != NULL);
 	maildrop_close(&other);
+	/* But when none can be had, that is no empty maildrop. */
+	static const struct { enum fault_call call; int error; } all[] = { { FAULT_READ, EIO }, { FAULT_OPENAT, EIO }, { FAULT_OPENAT, ESTALE } };
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+		faults_set(all[i].call, 1, all[i].error, 1);
+		other = try_open(MAILDROP_MAILDIR, "M", &why);
+		CU_ASSERT(other == NULL && why.reason == REASON_MAILDROP_IO && why.err == all[i].error);
+		maildrop_close(&other);
+	}
 	faults_set(FAULT_READ, 1, EINTR, 0);
 	other = open_maildir("interrupted");
 	CU_ASSERT(count_of(other) == 2);
