@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -60,9 +61,9 @@ void session_lock_write_holder(int fd, const char *holder)
 	(void)ignored;
 }
 
-int session_lock_open(const char *directory, const struct maildrop_place *place, int *fd_r, struct why *why_r)
+int session_lock_open(const char *directory, const struct maildrop_place *place, uid_t owner, int *fd_r, struct why *why_r)
 {
-	char name[MAILDROP_KEY + 1];
+	char key[MAILDROP_KEY + 1], name[MAILDROP_FILE_NAME];
 	struct stat st;
 	int fd = -1, r = -1;
 	int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -70,7 +71,8 @@ int session_lock_open(const char *directory, const struct maildrop_place *place,
 		(void)why_set(why_r, REASON_MAILDROP_IO, errno, "open the lock directory %s", directory);
 		goto out;
 	}
-	maildrop_key(place, name);
+	maildrop_key(place, key);
+	(void)snprintf(name, sizeof name, "%s-%ju", key, (uintmax_t)owner);
 	fd = openat(dir, name, O_CREAT | O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 	if (fd < 0 || fstat(fd, &st) != 0) {
 		(void)why_set(why_r, REASON_MAILDROP_IO, errno, "open the lock file %s/%s", directory, name);
