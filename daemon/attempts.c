@@ -265,16 +265,17 @@ bool attempts_hear(struct attempts *a, size_t at, const struct keeper_word *word
 {
 	struct worker *w = &a->workers->rows->list[at];
 	const enum worker_state state = a->workers->rows->states[at];
-	if (state == WORKER_LEAVING)
-		return true; /* said before it heard that */
+	/* Said before it heard that. */
+	const bool late = state == WORKER_LEAVING;
 	const struct word_row *row = word->verb > 0 && word->verb < KEEPER_VERBS ? &words[word->verb] : NULL;
-	const bool legal = row != NULL && (row->states & 1u << state) != 0 && (row->of == NULL || row->of(w));
+	const bool legal = late || (row != NULL && (row->states & 1u << state) != 0 && (row->of == NULL || row->of(w)));
 	if (!legal || ++w->words > ATTEMPT_WORDS * (a->settings->login_tries + 1)) {
 		log_line(LOG_CRIT, "keeper %ld (%s) said verb %lu, as its word %u, in state %d: not listened to any more", (long)a->workers->rows->pids[at], w->peer,
 		         (unsigned long)word->verb, w->words, (int)state);
 		return false;
 	}
-	row->hear(a, at, word, now);
+	if (!late)
+		row->hear(a, at, word, now);
 	return true;
 }
 

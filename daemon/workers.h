@@ -37,6 +37,7 @@ struct worker {
 	int gate;           /* the keeper's end of the way to its gate, for HELLO; -1: no further connection will come */
 	long long since;    /* now_ms(): when its connection came */
 	char peer[INET6_ADDRSTRLEN]; /* as text, for the log */
+	bool halted;        /* its keeper is stopped by a signal (SIGSTOP) */
 	bool quiet;         /* its end without a login is not to be logged */
 	unsigned sessions;  /* connections that it may serve in its life */
 	unsigned served;    /* and those that it has got */
@@ -46,7 +47,7 @@ struct worker {
 	struct proven_hash hash;
 	uint64_t proven;    /* it was found among those that were right a short while ago: for that record. 0: it was not */
 	long long due;      /* WORKER_HELD: when it may go, 0: when it is known what became of others */
-	long long until;    /* WORKER_HELD: when it is told no */
+	long long until;    /* WORKER_HELD: when it is told no; WORKER_LEAVING: when it is killed */
 	bool charged;       /* let go by guesses_ask(), and not settled */
 	bool trusted;       /* as in struct guess_ruling */
 	enum worker_line { LINE_UNKNOWN, LINE_LOUD, LINE_QUIET } line; /* is its failure to be logged? */

@@ -214,11 +214,16 @@ static void test_words(void)
 		ROW_ASSERT(rows[i].label, heard(0, &job) == 0);
 		end();
 	}
-	begin(1, true);
-	while (taken < 1000 && say(0, KEEPER_MOOT, 0))
-		taken++;
-	CU_ASSERT(taken == ATTEMPT_WORDS * (settings.login_tries + 1));
-	end();
+	for (int leaving = 0; leaving < 2; leaving++) {
+		taken = 0;
+		begin(1, true);
+		if (leaving)
+			workers_set(&workers, 0, WORKER_LEAVING);
+		while (taken < 1000 && say(0, KEEPER_MOOT, 0))
+			taken++;
+		CU_ASSERT(taken == ATTEMPT_WORDS * (settings.login_tries + 1));
+		end();
+	}
 }
 
 /* What was right a short while ago is told so, for its time; another password, or a failure, ends it. */
