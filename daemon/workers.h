@@ -60,6 +60,7 @@ struct worker_rows {
 	pid_t pids[WORKERS_MAX];
 	uint64_t numbers[WORKERS_MAX];  /* the nursery, and references, know a worker by it; never used again */
 	uint64_t sources[WORKERS_MAX];  /* of the connection, address_source(); 0 for an idle one */
+	uint64_t accounts[WORKERS_MAX]; /* keyed hash of the user name that was tried last, for those that have tried one */
 	uint8_t states[WORKERS_MAX];
 };
 
@@ -94,6 +95,9 @@ ssize_t workers_oldest(const struct workers *t, enum worker_state state);
 
 /* How many connections of that source are open; *unproven_r: how many of them without a login. */
 size_t workers_of_source(const struct workers *t, uint64_t source, size_t *unproven_r);
+
+/* Other workers of the account that at has: how many with a user; *verifying_r: how many more whose password is being verified. */
+size_t workers_of_account(const struct workers *t, size_t at, size_t *verifying_r);
 
 /* Are there as many as there may be, but for those that are on their way out? */
 bool workers_full(const struct workers *t, uint64_t max);
