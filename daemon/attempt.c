@@ -110,7 +110,7 @@ struct attempt attempt_ask(struct session *s, const struct rpc_auth *request)
 	const struct job job = await_answer(s);
 	struct attempt a = { .answer = ATTEMPT_GIVEN_UP, .quiet = job.quiet != 0, .seconds = job.seconds, .owner = (uid_t)job.owner };
 	switch (job.verb) {
-	case JOB_VERIFY: a.answer = ATTEMPT_VERIFY; a.proven = job.proven; break;
+	case JOB_VERIFY: a.answer = ATTEMPT_VERIFY; a.proven = job.proven; a.crowd = job.crowd; break;
 	case JOB_REFUSED: a.answer = ATTEMPT_REFUSED; break;
 	case JOB_REPEATED:
 		a.answer = ATTEMPT_REPEATED;

@@ -19,6 +19,7 @@ struct attempt {
 		ATTEMPT_GIVEN_UP,   /* the server stops, or wants this connection to make room, or the gate is gone */
 	} answer;
 	uint64_t proven;        /* ATTEMPT_VERIFY: the record that the password was right for a short while ago, 0: none */
+	uint32_t crowd;         /* the same: enum job_crowd */
 	bool quiet;             /* enough failures were logged this second */
 	unsigned seconds;
 	enum reason reason;

@@ -44,10 +44,20 @@ static void give_line_back(struct attempts *a, struct worker *w)
 	w->line = LINE_UNKNOWN;
 }
 
+/* Whose password may yet be wrong keeps nobody out, or who guesses at an account would. */
+static enum job_crowd crowd_of(const struct attempts *a, size_t at)
+{
+	size_t verifying;
+	const size_t users = workers_of_account(a->workers, at, &verifying);
+	if (users >= ACCOUNT_SESSIONS)
+		return CROWD_FULL;
+	return users + verifying >= ACCOUNT_SESSIONS ? CROWD_WAITS : CROWD_NONE;
+}
+
 static void let_verify(struct attempts *a, size_t at, long long now)
 {
 	workers_set(a->workers, at, WORKER_VERIFYING);
-	answer(a, at, (struct job){ .verb = JOB_VERIFY, .proven = a->workers->rows->list[at].proven }, now);
+	answer(a, at, (struct job){ .verb = JOB_VERIFY, .proven = a->workers->rows->list[at].proven, .crowd = crowd_of(a, at) }, now);
 }
 
 static void refuse(struct attempts *a, size_t at, unsigned seconds, long long now)
@@ -179,6 +189,7 @@ static void hear_attempt(struct attempts *a, size_t at, const struct keeper_word
 	const uint64_t mixed = settings_gateway(a->settings, source) ? source ^ word->hash.account : source;
 	w->guess = (struct guess){ .source = mixed, .account = word->hash.account, .password = word->hash.password[0] };
 	w->hash = word->hash;
+	a->workers->rows->accounts[at] = word->hash.account;
 	w->until = now + ATTEMPT_HOLD_MS;
 	w->proven = proven_check(&a->proven, &w->hash, now, 1000LL * (long long)a->settings->login_cache);
 	if (w->proven != 0)
@@ -265,16 +276,17 @@ bool attempts_hear(struct attempts *a, size_t at, const struct keeper_word *word
 {
 	struct worker *w = &a->workers->rows->list[at];
 	const enum worker_state state = a->workers->rows->states[at];
-	if (state == WORKER_LEAVING)
-		return true; /* said before it heard that */
+	/* Said before it heard that. */
+	const bool late = state == WORKER_LEAVING;
 	const struct word_row *row = word->verb > 0 && word->verb < KEEPER_VERBS ? &words[word->verb] : NULL;
-	const bool legal = row != NULL && (row->states & 1u << state) != 0 && (row->of == NULL || row->of(w));
+	const bool legal = late || (row != NULL && (row->states & 1u << state) != 0 && (row->of == NULL || row->of(w)));
 	if (!legal || ++w->words > ATTEMPT_WORDS * (a->settings->login_tries + 1)) {
 		log_line(LOG_CRIT, "keeper %ld (%s) said verb %lu, as its word %u, in state %d: not listened to any more", (long)a->workers->rows->pids[at], w->peer,
 		         (unsigned long)word->verb, w->words, (int)state);
 		return false;
 	}
-	row->hear(a, at, word, now);
+	if (!late)
+		row->hear(a, at, word, now);
 	return true;
 }
 

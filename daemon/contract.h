@@ -33,12 +33,22 @@ enum {
  */
 enum job_verb { JOB_SERVE = 1, JOB_STOP, JOB_MAKE_ROOM, JOB_VERIFY, JOB_REPEATED, JOB_REFUSED, JOB_ROOM };
 
+/* Sessions of one account at the same time, those counted that wait for its mailbox (on_locked): whatever a user does, others have workers. */
+enum { ACCOUNT_SESSIONS = 8 };
+
+/* JOB_VERIFY: what ACCOUNT_SESSIONS says of the account, should the password be right. */
+enum job_crowd {
+	CROWD_NONE,
+	CROWD_WAITS,              /* with those whose password is not known for right yet it has as many: nobody more is to wait for its mailbox */
+	CROWD_FULL,               /* it has as many sessions, or logins that wait for one */
+};
+
 struct job {
 	uint32_t verb;
 	uint32_t quiet;           /* enough such lines were logged this second: JOB_SERVE: an end without a login, others: a failed login */
 	uint32_t seconds;         /* JOB_REFUSED: when it is worth while to try again */
 	uint32_t reason, owner;   /* JOB_REPEATED: what became of that password before: enum reason, and whose mailbox it was about */
-	uint32_t reserved;
+	uint32_t crowd;           /* JOB_VERIFY: enum job_crowd */
 	int64_t begun;            /* JOB_SERVE: when the connection came, now_ms() */
 	struct sockaddr_storage peer;
 	uint64_t proven;          /* JOB_VERIFY: the record that this password was right for a short while ago (login_cache), 0: none */

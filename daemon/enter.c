@@ -123,7 +123,7 @@ static int lock_session(struct entry *e, const struct entrant *who, struct why *
 {
 	const long long wait_ms = who->on_locked == ON_LOCKED_WAIT ? 1000LL * who->settings->on_locked.wait_seconds : SESSION_LOCK_WAIT_MS;
 	int fd;
-	if (session_lock_open(who->settings->lock_directory, who->place, &fd, why_r) != 0)
+	if (session_lock_open(who->settings->lock_directory, who->place, who->uid, &fd, why_r) != 0)
 		return -1;
 	int err = flock_patiently(fd, wait_ms, who->watch);
 	if (err == EWOULDBLOCK)

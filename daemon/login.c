@@ -69,6 +69,7 @@ struct verdict {
 	bool proven;          /* it is right, and yet there is no login */
 	struct identity who;  /* after a failure .uid only: whose mailbox it was about, NO_ID when that is not known */
 	struct why why;
+	uint32_t crowd;       /* enum job_crowd */
 	unsigned seconds;     /* REASON_SLOWED: when to try again */
 	bool quiet;           /* not for the log */
 };
@@ -151,15 +152,18 @@ static void shed(void *context)
 }
 
 /* 0, or -1 and *why_r; s->in.rights_gone tells how far it came. */
-static int enter(struct session *s, const struct identity *who, struct why *why_r)
+static int enter(struct session *s, const struct identity *who, uint32_t crowd, struct why *why_r)
 {
 	struct maildrop_place place;
+	const enum on_locked on_locked = s->settings->on_locked.what == ON_LOCKED_WAIT && crowd != CROWD_NONE ? ON_LOCKED_REFUSE : s->settings->on_locked.what;
+	if (crowd == CROWD_FULL)
+		return why_set(why_r, REASON_MAILDROP_LOCKED, 0, "%d sessions of this user are open, or wait for the mailbox", ACCOUNT_SESSIONS);
 	if (maildrop_place_expand(s->settings->location, who->user, who->home, &place, why_r) != 0)
 		return -1;
 	(void)snprintf(s->place, sizeof s->place, "%s:%.*s", place.format == MAILDROP_MBOX ? "mbox" : "maildir", (int)sizeof s->place - 16,
 	               place.path);
 	const struct entrant entrant = { .settings = s->settings, .place = &place, .uid = who->uid, .gid = who->gid, .user = who->user, .peer = s->peer_text,
-	                                 .on_locked = s->settings->on_locked.what, .confined = !shared_workers(s->settings), .watch = s->master, .shed = shed,
+	                                 .on_locked = on_locked, .confined = !shared_workers(s->settings), .watch = s->master, .shed = shed,
 	                                 .notice = notice, .context = s };
 	return enter_maildrop(&s->in, &entrant, why_r);
 }
@@ -200,10 +204,10 @@ static int take_snapshot(struct session *s, struct snapshot *snapshot_r, struct 
 	return snapshot_r->fd < 0 ? -1 : 0;
 }
 
-static int open_session(struct session *s, const struct identity *who, struct snapshot *snapshot_r, struct why *why_r)
+static int open_session(struct session *s, const struct verdict *v, struct snapshot *snapshot_r, struct why *why_r)
 {
 	*snapshot_r = (struct snapshot){ .fd = -1 };
-	if (enter(s, who, why_r) != 0)
+	if (enter(s, &v->who, v->crowd, why_r) != 0)
 		return -1;
 	s->count = maildrop_count(s->in.drop);
 	if (s->count > UINT32_MAX)
@@ -236,7 +240,7 @@ static int verify(struct session *s, const struct rpc_auth *request, struct verd
 	const struct attempt attempt = attempt_ask(s, request);
 	const struct auth_request ask = { .user = request->user, .password = &request->password, .remote_host = s->peer_text, .proven = attempt.proven };
 	int verified = -1;
-	*v_r = (struct verdict){ .who = { .uid = NO_ID, .gid = NO_ID }, .seconds = attempt.seconds, .quiet = attempt.quiet };
+	*v_r = (struct verdict){ .who = { .uid = NO_ID, .gid = NO_ID }, .crowd = attempt.crowd, .seconds = attempt.seconds, .quiet = attempt.quiet };
 	switch (attempt.answer) {
 	case ATTEMPT_VERIFY:
 		if (attempt.proven == 0)
@@ -285,7 +289,7 @@ static void authenticate(struct session *s, union rpc_message *message)
 	}
 	memcpy(s->user, v.who.user, sizeof s->user);
 	s->bye.tls = request->tls;
-	if (open_session(s, &v.who, &snapshot, &why) != 0) {
+	if (open_session(s, &v, &snapshot, &why) != 0) {
 		leave_maildrop(&s->in);
 		free(s->marks);
 		s->marks = NULL;

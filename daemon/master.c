@@ -158,10 +158,14 @@ static void reap(struct master *m)
 {
 	siginfo_t info = { .si_pid = 0 };
 	/* waitid(2) tells whose it was, besides. */
-	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 && info.si_pid > 0) {
+	while (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG) == 0 && info.si_pid > 0) {
+		const pid_t pid = info.si_pid;
+		const bool halted = info.si_code == CLD_STOPPED, ended = !halted && info.si_code != CLD_CONTINUED;
 		const int status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : W_EXITCODE(0, info.si_status);
-		if (!recorder_reaped(&m->recorder, info.si_pid, status))
-			pool_reaped(&m->pool, info.si_pid, status, info.si_uid);
+		if (!ended)
+			pool_halted(&m->pool, pid, halted);
+		else if (!recorder_reaped(&m->recorder, pid, status))
+			pool_reaped(&m->pool, pid, status, info.si_uid);
 		info.si_pid = 0;
 	}
 }
@@ -202,6 +206,7 @@ static int wait_ms(struct master *m)
 	sooner(&due, m->watchdog_due);
 	sooner(&due, refusals_due(&m->refusals));
 	sooner(&due, attempts_due(&m->pool.attempts));
+	sooner(&due, pool_late_due(&m->pool));
 	sooner(&due, pool_spare_due(&m->pool));
 	return due > now ? (int)(due - now) : 0;
 }
@@ -221,6 +226,7 @@ static void run_timers(struct master *m)
 		recorder_start(&m->recorder);
 	refusals_expire(&m->refusals, now);
 	attempts_run(&m->pool.attempts, now);
+	pool_end_late(&m->pool, now);
 	if (m->reload_due > 0 && now >= m->reload_due && m->next == NULL && !m->stopping) {
 		m->reload_due = 0;
 		reload(m);

@@ -23,27 +23,46 @@
 
 enum { TRY_MS = 10000 };
 
-int gate_user_find(const struct nursery_program *program, const struct settings *settings, uid_t *uid_r, gid_t *gid_r,
-                   char problem[NURSERY_TEXT_MAX])
+/* Whom gate_user_find() found last; uid 0: nobody yet. */
+static struct {
+	char name[sizeof ((struct settings *)NULL)->gate_user];
+	uid_t uid;
+	gid_t gid;
+} found;
+
+/* 0 with found, or -1 and a sentence. */
+static int look_up(const struct nursery_program *program, const struct settings *settings, char problem[NURSERY_TEXT_MAX])
 {
 	struct auth_settings auth;
 	struct identity account;
 	struct why why;
 	const char *name = settings->gate_user;
-	*uid_r = geteuid();
-	*gid_r = getegid();
-	if (geteuid() != 0)
-		return 0;
 	settings_for_auth(settings, program->pam_helper, &auth);
 	enum auth_verdict verdict = account_by_name(&auth, name, &account, &why);
 	if (verdict == AUTH_ACCEPTED && account.uid != 0) {
-		*uid_r = account.uid;
-		*gid_r = account.gid;
+		memcpy(found.name, name, sizeof found.name);
+		found.uid = account.uid;
+		found.gid = account.gid;
 		return 0;
 	}
 	(void)snprintf(problem, NURSERY_TEXT_MAX, "gate_user = %s: %s; make one with: useradd --system --no-create-home --shell /usr/sbin/nologin postern",
 	               name, verdict == AUTH_ACCEPTED ? "it must not be root" : why.text);
 	return -1;
+}
+
+int gate_user_find(const struct nursery_program *program, const struct settings *settings, uid_t *uid_r, gid_t *gid_r,
+                   char problem[NURSERY_TEXT_MAX])
+{
+	*uid_r = geteuid();
+	*gid_r = getegid();
+	if (geteuid() != 0)
+		return 0;
+	const bool known = found.uid != 0 && strcmp(found.name, settings->gate_user) == 0;
+	if (!known && look_up(program, settings, problem) != 0)
+		return -1;
+	*uid_r = found.uid;
+	*gid_r = found.gid;
+	return 0;
 }
 
 /* The orders as a file without a name, for the program to map. A descriptor, or -1 and errno. */

@@ -33,7 +33,10 @@ struct nursery_program {
 
 #define NO_NURSERY ((struct nursery){ .channel = -1, .signer = -1 })
 
-/* The ids of gate_user; without root our own. 0, or -1 and a sentence. */
+/*
+ * The ids of gate_user; without root our own. 0, or -1 and a sentence. A name is looked up once, as the recorder has these ids for good: a user
+ * database that does not answer is not waited for when a nursery that died is replaced.
+ */
 int gate_user_find(const struct nursery_program *program, const struct settings *settings, uid_t *uid_r, gid_t *gid_r,
                    char problem[NURSERY_TEXT_MAX]);
 

@@ -187,11 +187,36 @@ int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage
 	return 0;
 }
 
+/* No message is lost by it. */
+static void end_now(struct pool *pool, size_t at, long long now)
+{
+	struct worker *w = &pool->workers.rows->list[at];
+	log_line(LOG_WARNING, "keeper %ld (%s) was told to end and does not; killing it", (long)pool->workers.rows->pids[at], w->peer);
+	(void)kill(pool->workers.rows->pids[at], SIGKILL);
+	w->halted = false;
+	w->until = now + END_LIMIT_MS;
+}
+
+/*
+ * When that worker is to be killed, 0: not. One that is stopped hears nothing. Of a session's, one that is not may be at an UPDATE, which is
+ * let go on when the server stops.
+ */
+static long long end_due(const struct pool *pool, size_t at)
+{
+	const struct worker *w = &pool->workers.rows->list[at];
+	const enum worker_state state = pool->workers.rows->states[at];
+	if (state == WORKER_LEAVING)
+		return w->halted ? 1 : w->until;
+	return pool->stopping && worker_busy(state) && w->halted ? w->until : 0;
+}
+
 void pool_evict(struct pool *pool, size_t at)
 {
+	const long long now = now_ms();
 	tell_to_end(&pool->workers.rows->list[at], JOB_MAKE_ROOM);
 	workers_set(&pool->workers, at, WORKER_LEAVING);
-	attempts_end(&pool->attempts, at, now_ms());
+	attempts_end(&pool->attempts, at, now);
+	pool->workers.rows->list[at].until = now + END_LIMIT_MS;
 }
 
 /* It waits again. It is let go where it has served as many as it may, is of an older nursery, or enough others wait. */
@@ -316,9 +341,45 @@ void pool_retire_idle(struct pool *pool)
 
 void pool_stop(struct pool *pool)
 {
+	const long long now = now_ms();
+	pool->stopping = true;
 	for (size_t i = 0; i < pool->workers.count; i++)
-		if (worker_busy(pool->workers.rows->states[i]))
+		if (worker_busy(pool->workers.rows->states[i])) {
 			tell_to_end(&pool->workers.rows->list[i], JOB_STOP);
+			pool->workers.rows->list[i].until = now + END_LIMIT_MS;
+		}
+}
+
+void pool_halted(struct pool *pool, pid_t pid, bool halted)
+{
+	const ssize_t at = workers_by_pid(&pool->workers, pid);
+	if (at >= 0)
+		pool->workers.rows->list[at].halted = halted;
+}
+
+static bool some_may_be_late(const struct pool *pool)
+{
+	return pool->stopping || pool->workers.of_state[WORKER_LEAVING] > 0;
+}
+
+void pool_end_late(struct pool *pool, long long now)
+{
+	for (size_t i = 0; some_may_be_late(pool) && i < pool->workers.count; i++) {
+		const long long due = end_due(pool, i);
+		if (due > 0 && now >= due)
+			end_now(pool, i, now);
+	}
+}
+
+long long pool_late_due(const struct pool *pool)
+{
+	long long first = 0;
+	for (size_t i = 0; some_may_be_late(pool) && i < pool->workers.count; i++) {
+		const long long due = end_due(pool, i);
+		if (due > 0 && (first == 0 || due < first))
+			first = due;
+	}
+	return first;
 }
 
 void pool_close(struct pool *pool)

@@ -17,6 +17,7 @@ enum {
 	THROTTLE_FIRST_MS = 50,   /* after a worker that broke, none is forked ahead for so long; */
 	THROTTLE_REFUSE_MS = 800, /* each further one in a row doubles that; from here on connections are refused too, */
 	THROTTLE_MOST_MS = 5000,  /* and this is the longest */
+	END_LIMIT_MS = 35000,     /* a worker that was told to end has so long; its keeper gives its gate KEEPER_STOP_LIMIT_MS */
 };
 
 struct pool {
@@ -29,6 +30,7 @@ struct pool {
 	struct workers workers;
 	struct attempts attempts;
 	uint64_t next_number;
+	bool stopping;           /* all that are busy were told to end */
 	bool filling;            /* idle fell under spare_min and has not come to spare_max again */
 	long long throttled_until;
 	long long throttle_ms;
@@ -66,6 +68,18 @@ void pool_retire_idle(struct pool *pool);
 
 /* Tell all busy workers that the server stops. */
 void pool_stop(struct pool *pool);
+
+/* A child of the master, perhaps a keeper, was stopped by a signal, or goes on. The owner of a session may send his keeper any. */
+void pool_halted(struct pool *pool, pid_t pid, bool halted);
+
+/*
+ * Kill who does not end: who was told to make room and is stopped, or is there END_LIMIT_MS later; and, END_LIMIT_MS after the server was
+ * told to stop, who is stopped. No message is lost by it.
+ */
+void pool_end_late(struct pool *pool, long long now);
+
+/* When that is due; 0: not. */
+long long pool_late_due(const struct pool *pool);
 
 /* Without workers: free what it has. */
 void pool_close(struct pool *pool);

@@ -150,55 +150,120 @@ static void take_records(struct recorder *r)
 	}
 }
 
-static void reap_answers(unsigned *answering)
+/* The children that answer, each with whom it answers. A child has the list as it was when it was forked. */
+struct answers {
+	int told[2];          /* a pipe: what a child says of itself, once it has a connection or knows that it gets none */
+	pid_t accepting;      /* the one that has not said so yet, 0: none */
+	unsigned count;
+	struct answer { pid_t pid; uid_t uid; } list[QUESTIONS_MAX];
+};
+
+static struct answer *find_answer(struct answers *a, pid_t pid)
 {
-	while (*answering > 0 && waitpid(-1, NULL, WNOHANG) > 0)
-		--*answering;
+	for (unsigned i = 0; i < a->count; i++)
+		if (a->list[i].pid == pid)
+			return &a->list[i];
+	return NULL;
 }
 
-/* False: none can be taken, and poll(2) would say again at once that one waits. */
-static bool hear_question(const struct recorder *r, unsigned *answering)
+static void reap_answers(struct answers *a)
 {
-	int connection = accept4(r->listener, NULL, NULL, SOCK_CLOEXEC);
-	if (connection < 0)
-		return errno == EAGAIN;
-	pid_t pid = fork();
-	if (pid == 0) {
-		sandbox_enter(SANDBOX_ANSWER, NULL, 0);
-		answer_question(connection, &r->history);
-		leave(EXIT_GOOD);
+	pid_t pid;
+	while (a->count > 0 && (pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+		struct answer *ended = find_answer(a, pid);
+		if (ended != NULL)
+			*ended = a->list[--a->count];
+		if (pid == a->accepting)
+			a->accepting = 0;
 	}
-	*answering += pid > 0;
-	(void)close(connection);
+}
+
+/* False: a child could not accept, and poll(2) would say again at once that somebody waits. */
+static bool hear_answers(struct answers *a)
+{
+	struct answer said;
+	bool all = true;
+	while (read(a->told[0], &said, sizeof said) == (ssize_t)sizeof said) {
+		struct answer *known = find_answer(a, said.pid);
+		if (known != NULL)
+			known->uid = said.uid;
+		if (said.pid == a->accepting)
+			a->accepting = 0;
+		all = all && said.uid != HISTORY_NOBODY;
+	}
+	return all;
+}
+
+static bool has_enough(const struct answers *a, uid_t uid)
+{
+	unsigned places = 0;
+	for (unsigned i = 0; i < a->count; i++)
+		places += a->list[i].uid == uid;
+	return uid != 0 && places >= QUESTIONS_OF_USER;
+}
+
+/*
+ * In a child, which alone has the connection ever: what somebody has sent over it is let go of by whoever closes it last, and that can
+ * take as long as he likes (SO_LINGER), but not at the end of a process.
+ */
+_Noreturn static void answer_one(const struct recorder *r, const struct answers *a)
+{
+	struct answer self = { getpid(), HISTORY_NOBODY };
+	struct ucred who;
+	socklen_t len = sizeof who;
+	const int connection = accept4(r->listener, NULL, NULL, SOCK_CLOEXEC);
+	if (connection >= 0 && getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0)
+		self.uid = who.uid;
+	(void)!write(a->told[1], &self, sizeof self);
+	sandbox_enter(SANDBOX_ANSWER, NULL, 0);
+	/* Who has enough sees the end of file, and is told by the postern command what that means. */
+	if (connection >= 0 && !has_enough(a, self.uid))
+		answer_question(connection, &r->history);
+	leave(EXIT_GOOD);
+}
+
+/* False: no child is to be had now. */
+static bool hear_question(const struct recorder *r, struct answers *a)
+{
+	const pid_t pid = fork();
+	if (pid == 0)
+		answer_one(r, a);
+	if (pid < 0)
+		return false;
+	a->list[a->count++] = (struct answer){ pid, HISTORY_NOBODY };
+	a->accepting = pid;
 	return true;
 }
 
 _Noreturn static void serve(struct recorder *r, int alive)
 {
-	unsigned answering = 0;
+	struct answers answers = { .count = 0 };
 	bool open = true, pausing = false;
+	if (pipe2(answers.told, O_CLOEXEC | O_NONBLOCK) != 0)
+		fatal("pipe2");
+	sandbox_enter(SANDBOX_RECORDER, NULL, 0);
 	while (open) {
 		/*
 		 * A slow reader costs a process of its own for QUESTION_SECONDS, and no more than QUESTIONS_MAX of them. Who comes then waits for
-		 * his turn where the kernel keeps him: to close his connection would be to close what he has sent over it, which can take as
-		 * long as he likes (SO_LINGER).
+		 * his turn where the kernel keeps him, and so does everybody while a child is on its way to who is next.
 		 */
-		pausing = pausing || answering >= QUESTIONS_MAX;
+		pausing = pausing || answers.count >= QUESTIONS_MAX;
 		struct pollfd fds[] = {
-			{ .fd = r->records, .events = POLLIN }, { .fd = pausing ? -1 : r->listener, .events = POLLIN }, { .fd = r->refs, .events = POLLOUT },
-			{ .fd = alive, .events = 0 },
+			{ .fd = r->records, .events = POLLIN }, { .fd = pausing || answers.accepting != 0 ? -1 : r->listener, .events = POLLIN },
+			{ .fd = r->refs, .events = POLLOUT }, { .fd = alive, .events = 0 }, { .fd = answers.told[0], .events = POLLIN },
 		};
 		long long due = doors_due();
-		int wait = answering > 0 || pausing ? ANSWERS_LOOK_MS : due > 0 ? (int)(due - now_ms() > 0 ? due - now_ms() : 0) : -1;
+		int wait = answers.count > 0 || pausing ? ANSWERS_LOOK_MS : due > 0 ? (int)(due - now_ms() > 0 ? due - now_ms() : 0) : -1;
 		if (poll(fds, sizeof fds / sizeof fds[0], wait) < 0 && errno != EINTR)
 			fatal("poll");
 		open = fds[3].revents == 0;
 		if (fds[0].revents != 0 || !open)
 			take_records(r);
-		pausing = fds[1].revents != 0 && !hear_question(r, &answering);
+		pausing = fds[4].revents != 0 && !hear_answers(&answers);
+		pausing = (fds[1].revents != 0 && !hear_question(r, &answers)) || pausing;
 		if (fds[2].revents != 0)
 			fill_refs(r);
-		reap_answers(&answering);
+		reap_answers(&answers);
 		doors_log(now_ms(), !open);
 	}
 	leave(EXIT_GOOD);
@@ -220,7 +285,6 @@ void recorder_start(struct recorder *r)
 		(void)prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
 		become_owner(r->uid, r->gid);
 		history_resume(&r->history);
-		sandbox_enter(SANDBOX_RECORDER, NULL, 0);
 		serve(r, pipes[0]);
 	}
 	if (pid < 0)

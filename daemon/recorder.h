@@ -13,7 +13,8 @@ enum {
 	RECORDER_PAUSE_MS = 1000,    /* between two starts */
 	DOOR_LOG_MS = 60000,         /* one line for each kind of wrong door and source in such a time */
 	DOORS_MAX = 1024,            /* kinds and sources that are counted apart; what is beyond is counted together */
-	QUESTIONS_MAX = 8,           /* users' questions that are answered at a time */
+	QUESTIONS_MAX = 8,           /* users' questions that are answered at a time, */
+	QUESTIONS_OF_USER = 2,       /* and those of one uid, but root's */
 	QUESTION_SECONDS = 10,       /* for one of them */
 };
 

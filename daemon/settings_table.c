@@ -103,7 +103,7 @@ const struct setting settings_table[] = {
 	          "that only root may write. It may be emptied at any time." },
 	{ .section = "maildrop", .name = "on_locked", .set = setting_on_locked, FIELD(on_locked), .value = "refuse",
 	  .help = "What becomes of a login while another session has the mailbox open: refuse (say who has it, and until when), "
-	          "wait SECONDS (at most 300) for it to become free, or take-over: end a session that has been silent for half a "
+	          "wait SECONDS (at most 300, at most eight of a user at a time) for it to become free, or take-over: end a session that has been silent for half a "
 	          "minute, which then deletes nothing." },
 	{ .section = "maildrop", .name = "network_mbox", .set = setting_choice, FIELD(network_mbox), .choices = yes_no,
 	  .value = "no",

@@ -29,7 +29,7 @@ ssize_t workers_add(struct workers *t, pid_t pid, int channel, uint64_t number)
 	t->rows->list[at] = (struct worker){ .channel = channel, .gate = -1 };
 	t->rows->pids[at] = pid;
 	t->rows->numbers[at] = number;
-	t->rows->sources[at] = 0;
+	t->rows->sources[at] = t->rows->accounts[at] = 0;
 	t->rows->states[at] = WORKER_IDLE;
 	t->of_state[WORKER_IDLE]++;
 	return (ssize_t)at;
@@ -43,6 +43,7 @@ void workers_remove(struct workers *t, size_t at)
 	t->rows->pids[at] = t->rows->pids[last];
 	t->rows->numbers[at] = t->rows->numbers[last];
 	t->rows->sources[at] = t->rows->sources[last];
+	t->rows->accounts[at] = t->rows->accounts[last];
 	t->rows->states[at] = t->rows->states[last];
 }
 
@@ -107,6 +108,20 @@ size_t workers_of_source(const struct workers *t, uint64_t source, size_t *unpro
 		*unproven_r += is_unproven(t->rows->states[i]);
 	}
 	return n;
+}
+
+size_t workers_of_account(const struct workers *t, size_t at, size_t *verifying_r)
+{
+	size_t users = 0;
+	*verifying_r = 0;
+	for (size_t i = 0; i < t->count; i++) {
+		const uint8_t state = t->rows->states[i];
+		if (i == at || t->rows->accounts[i] != t->rows->accounts[at])
+			continue;
+		users += state == WORKER_REMEMBERED || state == WORKER_PROVEN;
+		*verifying_r += state == WORKER_VERIFYING;
+	}
+	return users;
 }
 
 bool workers_full(const struct workers *t, uint64_t max)

@@ -37,6 +37,7 @@ struct worker {
 	int gate;           /* the keeper's end of the way to its gate, for HELLO; -1: no further connection will come */
 	long long since;    /* now_ms(): when its connection came */
 	char peer[INET6_ADDRSTRLEN]; /* as text, for the log */
+	bool halted;        /* its keeper is stopped by a signal (SIGSTOP) */
 	bool quiet;         /* its end without a login is not to be logged */
 	unsigned sessions;  /* connections that it may serve in its life */
 	unsigned served;    /* and those that it has got */
@@ -46,7 +47,7 @@ struct worker {
 	struct proven_hash hash;
 	uint64_t proven;    /* it was found among those that were right a short while ago: for that record. 0: it was not */
 	long long due;      /* WORKER_HELD: when it may go, 0: when it is known what became of others */
-	long long until;    /* WORKER_HELD: when it is told no */
+	long long until;    /* WORKER_HELD: when it is told no; WORKER_LEAVING: when it is killed */
 	bool charged;       /* let go by guesses_ask(), and not settled */
 	bool trusted;       /* as in struct guess_ruling */
 	enum worker_line { LINE_UNKNOWN, LINE_LOUD, LINE_QUIET } line; /* is its failure to be logged? */
@@ -59,6 +60,7 @@ struct worker_rows {
 	pid_t pids[WORKERS_MAX];
 	uint64_t numbers[WORKERS_MAX];  /* the nursery, and references, know a worker by it; never used again */
 	uint64_t sources[WORKERS_MAX];  /* of the connection, address_source(); 0 for an idle one */
+	uint64_t accounts[WORKERS_MAX]; /* keyed hash of the user name that was tried last, for those that have tried one */
 	uint8_t states[WORKERS_MAX];
 };
 
@@ -93,6 +95,9 @@ ssize_t workers_oldest(const struct workers *t, enum worker_state state);
 
 /* How many connections of that source are open; *unproven_r: how many of them without a login. */
 size_t workers_of_source(const struct workers *t, uint64_t source, size_t *unproven_r);
+
+/* Other workers of the account that at has: how many with a user; *verifying_r: how many more whose password is being verified. */
+size_t workers_of_account(const struct workers *t, size_t at, size_t *verifying_r);
 
 /* Are there as many as there may be, but for those that are on their way out? */
 bool workers_full(const struct workers *t, uint64_t max);

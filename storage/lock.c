@@ -92,9 +92,9 @@ int session_lock_read_holder(int fd, struct session_holder *holder_r)
 	return 0;
 }
 
-int session_lock_open(const char *directory, const struct maildrop_place *place, int *fd_r, struct why *why_r)
+int session_lock_open(const char *directory, const struct maildrop_place *place, uid_t owner, int *fd_r, struct why *why_r)
 {
-	char name[MAILDROP_KEY + 1];
+	char key[MAILDROP_KEY + 1], name[MAILDROP_FILE_NAME];
 	struct stat st;
 	int fd = -1, r = -1;
 	int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -102,7 +102,8 @@ int session_lock_open(const char *directory, const struct maildrop_place *place,
 		(void)why_set(why_r, REASON_MAILDROP_IO, errno, "open the lock directory %s", directory);
 		goto out;
 	}
-	maildrop_key(place, name);
+	maildrop_key(place, key);
+	(void)snprintf(name, sizeof name, "%s-%ju", key, (uintmax_t)owner);
 	fd = openat(dir, name, O_CREAT | O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 	if (fd < 0 || fstat(fd, &st) != 0) {
 		(void)why_set(why_r, REASON_MAILDROP_IO, errno, "open the lock file %s/%s", directory, name);
@@ -152,7 +153,7 @@ int session_locks_held(const char *directory, void (*found)(void *context, const
 		return why_set(why_r, REASON_MAILDROP_IO, errno, "open the lock directory %s", directory);
 	errno = 0;
 	while (errno == 0 && (e = readdir(d)) != NULL)
-		if (strlen(e->d_name) == MAILDROP_KEY && is_held(dirfd(d), e->d_name, &holder)) {
+		if (strlen(e->d_name) > MAILDROP_KEY && e->d_name[MAILDROP_KEY] == '-' && is_held(dirfd(d), e->d_name, &holder)) {
 			found(context, &holder);
 			errno = 0;
 		}

@@ -16,10 +16,11 @@ enum {
 
 /*
  * The file by which sessions on one maildrop exclude each other: in directory (made and owned by root, never removed), named
- * after the place with its links resolved. *fd_r is taken by the caller; once it is locked, closing it lets go; never pass it on.
+ * after the place with its links resolved, and the mail's owner: nobody else can open that maildrop, and where the links are another user's
+ * he could lead them to any place. *fd_r is taken by the caller; once it is locked, closing it lets go; never pass it on.
  * 0, or -1 and *why_r.
  */
-int session_lock_open(const char *directory, const struct maildrop_place *place, int *fd_r, struct why *why_r);
+int session_lock_open(const char *directory, const struct maildrop_place *place, uid_t owner, int *fd_r, struct why *why_r);
 
 /* What the file says of the session that holds it: for people, never trusted. */
 struct session_holder {

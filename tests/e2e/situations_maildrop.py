@@ -1,5 +1,6 @@
 """Failures of the maildrop: held, broken, and at QUIT. For test_situations.py."""
 import os
+import select
 import signal
 import time
 import unittest
@@ -76,6 +77,34 @@ class Maildrop(unittest.TestCase):
         holder.quit()
         self.assertRegex(waiter.status(), r"^\+OK logged in")
         waiter.quit()
+
+    def test_many_wait(self):
+        """Eight sessions or logins that wait are what one user can have: who comes then is told so, and others find workers."""
+        server = self.server(settings={"maildrop": {"on_locked": "wait 300"}, "workers": {"spare_min": 1, "spare_max": 1, "max": 12}})
+        holder = self.client(server)
+        holder.login("anna")
+        waiters = [self.client(server, source="127.0.1.%d" % (1 + n)) for n in range(11)]
+        for waiter in waiters:
+            waiter.ok("USER anna")
+            waiter.send(b"PASS secret\r\n")
+
+        def told():
+            """Those who have an answer."""
+            some = select.select([w.sock for w in waiters], [], [], 0)[0]
+            return len(some) >= 4 and [w for w in waiters if w.sock in some]
+        told = wait_until(told, "four are told")
+        self.assertEqual(len(told), 4)
+        situations.check(server, "LOCKED_UNNAMED", "too many sessions of a user", told[0].status(), user="anna",
+                         peer=told[0].sock.getsockname()[0], says="8 sessions of this user")
+
+        def served():
+            """They are strangers, who make room."""
+            client = self.client(server, source="127.0.2.1", greeting=False)
+            return client.status().startswith("+OK") and client
+        bert = wait_until(served, "a newcomer is served")
+        bert.login("bert")
+        bert.quit()
+        holder.quit()
 
     @unittest.skipUnless(ROOT, "needs root: a Maildir of another owner")
     def test_denied(self):

@@ -7,6 +7,7 @@ import unittest
 from postern import ROOT
 from processes import PATIENCE, wait_until
 from test_explain import OK, TEMPORARY, ExplainCase, postern, reference
+from tracing import Trace
 
 
 @unittest.skipUnless(ROOT, "root reads the files; others ask")
@@ -70,6 +71,49 @@ class Abuse(ExplainCase):
         wait_until(answered, "the silent ones are let go of", 30)
         for s in silent:
             s.close()
+
+    def ask_as(self, uid, count):
+        """So many connections of that user's process, which lives until the test is over."""
+        ready, over = os.pipe(), os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.close(over[1])
+                os.setgroups([])
+                os.setresuid(uid, uid, uid)
+                asking = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(count)]
+                for s in asking:
+                    s.connect(str(self.server.base / "ask"))
+                os.write(ready[1], b"x")
+                os.read(over[0], 1)
+            finally:
+                os._exit(0)
+        os.close(ready[1])
+        os.close(over[0])
+
+        def end():
+            os.close(over[1])
+            os.close(ready[0])
+            os.waitpid(pid, 0)
+        self.addCleanup(end)
+        self.assertEqual(os.read(ready[0], 1), b"x")
+
+    def test_one_user_has_two_places(self):
+        """However many ask in his name: another is answered at once."""
+        ref = reference(self.refused())
+        self.on_record(ref)
+        self.ask_as(self.server.users["bert"].uid, 20)
+        status, out, err = postern("explain", "-c", self.server.config_file, ref, uid=self.anna.uid)
+        self.assertEqual(status, OK, out + err)
+
+    def test_no_process_for_it(self):
+        """Where none can be made now for a question it waits, and is answered when one can."""
+        recorder = next(p.pid for p in self.server.processes() if p.name == "posternd-record")
+        trace = self.server.base / "trace"
+        with Trace(recorder, "clone,clone3:error=EAGAIN", calls="clone,clone3", output=trace):
+            s = self.ask(self.question())
+            wait_until(lambda: trace.read_text().count("EAGAIN") > 1, "it is tried again")
+        self.assertEqual(self.rest(s)[-1:], [struct.pack("=I", 0x50480001)])
 
     def test_root_is_not_held_up(self):
         ref = reference(self.refused())

@@ -100,6 +100,22 @@ class Places(unittest.TestCase):
                 finally:
                     server.stop()
 
+    @unittest.skipUnless(ROOT, "needs root: two owners")
+    def test_a_lock_of_others(self):
+        """Who makes his way to his mail a link to another's gets a lock of his own by it, and never that one's."""
+        server = Server(users=("anna", "bert"), location="maildir:~/mail/box")
+        self.addCleanup(server.stop)
+        anna, bert = server.users["anna"], server.users["bert"]
+        for folder in ("mail", "mail/box", "mail/box/new", "mail/box/cur"):
+            (anna.home / folder).mkdir()
+            anna.own(anna.home / folder, 0o755)
+        os.symlink(anna.home / "mail", bert.home / "mail")
+        with server.login("anna") as holder:
+            with server.client() as client:
+                client.ok("USER bert")
+                self.assertNotIn("[IN-USE]", client.err("PASS secret"))
+            holder.quit()
+
 
 if __name__ == "__main__":
     unittest.main()

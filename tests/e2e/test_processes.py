@@ -49,6 +49,28 @@ class Limits(unittest.TestCase):
         again.quit()
         server.wait_for_log(r"refused: peer=127\.0\.0\.1")
 
+    @unittest.skipUnless(ROOT, "the gates' user is looked up by root")
+    def test_gate_user_is_looked_up_once(self):
+        """Another nursery asks nobody who the gates' user is: a user database that does not answer would hold the master up."""
+        server = Server(start=False)
+        self.addCleanup(server.stop)
+        server.expect_trouble = True
+        accounts = server.base / "accounts"
+        with open("/etc/passwd", encoding="utf-8") as f:
+            there = f.read()
+        accounts.write_text(there + "gatekeeper:x:20098:20098::/nonexistent:/usr/sbin/nologin\n")
+        server.setup = "mount --bind %s /etc/passwd" % accounts
+        server.write_config(system={"gate_user": "gatekeeper"})
+        server.start()
+        with open(accounts, "r+", encoding="utf-8") as f:  # in place: it is what the server sees
+            f.truncate(len(there.encode()))
+        nursery = server.nurseries()[0].pid
+        os.kill(nursery, signal.SIGKILL)
+        wait_until(lambda: {p.pid for p in server.nurseries() if p.state != "Z"} - {nursery}, "another nursery")
+        with self.greeted(server) as client:
+            client.quit()
+        self.assertNotIn("gate_user", server.log())
+
     def test_per_source(self):
         server = Server(settings={"limits": {"per_source": 2}})
         self.addCleanup(server.stop)

@@ -10,6 +10,7 @@ import struct
 import unittest
 
 import bodies
+from client import Client
 from postern import ROOT, Server
 from processes import PATIENCE, wait_until
 from test_explain import OK, ExplainCase, postern, reference
@@ -17,6 +18,15 @@ from tracing import keeper_in_session
 
 STRANGER = 20099
 LINGER_SECONDS = 3600
+
+
+def owner(pid):
+    """Its uid; None when it is gone."""
+    try:
+        with open("/proc/%d/status" % pid, encoding="ascii") as f:
+            return next(int(line.split()[1]) for line in f if line.startswith("Uid:"))
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 class Trap:
@@ -126,6 +136,32 @@ class Strangers(ExplainCase):
                 client.rest()
         with self.login("bert") as client:
             client.quit()
+
+    def test_stopped_keepers(self):
+        """Who stops keepers that are his by now, though there is no session, does not keep their places when newcomers want them."""
+        server = Server(("anna",), {"workers": {"spare_min": 1, "spare_max": 1, "max": 2}})
+        self.addCleanup(server.stop)
+        server.expect_trouble = True
+        anna = server.users["anna"]
+        (anna.maildir / "cur").chmod(0)
+        clients, keepers = [], set()
+        for n in range(2):
+            clients.append(server.client(source="127.0.0.%d" % (10 + n)))
+            self.addCleanup(clients[-1].close)
+            clients[-1].ok("USER anna")
+            clients[-1].err("PASS secret")
+            keepers |= {p.pid for p in server.keepers() if owner(p.pid) == anna.uid}
+            self.assertEqual(len(keepers), n + 1)
+        for pid in keepers:
+            os.kill(pid, signal.SIGSTOP)
+
+        def served(source):
+            client = Client(server, source=source, greeting=False)
+            self.addCleanup(client.close)
+            return client.status().startswith("+OK")
+        for n in range(len(keepers)):
+            wait_until(lambda n=n: served("127.0.0.%d" % (20 + n)), "a newcomer is served")
+        wait_until(lambda: not keepers & {p.pid for p in server.keepers()}, "their places are given to others")
 
 
 @unittest.skipUnless(ROOT, "it takes several users")

@@ -214,11 +214,16 @@ static void test_words(void)
 		ROW_ASSERT(rows[i].label, heard(0, &job) == 0);
 		end();
 	}
-	begin(1, true);
-	while (taken < 1000 && say(0, KEEPER_MOOT, 0))
-		taken++;
-	CU_ASSERT(taken == ATTEMPT_WORDS * (settings.login_tries + 1));
-	end();
+	for (int leaving = 0; leaving < 2; leaving++) {
+		taken = 0;
+		begin(1, true);
+		if (leaving)
+			workers_set(&workers, 0, WORKER_LEAVING);
+		while (taken < 1000 && say(0, KEEPER_MOOT, 0))
+			taken++;
+		CU_ASSERT(taken == ATTEMPT_WORDS * (settings.login_tries + 1));
+		end();
+	}
 }
 
 /* What was right a short while ago is told so, for its time; another password, or a failure, ends it. */
@@ -303,6 +308,42 @@ static void test_remembered(void)
 	}
 }
 
+/* Sessions of one account: those with a user count, and those whose password may be right for who would wait. */
+static void test_crowd(void)
+{
+	enum { OTHERS = ACCOUNT_SESSIONS };
+	static const struct { const char *label; enum worker_state state; unsigned others; bool of_another; enum job_crowd want; } rows[] = {
+		{ "nobody else", WORKER_PROVEN, 0, false, CROWD_NONE }, { "one less", WORKER_PROVEN, OTHERS - 1, false, CROWD_NONE },
+		{ "as many", WORKER_PROVEN, OTHERS, false, CROWD_FULL }, { "as many that were remembered", WORKER_REMEMBERED, OTHERS, false, CROWD_FULL },
+		{ "as many that are verified", WORKER_VERIFYING, OTHERS, false, CROWD_WAITS }, { "one less of these", WORKER_VERIFYING, OTHERS - 1, false, CROWD_NONE },
+		{ "strangers by now", WORKER_STRANGER, OTHERS, false, CROWD_NONE }, { "on their way out", WORKER_LEAVING, OTHERS, false, CROWD_NONE },
+		{ "another account's", WORKER_PROVEN, OTHERS, true, CROWD_NONE },
+	};
+	struct job job;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		begin(OTHERS + 2, false);
+		settings.free_failures = 1000;
+		settings.login_cache = 300;
+		for (unsigned other = 0; other < OTHERS; other++) {
+			const struct keeper_word word = { .verb = KEEPER_ATTEMPT, .hash = { rows[i].of_another ? 8 : 9, { other, other } } };
+			ROW_ASSERT(rows[i].label, attempts_hear(&attempts, other, &word, now) && heard(other, &job) == JOB_VERIFY);
+			workers_set(&workers, other, other < rows[i].others ? rows[i].state : WORKER_STRANGER);
+		}
+		ROW_ASSERT(rows[i].label, say(OTHERS, KEEPER_ATTEMPT, 1) && heard(OTHERS, &job) == JOB_VERIFY && job.crowd == rows[i].want);
+		/* Also who is let go as he was remembered; and a worker that takes another's row has the account that it had. */
+		ROW_ASSERT(rows[i].label, say(OTHERS, KEEPER_PROVEN, 5));
+		workers_set(&workers, OTHERS, WORKER_STRANGER);
+		ROW_ASSERT(rows[i].label, say(OTHERS + 1, KEEPER_ATTEMPT, 1) && heard(OTHERS + 1, &job) == JOB_VERIFY && job.proven == 5 && job.crowd == rows[i].want);
+		workers_set(&workers, OTHERS + 1, WORKER_PROVEN);
+		(void)close(workers.rows->list[0].channel);
+		(void)close(ends[0]);
+		workers_remove(&workers, 0);
+		ends[0] = ends[OTHERS + 1];
+		ROW_ASSERT(rows[i].label, workers.rows->accounts[0] == 9);
+		end();
+	}
+}
+
 /* A million probes with other passwords and other accounts: none is taken for one that was right. */
 static void test_proven_probes(void)
 {
@@ -361,5 +402,5 @@ static void test_sums(void)
 	end();
 }
 
-#define TESTS(X) X(test_answers) X(test_held) X(test_gateway) X(test_room) X(test_free) X(test_words) X(test_proven) X(test_remembered) X(test_proven_probes) X(test_lines) X(test_sums)
+#define TESTS(X) X(test_answers) X(test_held) X(test_gateway) X(test_room) X(test_free) X(test_words) X(test_proven) X(test_remembered) X(test_crowd) X(test_proven_probes) X(test_lines) X(test_sums)
 SUITE("attempts")

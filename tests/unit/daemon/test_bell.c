@@ -22,7 +22,7 @@ static int open_lock(const struct settings *settings)
 	struct why why;
 	int fd = -1;
 	(void)snprintf(place.path, sizeof place.path, "%s", in_host("mail/ann"));
-	CU_ASSERT(session_lock_open(settings->lock_directory, &place, &fd, &why) == 0);
+	CU_ASSERT(session_lock_open(settings->lock_directory, &place, mail_uid(), &fd, &why) == 0);
 	return fd;
 }
 

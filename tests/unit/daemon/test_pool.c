@@ -245,6 +245,54 @@ static void test_owners_words(void)
 	end();
 }
 
+/* Who was told to end and never will is killed; who may be at an UPDATE when the server stops is not. */
+static void test_late(void)
+{
+	static const struct { const char *label; enum worker_state state; bool leaves, stops, halted, goes_on; long long later, killed; } rows[] = {
+		{ "a stranger who makes room", WORKER_STRANGER, true, false, false, false, END_LIMIT_MS - 1000, false },
+		{ "and does not", WORKER_STRANGER, true, false, false, false, END_LIMIT_MS + 1000, true },
+		{ "stopped, and to make room", WORKER_STRANGER, true, false, true, false, 0, true },
+		{ "stopped, and let go on", WORKER_STRANGER, true, false, true, true, 0, false },
+		{ "stopped, and nobody minds", WORKER_PROVEN, false, false, true, false, END_LIMIT_MS + 1000, false },
+		{ "a session, while the server stops", WORKER_PROVEN, false, true, false, false, END_LIMIT_MS + 1000, false },
+		{ "a session that is stopped, while the server stops", WORKER_PROVEN, false, true, true, false, END_LIMIT_MS + 1000, true },
+		{ "the same, early", WORKER_PROVEN, false, true, true, false, END_LIMIT_MS - 1000, false },
+		{ "the same, as its password is not known for right yet", WORKER_REMEMBERED, false, true, true, false, END_LIMIT_MS + 1000, true },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		int channel[2], status;
+		begin("");
+		socket_pair(SOCK_SEQPACKET, channel);
+		const pid_t pid = fork_child();
+		if (pid == 0)
+			for (;;)
+				(void)pause();
+		const ssize_t at = workers_add(&pool.workers, pid, channel[0], 1);
+		workers_set(&pool.workers, (size_t)at, rows[i].state);
+		if (rows[i].halted)
+			pool_halted(&pool, pid, true);
+		if (rows[i].leaves)
+			pool_evict(&pool, (size_t)at);
+		if (rows[i].stops)
+			pool_stop(&pool);
+		if (rows[i].goes_on)
+			pool_halted(&pool, pid, false);
+		const long long then = now_ms() + rows[i].later;
+		const long long due = pool_late_due(&pool);
+		ROW_ASSERT(rows[i].label, (due > 0 && due <= then) == rows[i].killed);
+		pool_end_late(&pool, then);
+		ROW_ASSERT(rows[i].label, (strstr(read_log(), "was told to end and does not; killing it") != NULL) == rows[i].killed);
+		/* Once. */
+		ROW_ASSERT(rows[i].label, !rows[i].killed || pool_late_due(&pool) == 0 || pool_late_due(&pool) > then);
+		if (!rows[i].killed)
+			CU_ASSERT(kill(pid, SIGKILL) == 0);
+		CU_ASSERT(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		pool_reaped(&pool, pid, status, MAIL_UID);
+		(void)close(channel[1]);
+		end();
+	}
+}
+
 static void test_workers(void)
 {
 	struct sockaddr_storage one = address_of("192.0.2.1"), two = address_of("192.0.2.2");
@@ -438,5 +486,5 @@ static void test_retire(void)
 }
 
 #define TESTS(X) X(test_source) X(test_spare) X(test_shared) X(test_workers) X(test_max) X(test_dead_worker) X(test_throttle) \
-	X(test_throttled_assign) X(test_retire) X(test_owners_words)
+	X(test_throttled_assign) X(test_retire) X(test_owners_words) X(test_late)
 SUITE("pool")

@@ -10,12 +10,12 @@
 
 /* ---- the session's lock ---- */
 
-static int lock_session(const char *directory, enum maildrop_format format, const char *name, struct why *why_r)
+static int lock_session_of(uid_t owner, const char *directory, enum maildrop_format format, const char *name, struct why *why_r)
 {
 	struct maildrop_place place = place_in_scratch(format, name);
 	int fd = -1;
 	*why_r = (struct why){ .reason = REASON_NONE };
-	int r = session_lock_open(directory, &place, &fd, why_r);
+	int r = session_lock_open(directory, &place, owner, &fd, why_r);
 	CU_ASSERT((r == 0) == (fd >= 0));
 	int err = r == 0 ? flock_patiently(fd, SESSION_LOCK_WAIT_MS, -1) : 0;
 	if (r != 0 || err == 0) {
@@ -33,6 +33,11 @@ static int lock_session(const char *directory, enum maildrop_format format, cons
 	return -1;
 }
 
+static int lock_session(const char *directory, enum maildrop_format format, const char *name, struct why *why_r)
+{
+	return lock_session_of(0, directory, format, name, why_r);
+}
+
 static void test_session(void)
 {
 	static const struct {
@@ -40,13 +45,15 @@ static void test_session(void)
 		enum maildrop_format format;
 		const char *name;
 		bool free;
+		uid_t owner;
 	} rows[] = {
-		{ "the same", MAILDROP_MBOX, "box/mbox", false },
-		{ "by another way", MAILDROP_MBOX, "link/mbox", false },
-		{ "by a longer way", MAILDROP_MBOX, "box/../box//./mbox", false },
-		{ "another file", MAILDROP_MBOX, "box/mbox2", true },
-		{ "another format", MAILDROP_MAILDIR, "box/mbox", true },
-		{ "in no directory", MAILDROP_MBOX, "none/mbox", true },
+		{ "the same", MAILDROP_MBOX, "box/mbox", false, 0 },
+		{ "by another way", MAILDROP_MBOX, "link/mbox", false, 0 },
+		{ "by a longer way", MAILDROP_MBOX, "box/../box//./mbox", false, 0 },
+		{ "another file", MAILDROP_MBOX, "box/mbox2", true, 0 },
+		{ "another format", MAILDROP_MAILDIR, "box/mbox", true, 0 },
+		{ "in no directory", MAILDROP_MBOX, "none/mbox", true, 0 },
+		{ "another owner's", MAILDROP_MBOX, "link/mbox", true, 1 },
 	};
 	struct why why;
 	scratch_open();
@@ -57,7 +64,7 @@ static void test_session(void)
 	CU_ASSERT((fcntl(first, F_GETFD) & FD_CLOEXEC) != 0);
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		long before = clock_ms();
-		int fd = lock_session(in_scratch("locks"), rows[i].format, rows[i].name, &why);
+		int fd = lock_session_of(rows[i].owner, in_scratch("locks"), rows[i].format, rows[i].name, &why);
 		ROW_ASSERT(rows[i].label, (fd >= 0) == rows[i].free);
 		ROW_ASSERT(rows[i].label, why.reason == (rows[i].free ? REASON_NONE : REASON_MAILDROP_LOCKED));
 		ROW_ASSERT(rows[i].label, why.err == (rows[i].free ? 0 : EWOULDBLOCK));
@@ -196,8 +203,8 @@ static void test_held(void)
 	char users[256] = "";
 	scratch_open();
 	make_dir("locks");
-	CU_ASSERT(mkfifo(in_scratch("locks/0123456789abcdef0123456789abcdef"), 0600) == 0);
-	CU_ASSERT(symlink("nowhere", in_scratch("locks/0123456789abcdef0123456789abcde0")) == 0);
+	CU_ASSERT(mkfifo(in_scratch("locks/0123456789abcdef0123456789abcdef-1000"), 0600) == 0);
+	CU_ASSERT(symlink("nowhere", in_scratch("locks/0123456789abcdef0123456789abcde0-1000")) == 0);
 	put("locks/README", "no lock");
 	(void)close(lock_session(in_scratch("locks"), MAILDROP_MBOX, "gone", &why));
 	int fd = lock_session(in_scratch("locks"), MAILDROP_MBOX, "here", &why);
@@ -223,7 +230,7 @@ static void test_watch(void)
 	make_dir("locks");
 	struct maildrop_place place = place_in_scratch(MAILDROP_MBOX, "mbox");
 	int fd = lock_session(in_scratch("locks"), MAILDROP_MBOX, "mbox", &why);
-	CU_ASSERT_FATAL(pipe(ends) == 0 && session_lock_open(in_scratch("locks"), &place, &other, &why) == 0);
+	CU_ASSERT_FATAL(pipe(ends) == 0 && session_lock_open(in_scratch("locks"), &place, 0, &other, &why) == 0);
 	CU_ASSERT(write(ends[1], "x", 1) == 1);
 	long before = clock_ms();
 	CU_ASSERT(flock_patiently(other, 60000, ends[0]) == ECANCELED && clock_ms() - before < 30000);
