@@ -168,6 +168,11 @@ static inline size_t hash_uidl(const struct list_hash *r, char *out)
 	const uword second = __builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 	memcpy(out, &first, sizeof first);
 	memcpy(out + sizeof first, &second, sizeof second);
+	if (r->copy == 0) {
+		memcpy(out, r->uidl, LIST_UIDL_TEXT);
+		clean(out, LIST_UIDL_TEXT);
+		return LIST_UIDL_TEXT;
+	}
 	if (r->copy > 1) {
 		out[len++] = '-';
 		len += format_number(out + len, r->copy);

@@ -16,6 +16,7 @@ enum {
 	UIDL_MAX = 70,            /* RFC 1939 section 7: 1 to 70 octets of 0x21..0x7E */
 	LIST_DIGEST = 16,
 	LIST_UIDL_HASH = 16,      /* octets of a hash; 32 digits on the wire */
+	LIST_UIDL_TEXT = LIST_UIDL_HASH, /* octets of a unique-id that stands where a hash would */
 	LIST_NAME_MAX = 254,      /* octets of a name */
 	LIST_ANCHOR = 16,         /* one name in so many is there as a whole */
 };
@@ -64,7 +65,7 @@ enum list_flag {
 struct list_hash {
 	uint64_t octets;
 	unsigned char uidl[LIST_UIDL_HASH];
-	uint32_t copy;            /* above 1: -N behind the digits */
+	uint32_t copy;            /* above 1: -N behind the digits; 0: no hash, but the unique-id itself */
 };
 
 /* An image that was looked at. */

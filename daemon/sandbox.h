@@ -41,6 +41,7 @@ enum sandbox_access {
 	SANDBOX_MBOX,            /* read, write, cut off */
 	SANDBOX_SPOOL,           /* make, read, write, remove files in it */
 	SANDBOX_LOOK,            /* read what is there, when one knows its name */
+	SANDBOX_READ,            /* read that file */
 	SANDBOX_MAILDIRS,        /* list, read, remove, everywhere below */
 	SANDBOX_SPOOLS,          /* read, write, cut off, everywhere below */
 	SANDBOX_OURS,            /* a directory of our own: list, make, read, write, cut off, remove files */

@@ -61,7 +61,9 @@ static int open_directories(struct maildir *m, struct why *why_r)
 	r = 0;
 	for (size_t i = 0; top >= 0 && r == 0 && i < MAILDIR_DIRS; i++)
 		r = open_directory(m, top, maildir_dir_names[i], O_RDONLY, &m->dir_fd[i], why_r);
-	if (top >= 0)
+	if (m->drop.options.dovecot_ids)
+		m->top_fd = top;
+	else if (top >= 0)
 		(void)close(top);
 	return r;
 }
@@ -250,7 +252,8 @@ static int list_messages(struct maildir *m, struct why *why_r)
 	if (m->drop.image_at > 0 && maildir_know(m, why_r) == 0)
 		hold_directories(m, &state);
 	m->drop.image_at = 0;
-	if (size_entries(m, why_r) != 0 || number_messages(m, why_r) != 0 || maildir_settle_uidls(m, why_r) != 0 || maildir_make_image(m, why_r) != 0)
+	if (size_entries(m, why_r) != 0 || number_messages(m, why_r) != 0 || maildir_take_dovecot_ids(m, why_r) != 0 ||
+	    maildir_settle_uidls(m, why_r) != 0 || maildir_make_image(m, why_r) != 0)
 		return -1;
 	remember(m);
 	maildir_free_entries(m);
@@ -264,6 +267,8 @@ static void maildir_close(struct maildrop *drop)
 	for (size_t i = 0; i < MAILDIR_DIRS; i++)
 		if (m->dir_fd[i] >= 0)
 			(void)close(m->dir_fd[i]);
+	if (m->top_fd >= 0)
+		(void)close(m->top_fd);
 	maildir_free_entries(m);
 	image_free(&m->drop.image);
 	free(m->gone);
@@ -281,7 +286,7 @@ static int maildir_open(const struct maildrop_place *place, const struct maildro
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "open %s", place->path);
 	m->drop.format = &maildir_format;
 	m->drop.options = *options;
-	m->dir_fd[MAILDIR_NEW] = m->dir_fd[MAILDIR_CUR] = -1;
+	m->dir_fd[MAILDIR_NEW] = m->dir_fd[MAILDIR_CUR] = m->top_fd = -1;
 	m->path = strdup(place->path);
 	m->buffer = malloc(MAILDIR_BUFFER);
 	if (m->path == NULL || m->buffer == NULL) {

@@ -101,6 +101,7 @@ struct maildir {
 	struct maildrop drop;
 	char *path;
 	int dir_fd[MAILDIR_DIRS];  /* -1: there is none, it counts as empty */
+	int top_fd;                /* the Maildir itself, where something is looked for in it; else -1 */
 	struct index index;
 	struct gone *gone;         /* NULL: nothing is remembered */
 	size_t known;              /* records of the index's list that the scan is held against */
@@ -181,6 +182,9 @@ struct maildir_entry *maildir_find(const struct maildir *m, const char *base, si
 /* Make the image of the numbered messages, in place of the index's. 0, or -1 and *why_r. */
 int maildir_make_image(struct maildir *m, struct why *why_r);
 
+/* Octets of a name without its flags. */
+size_t maildir_base_length(const char *name, size_t len);
+
 /* The number that a base name begins with. */
 uint64_t maildir_delivered(const char *base, size_t len);
 
@@ -249,6 +253,11 @@ void maildir_forget_uidl(struct maildir *m, struct maildir_entry *e);
  * IDS_CHANGED when most of what the index has is there under other unique-ids, which is not allowed.
  */
 int maildir_settle_uidls(struct maildir *m, struct why *why_r);
+
+/* ---- maildir_dovecot.c ---- */
+
+/* The numbered entries that are new get the unique-ids that Dovecot gave them, if that is wanted. 0, or -1 and *why_r. */
+int maildir_take_dovecot_ids(struct maildir *m, struct why *why_r);
 
 /* Let go of entries, names and slots. */
 void maildir_free_entries(struct maildir *m);

@@ -165,7 +165,7 @@ static int set_name(struct maildir *m, struct maildir_entry *e, enum maildir_dir
 /* ---- one name ---- */
 
 /* Flags stand behind ":2,"; a name that begins with it is all base name. */
-static size_t base_length(const char *name, size_t len)
+size_t maildir_base_length(const char *name, size_t len)
 {
 	const char *flags = len > 1 ? memmem(name + 1, len - 1, ":2,", 3) : NULL;
 	return flags != NULL ? (size_t)(flags - name) : len;
@@ -248,7 +248,7 @@ static int list_name(struct maildir *m, enum maildir_dir dir, const struct diren
 	const int met = maildir_met_known(m, dir, d->d_ino, d->d_name, len, why_r);
 	if (met != 0)
 		return met < 0 ? -1 : 0;
-	size_t base_len = base_length(d->d_name, len);
+	size_t base_len = maildir_base_length(d->d_name, len);
 	if (maildir_take_alike(m, d->d_name, base_len, why_r) != 0)
 		return -1;
 	while ((e = maildir_find(m, d->d_name, base_len, e)) != NULL) {
@@ -273,7 +273,7 @@ static int list_name(struct maildir *m, enum maildir_dir dir, const struct diren
  */
 static int refind_name(struct maildir *m, enum maildir_dir dir, const struct dirent64 *d, size_t len, struct why *why_r)
 {
-	size_t base_len = base_length(d->d_name, len);
+	size_t base_len = maildir_base_length(d->d_name, len);
 	struct maildir_entry *e = NULL, *lost = NULL;
 	size_t namesakes = 0;
 	while ((e = maildir_find(m, d->d_name, base_len, e)) != NULL) {

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "storage/digest.h"
+#include "storage/dovecot_ids.h"
 #include "storage/format.h"
 #include "storage/gone.h"
 #include "storage/host_lock.h"
@@ -29,7 +30,7 @@ enum {
 struct mbox_message {
 	uint64_t octets;           /* on the wire */
 	unsigned char uidl[MBOX_UIDL];
-	uint32_t copy;             /* 1 for the first message with this unique-id, then 2 ... */
+	uint32_t copy;             /* 1 for the first message with this unique-id, then 2 ...; 0: the unique-id is what Dovecot told */
 	uint16_t body;             /* counted from start */
 	uint8_t separator;         /* octets from end to next */
 	uint8_t reserved;
@@ -46,6 +47,11 @@ _Static_assert(offsetof(struct mbox_message, octets) == offsetof(struct list_has
                "the gate reads these");
 _Static_assert((int)MBOX_BUFFER == (int)JOURNAL_BUFFER && MBOX_BUFFER == 2 * JOURNAL_EDGE_MAX, "one buffer does for all");
 _Static_assert(sizeof(struct mbox_message) <= 56, "a million messages are to cost little memory");
+
+/* Dovecot's numbers, as the first message had them when the first list was made: those up to `last` are its. validity 0: there are none. */
+struct mbox_numbers {
+	uint32_t validity, last;
+};
 
 struct mbox {
 	struct maildrop drop;
@@ -65,6 +71,8 @@ struct mbox {
 	bool sampled;              /* the list was believed without reading all of the file */
 	uint64_t beyond;           /* the least end that a Content-Length pointed to behind the end of the file; 0: none */
 	uint64_t next;             /* of the last message */
+	struct mbox_numbers numbers;
+	bool take_numbers;         /* there is no list yet: what the file says of them holds */
 	bool internal;             /* begins with another program's pseudo message: stays, is not shown */
 };
 
@@ -141,8 +149,11 @@ int mbox_compare(struct mbox *m, const struct mbox_message *old, size_t count, s
 /* Those that the index knows keep the numbers that they have there. */
 void mbox_keep_copies(struct mbox *m, const struct mbox_message *old, size_t count);
 
-/* The same from octet `from` on, where a message that is not the first begins; without the copies' numbers. */
-int mbox_parse_from(struct mbox *m, uint64_t from, uint64_t size, struct why *why_r);
+/*
+ * The same from octet `from` on, where a message that is not the first begins; without the copies' numbers. The first
+ * `numbered` messages at most have the unique-ids that Dovecot told.
+ */
+int mbox_parse_from(struct mbox *m, uint64_t from, uint64_t size, size_t numbered, struct why *why_r);
 
 bool mbox_same_time(const struct timespec *a, const struct timespec *b);
 

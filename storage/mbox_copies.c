@@ -28,6 +28,8 @@ int mbox_number_copies(struct mbox *m, struct why *why_r)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
 	for (size_t i = 0; i < m->drop.count; i++) {
 		struct mbox_message *message = &m->messages[i];
+		if (message->copy == 0)
+			continue;
 		size_t s = uidl_slot(message->uidl, slots - 1);
 		while (table[s] != 0 && memcmp(m->messages[table[s] - 1].uidl, message->uidl, MBOX_UIDL) != 0)
 			s = (s + 1) & (slots - 1);

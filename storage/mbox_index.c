@@ -28,6 +28,7 @@ struct mbox_left {
 	struct timespec modified, changed;
 	uint64_t next, beyond;         /* as in struct mbox */
 	uint32_t internal, fresh;
+	struct mbox_numbers numbers;
 };
 _Static_assert(sizeof(struct mbox_left) <= INDEX_STATE, "has room in the index");
 
@@ -81,7 +82,8 @@ static void forget(struct mbox *m)
 static struct mbox_left left_by(const struct mbox *m, const struct stat *st)
 {
 	return (struct mbox_left){ .dev = st->st_dev, .ino = st->st_ino, .size = (uint64_t)st->st_size, .modified = st->st_mtim,
-		.changed = st->st_ctim, .next = m->next, .beyond = m->beyond, .internal = m->internal, .fresh = m->fresh || !is_local_file_system(m->fd) };
+		.changed = st->st_ctim, .next = m->next, .beyond = m->beyond, .internal = m->internal, .fresh = m->fresh || !is_local_file_system(m->fd),
+		.numbers = m->numbers };
 }
 
 static void remember(struct mbox *m)
@@ -149,6 +151,7 @@ static bool recall(struct mbox *m, struct mbox_left *left_r)
 	m->next = left_r->next;
 	m->beyond = left_r->beyond;
 	m->internal = left_r->internal != 0;
+	m->numbers = left_r->numbers;
 	/* Its records are looked at when they are used: a million would take longer than all else. */
 	return m->drop.count > 0 && m->next <= left_r->size;
 }
@@ -275,7 +278,7 @@ static int list_appended(struct mbox *m, uint64_t size)
 	m->messages = NULL;
 	m->room = m->drop.count = 0;
 	m->internal = true;  /* what begins there is not the first message */
-	int r = mbox_parse_from(m, messages[n].start, size, &why);
+	int r = mbox_parse_from(m, messages[n].start, size, messages[n].copy == 0, &why);
 	m->internal = internal;
 	m->fresh = m->sampled = true;
 	if (r == 0 && (m->drop.count == 0 || m->messages[0].start != messages[n].start ||
@@ -329,16 +332,22 @@ int mbox_list(struct mbox *m, struct why *why_r)
 	struct mbox_left left;
 	struct image old = { .octets = NULL };
 	index_begin(&m->index, &m->drop.options);
-	if (recall(m, &left)) {
+	const bool known = recall(m, &left);
+	if (known) {
 		if (list_by_index(m, &left))
 			return 0;
 		old = m->drop.image;
 		m->drop.image = (struct image){ .octets = NULL };
 	}
 	forget(m);
+	/* What clients were told holds, whatever the file says of it by now. */
+	m->take_numbers = !known && m->drop.options.dovecot_ids;
+	if (!known)
+		m->numbers = (struct mbox_numbers){ .validity = 0 };
 	if (m->gone == NULL && m->index.gone > 0)
 		m->gone = gone_read(&m->index);
 	int r = list_by_reading(m, &old, why_r);
+	m->take_numbers = false;
 	image_free(&old);
 	return r;
 }

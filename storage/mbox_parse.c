@@ -48,6 +48,9 @@ struct parser {
 	bool has_length, bad_length;
 	uint64_t content_length;
 	uint32_t message_id;      /* folded; 0: none */
+	uint64_t uid;             /* Dovecot's number; 0: none */
+	uint64_t highest;         /* of those before */
+	size_t numbered;          /* messages from here on that may have one */
 	bool from_internal, internal;
 };
 
@@ -126,6 +129,28 @@ static int make_room(struct mbox *m, struct why *why_r)
 #pragma GCC diagnostic pop
 }
 
+/*
+ * Where Dovecot numbered the message, its unique-id is the one that it told. Anybody who sends mail can write such a field: only the
+ * first messages have one from Dovecot, up to where it numbered, each a higher one.
+ */
+static void take_number(struct parser *p)
+{
+	struct mbox_message told = p->now;
+	p->now.copy = 1;
+	if (p->numbered == 0 || p->uid <= p->highest || p->uid > p->m->numbers.last) {
+		p->numbered = 0;
+		return;
+	}
+	p->numbered--;
+	p->highest = p->uid;
+	char text[LIST_UIDL_TEXT];
+	dovecot_uidl((uint32_t)p->uid, p->m->numbers.validity, text);
+	memcpy(told.uidl, text, sizeof told.uidl);
+	told.copy = 0;
+	if (!mbox_is_gone(p->m, &told))
+		p->now = told;
+}
+
 static int end_message(struct parser *p, struct why *why_r)
 {
 	struct mbox *m = p->m;
@@ -152,6 +177,7 @@ static int end_message(struct parser *p, struct why *why_r)
 		p->now.content = p->message_id;
 	(void)crypto_generichash_final(&p->uidl, p->now.uidl, sizeof p->now.uidl);
 	p->now.octets = wire_count_end(&p->wire);
+	take_number(p);
 	m->messages[m->drop.count++] = p->now;
 	m->next = p->pos;
 	return 0;
@@ -163,6 +189,7 @@ static void begin_message(struct parser *p, size_t line)
 	p->now = (struct mbox_message){ .start = p->pos, .body = (uint16_t)line };
 	p->in_message = p->in_header = true;
 	p->message_id = 0;
+	p->uid = 0;
 	p->blank = p->skip_field = p->has_length = p->bad_length = p->internal = false;
 	p->wire = WIRE_START;
 	digest_begin(&p->digest, 0);
@@ -206,6 +233,24 @@ static void take_message_id(struct parser *p, struct value v)
 		p->message_id = (uint32_t)XXH3_64bits(v.p, v.len);
 }
 
+static void take_uid(struct parser *p, struct value v)
+{
+	(void)parse_number(v.p, v.len, 1, UINT32_MAX, &p->uid);
+}
+
+/* UIDVALIDITY and the last UID, perhaps with more behind them. Behind a message without a number it means nothing any more. */
+static void take_numbers(struct parser *p, struct value v)
+{
+	uint64_t validity, last;
+	const char *space = memchr(v.p, ' ', v.len), *end = v.p + v.len;
+	if (!p->m->take_numbers || p->m->numbers.validity != 0 || space == NULL)
+		return;
+	const char *behind = memchr(space + 1, ' ', (size_t)(end - space - 1));
+	if (parse_number(v.p, (size_t)(space - v.p), 1, UINT32_MAX, &validity) == 0 &&
+	    parse_number(space + 1, (size_t)((behind != NULL ? behind : end) - space - 1), 1, UINT32_MAX, &last) == 0)
+		p->m->numbers = (struct mbox_numbers){ (uint32_t)validity, (uint32_t)last };
+}
+
 /* Fields that mean something here, and those that mail programs rewrite: a unique-id must not depend on them. */
 static const struct field {
 	const char *name;
@@ -217,11 +262,11 @@ static const struct field {
 	{ "Message-ID", false, take_message_id },
 	{ "Status", true, NULL },
 	{ "Subject", false, take_subject },
-	{ "X-IMAP", true, NULL },
-	{ "X-IMAPbase", true, NULL },
+	{ "X-IMAP", true, take_numbers },
+	{ "X-IMAPbase", true, take_numbers },
 	{ "X-Keywords", true, NULL },
 	{ "X-Status", true, NULL },
-	{ "X-UID", true, NULL },
+	{ "X-UID", true, take_uid },
 	{ "X-UIDL", true, NULL },
 };
 
@@ -371,9 +416,9 @@ static int parse_line(struct parser *p, struct why *why_r)
 	return skip_line(p, why_r);
 }
 
-int mbox_parse_from(struct mbox *m, uint64_t from, uint64_t size, struct why *why_r)
+int mbox_parse_from(struct mbox *m, uint64_t from, uint64_t size, size_t numbered, struct why *why_r)
 {
-	struct parser p = { .m = m, .size = size, .pos = from, .base = from };
+	struct parser p = { .m = m, .size = size, .pos = from, .base = from, .numbered = numbered };
 	int r = 0;
 	p.window = calloc(1, MBOX_BUFFER);
 	if (p.window == NULL)
@@ -382,13 +427,16 @@ int mbox_parse_from(struct mbox *m, uint64_t from, uint64_t size, struct why *wh
 		r = parse_line(&p, why_r);
 	if (r == 0)
 		r = end_message(&p, why_r);
+	/* A higher one that comes later is none of Dovecot's. */
+	if (m->take_numbers)
+		m->numbers.last = (uint32_t)p.highest;
 	free(p.window);
 	return r;
 }
 
 int mbox_parse(struct mbox *m, uint64_t size, struct why *why_r)
 {
-	if (mbox_parse_from(m, 0, size, why_r) != 0 || mbox_number_copies(m, why_r) != 0)
+	if (mbox_parse_from(m, 0, size, SIZE_MAX, why_r) != 0 || mbox_number_copies(m, why_r) != 0)
 		return -1;
 	mbox_seal_image(m);
 	return 0;

@@ -50,6 +50,10 @@ static inline size_t slow_uidl(const struct list *list, size_t idx, char out[UID
 		return slow_name_uidl(list, idx, out);
 	const struct list_hash *r = (const void *)(list->records + idx * list->record_size);
 	char text[UIDL_MAX + 1], copy[16] = "";
+	for (size_t i = 0; r->copy == 0 && i < LIST_UIDL_TEXT; i++)
+		out[i] = (char)(r->uidl[i] > 0x20 && r->uidl[i] < 0x7f ? r->uidl[i] : '?');
+	if (r->copy == 0)
+		return LIST_UIDL_TEXT;
 	for (size_t i = 0; i < LIST_UIDL_HASH; i++)
 		(void)snprintf(text + 2 * i, sizeof text - 2 * i, "%02x", r->uidl[i]);
 	if (r->copy > 1)

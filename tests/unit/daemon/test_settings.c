@@ -97,6 +97,7 @@ static void test_defaults(void)
 	ROW_TEXT("journal_directory", s.journal_directory, "/var/lib/postern/journal");
 	ROW_TEXT("index_directory", s.index_directory, "/var/lib/postern/index");
 	ROW_ASSERT("network_mbox", s.network_mbox == 0);
+	ROW_ASSERT("unique_ids", s.unique_ids == 0);
 	ROW_ASSERT("unique_id_changes", s.unique_id_changes == 0);
 	CU_ASSERT(s.minimum_uid == 1000 && s.spare_min == 4 && s.spare_max == 16 && s.max == 1000);
 	CU_ASSERT(s.login_seconds == 120 && s.idle_minutes == 10 && s.per_source == 20 && s.login_tries == 3);
@@ -133,6 +134,7 @@ static const char full[] =
 	"journal_directory = /j\n"
 	"index_directory = /i\n"
 	"network_mbox = yes\n"
+	"unique_ids = dovecot\n"
 	"unique_id_changes = allow\n"
 	"[workers]\n"
 	"spare_min = 1\n"
@@ -172,6 +174,7 @@ static void test_full(void)
 	ROW_TEXT("journal_directory", s.journal_directory, "/j");
 	ROW_TEXT("index_directory", s.index_directory, "/i");
 	ROW_ASSERT("network_mbox", s.network_mbox == 1);
+	ROW_ASSERT("unique_ids", s.unique_ids == 1);
 	ROW_ASSERT("unique_id_changes", s.unique_id_changes == 1);
 	CU_ASSERT(s.minimum_uid == 1 && s.spare_min == 1 && s.spare_max == 1 && s.max == 1);
 	CU_ASSERT(s.login_seconds == 3600 && s.idle_minutes == 1440 && s.per_source == 10000 && s.login_tries == 1);

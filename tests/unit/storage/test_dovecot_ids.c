@@ -1,0 +1,391 @@
+/*
+ * test_dovecot_ids.c - messages that Dovecot numbered keep the unique-ids that it told, and nothing else gets one.
+ * Runs in: the tests. Trusts: nothing.
+ */
+#include "storage/dovecot_ids.h"
+
+#include "storage/maildir.h"
+
+#include "tests/unit/storage/faults.h"
+#include "tests/unit/storage/index_scratch.h"
+
+#define VALIDITY "6b0d4175" /* 1796030837 */
+#define HEAD "3 V1796030837 N9 G8e0a590a75410d6be539000083ecc375\n"
+
+static bool wanted = true;
+
+static struct maildrop *try_ids(enum maildrop_format format, const char *name, struct why *why_r)
+{
+	struct maildrop_place place = place_in_scratch(format, name);
+	struct maildrop_options options = default_options();
+	struct maildrop *drop = NULL;
+	options.index = &index_files;
+	options.dovecot_ids = wanted;
+	*why_r = (struct why){ .reason = REASON_NONE };
+	(void)maildrop_open(&place, &options, &drop, why_r);
+	return drop;
+}
+
+/* The unique-ids, a space behind each. */
+static const char *ids(const char *label, enum maildrop_format format, const char *name)
+{
+	static char text[4096];
+	struct why why;
+	struct maildrop *drop = try_ids(format, name, &why);
+	text[0] = '\0';
+	ROW_ASSERT(label, drop != NULL);
+	if (drop == NULL)
+		return strcpy(text, why.text);
+	for (size_t i = 0; i < maildrop_count(drop); i++) {
+		struct message_record record;
+		maildrop_record(drop, i, &record);
+		(void)snprintf(text + strlen(text), sizeof text - strlen(text), "%s ", record.uidl);
+	}
+	maildrop_close(&drop);
+	return text;
+}
+
+static void forget_index(void)
+{
+	CU_ASSERT(unlink(in_scratch("index")) == 0);
+	index_reopen();
+}
+
+static void drop_first(enum maildrop_format format, const char *name)
+{
+	struct why why;
+	struct maildrop *drop = try_ids(format, name, &why);
+	CU_ASSERT_FATAL(drop != NULL && maildrop_count(drop) <= 8);
+	const bool marks[8] = { true };
+	int errors[8];
+	CU_ASSERT(maildrop_update(drop, marks, errors, &why) == 0);
+	maildrop_close(&drop);
+	tick();
+}
+
+/* ---- Maildir ---- */
+
+static void begin_maildir(void)
+{
+	begin();
+	wanted = true;
+	make_maildir(0);
+	put("M/cur/1000.a:2,S", "Subject: a\n\ntext\n");
+	put("M/cur/1001.b,S=17,W=20:2,", "Subject: b\n\ntext\n");
+	put("M/new/1002.c", "Subject: c\n\ntext\n");
+	tick();
+}
+
+#define OWN "1000.a 1001.b,S=17,W=20 1002.c "
+#define TOLD_A "00000001" VALIDITY " "
+#define TOLD_B "000000ff" VALIDITY " "
+
+/* What the file says, and what is told; NULL: the login is refused. */
+static const struct {
+	const char *label, *list, *told;
+} lists[] = {
+	{ "as 2.3 writes it", HEAD "1 W20 :1000.a\n255 :1001.b,S=17,W=20\n", TOLD_A TOLD_B "1002.c " },
+	{ "with flags, and files that are gone", HEAD "1 :1000.a:2,RS\n2 :999.z\n255 W1 S2 :1001.b,S=17,W=20:2,\n", TOLD_A TOLD_B "1002.c " },
+	{ "a unique-id of its own", HEAD "1 Pabc.7 W20 :1000.a\n255 :1001.b,S=17,W=20\n", "abc.7 " TOLD_B "1002.c " },
+	{ "one that cannot be told", HEAD "1 P\x80 :1000.a\n255 :1001.b,S=17,W=20\n", TOLD_A TOLD_B "1002.c " },
+	{ "version 1", "1 1796030837 9\n1 1000.a\n255 1001.b,S=17,W=20\n", TOLD_A TOLD_B "1002.c " },
+	{ "a line without an end is not there", HEAD "1 :1000.a\n255 :1001.b,S=17,W=20", TOLD_A "1001.b,S=17,W=20 1002.c " },
+	{ "no message", HEAD, OWN },
+	{ "one name twice: the first", HEAD "1 :1000.a\n2 :1000.a\n", TOLD_A "1001.b,S=17,W=20 1002.c " },
+	{ "empty", "", NULL },
+	{ "another version", "2 V1 N2\n", NULL },
+	{ "no UIDVALIDITY", "3 N9\n1 :1000.a\n", NULL },
+	{ "UIDVALIDITY is 0", "3 V0 N9\n1 :1000.a\n", NULL },
+	{ "UIDs that fall", HEAD "2 :1000.a\n1 :1002.c\n", NULL },
+	{ "a UID that is too large", HEAD "4294967296 :1000.a\n", NULL },
+	{ "no file", HEAD "1 W20\n", NULL },
+	{ "no number", HEAD "\n1 :1000.a\n", NULL },
+};
+
+static void test_maildir_lists(void)
+{
+	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+		struct why why;
+		begin_maildir();
+		put("M/dovecot-uidlist", lists[i].list);
+		if (lists[i].told != NULL) {
+			ROW_TEXT(lists[i].label, ids(lists[i].label, MAILDROP_MAILDIR, "M"), lists[i].told);
+		} else {
+			struct maildrop *drop = try_ids(MAILDROP_MAILDIR, "M", &why);
+			ROW_ASSERT(lists[i].label, drop == NULL && why.reason == REASON_MAILDROP_BROKEN && strstr(why.text, "/dovecot-uidlist line ") != NULL);
+			maildrop_close(&drop);
+		}
+		end();
+	}
+}
+
+/* Longer than what is read at once; and a line that is. */
+static void test_maildir_long(void)
+{
+	struct why why;
+	begin_maildir();
+	put("M/dovecot-uidlist", HEAD);
+	char *lines = malloc(3 * (size_t)MAILDIR_BUFFER);
+	CU_ASSERT_FATAL(lines != NULL);
+	size_t n = 0;
+	for (unsigned i = 1; n < 2 * (size_t)MAILDIR_BUFFER; i++)
+		n += (size_t)sprintf(lines + n, "%u :%u.gone\n", i, i);
+	append("M/dovecot-uidlist", lines);
+	append("M/dovecot-uidlist", "4294967295 :1000.a\n");
+	ROW_TEXT("the last line", ids("the last line", MAILDROP_MAILDIR, "M"), "ffffffff" VALIDITY " 1001.b,S=17,W=20 1002.c ");
+	forget_index();
+	memset(lines, 'x', MAILDIR_BUFFER);
+	lines[MAILDIR_BUFFER] = '\0';
+	append("M/dovecot-uidlist", lines);
+	append("M/dovecot-uidlist", "\n");
+	struct maildrop *drop = try_ids(MAILDROP_MAILDIR, "M", &why);
+	CU_ASSERT(drop == NULL && why.reason == REASON_MAILDROP_BROKEN);
+	maildrop_close(&drop);
+	free(lines);
+	end();
+}
+
+/* Not wanted, not there, a link, another's. */
+static void test_maildir_places(void)
+{
+	struct why why;
+	begin_maildir();
+	ROW_TEXT("no list", ids("no list", MAILDROP_MAILDIR, "M"), OWN);
+	forget_index();
+	put("elsewhere", HEAD "1 :1000.a\n");
+	CU_ASSERT(symlink(in_scratch("elsewhere"), in_scratch("M/dovecot-uidlist")) == 0);
+	struct maildrop *drop = try_ids(MAILDROP_MAILDIR, "M", &why);
+	ROW_ASSERT("a link", drop == NULL && why.reason == REASON_MAILDROP_DENIED);
+	wanted = false;
+	ROW_TEXT("not wanted", ids("not wanted", MAILDROP_MAILDIR, "M"), OWN);
+	wanted = true;
+	CU_ASSERT(unlink(in_scratch("M/dovecot-uidlist")) == 0);
+	put("M/dovecot-uidlist", HEAD "1 :1000.a\n");
+	ROW_TEXT("told already", ids("told already", MAILDROP_MAILDIR, "M"), OWN);
+	if (geteuid() == 0) {
+		forget_index();
+		CU_ASSERT(chown(in_scratch("M/dovecot-uidlist"), NOBODY, NOBODY) == 0);
+		drop = try_ids(MAILDROP_MAILDIR, "M", &why);
+		ROW_ASSERT("another's", drop == NULL && why.reason == REASON_MAILDROP_DENIED);
+	} else {
+		printf("another's: skipped, not root\n");
+	}
+	end();
+}
+
+/* What was told stays, with Dovecot or without; what comes later is ours; a removed one's is not given again. */
+static void test_maildir_goes_on(void)
+{
+	begin_maildir();
+	put("M/dovecot-uidlist", HEAD "1 :1000.a\n255 :1001.b,S=17,W=20\n");
+	ROW_TEXT("first", ids("first", MAILDROP_MAILDIR, "M"), TOLD_A TOLD_B "1002.c ");
+	put("M/new/1003.d", "Subject: d\n\ntext\n");
+	CU_ASSERT(rename(in_scratch("M/new/1002.c"), in_scratch("M/cur/1002.c:2,S")) == 0);
+	tick();
+	ROW_TEXT("new mail", ids("new mail", MAILDROP_MAILDIR, "M"), TOLD_A TOLD_B "1002.c 1003.d ");
+	/* Dovecot goes on beside us, and numbers what we have told already. */
+	put("M/dovecot-uidlist", HEAD "1 :1000.a\n255 :1001.b,S=17,W=20\n256 :1002.c\n257 :1003.d\n");
+	tick();
+	put("M/new/1004.e", "Subject: e\n\ntext\n");
+	CU_ASSERT(rename(in_scratch("M/cur/1002.c:2,S"), in_scratch("M/cur/1002.c:2,RS")) == 0);
+	tick();
+	ROW_TEXT("numbered later", ids("numbered later", MAILDROP_MAILDIR, "M"), TOLD_A TOLD_B "1002.c 1003.d 1004.e ");
+	drop_first(MAILDROP_MAILDIR, "M");
+	put("M/cur/1000.a:2,S", "Subject: another\n\ntext\n");
+	tick();
+	const char *told = ids("another of that name", MAILDROP_MAILDIR, "M");
+	ROW_ASSERT("another message has another unique-id", strstr(told, TOLD_A) == NULL && strstr(told, TOLD_B "1002.c 1003.d 1004.e ") != NULL);
+	wanted = false;
+	ROW_ASSERT("not wanted any more", strstr(ids("kept", MAILDROP_MAILDIR, "M"), TOLD_B "1002.c ") != NULL);
+	end();
+}
+
+/* A login that meets mail from long after the list reads no line of it. */
+static void test_maildir_old_list(void)
+{
+	begin_maildir();
+	put("M/dovecot-uidlist", "this is no list\n");
+	const struct timespec times[2] = { { .tv_sec = 500 }, { .tv_sec = 500 } };
+	CU_ASSERT(utimensat(AT_FDCWD, in_scratch("M/dovecot-uidlist"), times, 0) == 0);
+	struct why why;
+	struct maildrop *drop = try_ids(MAILDROP_MAILDIR, "M", &why);
+	ROW_ASSERT("could be in it", drop == NULL);
+	CU_ASSERT(rename(in_scratch("M/cur/1000.a:2,S"), in_scratch("M/cur/100000.a:2,S")) == 0);
+	CU_ASSERT(rename(in_scratch("M/cur/1001.b,S=17,W=20:2,"), in_scratch("M/cur/100001.b:2,S")) == 0);
+	CU_ASSERT(rename(in_scratch("M/new/1002.c"), in_scratch("M/new/100002.c")) == 0);
+	tick();
+	ROW_TEXT("cannot be in it", ids("later", MAILDROP_MAILDIR, "M"), "100000.a 100001.b 100002.c ");
+	end();
+}
+
+/* ---- mbox ---- */
+
+static void message(const char *fields, const char *body)
+{
+	char text[512];
+	(void)snprintf(text, sizeof text, "From a@b Thu Jan  1 00:00:00 1970\n%sSubject: x\n\n%s\n\n", fields, body);
+	append("mbox", text);
+}
+
+static void begin_mbox(void)
+{
+	begin();
+	wanted = true;
+	put("mbox", "");
+}
+
+#define BASE "X-IMAPbase: 1796030837 0000000005\n"
+#define TOLD(n) "0000000" #n VALIDITY " "
+
+/* The fields of three messages, and of whom the unique-id is Dovecot's. */
+static const struct {
+	const char *label, *fields[3];
+	bool told[3];
+} boxes[] = {
+	{ "as 2.3 writes it", { BASE "X-UID: 1                    \n", "X-UID: 2    \n", "X-UID: 3\n" }, { true, true, true } },
+	{ "as c-client does", { "X-IMAP: 1796030837 0000000005 Junk $x\nStatus: RO\nX-UID: 1\n", "X-UID: 2\n", "X-UID: 3\n" }, { true, true, true } },
+	{ "the last is new", { BASE "X-UID: 1\n", "X-UID: 2\n", "" }, { true, true, false } },
+	{ "behind a new one none is", { BASE "X-UID: 1\n", "", "X-UID: 3\n" }, { true, false, false } },
+	{ "beyond the last that was given", { BASE "X-UID: 1\n", "X-UID: 2\n", "X-UID: 6\n" }, { true, true, false } },
+	{ "a number twice", { BASE "X-UID: 1\n", "X-UID: 2\n", "X-UID: 2\n" }, { true, true, false } },
+	{ "no numbers in the first", { "X-UID: 1\n", BASE "X-UID: 2\n", "X-UID: 3\n" }, { false, false, false } },
+	{ "a number that is none", { BASE "X-UID: one\n", "X-UID: 2\n", "X-UID: 3\n" }, { false, false, false } },
+	{ "UIDVALIDITY is 0", { "X-IMAPbase: 0 0000000005\nX-UID: 1\n", "X-UID: 2\n", "X-UID: 3\n" }, { false, false, false } },
+	{ "half of it", { "X-IMAPbase: 1796030837\nX-UID: 1\n", "X-UID: 2\n", "X-UID: 3\n" }, { false, false, false } },
+};
+
+static size_t count(const char *text, const char *what)
+{
+	size_t n = 0;
+	for (; (text = strstr(text, what)) != NULL; text += strlen(what))
+		n++;
+	return n;
+}
+
+static void test_mbox_fields(void)
+{
+	for (size_t i = 0; i < sizeof boxes / sizeof boxes[0]; i++) {
+		begin_mbox();
+		for (size_t n = 0; n < 3; n++)
+			message(boxes[i].fields[n], n == 0 ? "one" : n == 1 ? "two" : "three");
+		tick();
+		const char *told = ids(boxes[i].label, MAILDROP_MBOX, "mbox");
+		ROW_ASSERT(boxes[i].label, count(told, VALIDITY " ") == (size_t)boxes[i].told[0] + boxes[i].told[1] + boxes[i].told[2]);
+		for (size_t n = 0; n < 3; n++) {
+			char want[32];
+			(void)snprintf(want, sizeof want, "%08zx" VALIDITY " ", n + 1);
+			ROW_ASSERT(boxes[i].label, (strstr(told, want) != NULL) == boxes[i].told[n]);
+		}
+		end();
+	}
+}
+
+/* The first message, which has UIDVALIDITY, goes; mail comes; Dovecot numbers beside us; a sender writes fields of his own. */
+static void test_mbox_goes_on(void)
+{
+	char text[512], *end_of_told;
+	begin_mbox();
+	message(BASE "X-UID: 1\n", "one");
+	message("X-UID: 2\n", "two");
+	message("X-UID: 3\n", "three");
+	tick();
+	ROW_TEXT("first", ids("first", MAILDROP_MBOX, "mbox"), TOLD(1) TOLD(2) TOLD(3));
+	drop_first(MAILDROP_MBOX, "mbox");
+	ROW_TEXT("without the first", ids("without the first", MAILDROP_MBOX, "mbox"), TOLD(2) TOLD(3));
+	message("X-UID: 1\n", "forged");
+	tick();
+	(void)snprintf(text, sizeof text, "%s", ids("new mail", MAILDROP_MBOX, "mbox"));
+	ROW_ASSERT("new mail", strncmp(text, TOLD(2) TOLD(3), strlen(TOLD(2) TOLD(3))) == 0 && strlen(text) == strlen(TOLD(2) TOLD(3)) + 33);
+	end_of_told = text + strlen(TOLD(2) TOLD(3));
+	/* The same message, with what Dovecot writes into it. */
+	put("mbox", "");
+	message("X-IMAPbase: 1796030837 0000000006\nX-UID: 2\n", "two");
+	message("X-UID: 3\n", "three");
+	message("X-UID: 6\n", "forged");
+	tick();
+	ROW_TEXT("numbered later", ids("numbered later", MAILDROP_MBOX, "mbox"), text);
+	wanted = false;
+	message("", "last");
+	tick();
+	ROW_ASSERT("not wanted any more", strncmp(ids("kept", MAILDROP_MBOX, "mbox"), text, strlen(text)) == 0);
+	ROW_ASSERT("a hash", strspn(end_of_told, "0123456789abcdef") == 32);
+	end();
+}
+
+/* What was told before Dovecot's were wanted stays as it is. */
+static void test_mbox_told_already(void)
+{
+	char before[512];
+	begin_mbox();
+	message(BASE "X-UID: 1\n", "one");
+	message("X-UID: 2\n", "two");
+	tick();
+	wanted = false;
+	(void)snprintf(before, sizeof before, "%s", ids("own", MAILDROP_MBOX, "mbox"));
+	wanted = true;
+	message("", "three");
+	tick();
+	ROW_ASSERT("told already", strncmp(ids("wanted late", MAILDROP_MBOX, "mbox"), before, strlen(before)) == 0);
+	forget_index();
+	ROW_ASSERT("and anew without an index", strncmp(ids("anew", MAILDROP_MBOX, "mbox"), TOLD(1) TOLD(2), strlen(TOLD(1) TOLD(2))) == 0);
+	end();
+}
+
+/* A large mbox that grows is read from its last message on: that keeps its unique-id, and what is new gets none of Dovecot's. */
+static void test_mbox_grows(void)
+{
+	static char body[LARGE_MESSAGE];
+	begin_mbox();
+	memset(body, 'x', sizeof body - 1);
+	for (size_t i = 63; i < sizeof body - 1; i += 64)
+		body[i] = '\n';
+	for (unsigned n = 1; n <= 4; n++) {
+		char fields[128];
+		(void)snprintf(fields, sizeof fields, "From a@b Thu Jan  1 00:00:00 1970\n%sX-UID: %u\n\n%u\n", n == 1 ? BASE : "", n, n);
+		append("mbox", fields);
+		append("mbox", body);
+		append("mbox", "\n\n");
+	}
+	tick();
+	ROW_TEXT("first", ids("first", MAILDROP_MBOX, "mbox"), TOLD(1) TOLD(2) TOLD(3) TOLD(4));
+	message("X-UID: 5\n", "forged");
+	tick();
+	const char *told = ids("grown", MAILDROP_MBOX, "mbox"), *all = TOLD(1) TOLD(2) TOLD(3) TOLD(4);
+	ROW_ASSERT("grown", strncmp(told, all, strlen(all)) == 0 && strlen(told) == strlen(all) + 33);
+	char grown[512];
+	(void)snprintf(grown, sizeof grown, "%s", told);
+	message("", "six");
+	tick();
+	ROW_ASSERT("once more", strncmp(ids("once more", MAILDROP_MBOX, "mbox"), grown, strlen(grown)) == 0);
+	/* All of it is read. */
+	size_t len;
+	char *text = get("mbox", &len);
+	put("mbox.new", text);
+	free(text);
+	CU_ASSERT(rename(in_scratch("mbox.new"), in_scratch("mbox")) == 0);
+	tick();
+	ROW_ASSERT("another file", strncmp(ids("another file", MAILDROP_MBOX, "mbox"), grown, strlen(grown)) == 0);
+	end();
+}
+
+/* A removed one's is not given again, should the numbers be. */
+static void test_mbox_gone(void)
+{
+	begin_mbox();
+	message(BASE "X-UID: 1\n", "one");
+	message("X-UID: 2\n", "two");
+	tick();
+	drop_first(MAILDROP_MBOX, "mbox");
+	put("mbox", "");
+	message(BASE "X-UID: 1\n", "another");
+	message("X-UID: 2\n", "two");
+	tick();
+	const char *told = ids("back", MAILDROP_MBOX, "mbox");
+	ROW_ASSERT("back", strstr(told, TOLD(1)) == NULL && strstr(told, TOLD(2)) != NULL);
+	end();
+}
+
+#define TESTS(X)                                                                                                             \
+	X(test_maildir_lists) X(test_maildir_long) X(test_maildir_places) X(test_maildir_goes_on) X(test_maildir_old_list) \
+	X(test_mbox_fields) X(test_mbox_goes_on) X(test_mbox_told_already) X(test_mbox_grows) X(test_mbox_gone)
+SUITE("dovecot_ids")
