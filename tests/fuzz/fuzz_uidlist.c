@@ -1,0 +1,156 @@
+/*
+ * fuzz_uidlist.c - a Maildir of three messages with any dovecot-uidlist, beside a slow reader of such lists.
+ * Runs in: the tests. Trusts: nothing.
+ */
+#include "base/number.h"
+#include "storage/maildrop.h"
+#include "tests/fuzz/fuzz.h"
+
+enum { MESSAGES = 3, ID_MOST = 128 };
+
+static const char *const names[MESSAGES] = { "M/cur/1.a:2,S", "M/cur/2.b,S=3:2,", "M/new/3.c" };
+static const char *const bases[MESSAGES] = { "1.a", "2.b,S=3", "3.c" };
+
+struct told {
+	bool broken;
+	char ids[MESSAGES][ID_MOST];
+};
+
+/* ---- the slow reader ---- */
+
+/* One word from the front of a line, cut off with the blank behind it. */
+static char *next(char **line)
+{
+	char *word = *line, *blank = strchr(word, ' ');
+	if (blank != NULL)
+		*blank = '\0';
+	*line = blank != NULL ? blank + 1 : word + strlen(word);
+	return word;
+}
+
+static bool number(const char *text, uint64_t least, uint64_t *n_r)
+{
+	return parse_number(text, strlen(text), least, UINT32_MAX, n_r) == 0;
+}
+
+static bool can_be_told(const char *id)
+{
+	for (const char *p = id; *p != '\0'; p++)
+		if (*p < 0x21 || *p > 0x7e)
+			return false;
+	return *id != '\0' && strlen(id) <= 70;
+}
+
+static void tell(struct told *t, const char *file, const char *id)
+{
+	const char *flags = *file != '\0' ? strstr(file + 1, ":2,") : NULL;
+	const size_t len = flags != NULL ? (size_t)(flags - file) : strlen(file);
+	for (size_t i = 0; i < MESSAGES; i++)
+		if (strlen(bases[i]) == len && memcmp(bases[i], file, len) == 0 && strcmp(t->ids[i], bases[i]) == 0)
+			(void)snprintf(t->ids[i], ID_MOST, "%s", id);
+}
+
+/* The list's text has no NUL; what stands behind its last line end does not count. */
+static struct told read_slowly(char *text)
+{
+	struct told t = { .broken = false };
+	uint64_t version = 0, validity = 0, uid = 0;
+	char *lf;
+	for (size_t i = 0; i < MESSAGES; i++)
+		(void)snprintf(t.ids[i], ID_MOST, "%s", bases[i]);
+	for (bool first = true; !t.broken && (lf = strchr(text, '\n')) != NULL; first = false, text = lf + 1) {
+		char *line = text, id[ID_MOST];
+		*lf = '\0';
+		if (first) {
+			t.broken = !number(next(&line), 1, &version) || version > 3 || version == 2;
+			while (!t.broken && validity == 0 && *line != '\0') {
+				const char *word = next(&line);
+				if (version == 1 || *word == 'V')
+					(void)number(word + (version > 1), 1, &validity);
+			}
+			t.broken = t.broken || validity == 0;
+			continue;
+		}
+		if (!number(next(&line), uid + 1, &uid)) {
+			t.broken = true;
+			break;
+		}
+		(void)snprintf(id, sizeof id, "%08x%08x", (unsigned)uid, (unsigned)validity);
+		while (version > 1 && *line != '\0' && *line != ':') {
+			const char *word = next(&line);
+			if (*word == 'P' && can_be_told(word + 1))
+				(void)snprintf(id, sizeof id, "%s", word + 1);
+		}
+		if (version > 1 && *line == ':')
+			line++;
+		t.broken = *line == '\0';
+		if (!t.broken)
+			tell(&t, line, id);
+	}
+	t.broken = t.broken || validity == 0;
+	return t;
+}
+
+/* ---- what is read ---- */
+
+static size_t list(char ids_r[MESSAGES][ID_MOST], struct why *why_r)
+{
+	struct maildrop_place place = { .format = MAILDROP_MAILDIR };
+	const struct maildrop_options options = { .owner = geteuid(), .journal = -1, .dotlock_helper = -1, .dovecot_ids = true };
+	struct maildrop *drop;
+	(void)snprintf(place.path, sizeof place.path, "%s", fuzz_path("M"));
+	if (maildrop_open(&place, &options, &drop, why_r) != 0)
+		return 0;
+	const size_t count = maildrop_count(drop);
+	CHECK(count == MESSAGES, "%zu messages", count);
+	for (size_t i = 0; i < count; i++) {
+		struct message_record record;
+		maildrop_record(drop, i, &record);
+		CHECK(can_be_told(record.uidl), "message %zu is \"%s\"", i + 1, record.uidl);
+		(void)snprintf(ids_r[i], ID_MOST, "%s", record.uidl);
+		for (size_t j = 0; j < i; j++)
+			CHECK(strcmp(ids_r[i], ids_r[j]) != 0, "two messages are %s", ids_r[i]);
+	}
+	maildrop_close(&drop);
+	return count;
+}
+
+/* A name that looks like the hash of one, and one that two have, become others. */
+static bool is_plain(const struct told *t, size_t i)
+{
+	for (size_t j = 0; j < MESSAGES; j++)
+		if (j != i && strcmp(t->ids[i], t->ids[j]) == 0)
+			return false;
+	return strlen(t->ids[i]) != 32 || strspn(t->ids[i], "0123456789abcdef") != 32;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char ids[MESSAGES][ID_MOST];
+	struct why why;
+	(void)fuzz_directory();
+	CHECK(mkdir(fuzz_path("M"), 0700) == 0 && mkdir(fuzz_path("M/new"), 0700) == 0 && mkdir(fuzz_path("M/cur"), 0700) == 0, "a Maildir");
+	for (size_t i = 0; i < MESSAGES; i++) {
+		int fd = open(fuzz_path(names[i]), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		CHECK(fd >= 0 && write(fd, "a:\n", 3) == 3, "writing %s", names[i]);
+		(void)close(fd);
+	}
+	int fd = open(fuzz_path("M/dovecot-uidlist"), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	CHECK(fd >= 0 && write(fd, data, size) == (ssize_t)size, "writing the list");
+	(void)close(fd);
+	const bool read = list(ids, &why) == MESSAGES;
+	CHECK(read || why.reason == REASON_MAILDROP_BROKEN, "%s", why.text);
+	if (memchr(data, '\0', size) == NULL) {
+		char *text = malloc(size + 1);
+		CHECK(text != NULL, "no memory");
+		memcpy(text, data, size);
+		text[size] = '\0';
+		const struct told told = read_slowly(text);
+		free(text);
+		CHECK(read == !told.broken, "%s", read ? "it is read" : why.text);
+		for (size_t i = 0; read && i < MESSAGES; i++)
+			CHECK(!is_plain(&told, i) || strcmp(ids[i], told.ids[i]) == 0, "message %zu is %s, want %s", i + 1, ids[i], told.ids[i]);
+	}
+	fuzz_empty_directory();
+	return 0;
+}
