@@ -163,12 +163,12 @@ int nursery_coming(struct nursery *n, char problem[NURSERY_TEXT_MAX])
 {
 	int64_t ignored;
 	/* Both read the certificate's file and say the same about it; what only the signer knows is about the key. */
-	if (hear_half(n->channel, "the gate program ended before it was ready; is posternd-gate beside posternd, and not damaged?", &n->ready, n->certificate,
+	if (hear_half(n->channel, "the gate program ended before it was ready; is posternd-gate beside posternd, whole, and of the same build? After an upgrade restart posternd", &n->ready, n->certificate,
 	              &n->certificate_ends, problem) != 0)
 		return -1;
 	if (n->signer < 0)
 		return n->ready;
-	if (hear_half(n->signer, "the program that holds the TLS key ended before it was ready; is posternd-sign beside posternd, and not damaged?",
+	if (hear_half(n->signer, "the program that holds the TLS key ended before it was ready; is posternd-sign beside posternd, whole, and of the same build? After an upgrade restart posternd",
 	              &n->signer_ready, n->signer_certificate, &ignored, problem) != 0)
 		return -1;
 	if (!n->ready || !n->signer_ready)
@@ -201,7 +201,7 @@ int nursery_try(const struct nursery_program *program, const struct settings *se
 		(void)poll(fds, 2, (int)left);
 	}
 	if (r == 0)
-		(void)snprintf(problem, NURSERY_TEXT_MAX, "posternd-gate or posternd-sign did not answer; is one of them damaged?");
+		(void)snprintf(problem, NURSERY_TEXT_MAX, "posternd-gate or posternd-sign did not answer; is one of them damaged, or of another build?");
 	*certificate_ends_r = n.certificate_ends;
 	nursery_dismiss(&n);
 	for (size_t i = 0; i < sizeof pids / sizeof pids[0]; i++)

@@ -150,8 +150,8 @@ static void test_try(void)
 		{ "garbage", "passwd", "key.pem", "nobody", NULL, "it must hold the chain in PEM" },
 		{ "no key", "cert.pem", "none.pem", "nobody", NULL, "none.pem cannot be used with certificate" },
 		{ "garbage for a key", "cert.pem", "passwd", "nobody", NULL, "it must be the PEM key of that certificate" },
-		{ "no program", "cert.pem", "key.pem", "nobody", "/nonexistent/gate", "is posternd-gate beside posternd, and not damaged?" },
-		{ "another program", "cert.pem", "key.pem", "nobody", "/bin/true", "is posternd-gate beside posternd, and not damaged?" },
+		{ "no program", "cert.pem", "key.pem", "nobody", "/nonexistent/gate", "is posternd-gate beside posternd, whole, and of the same build? After an upgrade restart posternd" },
+		{ "another program", "cert.pem", "key.pem", "nobody", "/bin/true", "is posternd-gate beside posternd, whole, and of the same build? After an upgrade restart posternd" },
 		{ "no such user", "cert.pem", "key.pem", "no-such-user", NULL, "gate_user = no-such-user: no account with the name no-such-user; make one with: useradd" },
 		{ "root", "cert.pem", "key.pem", "root", NULL, "it must not be root" },
 	};
