@@ -19,7 +19,6 @@
 #include "storage/maildir.h"
 
 enum {
-	UIDS_MAX = UINT32_MAX,
 	CLOCKS_DIFFER = 24 * 3600,  /* seconds by which a name's time may be ahead of the list's */
 };
 
@@ -62,7 +61,7 @@ static int read_head(struct uidlist *l, struct rest rest, struct why *why_r)
 	while (!has_validity && rest.len > 0) {
 		const struct rest w = word(&rest);
 		const size_t letter = l->version > 1;
-		has_validity = w.len > letter && (letter == 0 || w.p[0] == 'V') && parse_number(w.p + letter, w.len - letter, 1, UIDS_MAX, &l->validity) == 0;
+		has_validity = w.len > letter && (letter == 0 || w.p[0] == 'V') && parse_number(w.p + letter, w.len - letter, 1, UINT32_MAX, &l->validity) == 0;
 	}
 	return has_validity ? 0 : broken(l, why_r);
 }
@@ -106,7 +105,7 @@ static int read_message(struct uidlist *l, struct rest rest, struct why *why_r)
 {
 	const struct rest number = word(&rest);
 	struct rest told = { NULL, 0 };
-	if (parse_number(number.p, number.len, l->uid + 1, UIDS_MAX, &l->uid) != 0)
+	if (parse_number(number.p, number.len, l->uid + 1, UINT32_MAX, &l->uid) != 0)
 		return broken(l, why_r);
 	while (l->version > 1 && rest.len > 0 && rest.p[0] != ':') {
 		const struct rest w = word(&rest);
