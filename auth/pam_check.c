@@ -107,7 +107,7 @@ void pam_check_service(const char *const *directories, const char *service, void
 	}
 	FILE *file = open_service(&check, service, path);
 	if (file == NULL) {
-		(void)snprintf(text, sizeof text, "%s is not there, so PAM uses the service \"other\", which mostly denies;"
+		(void)snprintf(text, sizeof text, "%s is not there, so PAM uses the service \"other\", which may deny all, or admit whom postern's would not;"
 		               " install postern's PAM service file under that name", path);
 		finding(context, text);
 		return;

@@ -103,7 +103,7 @@ static const struct situation_row rows[SITUATION_COUNT] = {
 	    "Tell the administrator to renew it, and to reload the server if that was done already. Check this computer's clock, too."),
 	ROW(CERTIFICATE_EARLY, "certificate-early", SETTINGS, LIKELY, ___, "The server's certificate is not valid yet, or this computer's clock is slow.",
 	    "Check this computer's date and time; if they are right, tell the administrator."),
-	ROW(CERTIFICATE_NAME, "certificate-name", SETTINGS, LIKELY, ___, "The certificate is good, but for another name than the one you use.",
+	ROW(CERTIFICATE_NAME, "certificate-name", SETTINGS, LIKELY, ___, "The certificate is for another name than the one you use.",
 	    "Set the server's name to one that the certificate has; if none of them is yours, tell the administrator."),
 	ROW(CERTIFICATE_SELF_SIGNED, "certificate-self-signed", SERVER, LIKELY, ___, "The server's certificate signs itself, so nobody vouches for it.",
 	    "Ask the administrator for its fingerprint or for the file, and pass the file to --ca-file."),

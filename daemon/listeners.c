@@ -89,7 +89,7 @@ static int open_one(const struct listen_address *wanted, bool tls, struct listen
 	int error = errno;
 	(void)snprintf(problem, size, "cannot listen on %s port %u: %s%s", address_text(&wanted->address, text, sizeof text),
 	               port_of(&wanted->address), strerror(error),
-	               error == EADDRINUSE ? "; another POP3 server is running there" :
+	               error == EADDRINUSE ? "; another program has that port, see: ss -ltnp" :
 	               error == EACCES ? "; ports under 1024 need root" : "");
 	if (one_r->fd >= 0)
 		(void)close(one_r->fd);

@@ -218,6 +218,8 @@ static void run_timers(struct master *m)
 		master_start_nursery(m);
 	if (m->accept_due > 0 && now >= m->accept_due)
 		m->accept_due = 0;
+	if (m->serving && now >= m->certificate_due)
+		master_look_at_certificate(m);
 	if (m->watchdog_ms > 0 && now >= m->watchdog_due) {
 		service_notify("WATCHDOG=1");
 		m->watchdog_due = now + m->watchdog_ms;

@@ -12,7 +12,10 @@
 #include "daemon/recorder.h"
 #include "daemon/refusal.h"
 
-enum { NURSERY_PAUSE_MS = 1000 };       /* between two starts of the nursery */
+enum {
+	NURSERY_PAUSE_MS = 1000,         /* between two starts of the nursery */
+	CERTIFICATE_MS = 24 * 3600 * 1000, /* between two looks at the certificate's end */
+};
 
 struct master {
 	const struct master_options *options;
@@ -25,6 +28,7 @@ struct master {
 	long long nursery_due;           /* when a nursery may be started, 0: none is wanted */
 	long long nursery_started;
 	long long accept_due;
+	long long certificate_due;       /* when its end is looked at again */
 	long long reload_due;            /* of a reload that was asked for during another, 0: none */
 	long long watchdog_ms, watchdog_due;
 	struct refusals refusals;
@@ -34,6 +38,9 @@ struct master {
 
 /* Start a nursery with the settings of the reload under way, or those there are. One that will not start is told in the log; at the start of the server that is the end. */
 void master_start_nursery(struct master *m);
+
+/* Say so when the certificate is to be renewed. */
+void master_look_at_certificate(struct master *m);
 
 /* The reload is over, for better or worse. A nursery or signer that was lost meanwhile is replaced. */
 void master_end_reload(struct master *m);

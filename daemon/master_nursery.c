@@ -3,6 +3,7 @@
  * Runs in: master, as root where started so. Trusts: the configuration; what a nursery and a signer report.
  */
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -67,10 +68,19 @@ static void announce(struct master *m)
 	recorder_start(&m->recorder);
 }
 
+void master_look_at_certificate(struct master *m)
+{
+	char text[NURSERY_TEXT_MAX];
+	m->certificate_due = now_ms() + CERTIFICATE_MS;
+	if (certificate_is_old(m->settings, m->nursery.certificate_ends, time(NULL), text, sizeof text))
+		log_line(LOG_WARNING, "%s", text);
+}
+
 /* The new nursery is ready: from now on workers are made with it, and with the settings it has. */
 static void take_nursery(struct master *m)
 {
 	char problem[NURSERY_TEXT_MAX];
+	const bool told = m->next != NULL || !m->serving;
 	if (m->next != NULL && listeners_apply(&m->listeners, m->next, problem, sizeof problem) != 0) {
 		lose_coming(m, problem);
 		return;
@@ -89,6 +99,12 @@ static void take_nursery(struct master *m)
 	pool_retire_idle(&m->pool);
 	if (!m->serving)
 		announce(m);
+	/* Another nursery for the same certificate is no news. */
+	if (told) {
+		if (settings_lack_tls(m->settings))
+			log_line(LOG_WARNING, "[tls] certificate: %s", settings_lacking_tls);
+		master_look_at_certificate(m);
+	}
 }
 
 void master_hear_coming(struct master *m)

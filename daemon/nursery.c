@@ -124,6 +124,7 @@ struct loading {
 	const struct settings *settings;
 	SSL_CTX *context;         /* NULL: no TLS */
 	uint8_t certificate[SIGN_CERTIFICATE];
+	int64_t certificate_ends;
 	char problem[NURSERY_TEXT_MAX];
 };
 
@@ -139,6 +140,7 @@ static int load(struct loading *l)
 		return -1;
 	if (l->context != NULL) {
 		tls_certificate_digest(l->context, l->certificate);
+		l->certificate_ends = tls_certificate_end(l->context);
 		tls_warm_up(l->settings, l->context, nobody_watches);
 	}
 	return 0;
@@ -183,6 +185,7 @@ int main(int argc, char **argv)
 		freeze_program(heap);
 	give_up_rights(orders, "gate", SANDBOX_NURSERY);
 	memcpy(ready.certificate, loading.certificate, sizeof ready.certificate);
+	ready.certificate_ends = loading.certificate_ends;
 	report_to_master(&ready);
 	serve_orders(loading.context, settings);
 	leave(EXIT_GOOD);

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "auth/account.h"
@@ -45,8 +46,8 @@ static int look_up(const struct nursery_program *program, const struct settings 
 		found.gid = account.gid;
 		return 0;
 	}
-	(void)snprintf(problem, NURSERY_TEXT_MAX, "gate_user = %s: %s; make one with: useradd --system --no-create-home --shell /usr/sbin/nologin postern",
-	               name, verdict == AUTH_ACCEPTED ? "it must not be root" : why.text);
+	(void)snprintf(problem, NURSERY_TEXT_MAX, "gate_user = %s: %s; make one with: useradd --system --no-create-home --shell /usr/sbin/nologin %s",
+	               name, verdict == AUTH_ACCEPTED ? "it must not be root" : why.text, verdict == AUTH_ACCEPTED ? "postern" : name);
 	return -1;
 }
 
@@ -162,13 +163,14 @@ int nursery_hear(const struct nursery *n, struct nursery_report *report_r)
 }
 
 /* One program that comes up: READY is noted once. -1 and a sentence when it will not. */
-static int hear_half(int channel, const char *gone, bool *ready, uint8_t certificate[SIGN_CERTIFICATE], char problem[NURSERY_TEXT_MAX])
+static int hear_half(int channel, const char *gone, bool *ready, uint8_t certificate[SIGN_CERTIFICATE], int64_t *ends, char problem[NURSERY_TEXT_MAX])
 {
 	struct nursery_report report;
 	int r = *ready ? 0 : hear(channel, &report);
 	if (r > 0 && report.verb == NURSERY_READY) {
 		*ready = true;
 		memcpy(certificate, report.certificate, SIGN_CERTIFICATE);
+		*ends = report.certificate_ends;
 	} else if (r != 0) {
 		(void)snprintf(problem, NURSERY_TEXT_MAX, "%s", r > 0 && report.verb == NURSERY_FAILED ? report.text : gone);
 		return -1;
@@ -178,14 +180,15 @@ static int hear_half(int channel, const char *gone, bool *ready, uint8_t certifi
 
 int nursery_coming(struct nursery *n, char problem[NURSERY_TEXT_MAX])
 {
+	int64_t ignored;
 	/* Both read the certificate's file and say the same about it; what only the signer knows is about the key. */
-	if (hear_half(n->channel, "the gate program ended before it was ready; is posternd-gate beside posternd, and not damaged?", &n->ready, n->certificate,
-	              problem) != 0)
+	if (hear_half(n->channel, "the gate program ended before it was ready; is posternd-gate beside posternd, whole, and of the same build? After an upgrade restart posternd", &n->ready, n->certificate,
+	              &n->certificate_ends, problem) != 0)
 		return -1;
 	if (n->signer < 0)
 		return n->ready;
-	if (hear_half(n->signer, "the program that holds the TLS key ended before it was ready; is posternd-sign beside posternd, and not damaged?",
-	              &n->signer_ready, n->signer_certificate, problem) != 0)
+	if (hear_half(n->signer, "the program that holds the TLS key ended before it was ready; is posternd-sign beside posternd, whole, and of the same build? After an upgrade restart posternd",
+	              &n->signer_ready, n->signer_certificate, &ignored, problem) != 0)
 		return -1;
 	if (!n->ready || !n->signer_ready)
 		return 0;
@@ -204,7 +207,7 @@ void nursery_dismiss(struct nursery *n)
 	*n = NO_NURSERY;
 }
 
-int nursery_try(const struct nursery_program *program, const struct settings *settings, char problem[NURSERY_TEXT_MAX])
+int nursery_try(const struct nursery_program *program, const struct settings *settings, int64_t *certificate_ends_r, char problem[NURSERY_TEXT_MAX])
 {
 	struct nursery n;
 	const long long deadline = now_ms() + TRY_MS;
@@ -217,10 +220,29 @@ int nursery_try(const struct nursery_program *program, const struct settings *se
 		(void)poll(fds, 2, (int)left);
 	}
 	if (r == 0)
-		(void)snprintf(problem, NURSERY_TEXT_MAX, "posternd-gate or posternd-sign did not answer; is one of them damaged?");
+		(void)snprintf(problem, NURSERY_TEXT_MAX, "posternd-gate or posternd-sign did not answer; is one of them damaged, or of another build?");
+	*certificate_ends_r = n.certificate_ends;
 	nursery_dismiss(&n);
 	for (size_t i = 0; i < sizeof pids / sizeof pids[0]; i++)
 		if (pids[i] > 0)
 			(void)waitpid(pids[i], NULL, 0);
 	return r > 0 ? 0 : -1;
+}
+
+bool certificate_is_old(const struct settings *settings, int64_t certificate_ends, int64_t now, char *text_r, size_t size)
+{
+	enum { DAY = 24 * 3600, DATE_MAX = 16 };
+	const time_t end = (time_t)certificate_ends;
+	const int64_t left = certificate_ends - now;
+	char date[DATE_MAX] = "";
+	struct tm tm;
+	if (certificate_ends == 0 || left >= (int64_t)CERTIFICATE_DAYS * DAY)
+		return false;
+	if (gmtime_r(&end, &tm) != NULL)
+		(void)strftime(date, sizeof date, "%Y-%m-%d", &tm);
+	if (left <= 0)
+		(void)snprintf(text_r, size, "certificate %s has expired, on %s: mail programs refuse it; renew it, then reload", settings->certificate, date);
+	else
+		(void)snprintf(text_r, size, "certificate %s ends on %s, in %jd days; renew it, then reload", settings->certificate, date, (intmax_t)(left / DAY));
+	return true;
 }

@@ -21,6 +21,7 @@ struct nursery {
 	int signer;    /* where keepers ask for signatures, too; -1: none; non-blocking */
 	bool ready, signer_ready;
 	uint8_t certificate[SIGN_CERTIFICATE], signer_certificate[SIGN_CERTIFICATE];
+	int64_t certificate_ends;  /* seconds since 1970; 0: there is none */
 };
 
 /* The programs beside posternd: their paths. Borrowed. */
@@ -52,8 +53,15 @@ int nursery_hear(const struct nursery *n, struct nursery_report *report_r);
 /* What has come from a nursery and its signer since they were started: 1 when both are ready and fit, 0 not yet, -1 and a sentence. */
 int nursery_coming(struct nursery *n, char problem[NURSERY_TEXT_MAX]);
 
-/* Start one for a moment: do certificate, key and gate_user work? 0, or -1 and a sentence. */
-int nursery_try(const struct nursery_program *program, const struct settings *settings, char problem[NURSERY_TEXT_MAX]);
+/* Start one for a moment: do certificate, key and gate_user work? 0 and until when the certificate holds, or -1 and a sentence. */
+int nursery_try(const struct nursery_program *program, const struct settings *settings, int64_t *certificate_ends_r, char problem[NURSERY_TEXT_MAX]);
+
+/*
+ * Is it to be renewed? At `now`, in seconds since 1970, it has ended or will within CERTIFICATE_DAYS: true, and a sentence that says
+ * so and what to do.
+ */
+enum { CERTIFICATE_DAYS = 14 };
+bool certificate_is_old(const struct settings *settings, int64_t certificate_ends, int64_t now, char *text_r, size_t size);
 
 /* It forks no more, and ends when its last gate has; its signer ends when the last keeper that could ask it has let go. */
 void nursery_dismiss(struct nursery *n);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -91,10 +92,14 @@ static int report_check(const struct master_options *options, struct settings *s
 		wrong++;
 	}
 	size_t noted = settings_check_host(options->config, settings, options->programs.pam_helper, print_finding, NULL);
+	int64_t certificate_ends;
 	/* The programs that use certificate, key and gate_user try them; without them there is no server. */
-	if (nursery_try(&options->programs, settings, problem) != 0) {
+	if (nursery_try(&options->programs, settings, &certificate_ends, problem) != 0) {
 		print_finding(NULL, options->config, 0, problem);
 		wrong++;
+	} else if (certificate_is_old(settings, certificate_ends, time(NULL), problem, sizeof problem)) {
+		print_finding(NULL, options->config, 0, problem);
+		noted++;
 	}
 	if (wrong > 0)
 		(void)fprintf(stderr, "%s: to be corrected before postern can use it\n", options->config);

@@ -126,6 +126,10 @@ bool settings_gateway(const struct settings *settings, uint64_t source);
 /* The part that auth/ asks for; points into *settings, which must outlive it. */
 void settings_for_auth(const struct settings *settings, const char *pam_helper, struct auth_settings *auth_r);
 
+/* Without TLS, is a port open to hosts whose users may not log in without it? Then settings_lacking_tls says so. */
+bool settings_lack_tls(const struct settings *settings);
+extern const char settings_lacking_tls[];
+
 /* Is that peer on this host's loopback (IPv4-mapped addresses too)? */
 bool address_is_loopback(const struct sockaddr_storage *address);
 

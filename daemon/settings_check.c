@@ -101,8 +101,8 @@ static void check_backends(struct check *c)
 	}
 }
 
-/* The user of that name with a uid of at least minimum, which a message calls `least`. */
-static void check_user(struct check *c, const char *name, const char *user, uint64_t minimum, const char *least)
+/* The user of that name with a uid of at least minimum, which a message calls `least`. kind: what useradd(8) is to be told. */
+static void check_user(struct check *c, const char *name, const char *user, const char *kind, uint64_t minimum, const char *least)
 {
 	struct auth_settings auth;
 	struct identity account;
@@ -110,7 +110,7 @@ static void check_user(struct check *c, const char *name, const char *user, uint
 	settings_for_auth(c->settings, c->pam_helper, &auth);
 	enum auth_verdict verdict = account_by_name(&auth, user, &account, &why);
 	if (verdict == AUTH_NOT_HERE)
-		report(c, name, "there is no user %s; run: useradd --system --shell /usr/sbin/nologin %s", user, user);
+		report(c, name, "there is no user %s; run: useradd%s --shell /usr/sbin/nologin %s", user, kind, user);
 	else if (verdict != AUTH_ACCEPTED)
 		report(c, name, "the user %s cannot be looked up: %s", user, why.text);
 	else if (account.uid < minimum)
@@ -124,9 +124,9 @@ static void check_users(struct check *c)
 	(void)snprintf(least, sizeof least, "at least %ju, or lower minimum_uid", (uintmax_t)s->minimum_uid);
 	/* Without root no process changes its user. */
 	if (geteuid() == 0)
-		check_user(c, "gate_user", s->gate_user, 1, "a uid other than root's");
+		check_user(c, "gate_user", s->gate_user, " --system", 1, "a uid other than root's");
 	if (s->virtual_user[0] != '\0')
-		check_user(c, "virtual_user", s->virtual_user, s->minimum_uid, least);
+		check_user(c, "virtual_user", s->virtual_user, " --create-home", s->minimum_uid, least);
 }
 
 /* Cut the last name off an absolute path; "/" stays. */
@@ -183,6 +183,16 @@ static void check_location(struct check *c)
 		report(c, "location", "%s is not a directory; correct the path", path);
 }
 
+const char settings_lacking_tls[] = "none is set, so there is no TLS, and nobody can log in from another host; set certificate and key, or listen on 127.0.0.1 only";
+
+bool settings_lack_tls(const struct settings *settings)
+{
+	bool others = false;
+	for (size_t i = 0; i < settings->pop3.count; i++)
+		others = others || !address_is_loopback(&settings->pop3.list[i].address);
+	return settings->certificate[0] == '\0' && settings->plaintext_login != POLICY_ALWAYS && others;
+}
+
 static void finding_ignore(void *context, const char *file, unsigned line, const char *text)
 {
 	(void)context, (void)file, (void)line, (void)text;
@@ -198,6 +208,8 @@ size_t settings_check_host(const char *file, const struct settings *settings, co
 	(void)settings_read_lines(file, &again, c.lines, finding_ignore, NULL);
 	check_file(&c);
 	check_sandbox(&c);
+	if (settings_lack_tls(settings))
+		report(&c, "certificate", "%s", settings_lacking_tls);
 	check_readable(&c, "certificate", settings->certificate, 0);
 	check_readable(&c, "key", settings->key, S_IRWXO);
 	check_backends(&c);

@@ -9,6 +9,7 @@
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "daemon/conn.h"
@@ -212,4 +213,10 @@ void tls_certificate_digest(const SSL_CTX *context, uint8_t digest_r[SIGN_CERTIF
 {
 	if (X509_digest(SSL_CTX_get0_certificate(context), EVP_sha256(), digest_r, NULL) != 1)
 		memset(digest_r, 0, SIGN_CERTIFICATE);
+}
+
+int64_t tls_certificate_end(const SSL_CTX *context)
+{
+	struct tm end;
+	return ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(context)), &end) == 1 ? (int64_t)timegm(&end) : 0;
 }

@@ -22,6 +22,9 @@ int tls_context_new(const struct settings *settings, SSL_CTX **context_r, char *
 /* SHA-256 of the server's own certificate: the signer's key must belong to the same one. */
 void tls_certificate_digest(const SSL_CTX *context, uint8_t digest_r[SIGN_CERTIFICATE]);
 
+/* Until when that certificate holds, in seconds since 1970; 0 when it does not say so in a way that OpenSSL understands. */
+int64_t tls_certificate_end(const SSL_CTX *context);
+
 /*
  * Handshakes and messages with ourselves, in memory, with a key and a certificate made for it; then with the context, as
  * far as it comes without a signature; each in the ways that clients do it. What OpenSSL fetches, caches and allocates on

@@ -23,7 +23,7 @@ make --no-print-directory BUILD="$BUILD" DESTDIR="$root" install >"$dir/install.
 
 # As the README says it: users of the host, their mail in /var/mail, a certificate.
 install -m 755 tests/booted/inside.sh "$root/inside.sh"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \
 	-keyout "$root/etc/postern/privkey.pem" -out "$root/etc/postern/fullchain.pem" 2>/dev/null
 chmod 600 "$root/etc/postern/privkey.pem"
 cat >"$root/etc/postern/postern.conf" <<CONF

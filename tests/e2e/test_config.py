@@ -124,6 +124,25 @@ class Check(unittest.TestCase):
                 self.assertRegex(text, words)
                 self.assertIn(str(server.config_file), text)
 
+    def test_certificate_that_ends(self):
+        """In good time -t and the log say so, at the start and at a reload; of one that holds for long they say nothing."""
+        certificate, key = make_certificate("ends", days=5)
+        server = Server(settings={"tls": {"certificate": certificate, "key": key}})
+        self.addCleanup(server.stop)
+        words = r"certificate %s ends on \d{4}-\d\d-\d\d, in [45] days; renew it, then reload" % re.escape(certificate)
+        status, text = run(server, "-t", "-c", str(server.config_file))
+        self.assertEqual(status, 1, text)
+        self.assertRegex(text, words + r"\n.*: postern can use it; see to what is said above")
+        server.wait_for_log(words)
+        mark = server.mark()
+        server.reload()
+        server.wait_for_log(words, since=mark)
+        mark = server.mark()
+        certificate, key = make_certificate()
+        server.write_config(tls={"certificate": certificate, "key": key})
+        server.reload()
+        self.assertNotIn(" ends on ", server.log()[mark:])
+
     def test_finding_about_the_passwd_file(self):
         self.server.write_passwd("broken line", "root:*:0:0::/root:", mode=0o600)
         status, text = run(self.server, "-t", "-c", self.file)

@@ -72,6 +72,7 @@ static const struct text_row texts[] = {
 	{ "Courier", MOMENT_TLS, "TLS support not available.", "tls-broken" },
 	{ "Cyrus", MOMENT_TLS, "[SYS/PERM] Error initializing TLS", "tls-broken" },
 	{ "nginx", MOMENT_CONNECT, "SSL certificate error", "tls-broken" },
+	{ "postern", MOMENT_LOGIN, "TLS is not set up on this server (ref 9M5NW)", "tls-broken" },
 	/* locks; mailutils says the same of a mailbox that it may not open (seen with its version 3.15) */
 	{ "Dovecot", MOMENT_LOGIN, "[IN-USE] Mailbox is locked by another POP3 session.", "mailbox-locked" },
 	{ "Cyrus", MOMENT_LOGIN, "[IN-USE] Unable to lock maildrop: Mailbox is locked by POP server", "mailbox-locked" },

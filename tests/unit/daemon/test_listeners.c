@@ -139,7 +139,7 @@ static void test_in_use(void)
 	CU_ASSERT(listeners_apply(&l, &settings, problem, sizeof problem) == -1);
 	struct sockaddr_in v4;
 	memcpy(&v4, &taken.address, sizeof v4);
-	(void)snprintf(want, sizeof want, "cannot listen on 127.0.0.1 port %u: Address already in use; another POP3 server is running there",
+	(void)snprintf(want, sizeof want, "cannot listen on 127.0.0.1 port %u: Address already in use; another program has that port, see: ss -ltnp",
 	               ntohs(v4.sin_port));
 	ROW_TEXT("in use", problem, want);
 	CU_ASSERT(l.count == 1 && l.list[0].fd == kept && fcntl(kept, F_GETFD) >= 0);

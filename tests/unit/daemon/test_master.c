@@ -219,7 +219,7 @@ static void test_reload(void)
 	port = ntohs(a.sin_port);
 	write_config("");
 	CU_ASSERT(kill(pid, SIGHUP) == 0);
-	CU_ASSERT(await_log("another POP3 server is running there; the old configuration and certificate stay"));
+	CU_ASSERT(await_log("another program has that port, see: ss -ltnp; the old configuration and certificate stay"));
 	(void)close(taken);
 	port = good;
 	peer_open(&other, connect_to(port));
@@ -299,7 +299,7 @@ static void test_no_start(void)
 	int taken = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	CU_ASSERT_FATAL(bind(taken, (const struct sockaddr *)&a, sizeof a) == 0 && listen(taken, 1) == 0);
 	write_config("");
-	expect_end("port in use", start(helper("posternd-gate"), -1), EXIT_ENVIRONMENT, "another POP3 server is running there");
+	expect_end("port in use", start(helper("posternd-gate"), -1), EXIT_ENVIRONMENT, "another program has that port, see: ss -ltnp");
 	(void)close(taken);
 	host_remove();
 }

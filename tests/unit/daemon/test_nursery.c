@@ -150,8 +150,8 @@ static void test_try(void)
 		{ "garbage", "passwd", "key.pem", "nobody", NULL, "it must hold the chain in PEM" },
 		{ "no key", "cert.pem", "none.pem", "nobody", NULL, "none.pem cannot be used with certificate" },
 		{ "garbage for a key", "cert.pem", "passwd", "nobody", NULL, "it must be the PEM key of that certificate" },
-		{ "no program", "cert.pem", "key.pem", "nobody", "/nonexistent/gate", "is posternd-gate beside posternd, and not damaged?" },
-		{ "another program", "cert.pem", "key.pem", "nobody", "/bin/true", "is posternd-gate beside posternd, and not damaged?" },
+		{ "no program", "cert.pem", "key.pem", "nobody", "/nonexistent/gate", "is posternd-gate beside posternd, whole, and of the same build? After an upgrade restart posternd" },
+		{ "another program", "cert.pem", "key.pem", "nobody", "/bin/true", "is posternd-gate beside posternd, whole, and of the same build? After an upgrade restart posternd" },
 		{ "no such user", "cert.pem", "key.pem", "no-such-user", NULL, "gate_user = no-such-user: no account with the name no-such-user; make one with: useradd" },
 		{ "root", "cert.pem", "key.pem", "root", NULL, "it must not be root" },
 	};
@@ -165,13 +165,33 @@ static void test_try(void)
 		(void)snprintf(settings->certificate, sizeof settings->certificate, "%s", rows[i].certificate != NULL ? in_host(rows[i].certificate) : "");
 		(void)snprintf(settings->key, sizeof settings->key, "%s", rows[i].key != NULL ? in_host(rows[i].key) : "");
 		(void)snprintf(settings->gate_user, sizeof settings->gate_user, "%s", rows[i].user);
-		int r = nursery_try(program(rows[i].program), settings, problem);
+		int64_t ends;
+		int r = nursery_try(program(rows[i].program), settings, &ends, problem);
 		ROW_ASSERT(rows[i].label, r == (rows[i].words == NULL ? 0 : -1));
 		if (rows[i].words != NULL && strstr(problem, rows[i].words) == NULL)
 			ROW_TEXT(rows[i].label, problem, rows[i].words);
 	}
 	CU_ASSERT(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
 	host_remove();
+}
+
+/* Two weeks before a certificate ends, and from then on. */
+static void test_certificate_ends(void)
+{
+	enum { DAY = 24 * 3600 };
+	static const struct {
+		int64_t ends;
+		const char *words;
+	} rows[] = {
+		{ 0, NULL }, { 14 * DAY + 1000, NULL }, { 14 * DAY + 999, "certificate cert.pem ends on 1970-01-15, in 13 days; renew it" },
+		{ 1001, "ends on 1970-01-01, in 0 days" }, { 1000, "certificate cert.pem has expired, on 1970-01-01: mail programs refuse it" }, { 1, "has expired" },
+	};
+	static struct settings one = { .certificate = "cert.pem" };
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char text[NURSERY_TEXT_MAX] = "";
+		ROW_ASSERT(rows[i].words != NULL ? rows[i].words : "good", certificate_is_old(&one, rows[i].ends, 1000, text, sizeof text) == (rows[i].words != NULL));
+		ROW_ASSERT(text, strstr(text, rows[i].words != NULL ? rows[i].words : "") != NULL);
+	}
 }
 
 /* Reports of another size are the end, like the end itself; a text ends. */
@@ -192,5 +212,5 @@ static void test_hear(void)
 	nursery_dismiss(&n);
 }
 
-#define TESTS(X) X(test_gates) X(test_rights) X(test_try) X(test_hear)
+#define TESTS(X) X(test_gates) X(test_rights) X(test_try) X(test_certificate_ends) X(test_hear)
 SUITE("nursery")

@@ -54,7 +54,7 @@ static const struct {
 	{ "lock_directory for all", "[maildrop]\nlock_directory = @/shared\n", 2, "chmod 0700" },
 	{ "no spool", "[maildrop]\nlocation = mbox:@/none/%u\n", 2, "make it, or correct the path" },
 	{ "spool is a file", "[maildrop]\nlocation = mbox:@/open/%u\n", 2, "is not a directory" },
-	{ "virtual_user unknown", "[auth]\nvirtual_user = no-such-user\n", 2, "there is no user no-such-user; run: useradd" },
+	{ "virtual_user unknown", "[auth]\nvirtual_user = no-such-user\n", 2, "there is no user no-such-user; run: useradd --create-home" },
 	{ "virtual_user too low", "[auth]\nvirtual_user = daemon\n", 2, "choose one with at least 1000" },
 	{ "good key", "[tls]\ncertificate = @/key\nkey = @/key\n", 0, "[tls] " },
 	{ "lock_directory there", "[maildrop]\nlock_directory = @/directory\n", 0, "lock_directory" },
@@ -117,6 +117,29 @@ static void test_host(void)
 	host_remove(directory);
 }
 
+/* Without a certificate: is a port open to those who may not log in there? */
+static void test_host_tls(void)
+{
+	static const struct { const char *text; bool lacking; } rows[] = {
+		{ "[auth]\nbackends = pam\n", true }, { "[tls]\nplaintext_login = always\n", false },
+		{ "[listen]\npop3 = 127.0.0.1:110 [::1]:110\n", false }, { "[listen]\npop3 = 127.0.0.1:110 192.0.2.1:110\n", true },
+		{ "[tls]\ncertificate = /c\nkey = /k\n", false },
+	};
+	static char context[] = "context";
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct settings s;
+		size_t hits = 0;
+		file_write(rows[i].text, strlen(rows[i].text));
+		found.count = 0;
+		ROW_ASSERT(rows[i].text, settings_read(path, &s, keep, context) == 0 && settings_lack_tls(&s) == rows[i].lacking);
+		size_t n = settings_check_host(path, &s, built("posternd-pam"), keep, context);
+		for (size_t j = 0; j < n && j < FOUND_MAX; j++)
+			hits += strstr(found.text[j], "[tls] certificate: none is set, so there is no TLS, and nobody can log in from another host") != NULL;
+		ROW_ASSERT(rows[i].text, hits == rows[i].lacking);
+		(void)unlink(path);
+	}
+}
+
 static void test_host_file_mode(void)
 {
 	static char context[] = "context";
@@ -130,5 +153,5 @@ static void test_host_file_mode(void)
 	(void)unlink(path);
 }
 
-#define TESTS(X) X(test_host) X(test_host_file_mode)
+#define TESTS(X) X(test_host) X(test_host_tls) X(test_host_file_mode)
 SUITE("settings_check")

@@ -163,6 +163,41 @@ static void test_other_version(void)
 	end();
 }
 
+/* A home that is not mounted is no empty mailbox, where there was mail; one without a Maildir is. */
+static void test_not_mounted(void)
+{
+	struct why why;
+	begin();
+	make_dir("H");
+	make_dir("H/M");
+	make_dir("H/M/cur");
+	struct maildrop *drop = with_index("no mail yet", MAILDROP_MAILDIR, "H/M");
+	maildrop_close(&drop);
+	CU_ASSERT(rename(in_scratch("H"), in_scratch("away")) == 0);
+	drop = with_index("there was none", MAILDROP_MAILDIR, "H/M");
+	CU_ASSERT(maildrop_count(drop) == 0);
+	maildrop_close(&drop);
+	CU_ASSERT(rename(in_scratch("away"), in_scratch("H")) == 0);
+	put("H/M/cur/1.a:2,", "x\n");
+	tick();
+	drop = with_index("one", MAILDROP_MAILDIR, "H/M");
+	CU_ASSERT(maildrop_count(drop) == 1);
+	maildrop_close(&drop);
+	CU_ASSERT(rename(in_scratch("H"), in_scratch("away")) == 0);
+	drop = open_indexed(MAILDROP_MAILDIR, "H/M", true, &why);
+	ROW_ASSERT(why.text, drop == NULL && why.reason == REASON_MAILDROP_IO && strstr(why.text, "/H, where mail was at the last login, 1 messages (mount its file system") != NULL);
+	maildrop_close(&drop);
+	CU_ASSERT(rename(in_scratch("away"), in_scratch("H")) == 0);
+	drop = with_index("back", MAILDROP_MAILDIR, "H/M");
+	ROW_TEXT("back", record_of(drop, 0)->uidl, "1.a");
+	maildrop_close(&drop);
+	CU_ASSERT(rename(in_scratch("H/M"), in_scratch("away")) == 0);
+	drop = with_index("the Maildir is gone", MAILDROP_MAILDIR, "H/M");
+	CU_ASSERT(maildrop_count(drop) == 0);
+	maildrop_close(&drop);
+	end();
+}
+
 /* ---- an mbox ---- */
 
 static const struct {
@@ -214,5 +249,5 @@ static void test_mbox(void)
 	}
 }
 
-#define TESTS(X) X(test_maildir) X(test_alike) X(test_ways_out) X(test_other_version) X(test_mbox)
+#define TESTS(X) X(test_maildir) X(test_alike) X(test_ways_out) X(test_other_version) X(test_not_mounted) X(test_mbox)
 SUITE("changes")
