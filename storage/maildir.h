@@ -245,6 +245,12 @@ void maildir_remember_gone(struct maildir *m, const struct maildir_entry *e, uin
 /* What tells it from another message of that unique-id, for maildir_remember_gone(). */
 uint64_t maildir_content(const struct maildir *m, const struct maildir_entry *e);
 
+/*
+ * A unique-id that no message was ever told: a hash of the name and the content. It does not depend on the inode, so it is the same when both
+ * come back elsewhere. 0, or -1 and *why_r.
+ */
+int maildir_hash_anew(struct maildir *m, struct maildir_entry *e, struct why *why_r);
+
 /* No other content gets this entry's unique-id any more, which the index has; the entry gets another, too. */
 void maildir_forget_uidl(struct maildir *m, struct maildir_entry *e);
 
@@ -258,6 +264,11 @@ int maildir_settle_uidls(struct maildir *m, struct why *why_r);
 
 /* The numbered entries that are new get the unique-ids that Dovecot gave them, if that is wanted. 0, or -1 and *why_r. */
 int maildir_take_dovecot_ids(struct maildir *m, struct why *why_r);
+
+/* ---- maildir_apart.c ---- */
+
+/* Of the numbered entries that are new none has the unique-id of another message, whatever Dovecot gave them. 0, or -1 and *why_r. */
+int maildir_part_ids(struct maildir *m, struct why *why_r);
 
 /* Let go of entries, names and slots. */
 void maildir_free_entries(struct maildir *m);

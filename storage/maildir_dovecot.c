@@ -179,7 +179,7 @@ int maildir_take_dovecot_ids(struct maildir *m, struct why *why_r)
 		return 0;
 	l.fd = openat(m->top_fd, MAILDROP_DOVECOT_LIST, MAILDIR_OPEN_FLAGS);
 	if (l.fd < 0)
-		return errno == ENOENT ? 0 : why_errno(why_r, errno, "open %s/" MAILDROP_DOVECOT_LIST, m->path);
+		return errno == ENOENT ? maildir_part_ids(m, why_r) : why_errno(why_r, errno, "open %s/" MAILDROP_DOVECOT_LIST, m->path);
 	int r = 0;
 	if (fstat(l.fd, &st) != 0)
 		r = why_errno(why_r, errno, "stat %s/" MAILDROP_DOVECOT_LIST, m->path);
@@ -188,5 +188,5 @@ int maildir_take_dovecot_ids(struct maildir *m, struct why *why_r)
 	else if (may_have_new(m, st.st_mtime))
 		r = read_list(&l, why_r);
 	(void)close(l.fd);
-	return r;
+	return r == 0 ? maildir_part_ids(m, why_r) : r;
 }

@@ -85,11 +85,8 @@ void maildir_forget_uidl(struct maildir *m, struct maildir_entry *e)
 	e->owns_name = false;
 }
 
-/*
- * A name that was another message's: the unique-id is a hash of the name and the content, the first that was no other's.
- * It does not depend on the inode, so it is the same when both come back elsewhere.
- */
-static int hash_anew(struct maildir *m, struct maildir_entry *e, struct why *why_r)
+/* The first that was no other's. */
+int maildir_hash_anew(struct maildir *m, struct maildir_entry *e, struct why *why_r)
 {
 	uint64_t key[] = { e->twin ? e->ino : 0, e->digest, 0 };
 	const uint64_t stand_in = maildir_named_content(m, e);
@@ -120,7 +117,7 @@ static int settle(struct maildir *m, struct maildir_entry *e, struct why *why_r)
 	if (e->ino == 0 || !is_anothers(m, e))
 		return 0;
 	e->uidl_len = 0;
-	return is_anothers(m, e) ? hash_anew(m, e, why_r) : 0;
+	return is_anothers(m, e) ? maildir_hash_anew(m, e, why_r) : 0;
 }
 
 /* ---- is it all new at once? ---- */

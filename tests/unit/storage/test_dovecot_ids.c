@@ -92,6 +92,11 @@ static const struct {
 	{ "a line without an end is not there", HEAD "1 :1000.a\n255 :1001.b,S=17,W=20", TOLD_A "1001.b,S=17,W=20 1002.c " },
 	{ "no message", HEAD, OWN },
 	{ "one name twice: the first", HEAD "1 :1000.a\n2 :1000.a\n", TOLD_A "1001.b,S=17,W=20 1002.c " },
+	{ "what another file is called", HEAD "1 P1002.c :1000.a\n255 :1001.b,S=17,W=20\n", "1000.a " TOLD_B "1002.c " },
+	{ "what another, numbered file is called", HEAD "1 P1002.c :1000.a\n255 :1002.c\n", "1000.a 1001.b,S=17,W=20 " TOLD_B },
+	{ "its own name", HEAD "1 P1000.a :1000.a\n255 :1001.b,S=17,W=20\n", "1000.a " TOLD_B "1002.c " },
+	{ "one for two", HEAD "1 Pabc :1000.a\n255 Pabc :1001.b,S=17,W=20\n", OWN },
+	{ "another's number", HEAD "1 P000000ff" VALIDITY " :1000.a\n255 :1001.b,S=17,W=20\n", OWN },
 	{ "empty", "", NULL },
 	{ "another version", "2 V1 N2\n", NULL },
 	{ "no UIDVALIDITY", "3 N9\n1 :1000.a\n", NULL },
@@ -142,6 +147,22 @@ static void test_maildir_long(void)
 	CU_ASSERT(drop == NULL && why.reason == REASON_MAILDROP_BROKEN);
 	maildrop_close(&drop);
 	free(lines);
+	end();
+}
+
+/* Later comes a file that is called what a message was told to be, or a message that is told the same: the first keeps it. */
+static void test_maildir_later(void)
+{
+	begin_maildir();
+	put("M/dovecot-uidlist", HEAD "1 P1004.x :1000.a\n2 P1005.y :1001.b,S=17,W=20\n");
+	ROW_TEXT("before", ids("before", MAILDROP_MAILDIR, "M"), "1004.x 1005.y 1002.c ");
+	put("M/new/1004.x", "Subject: x\n\ntext\n");
+	put("M/new/1006.z", "Subject: z\n\ntext\n");
+	append("M/dovecot-uidlist", "3 P1005.y :1006.z\n");
+	tick();
+	const char *told = ids("later", MAILDROP_MAILDIR, "M");
+	ROW_ASSERT("later", strncmp(told, "1004.x 1005.y 1002.c ", 21) == 0 && strcmp(told + 21 + 32, " 1006.z ") == 0);
+	ROW_ASSERT("a hash", strspn(told + 21, "0123456789abcdef") == 32);
 	end();
 }
 
@@ -386,6 +407,6 @@ static void test_mbox_gone(void)
 }
 
 #define TESTS(X)                                                                                                             \
-	X(test_maildir_lists) X(test_maildir_long) X(test_maildir_places) X(test_maildir_goes_on) X(test_maildir_old_list) \
+	X(test_maildir_lists) X(test_maildir_long) X(test_maildir_later) X(test_maildir_places) X(test_maildir_goes_on) X(test_maildir_old_list) \
 	X(test_mbox_fields) X(test_mbox_goes_on) X(test_mbox_told_already) X(test_mbox_grows) X(test_mbox_gone)
 SUITE("dovecot_ids")
