@@ -173,6 +173,24 @@ static uint32_t key_of(uint64_t hash)
 	return (uint32_t)(hash >> (64 - MAILDIR_KEY_BITS));
 }
 
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Agents that know Maildir begin a name with the seconds, and go on; numbers alone, and names of inodes (procmail's msg.XXXX), come again. */
+bool maildir_is_looked_at(const struct maildir *m, const char *name, size_t base_len)
+{
+	size_t digits = 0;
+	if (m->known <= CHECK_EACH_MAX)
+		return true;
+	if (base_len > 0 && is_digit(name[0]) && !is_digit(name[base_len - 1]))
+		return false;
+	while (digits < base_len && is_digit(name[digits]))
+		digits++;
+	return digits == 0 || digits == base_len;
+}
+
 /* What goes into the table together, so that one place after the other need not be waited for. */
 struct batch {
 	size_t count;
@@ -191,19 +209,28 @@ static void put_batch(struct maildir *m, struct batch *b)
 	b->count = 0;
 }
 
-/* Not those that a session of ours removed, and yet may be there: they are to be opened. */
+/*
+ * Is the record to become an entry as soon as its file is seen? That of a message which a session of ours removed, and which may be there yet, is
+ * to be opened, and in a large Maildir some are looked at.
+ */
+static bool is_doubted(const struct maildir *m, size_t i, const char *name)
+{
+	char uidl[UIDL_MAX];
+	return (m->known > CHECK_EACH_MAX && maildir_is_looked_at(m, name, maildir_records(m)[i].base)) ||
+		(m->gone != NULL && gone_has(m->gone, gone_hash(uidl, list_uidl(&m->drop.image.list, i, uidl))));
+}
+
 void maildir_begin_reading(struct maildir *m, enum maildir_dir dir)
 {
 	struct batch batch = { .count = 0 };
-	char name[LIST_NAME_MAX + 1], uidl[UIDL_MAX];
+	char name[LIST_NAME_MAX + 1];
 	m->reading = m->reading >= KNOWN_SEEN && m->reading < UINT8_MAX ? (uint8_t)(m->reading + 1) : (uint8_t)(KNOWN_SEEN + 1);
 	if (m->known == 0 || (m->tabled & 1u << dir) != 0)
 		return;
 	m->tabled |= 1u << dir;
 	for (size_t i = 0; i < m->known; i++) {
 		const struct list_name *r = &maildir_records(m)[i];
-		if (maildir_dir_of(r) != dir || m->met[i] == KNOWN_ENTRY || !maildir_listed_name(m, i, name) ||
-		    (m->gone != NULL && gone_has(m->gone, gone_hash(uidl, list_uidl(&m->drop.image.list, i, uidl)))))
+		if (maildir_dir_of(r) != dir || m->met[i] == KNOWN_ENTRY || !maildir_listed_name(m, i, name) || is_doubted(m, i, name))
 			continue;
 		const uint64_t hash = file_hash(dir, r->inode, name, r->len);
 		__builtin_prefetch(&m->files[slot_of(m, hash)], 1);
@@ -229,22 +256,11 @@ void maildir_expect_met(const struct maildir *m, uint64_t hash)
 		__builtin_prefetch(&m->met[record - 1], 1);
 }
 
-/* Agents that know Maildir begin a name with the seconds, and go on; numbers alone, and names of inodes (procmail's msg.XXXX), come again. */
-bool maildir_is_looked_at(const struct maildir *m, const char *name, size_t base_len)
-{
-	size_t digits = 0;
-	if (m->known <= CHECK_EACH_MAX)
-		return true;
-	while (digits < base_len && name[digits] >= '0' && name[digits] <= '9')
-		digits++;
-	return digits == 0 || digits == base_len;
-}
-
 /* May a file of that name and inode be taken for the record's without being opened? */
 static bool is_as_known(const struct maildir *m, size_t i, const char *name)
 {
 	const struct list_name *r = &maildir_records(m)[i];
-	return !maildir_is_looked_at(m, name, r->base) || maildir_has_identity(m, maildir_dir_of(r), name, r->identity);
+	return m->known > CHECK_EACH_MAX || maildir_has_identity(m, maildir_dir_of(r), name, r->identity);
 }
 
 int maildir_met_known(struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len, struct why *why_r)
