@@ -73,6 +73,12 @@ const char *address_text(const struct sockaddr_storage *address, char *text, siz
 	return text;
 }
 
+/* No IPv6 network begins like this: 0:ffff::/32 is not unicast. */
+static uint64_t ipv4_source(uint32_t host)
+{
+	return (uint64_t)0xffff << 32 | host;
+}
+
 uint64_t address_source(const struct sockaddr_storage *address)
 {
 	unsigned char octets[IPV4_OCTETS];
@@ -81,12 +87,17 @@ uint64_t address_source(const struct sockaddr_storage *address)
 	uint64_t network;
 	if (address_ipv4(address, octets)) {
 		memcpy(&host, octets, sizeof host);
-		/* No IPv6 network begins like this: 0:ffff::/32 is not unicast. */
-		return (uint64_t)0xffff << 32 | ntohl(host);
+		return ipv4_source(ntohl(host));
 	}
 	memcpy(&in6, address, sizeof in6);
 	memcpy(&network, in6.sin6_addr.s6_addr, sizeof network);
 	return network;
+}
+
+uint64_t address_guesser(uint64_t source)
+{
+	const uint64_t first = ipv4_source(LOOPBACK_NET << 24 | 1);
+	return source >> 24 == first >> 24 ? first : source;
 }
 
 bool settings_gateway(const struct settings *settings, uint64_t source)

@@ -186,7 +186,7 @@ static void hear_attempt(struct attempts *a, size_t at, const struct keeper_word
 	w->line = LINE_UNKNOWN;
 	/* Who comes through a gateway is a source of his own. */
 	const uint64_t source = a->workers->rows->sources[at];
-	const uint64_t mixed = settings_gateway(a->settings, source) ? source ^ word->hash.account : source;
+	const uint64_t mixed = settings_gateway(a->settings, source) ? source ^ word->hash.account : address_guesser(source);
 	w->guess = (struct guess){ .source = mixed, .account = word->hash.account, .password = word->hash.password[0] };
 	w->hash = word->hash;
 	a->workers->rows->accounts[at] = word->hash.account;

@@ -38,7 +38,7 @@ struct guess_rule {
 
 /* One attempt to log in. */
 struct guess {
-	uint64_t source;                /* address_source() */
+	uint64_t source;                /* address_guesser() */
 	uint64_t account;               /* keyed hash of the user name */
 	uint64_t password;              /* keyed hash of name, password, and what the password files looked like */
 };

@@ -136,6 +136,9 @@ bool address_is_loopback(const struct sockaddr_storage *address);
 /* Addresses that count as one source: an IPv4 address, or an IPv6 /64. */
 uint64_t address_source(const struct sockaddr_storage *address);
 
+/* The same for who guesses passwords: every user of this host has all of 127.0.0.0/8, so that is one. source: address_source(). */
+uint64_t address_guesser(uint64_t source);
+
 /* Does the policy admit that peer? */
 bool policy_admits(enum policy policy, const struct sockaddr_storage *peer);
 

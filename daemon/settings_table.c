@@ -157,7 +157,7 @@ const struct setting settings_table[] = {
 	  .help = "Addresses that the users of a webmail or a proxy come from, such as `127.0.0.1 ::1`. There per_source does not hold, and wrong "
 	          "passwords count for each user by himself." },
 	{ .section = "limits", .name = "free_failures", .set = setting_number, FIELD(free_failures), .max = 1000, .value = "10",
-	  .help = "Wrong passwords from one address (IPv6: /64), or for one user, after which the next has to wait: a second, then "
+	  .help = "Wrong passwords from one address (IPv6: /64; all of 127.0.0.0/8), or for one user, after which the next has to wait: a second, then "
 	          "two, four, up to longest_wait. One is forgiven each minute. Who logged in from there before does not wait. 0 is off." },
 	{ .section = "limits", .name = "longest_wait", .set = setting_number, FIELD(longest_wait), .min = 1, .max = 19, .value = "15",
 	  .help = "Seconds between two passwords that are looked at from an address with many wrong ones." },

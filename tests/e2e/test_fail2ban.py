@@ -78,7 +78,8 @@ class Fail2ban(unittest.TestCase):
         server, daemon = self.serve(target, free_failures=0, repeat_seconds=600)
         dice, told = random.Random(SEED), {}
         print("%s: %d names, seed %d" % (target, names, SEED), flush=True)
-        shares = [[(fuzzed_name(dice), "p%d" % n) for n in range(names // CLIENTS)] for _ in range(CLIENTS)]
+        # Names may be equal, and all clients are one source to the master: no password comes twice.
+        shares = [[(fuzzed_name(dice), "p%d-%d" % (i, n)) for n in range(names // CLIENTS)] for i in range(CLIENTS)]
         threads = [threading.Thread(target=self.guess, args=(server, "127.0.0.%d" % (10 + i), share, told)) for i, share in enumerate(shares)]
         for thread in threads:
             thread.start()

@@ -8,12 +8,13 @@ import unittest
 import situations
 import situations_login
 from client import Client, reference
+from crowd import foreign_address, need_addresses
 from postern import ServerCase
 from processes import PATIENCE, wait_until
 
 
 class Guessing(ServerCase):
-    settings = {"limits": {"free_failures": 1, "longest_wait": 15, "repeat_seconds": 600, "login_tries": 20}}
+    settings = {"limits": {"free_failures": 1, "longest_wait": 15, "repeat_seconds": 600, "login_tries": 20}, "tls": {"plaintext_login": "always"}}
     GUESSES = 12
 
     def guess(self, password, source):
@@ -24,6 +25,7 @@ class Guessing(ServerCase):
 
     def test_slowed(self):
         """Those whose turn would come in more than 20 seconds are told at once; nobody looked at their passwords."""
+        need_addresses()
         clients = [self.guess(b"wrong%d" % n, "127.0.0.5") for n in range(self.GUESSES)]
         line = wait_until(lambda: next((line for line in (client.waiting() for client in clients) if b"not checked" in line), None),
                           "one is not looked at").decode().removesuffix("\r\n")
@@ -32,7 +34,7 @@ class Guessing(ServerCase):
         log = self.server.wait_for_log(r"login failed: .*ref=%s.*" % reference(line)).group()
         self.assertIn('reason="slowed down"', log)
         # From elsewhere the right password is as good as ever.
-        with Client(self.server, source="127.0.0.6") as client:
+        with Client(self.server, source=foreign_address(6)) as client:
             client.sock.settimeout(60 * PATIENCE)
             client.login("anna")
             client.quit()

@@ -73,5 +73,22 @@ static void test_text(void)
 	}
 }
 
-#define TESTS(X) X(test_loopback) X(test_policy) X(test_text)
+/* Who is one when connections are counted, and who when wrong passwords are. */
+static void test_source(void)
+{
+	static const struct { const char *a, *b; bool source, guesser; } pairs[] = {
+		{ "192.0.2.1", "192.0.2.1", true, true }, { "192.0.2.1", "192.0.2.2", false, false }, { "127.0.0.1", "127.0.0.2", false, true },
+		{ "127.0.0.1", "127.255.255.254", false, true }, { "127.0.0.1", "128.0.0.1", false, false }, { "127.0.0.1", "126.255.255.255", false, false },
+		{ "127.0.0.9", "::ffff:127.9.9.9", false, true }, { "192.0.2.1", "::ffff:192.0.2.1", true, true }, { "127.0.0.1", "::1", false, false },
+		{ "2001:db8::1", "2001:db8::2", true, true }, { "2001:db8::1", "2001:db8:0:1::1", false, false },
+	};
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		const struct sockaddr_storage a = address_of(pairs[i].a), b = address_of(pairs[i].b);
+		const uint64_t first = address_source(&a), second = address_source(&b);
+		ROW_ASSERT(pairs[i].b, (first == second) == pairs[i].source);
+		ROW_ASSERT(pairs[i].b, (address_guesser(first) == address_guesser(second)) == pairs[i].guesser);
+	}
+}
+
+#define TESTS(X) X(test_loopback) X(test_policy) X(test_text) X(test_source)
 SUITE("address")
