@@ -99,7 +99,10 @@ static void close_file(struct mbox *m)
 	m->fd = -1;
 }
 
-/* Open and lock one and the same file. Afterwards fd is -1 when there is nothing to read. */
+/*
+ * Open and lock one and the same file. Afterwards fd is -1 when there is nothing to read. A file of no octets in which there was mail at the last
+ * login may be one that another program has cut and is about to write anew, under its lock.
+ */
 static int open_locked(struct mbox *m, struct why *why_r)
 {
 	const bool write = m->journal.state == JOURNAL_WHOLE;
@@ -116,7 +119,7 @@ static int open_locked(struct mbox *m, struct why *why_r)
 			return -1;
 		if (write && m->read_only != 0)
 			return why_errno(why_r, m->read_only, "open %s to finish an interrupted update", m->path);
-		if (m->scanned.st_size == 0) {
+		if (m->scanned.st_size == 0 && index_state(&m->index) == NULL) {
 			close_file(m);
 			return 0;
 		}
@@ -142,6 +145,7 @@ static int scan(struct mbox *m, struct why *why_r)
 {
 	if (m->dir_fd < 0)
 		return 0;
+	index_begin(&m->index, &m->drop.options);
 	if (journal_read(&m->journal, m->drop.options.journal, why_r) != 0 ||
 	    host_lock_init(&m->locks, &m->drop.options, m->path, m->dir_fd, m->name, why_r) != 0 ||
 	    open_locked(m, why_r) != 0)
@@ -155,6 +159,10 @@ static int scan(struct mbox *m, struct why *why_r)
 	if (r == 0)
 		r = mbox_list(m, why_r);
 	host_lock_release(&m->locks);
+	if (r == 0 && m->scanned.st_size == 0) {
+		index_drop(&m->index);
+		close_file(m);
+	}
 	return r;
 }
 

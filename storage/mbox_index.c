@@ -331,7 +331,6 @@ int mbox_list(struct mbox *m, struct why *why_r)
 {
 	struct mbox_left left;
 	struct image old = { .octets = NULL };
-	index_begin(&m->index, &m->drop.options);
 	const bool known = recall(m, &left);
 	if (known) {
 		if (list_by_index(m, &left))
