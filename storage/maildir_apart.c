@@ -86,11 +86,26 @@ static int part(struct maildir *m, const struct claim *claims, size_t count, str
 	return 0;
 }
 
+static int part_all(struct claims *c, struct maildir *m, struct why *why_r)
+{
+	for (size_t i = 0; i < m->drop.count; i++)
+		if (m->order[i] < MAILDIR_OF_INDEX && m->entries[m->order[i]].record == 0)
+			add_new(c, m, &m->entries[m->order[i]]);
+	add_known(c, m);
+	qsort(c->list, c->count, sizeof *c->list, by_id);
+	for (size_t first = 0, n; first < c->count; first += n) {
+		for (n = 1; first + n < c->count && c->list[first].id == c->list[first + n].id; n++)
+			;
+		if (n > 1 && part(m, c->list + first, n, why_r) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 int maildir_part_ids(struct maildir *m, struct why *why_r)
 {
 	struct claims c = { .mask = 63 };
 	size_t new = 0;
-	int r = 0;
 	for (size_t i = 0; i < m->drop.count; i++)
 		new += m->order[i] < MAILDIR_OF_INDEX && m->entries[m->order[i]].record == 0;
 	if (new == 0)
@@ -99,21 +114,7 @@ int maildir_part_ids(struct maildir *m, struct why *why_r)
 		c.mask = 2 * c.mask + 1;
 	c.may_be = calloc(c.mask / 64 + 1, sizeof *c.may_be);
 	c.list = calloc(m->drop.count + new, sizeof *c.list);
-	if (c.may_be == NULL || c.list == NULL)
-		r = maildir_no_memory(why_r);
-	for (size_t i = 0; r == 0 && i < m->drop.count; i++)
-		if (m->order[i] < MAILDIR_OF_INDEX && m->entries[m->order[i]].record == 0)
-			add_new(&c, m, &m->entries[m->order[i]]);
-	if (r == 0) {
-		add_known(&c, m);
-		qsort(c.list, c.count, sizeof *c.list, by_id);
-	}
-	for (size_t first = 0, n; r == 0 && first < c.count; first += n) {
-		for (n = 1; first + n < c.count && c.list[first].id == c.list[first + n].id; n++)
-			;
-		if (n > 1)
-			r = part(m, c.list + first, n, why_r);
-	}
+	const int r = c.may_be != NULL && c.list != NULL ? part_all(&c, m, why_r) : maildir_no_memory(why_r);
 	free(c.list);
 	free(c.may_be);
 	return r;
