@@ -76,8 +76,9 @@ static int part(struct maildir *m, const struct claim *claims, size_t count, str
 {
 	bool held = false;
 	for (size_t i = 0; i < count; i++) {
-		held = held || claims[i].new == NULL;
-		if (claims[i].told)
+		if (claims[i].new == NULL)
+			held = true;
+		else if (claims[i].told)
 			claims[i].new->uidl_len = 0;
 	}
 	for (size_t i = 0; held && i < count; i++)
