@@ -8,7 +8,6 @@ ROUNDS (15), MESSAGES (100000), MILLION (1000000), MBOX_MILLION_MB (5000)
 Runs in: the shell, as root; Dovecot is started on loopback. Every figure is a median of rounds that alternate with what they
 are compared with; absolute times mean nothing on a shared machine.
 """
-import atexit
 import os
 import re
 import shutil
@@ -16,7 +15,6 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -26,6 +24,7 @@ os.environ["TMPDIR"] = os.environ.get("BENCH_DIR", "/var/tmp/postern-bench")
 Path(os.environ["TMPDIR"]).mkdir(parents=True, exist_ok=True)
 sys.path.insert(0, str(TOP / "tests" / "e2e"))
 import postern  # noqa: E402
+from dovecot import Dovecot  # noqa: E402
 from postern import Server, free_port  # noqa: E402
 from tracing import keeper_in_session  # noqa: E402
 
@@ -149,38 +148,6 @@ def make_mbox(path, user, count, size):
 
 # -- peers ---------------------------------------------------------------------
 
-class Dovecot:
-    """Dovecot as packaged, for the users of a server, with its mail where mail_location says."""
-
-    def __init__(self, server, location):
-        self.base = Path(tempfile.mkdtemp(prefix="dovecot-", dir=os.environ["TMPDIR"]))
-        self.base.chmod(0o755)
-        self.port = free_port()
-        users = "".join("%s:%s:%d:%d::%s::\n" % (u.name, "{PLAIN}secret", u.uid, u.gid, u.home) for u in server.users.values())
-        (self.base / "users").write_text(users)
-        (self.base / "conf").write_text(
-            "base_dir = %(b)s/run\nstate_dir = %(b)s/state\nprotocols = pop3\nlisten = 127.0.0.1\nlog_path = %(b)s/log\n"
-            "mail_location = %(l)s\ndisable_plaintext_auth = no\nssl = no\nfirst_valid_uid = 1\nmail_max_userip_connections = 100\n"
-            "passdb {\n driver = passwd-file\n args = %(b)s/users\n}\nuserdb {\n driver = passwd-file\n args = %(b)s/users\n}\n"
-            "service pop3-login {\n inet_listener pop3 {\n  port = %(p)d\n }\n inet_listener pop3s {\n  port = 0\n }\n}\n"
-            % {"b": self.base, "l": location, "p": self.port})
-        subprocess.run(["dovecot", "-c", self.base / "conf"], check=True)
-        atexit.register(self.stop)
-        for _ in range(100):
-            try:
-                Session(self.port).sock.close()
-                return
-            except OSError:
-                time.sleep(0.05)
-
-    def stop(self):
-        if not self.base.exists():
-            return
-        pid = int((self.base / "run" / "master.pid").read_text())
-        subprocess.run(["kill", str(pid)], check=True)
-        shutil.rmtree(self.base, True)
-
-
 def start_limit(messages):
     """poplimit with such a list: (process, port)."""
     program = Path(os.environ["TMPDIR"]) / "poplimit"
@@ -244,7 +211,7 @@ def beside_empty(server, user, rounds=ROUNDS):
 def unchanged(server, dovecot):
     login_stat(server.pop3_port, "anna")
     beside_empty(server, "anna")
-    got = alternate(ROUNDS, ours=lambda: login_stat(server.pop3_port, "anna"), dovecot=lambda: login_stat(dovecot.port, "anna"))
+    got = alternate(ROUNDS, ours=lambda: login_stat(server.pop3_port, "anna"), dovecot=lambda: login_stat(dovecot.pop3_port, "anna"))
     say("  unchanged: %.2f ms, Dovecot's %.2f ms: %.1f times as fast", got["ours"], got["dovecot"], got["dovecot"] / got["ours"])
     listings(server, "anna", MESSAGES)
 
@@ -254,9 +221,9 @@ def maildir():
     server = Server(("anna", "empty"))
     anna = server.users["anna"]
     make_maildir(anna, MESSAGES)
-    dovecot = Dovecot(server, "maildir:~/Maildir")
+    dovecot = Dovecot(server.base / "dovecot", server.users.values(), "maildir:~/Maildir")
     first = login_stat(server.pop3_port, "anna")
-    theirs = login_stat(dovecot.port, "anna")
+    theirs = login_stat(dovecot.pop3_port, "anna")
     say("  first login: %.0f ms, Dovecot's %.0f ms: %.1f times as fast", first, theirs, theirs / first)
     again = []
     for _ in range(3):
@@ -299,9 +266,9 @@ def mbox():
     make_mbox(path, anna, MESSAGES, 1000)
     shutil.copyfile(path, anna.home / "theirs")
     anna.own(anna.home / "theirs", 0o660)
-    dovecot = Dovecot(server, "mbox:~/mail:INBOX=~/theirs")
+    dovecot = Dovecot(server.base / "dovecot", server.users.values(), "mbox:~/mail:INBOX=~/theirs")
     first = login_stat(server.pop3_port, "anna")
-    theirs = login_stat(dovecot.port, "anna")
+    theirs = login_stat(dovecot.pop3_port, "anna")
     say("  first login (%d octets): %.0f ms, Dovecot's %.0f ms: %.1f times as fast", path.stat().st_size, first, theirs, theirs / first)
     unchanged(server, dovecot)
     more = []

@@ -36,6 +36,9 @@ int cli_read_password(const char *user, int confirm, struct secret *password_r);
 struct settings;
 int cli_settings(const char *file, struct settings *settings_r);
 
+/* The list with room for one more than count, *room of size octets each; NULL when there is no memory for it. */
+void *cli_grow(void *list, size_t count, size_t *room, size_t size);
+
 /* The subcommands; argv[0] is the subcommand's name. Each returns an exit code. */
 int cli_check(int argc, char **argv);
 int cli_passwd(int argc, char **argv);

@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/io.h"
@@ -49,6 +50,17 @@ static void tell_finding(void *context, const char *file, unsigned line, const c
 int cli_settings(const char *file, struct settings *settings_r)
 {
 	return settings_read(file, settings_r, tell_finding, NULL) > 0 ? CLI_CONFIG : CLI_OK;
+}
+
+void *cli_grow(void *list, size_t count, size_t *room, size_t size)
+{
+	enum { FIRST_ROOM = 64 };
+	if (count < *room)
+		return list;
+	const size_t more = *room > 0 ? 2 * *room : FIRST_ROOM;
+	void *grown = reallocarray(list, more, size);
+	*room = grown != NULL ? more : *room;
+	return grown;
 }
 
 static void usage(FILE *out)

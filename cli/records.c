@@ -13,19 +13,13 @@
 #include "daemon/recorder_answer.h"
 #include "daemon/settings.h"
 
-enum { FIRST_ROOM = 64 };
-
 static int keep(void *context, const struct history_record *record)
 {
 	struct records *r = context;
-	if (r->count == r->room) {
-		size_t room = r->room > 0 ? 2 * r->room : FIRST_ROOM;
-		struct history_record *list = reallocarray(r->list, room, sizeof *list);
-		if (list == NULL)
-			return -1;
-		r->list = list;
-		r->room = room;
-	}
+	struct history_record *list = cli_grow(r->list, r->count, &r->room, sizeof *list);
+	if (list == NULL)
+		return -1;
+	r->list = list;
 	r->list[r->count++] = *record;
 	return 0;
 }

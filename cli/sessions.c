@@ -22,7 +22,7 @@ static const char USAGE[] =
 	"  --user NAME   sessions of that user only\n"
 	"  --json        for programs\n";
 
-enum { FIRST_ROOM = 64, SPAN_COLUMN = 10, PEER_COLUMN = 15 };
+enum { SPAN_COLUMN = 10, PEER_COLUMN = 15 };
 
 struct found {
 	const char *user;     /* NULL: any */
@@ -36,16 +36,12 @@ static void keep(void *context, const struct session_holder *holder)
 	struct found *f = context;
 	if (f->user != NULL && strcmp(f->user, holder->user) != 0)
 		return;
-	if (f->count == f->room) {
-		const size_t room = f->room > 0 ? 2 * f->room : FIRST_ROOM;
-		struct session_holder *list = reallocarray(f->list, room, sizeof *list);
-		if (list == NULL) {
-			f->no_memory = true;
-			return;
-		}
-		f->list = list;
-		f->room = room;
+	struct session_holder *list = cli_grow(f->list, f->count, &f->room, sizeof *list);
+	if (list == NULL) {
+		f->no_memory = true;
+		return;
 	}
+	f->list = list;
 	f->list[f->count++] = *holder;
 }
 

@@ -227,7 +227,10 @@ bool maildir_listed_name(const struct maildir *m, size_t idx, char name_r[LIST_N
 /* Make entries of the image's records, in that state and in order. 0, or -1 and *why_r. */
 int maildir_take_entries(struct maildir *m, enum maildir_state state, struct why *why_r);
 
-/* Can that be a unique-id? */
+/* Are these the octets of a unique-id (RFC 1939 section 7)? */
+bool maildir_can_be_uidl(const char *text, size_t len);
+
+/* Can the base name be a unique-id? */
 bool maildir_fits_uidl(const char *base, size_t len);
 
 /* Octets that the unique-id takes behind the name; 0: the name without flags is it. */

@@ -93,14 +93,6 @@ static int give(struct uidlist *l, struct maildir_entry *e, struct rest told, st
 	return 0;
 }
 
-static bool can_be_told(struct rest w)
-{
-	bool good = w.len > 0 && w.len <= UIDL_MAX;
-	for (size_t i = 0; good && i < w.len; i++)
-		good = w.p[i] >= 0x21 && w.p[i] <= 0x7e;
-	return good;
-}
-
 static int read_message(struct uidlist *l, struct rest rest, struct why *why_r)
 {
 	const struct rest number = word(&rest);
@@ -109,7 +101,7 @@ static int read_message(struct uidlist *l, struct rest rest, struct why *why_r)
 		return broken(l, why_r);
 	while (l->version > 1 && rest.len > 0 && rest.p[0] != ':') {
 		const struct rest w = word(&rest);
-		if (w.len > 1 && w.p[0] == 'P' && can_be_told((struct rest){ w.p + 1, w.len - 1 }))
+		if (w.len > 1 && w.p[0] == 'P' && maildir_can_be_uidl(w.p + 1, w.len - 1))
 			told = (struct rest){ w.p + 1, w.len - 1 };
 	}
 	if (l->version > 1 && rest.len > 0) {

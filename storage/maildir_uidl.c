@@ -11,13 +11,19 @@
 
 enum { DIGITS = 2 * LIST_UIDL_HASH };
 
+bool maildir_can_be_uidl(const char *text, size_t len)
+{
+	bool good = len > 0 && len <= UIDL_MAX;
+	for (size_t i = 0; good && i < len; i++)
+		good = text[i] >= 0x21 && text[i] <= 0x7e;
+	return good;
+}
+
 /* Not one that looks like the hash of another name, which it could be. */
 bool maildir_fits_uidl(const char *base, size_t len)
 {
-	bool good = len > 0 && len <= UIDL_MAX;
+	const bool good = maildir_can_be_uidl(base, len);
 	size_t digits = 0;
-	for (size_t i = 0; good && i < len; i++)
-		good = base[i] >= 0x21 && base[i] <= 0x7e;
 	for (size_t i = 0; good && len == DIGITS && i < len; i++)
 		digits += (base[i] >= '0' && base[i] <= '9') || (base[i] >= 'a' && base[i] <= 'f');
 	return good && digits < DIGITS;

@@ -32,13 +32,19 @@ def reference(line):
     return match.group(1)
 
 
-class ExplainCase(ServerCase):
+class CommandCase(ServerCase):
+    """A command of postern's about the server; what it prints, of which a command that fails says all on standard error."""
     users = ("anna", "bert")
 
-    def explain(self, *arguments, uid=None, status=OK):
-        got, out, err = postern("explain", "-c", self.server.config_file, *arguments, uid=uid)
+    def command(self, name, *arguments, uid=None, status=OK):
+        got, out, err = postern(name, "-c", self.server.config_file, *arguments, uid=uid)
         self.assertEqual(got, status, out + err)
         return out if status == OK else out + err
+
+
+class ExplainCase(CommandCase):
+    def explain(self, *arguments, **options):
+        return self.command("explain", *arguments, **options)
 
     def on_record(self, ref):
         """The one record of that reference, when it has arrived."""

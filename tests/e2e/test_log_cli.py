@@ -5,20 +5,16 @@ import time
 import unittest
 
 import bodies
-from postern import ROOT, ServerCase
+from postern import ROOT
 from processes import wait_until
-from test_explain import DATA, OK, USAGE, postern, reference
+from test_explain import DATA, USAGE, CommandCase, reference
 
 EVENT = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ", re.M)
 
 
-class LogCase(ServerCase):
-    users = ("anna", "bert")
-
-    def log(self, *arguments, uid=None, status=OK):
-        got, out, err = postern("log", "-c", self.server.config_file, *arguments, uid=uid)
-        self.assertEqual(got, status, out + err)
-        return out if status == OK else err
+class LogCase(CommandCase):
+    def log(self, *arguments, **options):
+        return self.command("log", *arguments, **options)
 
     def found(self, *arguments, uid=None):
         return json.loads(self.log("--json", *arguments, uid=uid))

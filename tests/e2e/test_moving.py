@@ -3,68 +3,13 @@ so that a mail program which keeps mail on the server fetches only what is new.
 """
 import os
 import shutil
-import signal
 import subprocess
 import unittest
 
-from client import Client, Closed
-from postern import ROOT, Server, free_port
-from processes import PATIENCE, wait_until
-
-CONF = """base_dir = %(base)s/run
-state_dir = %(base)s/state
-protocols = pop3
-listen = 127.0.0.1
-log_path = %(base)s/log
-mail_location = %(location)s
-disable_plaintext_auth = no
-ssl = no
-first_valid_uid = 1
-mail_privileged_group = mail
-passdb {
-  driver = passwd-file
-  args = %(base)s/users
-}
-userdb {
-  driver = passwd-file
-  args = %(base)s/users
-}
-service pop3-login {
-  inet_listener pop3 {
-    port = %(port)d
-  }
-  inet_listener pop3s {
-    port = 0
-  }
-}
-"""
-
-
-class Dovecot:
-    """As packaged, with its default pop3_uidl_format, for a server's users; its mail where `location` says."""
-
-    def __init__(self, server, location):
-        self.base = server.base / "dovecot"
-        self.base.mkdir()
-        self.base.chmod(0o755)
-        self.pop3_port = free_port()
-        (self.base / "users").write_text("".join("%s:{PLAIN}%s:%d:%d::%s::\n" % (u.name, u.password, u.uid, u.gid, u.home)
-                                                 for u in server.users.values()))
-        (self.base / "conf").write_text(CONF % {"base": self.base, "location": location, "port": self.pop3_port})
-        self.popen = subprocess.Popen(["dovecot", "-F", "-c", str(self.base / "conf")], stdin=subprocess.DEVNULL,
-                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(self.greets, lambda: "no greeting; " + (self.base / "log").read_text(), 20)
-
-    def greets(self):
-        try:
-            Client(self).close()
-            return True
-        except (OSError, Closed):
-            return False
-
-    def stop(self):
-        self.popen.send_signal(signal.SIGTERM)
-        self.popen.wait(30 * PATIENCE)
+from client import Client
+from dovecot import Dovecot
+from postern import ROOT, Server
+from processes import PATIENCE
 
 
 def unique_ids(server, delete=()):
@@ -96,7 +41,7 @@ class Moving(unittest.TestCase):
         self.addCleanup(lambda: server.popen and server.popen.poll() is None and server.stop())
         self.form, self.anna = form, server.users["anna"]
         self.put(1, 2, 3, 4, 5)
-        dovecot = Dovecot(server, theirs.replace("SPOOL", str(server.base / "spool")))
+        dovecot = Dovecot(server.base / "dovecot", server.users.values(), theirs.replace("SPOOL", str(server.base / "spool")))
         self.addCleanup(lambda: dovecot.popen.poll() is None and dovecot.stop())
         return server, dovecot
 

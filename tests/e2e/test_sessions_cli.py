@@ -4,21 +4,17 @@ import time
 import unittest
 from pathlib import Path
 
-from postern import ROOT, ServerCase
+from postern import ROOT
 from processes import wait_until
-from test_explain import OK, USAGE, postern
+from test_explain import USAGE, CommandCase, postern
 
 IO = 74
 CONFIG = 78
 
 
-class Sessions(ServerCase):
-    users = ("anna", "bert")
-
-    def sessions(self, *arguments, uid=None, status=OK):
-        got, out, err = postern("sessions", "-c", self.server.config_file, *arguments, uid=uid)
-        self.assertEqual(got, status, out + err)
-        return out if status == OK else err
+class Sessions(CommandCase):
+    def sessions(self, *arguments, **options):
+        return self.command("sessions", *arguments, **options)
 
     def found(self, *arguments):
         return json.loads(self.sessions("--json", *arguments))["sessions"]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "e2e")]
 from client import Client, Closed  # noqa: E402  (the path comes first)
-from postern import free_port  # noqa: E402
+from dovecot import Dovecot  # noqa: E402
 from processes import all_processes, wait_until  # noqa: E402
 from sweep import PATTERNS, Box, in_file  # noqa: E402
 from tracing import Trace  # noqa: E402
@@ -29,50 +29,12 @@ CHANGES = {"openat": "O_CREAT", "write": None}
 USED = ("first", "middle", "alternate", "suffix", "all")
 
 
-class Dovecot:
+class DovecotBox(Dovecot):
     """Beside a Box's server: Dovecot with the same user and the same maildrop."""
 
     def __init__(self, box):
-        self.box, self.base = box, box.server.base
-        self.certificate, self.pop3_port = None, free_port()
-        folder = self.base / "dovecot"
-        folder.mkdir()
-        user = box.user
-        (folder / "users").write_text("anna:{PLAIN}secret:%d:%d::%s::\n" % (user.uid, user.gid, user.home))
-        location = "maildir:~/Maildir" if box.maildir else "mbox:~/mail:INBOX=%s" % user.mbox
-        (folder / "conf").write_text("""protocols = pop3
-listen = 127.0.0.1
-base_dir = %(f)s/run
-state_dir = %(f)s/state
-log_path = %(f)s/log
-mail_location = %(l)s
-mail_privileged_group = mail
-disable_plaintext_auth = no
-ssl = no
-first_valid_uid = 1000
-passdb {
-  driver = passwd-file
-  args = %(f)s/users
-}
-userdb {
-  driver = passwd-file
-  args = %(f)s/users
-}
-service pop3-login {
-  inet_listener pop3 {
-    port = %(p)d
-  }
-}
-""" % {"f": folder, "l": location, "p": self.pop3_port})
-        self.popen = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "dovecot", "-F", "-c", folder / "conf"])
-        wait_until(self.greets, "Dovecot greets")
-
-    def greets(self):
-        try:
-            Client(self).close()
-            return True
-        except (OSError, Closed):
-            return False
+        self.box = box
+        super().__init__(box.server.base / "dovecot", [box.user], "maildir:~/Maildir" if box.maildir else "mbox:~/mail:INBOX=%s" % box.user.mbox)
 
     def client(self):
         return Client(self)
@@ -92,10 +54,6 @@ service pop3-login {
         shutil.rmtree(self.box.user.home / "mail", True)
         for path in self.box.user.maildir.glob("dovecot*") if self.box.maildir else ():
             path.unlink()
-
-    def stop(self):
-        self.popen.terminate()
-        self.popen.wait()
 
 
 class Postern:
@@ -248,7 +206,7 @@ def main():
     print("| UPDATE of | at each call | postern | Dovecot %s |\n|---|---|---|---|" % version)
     for maildir in (False, True):
         for what, inject, names in (("killed", "%s:signal=KILL:when=%d", CALLS), ("disk full from then on", "%s:error=ENOSPC:when=%d+", FULL)):
-            columns = [disturb(kind, maildir, inject, names) for kind in (Postern, Dovecot)]
+            columns = [disturb(kind, maildir, inject, names) for kind in (Postern, DovecotBox)]
             print("| %s | %s | %s |" % ("a Maildir" if maildir else "an mbox", what, " | ".join(columns)), flush=True)
 
 

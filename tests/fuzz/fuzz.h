@@ -128,6 +128,17 @@ static inline char *piece_copy(struct piece piece)
 	return copy;
 }
 
+/* A unique-id, of a Maildir's message? */
+static inline bool fuzz_may_be_uidl(const char *text, size_t len)
+{
+	if (len == 0 || len > 70)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (text[i] < 0x21 || text[i] > 0x7e)
+			return false;
+	return true;
+}
+
 /* ---- files ---- */
 
 /* A file without a name that holds these octets. */

@@ -91,16 +91,6 @@ static void make_file(struct input *in)
 
 /* ---- what it has to look like ---- */
 
-static bool may_be_uidl(const char *base, size_t len)
-{
-	if (len == 0 || len > 70)
-		return false;
-	for (size_t i = 0; i < len; i++)
-		if (base[i] < 0x21 || base[i] > 0x7e)
-			return false;
-	return true;
-}
-
 /* A name that looks like the hash of one is hashed. */
 static bool may_be_hash(const char *base, size_t len)
 {
@@ -117,13 +107,13 @@ static void check_uidls(const struct message_record *records, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		size_t len = strnlen(records[i].uidl, sizeof records[i].uidl);
-		CHECK(may_be_uidl(records[i].uidl, len), "unique-id \"%s\"", records[i].uidl);
+		CHECK(fuzz_may_be_uidl(records[i].uidl, len), "unique-id \"%s\"", records[i].uidl);
 		for (size_t j = 0; j < i; j++)
 			CHECK(strcmp(records[i].uidl, records[j].uidl) != 0, "two messages are %s", records[i].uidl);
 	}
 	for (size_t i = 0; i < files_count; i++) {
 		size_t found = 0;
-		if (!files[i].message || !may_be_uidl(files[i].name, files[i].base) || may_be_hash(files[i].name, files[i].base))
+		if (!files[i].message || !fuzz_may_be_uidl(files[i].name, files[i].base) || may_be_hash(files[i].name, files[i].base))
 			continue;
 		for (size_t j = 0; j < count; j++)
 			found += strlen(records[j].uidl) == files[i].base && memcmp(records[j].uidl, files[i].name, files[i].base) == 0;

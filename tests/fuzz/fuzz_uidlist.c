@@ -33,14 +33,6 @@ static bool number(const char *text, uint64_t least, uint64_t *n_r)
 	return parse_number(text, strlen(text), least, UINT32_MAX, n_r) == 0;
 }
 
-static bool can_be_told(const char *id)
-{
-	for (const char *p = id; *p != '\0'; p++)
-		if (*p < 0x21 || *p > 0x7e)
-			return false;
-	return *id != '\0' && strlen(id) <= 70;
-}
-
 static void tell(struct told *t, const char *file, const char *id)
 {
 	const char *flags = *file != '\0' ? strstr(file + 1, ":2,") : NULL;
@@ -78,7 +70,7 @@ static struct told read_slowly(char *text)
 		(void)snprintf(id, sizeof id, "%08x%08x", (unsigned)uid, (unsigned)validity);
 		while (version > 1 && *line != '\0' && *line != ':') {
 			const char *word = next(&line);
-			if (*word == 'P' && can_be_told(word + 1))
+			if (*word == 'P' && fuzz_may_be_uidl(word + 1, strlen(word + 1)))
 				(void)snprintf(id, sizeof id, "%s", word + 1);
 		}
 		if (version > 1 && *line == ':')
@@ -106,7 +98,7 @@ static size_t list(char ids_r[MESSAGES][ID_MOST], struct why *why_r)
 	for (size_t i = 0; i < count; i++) {
 		struct message_record record;
 		maildrop_record(drop, i, &record);
-		CHECK(can_be_told(record.uidl), "message %zu is \"%s\"", i + 1, record.uidl);
+		CHECK(fuzz_may_be_uidl(record.uidl, strlen(record.uidl)), "message %zu is \"%s\"", i + 1, record.uidl);
 		(void)snprintf(ids_r[i], ID_MOST, "%s", record.uidl);
 		for (size_t j = 0; j < i; j++)
 			CHECK(strcmp(ids_r[i], ids_r[j]) != 0, "two messages are %s", ids_r[i]);

@@ -36,15 +36,22 @@ static const struct {
 	{ "longer, and nobody has read it", "M/cur/1.a,S=17,W=20:2,", "M/cur/1.a,S=17,W=20:2,S", "Subject: b\n\nother\n", false },
 };
 
+/* A session that knows the message, whose file is replaced then. */
+static struct maildrop *replaced(size_t row)
+{
+	begin();
+	make_maildir(0);
+	put(rows[row].name, TEXT);
+	tick();
+	struct maildrop *drop = with_index(rows[row].label, MAILDROP_MAILDIR, "M");
+	replace(rows[row].name, rows[row].with, rows[row].text);
+	return drop;
+}
+
 static void test_fetched(void)
 {
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		begin();
-		make_maildir(0);
-		put(rows[i].name, TEXT);
-		tick();
-		struct maildrop *drop = with_index(rows[i].label, MAILDROP_MAILDIR, "M");
-		replace(rows[i].name, rows[i].with, rows[i].text);
+		struct maildrop *drop = replaced(i);
 		ROW_ASSERT(rows[i].label, fetch_reason(drop, 0) == (rows[i].same ? REASON_NONE : REASON_MESSAGE_GONE));
 		maildrop_close(&drop);
 		end();
@@ -54,12 +61,7 @@ static void test_fetched(void)
 static void test_removed(void)
 {
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		begin();
-		make_maildir(0);
-		put(rows[i].name, TEXT);
-		tick();
-		struct maildrop *drop = with_index(rows[i].label, MAILDROP_MAILDIR, "M");
-		replace(rows[i].name, rows[i].with, rows[i].text);
+		struct maildrop *drop = replaced(i);
 		update_well(rows[i].label, drop, "x");
 		ROW_ASSERT(rows[i].label, exists(rows[i].with) != rows[i].same);
 		maildrop_close(&drop);
