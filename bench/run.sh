@@ -174,7 +174,11 @@ case " $what " in *' logins '*)
 		for theirs in "$peer default" "$((peer + 1)) fast"; do
 			# shellcheck disable=SC2086 # a port, a process and a name; a port and the name of a set-up
 			set -- $ours $theirs
-			costs_beside "logins: STAT, 8 connections, ten messages; ours: $3; Dovecot: $5" "$1" "$2" "$4" "$(cat "$dir/dovecot/run-$5/master.pid")" -c 8 -m -s STAT
+			name="logins: STAT, 8 connections, ten messages; ours: $3; Dovecot: $5"
+			their_server=$(cat "$dir/dovecot/run-$5/master.pid")
+			costs_beside "$name" "$1" "$2" "$4" "$their_server" -c 8 -m -s STAT
+			section "$name; servers on one processor, clients on another"
+			bench/apart.sh "$2" "$their_server" "$1" "$4" -n "$rounds" -d "$seconds" -c 8 -m -s STAT
 		done
 	done
 	kill "$remembering_server"
