@@ -15,7 +15,8 @@ UNITDIR  ?= $(PREFIX)/lib/systemd/system
 V        ?=
 LINK     ?= static
 
-VERSION  := 0.1.0
+# The first in debian/changelog.
+VERSION  := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 CC       ?= cc
 
 # What every compiler takes, and what only some do (gcc, clang; by version and machine). Those are asked for once, when
@@ -304,6 +305,13 @@ install: all
 	install -m 644 docs/postern.conf.5 $(DESTDIR)$(MANDIR)/man5/
 	install -m 644 docs/posternd.8 $(DESTDIR)$(MANDIR)/man8/
 
+# A Debian package, in $(BUILD).
+deb:
+	tools/packages.sh deb
+	mkdir -p $(BUILD)
+	DEB_DIR=$(BUILD) debian/rules binary
+	debian/rules clean
+
 # The targets and what they are for.
 help:
 	@awk '/^# / {text = substr($$0, 3)} /^[a-z-]+:/ && text {sub(":.*", ""); printf "%-12s %s\n", $$0, text} !/^# / {text = ""}' Makefile
@@ -311,6 +319,6 @@ help:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: help all pot unit layers check harden-check booted fault fault-peers soak errors asan fuzz fuzzers fuzz-replay valgrind coverage lint bench run install clean
+.PHONY: help deb all pot unit layers check harden-check booted fault fault-peers soak errors asan fuzz fuzzers fuzz-replay valgrind coverage lint bench run install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)

@@ -2,12 +2,14 @@
 # packages.sh - the Debian packages that postern needs, and what installs those that are missing.
 # Runs in: the shell of who builds, with sudo for apt-get where needed. Trusts: the host's package sources.
 #
-# usage: tools/packages.sh build|check|fault|peers|bench|coverage|fuzz|booted|lint    install what is missing
+# usage: tools/packages.sh build|deb|check|fault|peers|bench|coverage|fuzz|booted|lint    install what is missing
 #        tools/packages.sh list build|check|...           print the names
 set -eu
 
-# To build and run.
-build='build-essential gettext libcrypt-dev libinih-dev libpam0g-dev libseccomp-dev libsodium-dev libxxhash-dev libssl-dev openssl pkg-config'
+# To build and run: what the package names, and what every Debian package is built with.
+build="build-essential openssl $(sed -n '/^Build-Depends:/,/^[^ ]*:/ s/^ \([a-z0-9-]*\),$/\1/p' "$(dirname "$0")/../debian/control")"
+# To make the package.
+deb="$build debhelper"
 # To run the tests: the unit tests' frame, then clients and tools that the end-to-end tests drive.
 check="$build libcunit1-dev
 	btrfs-progs curl dovecot-pop3d fail2ban fetchmail iproute2 libpam-wrapper mailutils-pop3d mpop netcat-openbsd procmail procps
@@ -33,6 +35,7 @@ if [ "${1-}" = list ]; then
 fi
 case "${1-}" in
 build) wanted=$build ;;
+deb) wanted=$deb ;;
 check) wanted=$check ;;
 fault) wanted=$fault ;;
 peers) wanted=$peers ;;

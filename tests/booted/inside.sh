@@ -109,5 +109,38 @@ works "socket units" systemctl enable --now postern-pop3.socket postern-pop3s.so
 has "the first connection starts it" "^\+OK 2 " "$(pop3 "USER anna" "PASS secret" STAT QUIT)"
 has "it is active" "^active$" "$(systemctl is-active postern)"
 
+# The same as a package, in place of what make installed.
+configuration=$(cat /etc/postern/postern.conf)
+systemctl disable --now --quiet postern-pop3.socket postern-pop3s.socket postern.service
+rm -r /usr/local/* /etc/pam.d/postern /etc/postern/postern.conf /var/lib/postern
+userdel postern
+systemctl daemon-reload
+works "the package" dpkg -i /postern.deb
+has "its user" "^postern:" "$(getent passwd postern)"
+has "its directories" "^700 root$" "$(stat -c '%a %U' /run/postern/lock)"
+has "it waits for its configuration" "^disabled$" "$(systemctl is-enabled postern)"
+has "and does not run" "^inactive$" "$(systemctl is-active postern)"
+echo "$configuration" >/etc/postern/postern.conf
+has "posternd -t of the package" ": no findings$" "$(posternd -t 2>&1)"
+works "it starts" systemctl enable --now postern.service
+has "a login" "^\+OK 2 " "$(pop3 "USER anna" "PASS secret" STAT QUIT)"
+works "its manual" [ -e /usr/share/man/man8/posternd.8.gz ]
+before=$(systemctl show -p MainPID --value postern)
+works "an upgrade" dpkg -i /postern.deb
+works "which starts it anew" [ "$(systemctl show -p MainPID --value postern)" -ne "$before" ]
+has "with its configuration" "^\+OK 2 " "$(pop3 "USER anna" "PASS secret" STAT QUIT)"
+works "its removal" dpkg --remove postern
+has "ends it" "^$" "$(pgrep -a postern)"
+works "and leaves its configuration" [ -e /etc/postern/postern.conf ]
+echo mail >/var/lib/postern/journal/unfinished
+has "a purge names a journal that may hold mail" "unfinished updates" "$(dpkg --purge postern 2>&1)"
+works "and leaves it" [ -e /var/lib/postern/journal/unfinished ]
+rm /var/lib/postern/journal/unfinished
+works "the package once more" dpkg -i /postern.deb
+works "a purge with nothing unfinished" dpkg --purge postern
+works "leaves no state" [ ! -e /var/lib/postern ]
+works "and no configuration" [ ! -e /etc/postern/postern.conf ]
+has "and all mail" "^2$" "$(grep -c '^From ' /var/mail/anna)"
+
 [ "$failed" -eq 0 ] || journalctl --no-pager -u postern | tail -n 40
 echo "$passed passed, $failed failed"

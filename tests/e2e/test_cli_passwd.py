@@ -54,7 +54,7 @@ class Case(unittest.TestCase):
 
 class Dispatch(Case):
     def test_version(self):
-        version = re.search(r"VERSION\s*:?=\s*(\S+)", (TOP / "Makefile").read_text()).group(1)
+        version = re.search(r"\((\S+)\)", (TOP / "debian/changelog").read_text()).group(1)
         self.assertEqual(self.run_cli("-V").stdout.decode(), "postern %s\n" % version)
 
     def test_help(self):

@@ -34,7 +34,7 @@ class Check(unittest.TestCase):
         status, text = run(self.server, "-V")
         self.assertEqual(status, 0)
         self.assertRegex(text, r"^postern \d+\.\d+")
-        self.assertIn(re.search(r"VERSION\s*:?=\s*(\S+)", (TOP / "Makefile").read_text()).group(1), text)
+        self.assertIn(re.search(r"\((\S+)\)", (TOP / "debian/changelog").read_text()).group(1), text)
 
     def test_good(self):
         before = sorted(p.name for p in self.server.base.rglob("*"))
