@@ -305,10 +305,11 @@ install: all
 	install -m 644 docs/postern.conf.5 $(DESTDIR)$(MANDIR)/man5/
 	install -m 644 docs/posternd.8 $(DESTDIR)$(MANDIR)/man8/
 
-# A Debian package, in $(BUILD).
+# A Debian package, in $(BUILD), in place of an older one.
 deb:
 	tools/packages.sh deb
 	mkdir -p $(BUILD)
+	rm -f $(BUILD)/postern*.deb
 	DEB_DIR=$(BUILD) debian/rules binary
 	debian/rules clean
 

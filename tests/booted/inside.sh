@@ -112,7 +112,8 @@ has "it is active" "^active$" "$(systemctl is-active postern)"
 # The same as a package, in place of what make installed.
 configuration=$(cat /etc/postern/postern.conf)
 systemctl disable --now --quiet postern-pop3.socket postern-pop3s.socket postern.service
-rm -r /usr/local/* /etc/pam.d/postern /etc/postern/postern.conf /var/lib/postern
+find /usr/local -mindepth 1 -delete
+rm -r /etc/pam.d/postern /etc/postern/postern.conf /var/lib/postern
 userdel postern
 systemctl daemon-reload
 works "the package" dpkg -i /postern.deb

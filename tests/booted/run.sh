@@ -24,7 +24,7 @@ fi
 (cd "$root" && rm -rf usr/local etc/postern etc/pam.d/postern var/lib/postern var/log/journal result && mkdir -p usr/local var/log/journal)
 make --no-print-directory BUILD="$BUILD" DESTDIR="$root" install >"$dir/install.log"
 make --no-print-directory BUILD="$BUILD" deb >"$dir/deb.log" 2>&1 || { tail -n 5 "$dir/deb.log" >&2; exit 1; }
-cp "$(ls -t "$BUILD"/postern_*.deb | head -n 1)" "$root/postern.deb"
+cp "$BUILD"/postern_*.deb "$root/postern.deb"
 
 # As the README says it: users of the host, their mail in /var/mail, a certificate.
 install -m 755 tests/booted/inside.sh "$root/inside.sh"
