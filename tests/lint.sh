@@ -28,5 +28,5 @@ set -- -D_GNU_SOURCE '-DPOSTERN_VERSION="0"' '-DDEFAULT_CONFIG="/etc/postern/pos
 clang-tidy --quiet --warnings-as-errors='*' --checks="$tidy" base/*.c daemon/*.c auth/*.c storage/*.c cli/*.c tools/*.c -- -std=c11 "$@" || bad=1
 cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability,performance --inline-suppr \
 	--suppress=missingIncludeSystem "$@" base daemon auth storage cli tools || bad=1
-shellcheck -x --severity=warning tools/*.sh tests/*.sh tests/fuzz/*.sh bench/*.sh .ci/run || bad=1
+shellcheck -x --severity=warning tools/*.sh tests/*.sh tests/booted/*.sh tests/fuzz/*.sh bench/*.sh debian/postern.p* .ci/run || bad=1
 exit $bad
