@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """index.py - what logins to large maildrops cost: beside an empty maildrop, beside Dovecot, beside the machine's limit.
 
-usage: bench/index.py [small] [maildir] [mbox] [million]    all of them without an argument
+usage: bench/index.py [small] [maildir] [mbox] [million-maildir] [million-mbox]    all of them without an argument
 Environment: POSTERN_BUILD (build), BASE_BUILD (another build to compare logins with, A/B), BENCH_DIR (/var/tmp/postern-bench),
 ROUNDS (15), MESSAGES (100000), MILLION (1000000), MBOX_MILLION_MB (5000)
 
@@ -303,21 +303,25 @@ def memory(server, user, count):
     say("  the index: %.1f octets a message", index / count)
 
 
-def million():
-    for location in ("maildir:~/Maildir", "mbox:~/mbox"):
-        say("%s of %d messages", location.split(":")[0], MILLION)
-        server = Server(("anna", "empty"), location=location)
-        anna = server.users["anna"]
-        if location.startswith("maildir"):
-            make_maildir(anna, MILLION, long_names=False)
-        else:
-            make_mbox(anna.home / "mbox", anna, MILLION, int(os.environ.get("MBOX_MILLION_MB", 5000)) * 1000000 // MILLION)
-        say("  first login: %.0f ms", login_stat(server.pop3_port, "anna"))
-        login_stat(server.pop3_port, "anna")
-        beside_empty(server, "anna")
-        memory(server, "anna", MILLION)
-        server.stop()
-        shutil.rmtree(server.base, True)
+def million_of(location, make):
+    say("%s of %d messages", location.split(":")[0], MILLION)
+    server = Server(("anna", "empty"), location=location)
+    make(server.users["anna"])
+    say("  first login: %.0f ms", login_stat(server.pop3_port, "anna"))
+    login_stat(server.pop3_port, "anna")
+    beside_empty(server, "anna")
+    memory(server, "anna", MILLION)
+    server.stop()
+    shutil.rmtree(server.base, True)
+
+
+def million_maildir():
+    million_of("maildir:~/Maildir", lambda anna: make_maildir(anna, MILLION, long_names=False))
+
+
+def million_mbox():
+    million_of("mbox:~/mbox", lambda anna: make_mbox(anna.home / "mbox", anna, MILLION,
+                                                     int(os.environ.get("MBOX_MILLION_MB", 5000)) * 1000000 // MILLION))
 
 
 def small():
@@ -337,8 +341,9 @@ def small():
 
 
 def main():
-    for name in sys.argv[1:] or ["small", "maildir", "mbox", "million"]:
-        {"small": small, "maildir": maildir, "mbox": mbox, "million": million}[name]()
+    parts = {"small": small, "maildir": maildir, "mbox": mbox, "million-maildir": million_maildir, "million-mbox": million_mbox}
+    for name in sys.argv[1:] or parts:
+        parts[name]()
 
 
 if __name__ == "__main__":
