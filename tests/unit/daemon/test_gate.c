@@ -287,8 +287,10 @@ static void test_sips(void)
 	for (int i = 0; i < QUESTIONS; i++)
 		peer_send(&client, "CAPA\r\n", 6);
 	struct pollfd p = { .fd = keeper, .events = POLLIN };
-	for (int ms = 0; ms < PATIENCE_MS && poll(&p, 1, PAUSE_MS) == 0; ms += PAUSE_MS)
+	int ms = 0;
+	for (; ms < PATIENCE_MS && poll(&p, 1, PAUSE_MS) == 0; ms += PAUSE_MS)
 		CU_ASSERT(read(client.fd, octets, sizeof octets) > 0);
+	CU_ASSERT(ms < PATIENCE_MS);
 	(void)expect_bye("sips", END_STALLED);
 	end("sips");
 	settings->login_seconds = before;
