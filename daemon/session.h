@@ -84,6 +84,12 @@ void session_ready(struct session *s, union rpc_message *message);
 void session_bell(struct session *s);
 
 /*
+ * To the gate. It waits where the gate has not taken what it was sent, and for a gate that takes nothing for too long it is the end of the
+ * process (keeper.c: bound_answers()). As rpc_send() else.
+ */
+int session_send(const struct session *s, const void *message, size_t size, int fd);
+
+/*
  * Send the answer; a gate that is gone shows at the next receive. fd: borrowed, -1 for none. Descriptors that were sent and not yet
  * received count for their sender's uid in all its processes, and a confined one may have SANDBOX_DESCRIPTORS of these (unix(7),
  * ETOOMANYREFS), so where one uid owns all mail it may have to be tried again. False, after wait_ms: nothing was sent; errno.
