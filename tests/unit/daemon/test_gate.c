@@ -277,15 +277,18 @@ static void test_login_deadline(void)
 /* Nor does it move for who asks much and takes the answers in sips. */
 static void test_sips(void)
 {
-	enum { QUESTIONS = 8000, SIP = 256, PAUSE_MS = 20 };
+	enum { QUESTIONS = 20000, SIP = 1024, PAUSE_MS = 20 };
+	static const char question[] = "CAPA\r\n";
+	static char questions[QUESTIONS * (sizeof question - 1)];
 	char octets[SIP];
+	for (size_t i = 0; i < sizeof questions; i++)
+		questions[i] = question[i % (sizeof question - 1)];
 	gates_begin(false);
 	uint64_t before = settings->login_seconds;
 	settings->login_seconds = 1;
 	begin(NULL, "127.0.0.1", false);
 	greet("sips");
-	for (int i = 0; i < QUESTIONS; i++)
-		peer_send(&client, "CAPA\r\n", 6);
+	peer_send(&client, questions, sizeof questions);
 	struct pollfd p = { .fd = keeper, .events = POLLIN };
 	int ms = 0;
 	for (; ms < PATIENCE_MS && poll(&p, 1, PAUSE_MS) == 0; ms += PAUSE_MS)
