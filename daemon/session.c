@@ -280,7 +280,7 @@ void session_refer(struct session *s, union rpc_message *message)
 void session_active(struct session *s, union rpc_message *message)
 {
 	(void)message;
-	s->heard = time(NULL);
+	s->heard = now_ms();
 }
 
 /* Let go of the maildrop, so that nothing can be read or removed any more, and tell the client why. */
@@ -302,16 +302,16 @@ static void yield(struct session *s)
 
 void session_bell(struct session *s)
 {
-	const time_t now = time(NULL), limit = (time_t)(60 * s->settings->idle_minutes) + ACTIVE_MS / 1000;
-	struct bell_state state = { .since = s->since, .heard = s->heard };
+	const time_t limit = (time_t)(60 * s->settings->idle_minutes) + ACTIVE_MS / 1000, silent = (time_t)((now_ms() - s->heard) / 1000);
+	struct bell_state state = { .since = s->since, .heard = time(NULL) - silent };
 	char peer[sizeof s->successor];
 	bool take_over;
 	int answer;
 	if (!bell_heard(&s->in.bell, &take_over, peer, &answer))
 		return;
 	/* The whole minute in which it is over at the latest. */
-	state.free_by = (s->heard + limit + 59) / 60 * 60;
-	state.yields = take_over && now - s->heard >= TAKE_OVER_SECONDS;
+	state.free_by = (state.heard + limit + 59) / 60 * 60;
+	state.yields = take_over && silent >= TAKE_OVER_SECONDS;
 	(void)snprintf(state.peer, sizeof state.peer, "%s", s->peer_text);
 	bell_answer(answer, &state);
 	if (state.yields != 0) {

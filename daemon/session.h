@@ -56,7 +56,8 @@ struct session {
 	/* For the history, and for whoever meets our lock. */
 	uid_t owner;               /* HISTORY_NOBODY before the login */
 	char place[HISTORY_PATH];
-	time_t since, heard;       /* login, and the client's last sign of life */
+	time_t since;              /* the login */
+	long long heard;           /* now_ms(): the client's last sign of life. Whoever sets the clock takes no session over by it */
 	bool evicted;              /* a newer login took the maildrop over */
 	char successor[INET6_ADDRSTRLEN + 2];
 	uint64_t octets;           /* in the maildrop at the login */
