@@ -350,11 +350,12 @@ void pool_stop(struct pool *pool)
 		}
 }
 
-void pool_halted(struct pool *pool, pid_t pid, bool halted)
+bool pool_halted(struct pool *pool, pid_t pid, bool halted)
 {
 	const ssize_t at = workers_by_pid(&pool->workers, pid);
 	if (at >= 0)
 		pool->workers.rows->list[at].halted = halted;
+	return at >= 0;
 }
 
 static bool some_may_be_late(const struct pool *pool)
