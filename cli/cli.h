@@ -23,7 +23,7 @@ enum cli_exit {
 	CLI_CONFIG = 78,
 };
 
-/* "postern: ..." to standard error. */
+/* "postern: ..." to standard error, printable (show_printable()). */
 void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*

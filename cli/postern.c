@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/io.h"
+#include "cli/show.h"
 #include "daemon/settings.h"
 
 static int help(int argc, char **argv);
@@ -31,11 +32,16 @@ static const struct command {
 void cli_complain(const char *format, ...)
 {
 	va_list ap;
-	(void)fputs("postern: ", stderr);
+	char *text = NULL;
 	va_start(ap, format);
-	(void)vfprintf(stderr, format, ap);
+	const int n = vasprintf(&text, format, ap);
 	va_end(ap);
+	(void)fputs("postern: ", stderr);
+	/* Paths and names in it may be anybody's. */
+	show_printable(stderr, n >= 0 ? text : "no memory to say what is wrong");
 	(void)fputc('\n', stderr);
+	if (n >= 0)
+		free(text);
 }
 
 static void tell_finding(void *context, const char *file, unsigned line, const char *text)

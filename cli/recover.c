@@ -19,6 +19,7 @@
 
 #include "base/io.h"
 #include "cli/cli.h"
+#include "cli/show.h"
 #include "daemon/enter.h"
 #include "daemon/log.h"
 #include "daemon/shared.h"
@@ -142,7 +143,8 @@ static int put_back_as_owner(const struct left *l, int kept)
 		cli_complain("%s", why.text);
 		return why.reason == REASON_MAILDROP_LOCKED || why.reason == REASON_MAILDROP_BUSY || why.reason == REASON_MAILDROP_DELIVERY ? CLI_TEMPORARY : CLI_IO;
 	}
-	(void)printf("%s: %zu message%s put back\n", place.path, appended, appended == 1 ? "" : "s");
+	show_printable(stdout, place.path);
+	(void)printf(": %zu message%s put back\n", appended, appended == 1 ? "" : "s");
 	return fflush(stdout) == 0 ? CLI_OK : CLI_IO;
 }
 
@@ -202,8 +204,10 @@ static void print_left(struct left *l)
 	if (open_left(l) == CLI_OK && fstat(l->fd, &st) == 0) {
 		if (localtime_r(&st.st_mtim.tv_sec, &tm) != NULL)
 			(void)strftime(when, sizeof when, "%Y-%m-%d %H:%M", &tm);
-		(void)printf("%s\n  %s since %s: %ju octets of mail for %s\n", l->name, states[l->journal.state], when,
-		             (uintmax_t)l->journal.plan.kept, l->journal.path[0] != '\0' ? l->journal.path : "an unknown mailbox");
+		/* What a journal says is its writer's, the mail's owner. */
+		(void)printf("%s\n  %s since %s: %ju octets of mail for ", l->name, states[l->journal.state], when, (uintmax_t)l->journal.plan.kept);
+		show_printable(stdout, l->journal.path[0] != '\0' ? l->journal.path : "an unknown mailbox");
+		(void)putchar('\n');
 	}
 	close_left(l);
 }

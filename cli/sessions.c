@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/json.h"
@@ -95,11 +96,17 @@ static void print_json(const struct found *f)
 static int show(const char *config, const char *user, bool json)
 {
 	static struct settings settings;
-	struct found f = { .user = user };
+	char wanted[WHY_TOLD_MAX];
+	struct buf as_shown = { .p = wanted, .cap = sizeof wanted - 1 };
+	struct found f = { .user = user != NULL ? wanted : NULL };
 	struct why why;
 	int result = CLI_OK;
 	if (cli_settings(config, &settings) != CLI_OK)
 		return CLI_CONFIG;
+	/* As a lock's name is read: printable, and cut. */
+	if (user != NULL)
+		buf_add_escaped(&as_shown, user, strlen(user));
+	wanted[as_shown.len] = '\0';
 	if (session_locks_held(settings.lock_directory, keep, &f, &why) != 0) {
 		cli_complain("%s", why.text);
 		result = CLI_IO;

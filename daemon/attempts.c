@@ -272,6 +272,13 @@ static const struct word_row {
 	[KEEPER_FREE] = { 1u << WORKER_STRANGER | 1u << WORKER_PROVEN | 1u << WORKER_REMEMBERED, hear_free, is_shared },
 };
 
+void attempts_made(const struct attempts *a, size_t at)
+{
+	struct worker *w = &a->workers->rows->list[at];
+	w->sessions = (unsigned)a->settings->sessions;
+	w->words_most = ATTEMPT_WORDS * ((unsigned)a->settings->login_tries + 1);
+}
+
 bool attempts_hear(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
 {
 	struct worker *w = &a->workers->rows->list[at];
@@ -280,7 +287,7 @@ bool attempts_hear(struct attempts *a, size_t at, const struct keeper_word *word
 	const bool late = state == WORKER_LEAVING;
 	const struct word_row *row = word->verb > 0 && word->verb < KEEPER_VERBS ? &words[word->verb] : NULL;
 	const bool legal = late || (row != NULL && (row->states & 1u << state) != 0 && (row->of == NULL || row->of(w)));
-	if (!legal || ++w->words > ATTEMPT_WORDS * (a->settings->login_tries + 1)) {
+	if (!legal || ++w->words > w->words_most) {
 		log_line(LOG_CRIT, "keeper %ld (%s) said verb %lu, as its word %u, in state %d: not listened to any more", (long)a->workers->rows->pids[at], w->peer,
 		         (unsigned long)word->verb, w->words, (int)state);
 		return false;

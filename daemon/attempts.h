@@ -33,6 +33,9 @@ int attempts_open(struct attempts *a, const struct settings *settings, struct wo
 
 void attempts_close(struct attempts *a);
 
+/* A worker was made: with the settings of now. */
+void attempts_made(const struct attempts *a, size_t at);
+
 /* A keeper has said something. False: it is not to be listened to any more. */
 bool attempts_hear(struct attempts *a, size_t at, const struct keeper_word *word, long long now);
 

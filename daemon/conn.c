@@ -64,20 +64,20 @@ static void rest(struct conn *c)
 	forget_stack();
 }
 
-/*
- * Wait until the client's socket is ready for events. A stop, or the loss of the keeper, ends a wait for the
- * client's next word; what is being written is finished first.
- */
-static enum conn_result wait_for(struct conn *c, short events, long long deadline)
+/* What for it is waited. A stop, or the loss of the keeper, ends a wait for the client's next word; what is being written is finished first. */
+enum purpose { READING, WRITING };
+
+/* Wait until the client's socket is ready for events. */
+static enum conn_result wait_for(struct conn *c, short events, enum purpose purpose, long long deadline)
 {
 	for (;;) {
-		if (c->keeper_lost && !(events & POLLOUT))
+		if (c->keeper_lost && purpose == READING)
 			return CONN_KEEPER_LOST;
-		if (c->stopping && !(events & POLLOUT))
+		if (c->stopping && purpose == READING)
 			return CONN_STOPPED;
 		long long left = (c->stop_deadline != 0 && c->stop_deadline < deadline ? c->stop_deadline : deadline) - now_ms();
 		if (left <= 0)
-			return events & POLLOUT ? CONN_STALLED : CONN_TIMEOUT;
+			return purpose == WRITING ? CONN_STALLED : CONN_TIMEOUT;
 		struct pollfd fds[] = { { .fd = c->fd, .events = events }, { .fd = c->keeper_lost ? -1 : c->keeper, .events = POLLIN } };
 		const long long most = !c->rested && left > REST_MS ? REST_MS : 3600000;
 		int n = poll(fds, 2, (int)(left < most ? left : most));
@@ -96,15 +96,15 @@ static enum conn_result wait_for(struct conn *c, short events, long long deadlin
 }
 
 /* What OpenSSL wants before it goes on; CONN_OK means: try again. */
-static enum conn_result tls_wait(struct conn *c, int result, short wanted, long long deadline)
+static enum conn_result tls_wait(struct conn *c, int result, enum purpose purpose, long long deadline)
 {
 	int error = SSL_get_error(c->ssl, result);
 	switch (error) {
 	case SSL_ERROR_WANT_READ:
-		/* While writing, a wait for input counts as the client's stall, not as idle time. */
-		return wait_for(c, wanted == POLLOUT ? POLLIN | POLLOUT : POLLIN, deadline);
+		/* While writing, it is for the rest of a message of TLS (half a key update), and counts as the client's stall, not as idle time. */
+		return wait_for(c, POLLIN, purpose, deadline);
 	case SSL_ERROR_WANT_WRITE:
-		return wait_for(c, POLLOUT, deadline);
+		return wait_for(c, POLLOUT, WRITING, deadline);
 	case SSL_ERROR_ZERO_RETURN:
 		return CONN_CLOSED;
 	default:
@@ -128,9 +128,9 @@ enum conn_result conn_read(struct conn *c)
 				note_active(c);
 				return CONN_OK;
 			}
-			r = tls_wait(c, n, POLLIN, c->deadline);
+			r = tls_wait(c, n, READING, c->deadline);
 		} else {
-			r = wait_for(c, POLLIN, c->deadline);
+			r = wait_for(c, POLLIN, READING, c->deadline);
 			ssize_t n = r == CONN_OK ? read(c->fd, to, room) : -1;
 			if (n > 0) {
 				line_filled(&c->in, (size_t)n);
@@ -149,6 +149,16 @@ enum conn_result conn_read(struct conn *c)
 	}
 }
 
+/*
+ * When a client that takes nothing is gone. Before a login the deadline of what it says holds for what it takes, too, or who reads an octet now
+ * and then would never meet it; and some time for the last words.
+ */
+static long long stalled_by(const struct conn *c)
+{
+	const long long stalled = now_ms() + 1000LL * WRITE_STALL_SECONDS;
+	return c->session || stalled < c->deadline + LINGER_MS ? stalled : c->deadline + LINGER_MS;
+}
+
 /* What came of one attempt to send: n octets went out (n > 0), or it is waited until more can. CONN_OK: go on. */
 static enum conn_result sent(struct conn *c, ssize_t n, long long *deadline)
 {
@@ -164,8 +174,8 @@ static enum conn_result sent(struct conn *c, ssize_t n, long long *deadline)
 		return errno == EPIPE || errno == ECONNRESET ? CONN_CLOSED : CONN_BROKEN;
 	}
 	if (*deadline == 0)
-		*deadline = now_ms() + 1000LL * WRITE_STALL_SECONDS;
-	return c->ssl != NULL ? tls_wait(c, (int)n, POLLOUT, *deadline) : wait_for(c, POLLOUT, *deadline);
+		*deadline = stalled_by(c);
+	return c->ssl != NULL ? tls_wait(c, (int)n, WRITING, *deadline) : wait_for(c, POLLOUT, WRITING, *deadline);
 }
 
 /* Send the first len octets of c->out; the rest moves up. */
@@ -220,7 +230,7 @@ enum conn_result conn_look_for_tls(struct conn *c)
 	enum { HANDSHAKE = 0x16 }; /* the type of the record that every TLS client begins with (RFC 8446 section 5.1) */
 	const long long deadline = now_ms() + DOOR_WAIT_MS;
 	unsigned char octet;
-	enum conn_result r = wait_for(c, POLLIN, deadline < c->deadline ? deadline : c->deadline);
+	enum conn_result r = wait_for(c, POLLIN, READING, deadline < c->deadline ? deadline : c->deadline);
 	if (r == CONN_TIMEOUT) {
 		c->door = DOOR_PLAIN_ON_TLS;
 		return CONN_OK;
@@ -247,7 +257,7 @@ enum conn_result conn_start_tls(struct conn *c, SSL_CTX *context)
 		int n = SSL_accept(c->ssl);
 		if (n == 1)
 			return CONN_OK;
-		enum conn_result r = tls_wait(c, n, POLLIN, c->deadline);
+		enum conn_result r = tls_wait(c, n, READING, c->deadline);
 		if (r == CONN_BROKEN && c->no_signature)
 			c->problem = "no signature: the keeper's line in the log says why";
 		if (r != CONN_OK)

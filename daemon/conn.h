@@ -38,8 +38,8 @@ struct conn {
 	int fd;                 /* non-blocking; owned */
 	int keeper;             /* the RPC socket; borrowed */
 	SSL *ssl;               /* NULL in clear; owned */
-	long long deadline;     /* for input, on now_ms()'s clock */
-	bool session;           /* somebody is logged in: the keeper wants to know when the client was last heard of */
+	long long deadline;     /* for input, on now_ms()'s clock; before a login for output, too, with LINGER_MS more */
+	bool session;           /* somebody is logged in: the keeper wants to know when the client was last heard of; output has its own time */
 	long long active_due;   /* when RPC_ACTIVE may be sent again */
 	bool stopping;          /* RPC_STOP came: */
 	struct rpc_stop stop;   /* and this is it */

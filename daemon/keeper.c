@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -30,6 +31,17 @@
 enum {
 	READY_LIMIT_MS = 5000,    /* a gate that has said goodbye lingers for two seconds at most */
 };
+
+/*
+ * A gate takes each answer as it comes. One that does not, and goes on asking, would hold us where neither the master nor the bell is heard:
+ * what then cannot be sent in time is a violation (session_send()).
+ */
+static void bound_answers(int gate)
+{
+	const struct timeval limit = { .tv_sec = KEEPER_STOP_LIMIT_MS / 1000, .tv_usec = KEEPER_STOP_LIMIT_MS % 1000 * 1000 };
+	if (setsockopt(gate, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0)
+		fatal("SO_SNDTIMEO");
+}
 
 /* A verb's handler; the message has been checked against its row. */
 static void (*const handlers[RPC_VERBS])(struct session *, union rpc_message *) = {
@@ -89,7 +101,7 @@ struct job keeper_hear(struct session *s)
 	if (job.verb != JOB_STOP && job.verb != JOB_MAKE_ROOM)
 		return job;
 	struct rpc_stop stop = { .verb = RPC_STOP, .reply = job.verb == JOB_STOP ? REPLY_STOPPING : REPLY_MADE_ROOM };
-	(void)rpc_send(s->gate, &stop, sizeof stop, -1);
+	(void)session_send(s, &stop, sizeof stop, -1);
 	s->stopping = true;
 	return job;
 }
@@ -181,6 +193,7 @@ void keeper_serve(const struct settings *settings, const char *pam_helper, int m
 	struct job job;
 	const struct recorder_link link = recorder_link();
 	gate = sandbox_renumber(gate);
+	bound_answers(gate);
 	const int kept[] = { master, gate, signer, log_descriptor(), link.records, link.refs };
 	keep_only(kept, sizeof kept / sizeof kept[0]);
 	log_role("keeper");

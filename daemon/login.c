@@ -300,7 +300,8 @@ static void authenticate(struct session *s, union rpc_message *message)
 	s->phase = RPC_SESSION;
 	s->logged_in = true;
 	s->owner = v.who.uid;
-	s->since = s->heard = time(NULL);
+	s->since = time(NULL);
+	s->heard = now_ms();
 	struct rpc_answer a = { .reply = REPLY_LOGGED_IN, .count = (uint32_t)s->count,
 	                        .offset = snapshot.offset, .length = snapshot.size };
 	session_answer(s, &a, RPC_AUTH, snapshot.fd);

@@ -154,6 +154,18 @@ static void stop(struct master *m)
 	m->pool.nursery = m->pool.signer = -1;
 }
 
+/*
+ * What a session's keeper has left to us and its user has stopped, a lock file's helper: it would stand there for good, one for each login,
+ * for it does not hear that its keeper is gone. Ours, and the gates' user's, are not his to stop.
+ */
+static void end_leftover(const struct master *m, pid_t pid, uid_t uid)
+{
+	if (uid == getuid() || uid == m->recorder.uid)
+		return;
+	log_line(LOG_NOTICE, "process %ld of uid %lu is left of a session, and was stopped; killing it", (long)pid, (unsigned long)uid);
+	(void)kill(pid, SIGKILL);
+}
+
 static void reap(struct master *m)
 {
 	siginfo_t info = { .si_pid = 0 };
@@ -162,10 +174,10 @@ static void reap(struct master *m)
 		const pid_t pid = info.si_pid;
 		const bool halted = info.si_code == CLD_STOPPED, ended = !halted && info.si_code != CLD_CONTINUED;
 		const int status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : W_EXITCODE(0, info.si_status);
-		if (!ended)
-			pool_halted(&m->pool, pid, halted);
-		else if (!recorder_reaped(&m->recorder, pid, status))
+		if (ended && !recorder_reaped(&m->recorder, pid, status))
 			pool_reaped(&m->pool, pid, status, info.si_uid);
+		else if (!ended && !pool_halted(&m->pool, pid, halted) && halted)
+			end_leftover(m, pid, info.si_uid);
 		info.si_pid = 0;
 	}
 }

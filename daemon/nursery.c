@@ -56,6 +56,17 @@ static void forget(pid_t pid, uint64_t *worker_r)
 		}
 }
 
+/* The master is told, who starts another nursery; and where it has done so already, at a reload, nobody but the log. */
+static void tell_died(const struct nursery_report *r)
+{
+	if (report_to_master(r))
+		return;
+	if (r->signal != 0)
+		log_line(LOG_CRIT, "gate of worker %llu, of a nursery from before a reload, was killed by signal %d (%s)", (unsigned long long)r->worker, r->signal, strsignal(r->signal));
+	else
+		log_line(LOG_CRIT, "gate of worker %llu, of a nursery from before a reload, ended with status %d", (unsigned long long)r->worker, r->status);
+}
+
 /*
  * Those that have ended; with options 0 it waits for one first. Before each order, and not by SIGCHLD: one that ends well is nothing
  * to wake up for, and a busy server has orders all the time.
@@ -70,7 +81,7 @@ static void reap(int options)
 		r.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 		r.status = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
 		if (r.signal != 0 || r.status != EXIT_GOOD)
-			report_to_master(&r);
+			tell_died(&r);
 	}
 }
 
@@ -186,7 +197,7 @@ int main(int argc, char **argv)
 	give_up_rights(orders, "gate", SANDBOX_NURSERY);
 	memcpy(ready.certificate, loading.certificate, sizeof ready.certificate);
 	ready.certificate_ends = loading.certificate_ends;
-	report_to_master(&ready);
+	(void)report_to_master(&ready);
 	serve_orders(loading.context, settings);
 	leave(EXIT_GOOD);
 }

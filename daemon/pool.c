@@ -86,7 +86,7 @@ int pool_spawn(struct pool *pool)
 	const ssize_t at = workers_add(&pool->workers, pid, channel[0], order.worker);
 	if (at < 0)
 		goto failed; /* it sees its channel's end, and goes */
-	pool->workers.rows->list[at].sessions = (unsigned)pool->settings->sessions;
+	attempts_made(&pool->attempts, (size_t)at);
 	pool->workers.rows->list[at].gate = halves[0];
 	(void)close(channel[1]);
 	(void)close(halves[1]);
@@ -350,11 +350,12 @@ void pool_stop(struct pool *pool)
 		}
 }
 
-void pool_halted(struct pool *pool, pid_t pid, bool halted)
+bool pool_halted(struct pool *pool, pid_t pid, bool halted)
 {
 	const ssize_t at = workers_by_pid(&pool->workers, pid);
 	if (at >= 0)
 		pool->workers.rows->list[at].halted = halted;
+	return at >= 0;
 }
 
 static bool some_may_be_late(const struct pool *pool)

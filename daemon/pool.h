@@ -69,8 +69,8 @@ void pool_retire_idle(struct pool *pool);
 /* Tell all busy workers that the server stops. */
 void pool_stop(struct pool *pool);
 
-/* A child of the master, perhaps a keeper, was stopped by a signal, or goes on. The owner of a session may send his keeper any. */
-void pool_halted(struct pool *pool, pid_t pid, bool halted);
+/* A child of the master, perhaps a keeper, was stopped by a signal, or goes on. The owner of a session may send his keeper any. Is it a keeper? */
+bool pool_halted(struct pool *pool, pid_t pid, bool halted);
 
 /*
  * Kill who does not end: who was told to make room and is stopped, or is there END_LIMIT_MS later; and, END_LIMIT_MS after the server was

@@ -35,12 +35,20 @@ void session_begin(struct session *s, const struct sockaddr_storage *peer, long 
 	s->begun = begun;
 }
 
+int session_send(const struct session *s, const void *message, size_t size, int fd)
+{
+	const int r = rpc_send(s->gate, message, size, fd);
+	if (r != 0 && errno == EAGAIN)
+		violation("it asks, and takes no answers");
+	return r;
+}
+
 bool session_pass(const struct session *s, struct rpc_answer *a, uint32_t verb, int fd, long long wait_ms)
 {
 	static const struct timespec pause = { .tv_nsec = 1000000 };
 	const long long end = now_ms() + wait_ms;
 	a->verb = verb;
-	while (rpc_send(s->gate, a, sizeof *a, fd) != 0 && errno == ETOOMANYREFS) {
+	while (session_send(s, a, sizeof *a, fd) != 0 && errno == ETOOMANYREFS) {
 		if (now_ms() >= end)
 			return false;
 		(void)nanosleep(&pause, NULL);
@@ -110,7 +118,7 @@ static bool answer_text(const struct session *s, size_t idx, size_t most)
 	if (text.count == 0)
 		return false;
 	text.answer = (struct rpc_answer){ .verb = RPC_FETCH, .reply = REPLY_MESSAGE, .n = { idx + 1 } };
-	(void)rpc_send(s->gate, &text, offsetof(struct rpc_text, octets) + used, -1);
+	(void)session_send(s, &text, offsetof(struct rpc_text, octets) + used, -1);
 	if (s->settings->sessions > 1)
 		explicit_bzero(text.octets, used);
 	return true;
@@ -272,7 +280,7 @@ void session_refer(struct session *s, union rpc_message *message)
 void session_active(struct session *s, union rpc_message *message)
 {
 	(void)message;
-	s->heard = time(NULL);
+	s->heard = now_ms();
 }
 
 /* Let go of the maildrop, so that nothing can be read or removed any more, and tell the client why. */
@@ -289,21 +297,21 @@ static void yield(struct session *s)
 	stop.ref = a.ref;
 	s->evicted = s->stopping = true;
 	leave_maildrop(&s->in);
-	(void)rpc_send(s->gate, &stop, sizeof stop, -1);
+	(void)session_send(s, &stop, sizeof stop, -1);
 }
 
 void session_bell(struct session *s)
 {
-	const time_t now = time(NULL), limit = (time_t)(60 * s->settings->idle_minutes) + ACTIVE_MS / 1000;
-	struct bell_state state = { .since = s->since, .heard = s->heard };
+	const time_t limit = (time_t)(60 * s->settings->idle_minutes) + ACTIVE_MS / 1000, silent = (time_t)((now_ms() - s->heard) / 1000);
+	struct bell_state state = { .since = s->since, .heard = time(NULL) - silent };
 	char peer[sizeof s->successor];
 	bool take_over;
 	int answer;
 	if (!bell_heard(&s->in.bell, &take_over, peer, &answer))
 		return;
 	/* The whole minute in which it is over at the latest. */
-	state.free_by = (s->heard + limit + 59) / 60 * 60;
-	state.yields = take_over && now - s->heard >= TAKE_OVER_SECONDS;
+	state.free_by = (state.heard + limit + 59) / 60 * 60;
+	state.yields = take_over && silent >= TAKE_OVER_SECONDS;
 	(void)snprintf(state.peer, sizeof state.peer, "%s", s->peer_text);
 	bell_answer(answer, &state);
 	if (state.yields != 0) {

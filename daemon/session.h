@@ -56,7 +56,8 @@ struct session {
 	/* For the history, and for whoever meets our lock. */
 	uid_t owner;               /* HISTORY_NOBODY before the login */
 	char place[HISTORY_PATH];
-	time_t since, heard;       /* login, and the client's last sign of life */
+	time_t since;              /* the login */
+	long long heard;           /* now_ms(): the client's last sign of life. Whoever sets the clock takes no session over by it */
 	bool evicted;              /* a newer login took the maildrop over */
 	char successor[INET6_ADDRSTRLEN + 2];
 	uint64_t octets;           /* in the maildrop at the login */
@@ -82,6 +83,12 @@ void session_ready(struct session *s, union rpc_message *message);
 
 /* A newer login of the same user rang the bell: answer, and let go of the maildrop if that is due. */
 void session_bell(struct session *s);
+
+/*
+ * To the gate. It waits where the gate has not taken what it was sent, and for a gate that takes nothing for too long it is the end of the
+ * process (keeper.c: bound_answers()). As rpc_send() else.
+ */
+int session_send(const struct session *s, const void *message, size_t size, int fd);
 
 /*
  * Send the answer; a gate that is gone shows at the next receive. fd: borrowed, -1 for none. Descriptors that were sent and not yet

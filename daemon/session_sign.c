@@ -79,5 +79,5 @@ void session_sign(struct session *s, union rpc_message *message)
 		a.answer.size = 0;
 		log_line(LOG_ERR, "no signature for a TLS handshake: peer=%s: %s", s->peer_text, wrong);
 	}
-	(void)rpc_send(s->gate, &a, sizeof a, -1);
+	(void)session_send(s, &a, sizeof a, -1);
 }

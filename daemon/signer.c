@@ -84,7 +84,7 @@ int main(int argc, char **argv)
 	/* Never to swap. A host that does not let us may have encrypted that, too. */
 	(void)mlockall(MCL_CURRENT | MCL_ONFAULT);
 	give_up_rights(orders, "sign", SANDBOX_SIGNER);
-	report_to_master(&ready);
+	(void)report_to_master(&ready);
 	serve(key);
 	leave(EXIT_GOOD);
 }

@@ -17,17 +17,19 @@
 #include "daemon/privilege.h"
 #include "daemon/rpc.h"
 
-void report_to_master(const struct nursery_report *report)
+bool report_to_master(const struct nursery_report *report)
 {
-	if (rpc_send(NURSERY_CHANNEL_FD, report, sizeof *report, -1) != 0 && errno != EPIPE && errno != ECONNRESET)
+	const bool sent = rpc_send(NURSERY_CHANNEL_FD, report, sizeof *report, -1) == 0;
+	if (!sent && errno != EPIPE && errno != ECONNRESET)
 		fatal("report to the master");
+	return sent;
 }
 
 void give_up(const char *text)
 {
 	struct nursery_report r = { .verb = NURSERY_FAILED };
 	(void)snprintf(r.text, sizeof r.text, "%s", text);
-	report_to_master(&r);
+	(void)report_to_master(&r);
 	leave(EXIT_ENVIRONMENT);
 }
 

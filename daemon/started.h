@@ -12,7 +12,8 @@
 /* The orders, with the log open and signals as a worker has them; or the end, for who is started by hand. Strings stay. */
 const struct nursery_orders *started_by_master(const char *program, const char *role);
 
-void report_to_master(const struct nursery_report *report);
+/* False: the master does not listen any more. */
+bool report_to_master(const struct nursery_report *report);
 
 /* Tell the master what is wrong and what to do, and end. */
 _Noreturn void give_up(const char *text);

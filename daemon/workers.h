@@ -42,7 +42,7 @@ struct worker {
 	unsigned sessions;  /* connections that it may serve in its life */
 	unsigned served;    /* and those that it has got */
 	/* Its login attempt. */
-	unsigned words;     /* that it said, to be bounded */
+	unsigned words, words_most; /* that it said, and may say: its login_tries are those of its start, whatever was read since */
 	struct guess guess;
 	struct proven_hash hash;
 	uint64_t proven;    /* it was found among those that were right a short while ago: for that record. 0: it was not */

@@ -28,6 +28,8 @@ enum {
 	HOLDER = 2 * WHY_TOLD_MAX + 64,  /* octets of what a lock file says */
 };
 
+static const uint64_t SINCE_MAX = 253402300799; /* the end of the year 9999: a time that can be shown, in milliseconds, too */
+
 int flock_patiently(int fd, long long wait_ms, int watch)
 {
 	const struct timespec retry = { .tv_nsec = LOCK_RETRY_MS * 1000000L };
@@ -83,7 +85,7 @@ int session_lock_read_holder(int fd, struct session_holder *holder_r)
 	uint64_t since, pid;
 	record[n > 0 ? n : 0] = '\0';
 	const char *begun = cut(&rest, ' '), *process = cut(&rest, ' '), *peer = cut(&rest, '\t');
-	if (begun == NULL || process == NULL || peer == NULL || *peer == '\0' || parse_number(begun, strlen(begun), 0, INT32_MAX, &since) != 0 ||
+	if (begun == NULL || process == NULL || peer == NULL || *peer == '\0' || parse_number(begun, strlen(begun), 0, SINCE_MAX, &since) != 0 ||
 	    parse_number(process, strlen(process), 0, INT32_MAX, &pid) != 0)
 		return -1;
 	*holder_r = (struct session_holder){ .since = (int64_t)since, .pid = (pid_t)pid };

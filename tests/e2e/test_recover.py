@@ -17,12 +17,14 @@ def message(number):
 
 
 MESSAGES = [message(i) for i in range(5)]
+CSI = "\u009b2J"
 FINISHED = "an interrupted update was finished"
 
 
 @unittest.skipIf(PREFIX, "strace cannot trace what runs under valgrind")
 class Recovery(ServerCase):
     location = "mbox:SPOOL/%u"
+    users = ("anna", CSI)
 
     def setUp(self):
         super().setUp()
@@ -34,7 +36,7 @@ class Recovery(ServerCase):
     def interrupt(self, where="ftruncate:signal=KILL:when=1", content=None):
         """Kill the keeper in the UPDATE that removes the messages 1 and 3; the mailbox that is left."""
         self.user.write_mbox(content or b"".join(MESSAGES))
-        client = self.login()
+        client = self.login(self.user.name)
         client.ok("DELE 1")
         client.ok("DELE 3")
         with Trace(keeper_in_session(self.server), where):
@@ -47,9 +49,11 @@ class Recovery(ServerCase):
         return list((self.server.base / "journals").iterdir())
 
     def recover(self, *arguments, status=0):
+        """What it says on standard output; whatever it says is fit for a terminal."""
         done = subprocess.run([BUILD / "postern", "recover", "-c", self.server.config_file, *arguments],
                               stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
         self.assertEqual(done.returncode, status, done)
+        self.assertRegex(done.stderr, rb"\A[ -~\n]*\Z")
         return done.stdout
 
     def expect_mailbox(self, *numbers):
@@ -142,6 +146,13 @@ class Recovery(ServerCase):
         name = self.recover().decode().split("\n")[0]
         self.recover("put-back", name)
         self.expect_mailbox(1, 3, 4)
+
+    def test_a_name_that_a_terminal_would_obey(self):
+        """C1's CSI in a user's name, and so in the journal; and what is not a name of the list."""
+        self.user = self.server.users[CSI]
+        self.interrupt()
+        self.assertRegex(self.recover(), rb"\A[ -~\n]+/\\xc2\\x9b2J\n\Z")
+        self.recover("show", "\x1b[2J", status=74)
 
     def test_command_refuses(self):
         self.interrupt()

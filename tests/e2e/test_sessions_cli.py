@@ -36,6 +36,15 @@ class Sessions(CommandCase):
         bert.close()
         wait_until(lambda: not self.found(), "the end of a session whose client went away")
 
+    def test_a_name_that_is_not_shown_as_it_is(self):
+        self.server.write_passwd(self.anna.record(name="b\u00f6rte"))
+        with self.client() as client:
+            client.ok("USER b\u00f6rte")
+            client.ok("PASS secret")
+            self.assertEqual([s["user"] for s in self.found("--user", "b\u00f6rte")], ["b\\xc3\\xb6rte"])
+            self.assertEqual(self.found("--user", "b\u00f6rt"), [])
+            client.quit()
+
     def test_no_login_is_hindered(self):
         """Looking takes each lock that is free for a moment, which logins wait for."""
         for _ in range(20):

@@ -149,6 +149,31 @@ class Signals(unittest.TestCase):
             client.quit()
         self.assertNotIn("killed by signal", server.log())
 
+    @unittest.skipUnless(ROOT, "needs root: the helper belongs to the mail's owner, the server to another")
+    def test_stopped_helper(self):
+        """The mail's owner stops the lock file's helper of each of his sessions, which does not see its keeper's end then: none of them
+        stays, and other sessions go on."""
+        server = Server(("anna", "bert"), location="mbox:SPOOL/%u")
+        self.addCleanup(server.stop)
+        for name in ("anna", "bert"):
+            server.users[name].write_mbox(bodies.mbox([bodies.message()]))
+        bert = server.login("bert")
+
+        def helpers():
+            return [p for p in server.processes() if user_of(p.pid) == server.users["anna"].uid and p.ppid in [k.pid for k in server.keepers()]]
+        for _ in range(5):
+            anna = server.login()
+            (helper,) = helpers()
+            os.kill(helper.pid, signal.SIGSTOP)
+            wait_until(lambda: read_process(helper.pid).state == "T", "the helper is stopped")
+            anna.close()
+            wait_until(lambda: read_process(helper.pid) is None, lambda: "the helper ends: %s" % (read_process(helper.pid),))
+        bert.ok("DELE 1")
+        bert.quit()
+        with server.login() as anna:
+            anna.ok("DELE 1")
+            anna.quit()
+
     def test_stop_among_them(self):
         """TERM again and again: one stop, in order, and the exit status says so."""
         server = self.begin()

@@ -27,6 +27,7 @@ static void begin(size_t count, bool together)
 		socket_pair(SOCK_SEQPACKET, pair);
 		ends[i] = pair[0];
 		CU_ASSERT_FATAL(workers_add(&workers, (pid_t)(100 + i), pair[1], i + 1) == (ssize_t)i);
+		attempts_made(&attempts, i);
 		workers_set(&workers, i, WORKER_STRANGER);
 		workers.rows->sources[i] = together ? 1 : i + 1;
 	}
@@ -188,6 +189,21 @@ static void test_free(void)
 		CU_ASSERT(say(0, KEEPER_ATTEMPT, (uint64_t)i) && heard(0, &job) == JOB_VERIFY && say(0, KEEPER_ROOM, 90) && heard(0, &job) == JOB_ROOM);
 		CU_ASSERT(say(0, KEEPER_PROVEN, 0) && say(0, KEEPER_FREE, 0));
 		CU_ASSERT(attempts.room == 0 && workers.rows->list[0].words == 0 && workers_of_source(&workers, 7, &unproven) == 0);
+	}
+	end();
+}
+
+/* A reload allows fewer tries: whoever is at one of more goes on. */
+static void test_fewer_tries(void)
+{
+	struct job job;
+	begin(1, true);
+	settings.free_failures = 100;
+	settings.login_tries = 1;
+	for (uint64_t i = 1; i <= 3; i++) {
+		CU_ASSERT(say(0, KEEPER_ATTEMPT, i) && heard(0, &job) == JOB_VERIFY);
+		CU_ASSERT(say(0, KEEPER_ROOM, 1) && heard(0, &job) == JOB_ROOM && say(0, KEEPER_ROOM, 1) && heard(0, &job) == JOB_ROOM);
+		CU_ASSERT(say(0, KEEPER_FAILED, 0));
 	}
 	end();
 }
@@ -402,5 +418,5 @@ static void test_sums(void)
 	end();
 }
 
-#define TESTS(X) X(test_answers) X(test_held) X(test_gateway) X(test_room) X(test_free) X(test_words) X(test_proven) X(test_remembered) X(test_crowd) X(test_proven_probes) X(test_lines) X(test_sums)
+#define TESTS(X) X(test_answers) X(test_held) X(test_gateway) X(test_room) X(test_free) X(test_fewer_tries) X(test_words) X(test_proven) X(test_remembered) X(test_crowd) X(test_proven_probes) X(test_lines) X(test_sums)
 SUITE("attempts")

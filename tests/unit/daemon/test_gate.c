@@ -231,7 +231,6 @@ static void test_endless_line(void)
 	gates_end();
 }
 
-/* login_seconds is a real bound, from the connection on, whatever the client says meanwhile. */
 /* The middle of a first line that is too long is not the beginning of the connection, and neither is what comes behind it. */
 static void test_long_first_line(void)
 {
@@ -258,6 +257,7 @@ static void test_long_first_line(void)
 	gates_end();
 }
 
+/* login_seconds is a real bound, from the connection on, whatever the client says meanwhile. */
 static void test_login_deadline(void)
 {
 	gates_begin(false);
@@ -270,6 +270,32 @@ static void test_login_deadline(void)
 	(void)expect_bye("deadline", END_LOGIN_TIMEOUT);
 	expect_closed("deadline", &client);
 	end("deadline");
+	settings->login_seconds = before;
+	gates_end();
+}
+
+/* Nor does it move for who asks much and takes the answers in sips. */
+static void test_sips(void)
+{
+	enum { QUESTIONS = 20000, SIP = 1024, PAUSE_MS = 20 };
+	static const char question[] = "CAPA\r\n";
+	static char questions[QUESTIONS * (sizeof question - 1)];
+	char octets[SIP];
+	for (size_t i = 0; i < sizeof questions; i++)
+		questions[i] = question[i % (sizeof question - 1)];
+	gates_begin(false);
+	uint64_t before = settings->login_seconds;
+	settings->login_seconds = 1;
+	begin(NULL, "127.0.0.1", false);
+	greet("sips");
+	peer_send(&client, questions, sizeof questions);
+	struct pollfd p = { .fd = keeper, .events = POLLIN };
+	int ms = 0;
+	for (; ms < PATIENCE_MS && poll(&p, 1, PAUSE_MS) == 0; ms += PAUSE_MS)
+		CU_ASSERT(read(client.fd, octets, sizeof octets) > 0);
+	CU_ASSERT(ms < PATIENCE_MS);
+	(void)expect_bye("sips", END_STALLED);
+	end("sips");
 	settings->login_seconds = before;
 	gates_end();
 }
@@ -321,6 +347,6 @@ static void test_stop(void)
 }
 
 #define TESTS(X) X(test_session) X(test_written_to) X(test_other_size) X(test_ahead) X(test_marks) X(test_client_ends) X(test_endless_line) X(test_long_first_line) \
-	X(test_login_deadline) X(test_idle) \
+	X(test_login_deadline) X(test_sips) X(test_idle) \
 	X(test_stop)
 SUITE("gate")

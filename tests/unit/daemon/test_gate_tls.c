@@ -2,6 +2,9 @@
  * test_gate_tls.c - daemon/gate.c, conn.c and tls.c: STLS, TLS from the start, handshakes that fail, and bad certificates.
  * Runs in: the tests.
  */
+#include <openssl/hmac.h>
+#include <sodium.h>
+
 #include "tests/unit/daemon/gate_peer.h"
 
 enum { LARGE = 300000 };
@@ -195,6 +198,79 @@ static void test_deadlines(void)
 	gates_end();
 }
 
+/* ---- half a key update ---- */
+
+static unsigned char traffic_secret[32]; /* the client's, once its handshake is over */
+
+static void take_secret(const SSL *ssl, const char *line)
+{
+	static const char label[] = "CLIENT_TRAFFIC_SECRET_0 ";
+	const char *digits = strrchr(line, ' ');
+	size_t len;
+	(void)ssl;
+	if (strncmp(line, label, sizeof label - 1) == 0)
+		CU_ASSERT(sodium_hex2bin(traffic_secret, sizeof traffic_secret, digits + 1, strlen(digits + 1), NULL, &len, NULL) == 0 && len == sizeof traffic_secret);
+}
+
+/* RFC 8446 section 7.1: HKDF-Expand-Label for less than one hash. */
+static void expand_label(const char *label, unsigned char *out, unsigned char size)
+{
+	unsigned char info[64], hash[EVP_MAX_MD_SIZE];
+	const unsigned char len = (unsigned char)strlen(label);
+	unsigned hash_len;
+	const unsigned char head[] = { 0, size, len }, end[] = { 0, 1 };
+	memcpy(info, head, sizeof head);
+	memcpy(info + sizeof head, label, len);
+	memcpy(info + sizeof head + len, end, sizeof end);
+	CU_ASSERT(HMAC(EVP_sha256(), traffic_secret, sizeof traffic_secret, info, sizeof head + len + sizeof end, hash, &hash_len) != NULL);
+	memcpy(out, hash, size);
+}
+
+/* The client's first record: a handshake message of type 24 that is to have one octet more. */
+static void send_half_key_update(int fd)
+{
+	enum { TAG = 16, HEAD = 5 };
+	static const unsigned char half[] = { 24, 0, 0, 1, 22 }; /* the last: it is a handshake's */
+	unsigned char key[16], iv[12], record[HEAD + sizeof half + TAG] = { 23, 3, 3, 0, sizeof half + TAG };
+	EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
+	int n;
+	expand_label("tls13 key", key, sizeof key);
+	expand_label("tls13 iv", iv, sizeof iv);
+	CU_ASSERT_FATAL(cipher != NULL && EVP_EncryptInit_ex(cipher, EVP_aes_128_gcm(), NULL, key, iv) == 1);
+	CU_ASSERT(EVP_EncryptUpdate(cipher, NULL, &n, record, HEAD) == 1 && EVP_EncryptUpdate(cipher, record + HEAD, &n, half, sizeof half) == 1);
+	CU_ASSERT(EVP_EncryptFinal_ex(cipher, record + HEAD + n, &n) == 1);
+	CU_ASSERT(EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_GCM_GET_TAG, TAG, record + HEAD + sizeof half) == 1);
+	EVP_CIPHER_CTX_free(cipher);
+	CU_ASSERT(send(fd, record, sizeof record, MSG_NOSIGNAL) == (ssize_t)sizeof record);
+}
+
+/* In the gate: each time that OpenSSL cannot go on with a handshake's message. */
+static void count_turns(const SSL *ssl, int where, int result)
+{
+	enum { TURNS_MOST = 100 };
+	static unsigned turns;
+	(void)ssl;
+	if ((where & SSL_CB_EXIT) != 0 && result < 0 && ++turns > TURNS_MOST)
+		_exit(EXIT_FAILURE);
+}
+
+/* OpenSSL writes nothing before it has read the rest. So the last words wait for it, asleep, and not for long. */
+static void test_half_key_update(void)
+{
+	gates_begin(true);
+	settings->login_seconds = 1;
+	SSL_CTX_set_keylog_callback(client_tls, take_secret);
+	CU_ASSERT(SSL_CTX_set_ciphersuites(client_tls, "TLS_AES_128_GCM_SHA256") == 1);
+	SSL_CTX_set_info_callback(server_tls, count_turns);
+	begin(server_tls, "192.0.2.1", true);
+	CU_ASSERT_FATAL(peer_start_tls(&client, client_tls));
+	greet("half");
+	send_half_key_update(client.fd);
+	(void)expect_bye("half", END_LOGIN_TIMEOUT);
+	end("half");
+	gates_end();
+}
+
 /* What a client takes; NULL: what OpenSSL would. */
 static void sign_only_by(SSL_CTX *context, const char *algorithms)
 {
@@ -327,5 +403,5 @@ static void test_certificates(void)
 
 #define TESTS(X) X(test_stls) X(test_tls_from_the_start) X(test_pipelined) X(test_stls_forgets) X(test_handshake_fails) \
 	X(test_policy) X(test_deadlines) X(test_keys) X(test_not_agreed) \
-	X(test_no_signature) X(test_certificates)
+	X(test_no_signature) X(test_certificates) X(test_half_key_update)
 SUITE("gate_tls")

@@ -32,5 +32,23 @@ static void test_gate_that_goes_on(void)
 	host_remove();
 }
 
-#define TESTS(X) X(test_gate_that_goes_on)
+/* One that asks and asks, and takes none of the answers, keeps nobody from hearing the master, nor for ever. */
+static void test_gate_that_takes_nothing(void)
+{
+	enum { QUESTIONS_MOST = 100000 };
+	const struct rpc_fetch fetch_first = { .verb = RPC_FETCH, .idx = 0 };
+	const struct timeval patience = { .tv_sec = PATIENCE_MS / 1000 };
+	int questions = 0;
+	host_make();
+	make_users();
+	struct worker_ends w = keeper_logged_in(settings_of(""));
+	CU_ASSERT(setsockopt(w.gate, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0);
+	while (questions < QUESTIONS_MOST && rpc_send(w.gate, &fetch_first, sizeof fetch_first, -1) == 0)
+		questions++;
+	CU_ASSERT(questions < QUESTIONS_MOST && (errno == EPIPE || errno == ECONNRESET));
+	keeper_end("takes nothing", &w, EXIT_VIOLATION, "it asks, and takes no answers");
+	host_remove();
+}
+
+#define TESTS(X) X(test_gate_that_goes_on) X(test_gate_that_takes_nothing)
 SUITE("keeper stop")

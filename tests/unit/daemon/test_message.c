@@ -170,7 +170,8 @@ static enum conn_result send_message(struct pop3_send *send, uint64_t *octets_r,
 	CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, keeper) == 0);
 	CU_ASSERT_FATAL(fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
 	CU_ASSERT_FATAL(pthread_create(&reader, NULL, drain, &ends[1]) == 0);
-	c = (struct conn){ .fd = ends[0], .keeper = keeper[0] };
+	/* Somebody is logged in; of that the keeper is not to hear. */
+	c = (struct conn){ .fd = ends[0], .keeper = keeper[0], .session = true, .active_due = LLONG_MAX };
 	c.out = BUF_OVER(c.out_storage);
 	(void)buf_add_text(&c.out, "+OK\r\n");
 	int body = send->body.fd;
@@ -385,7 +386,7 @@ static void test_send_closed(void)
 	memset(message, 'x', sizeof message);
 	CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
 	(void)close(ends[1]);
-	c = (struct conn){ .fd = ends[0], .keeper = -1 };
+	c = (struct conn){ .fd = ends[0], .keeper = -1, .session = true, .active_due = LLONG_MAX };
 	c.out = BUF_OVER(c.out_storage);
 	struct pop3_send send = { .body = { .fd = file_of(message, sizeof message), .offset = AHEAD, .length = sizeof message },
 	                          .octets = sizeof message + 2 };

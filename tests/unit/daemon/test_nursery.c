@@ -77,7 +77,7 @@ static void test_gates(void)
 	log_release(kept);
 	/* One that is not needed, one that serves, one whose keeper breaks its word. */
 	(void)close(order(&n, 1));
-	int keeper = order(&n, 2), liar = order(&n, 3);
+	int keeper = order(&n, 2), liar = order(&n, 3), late = order(&n, 4);
 	socket_pair(SOCK_STREAM, connection);
 	CU_ASSERT(fcntl(connection[0], F_SETFL, O_NONBLOCK) == 0);
 	struct rpc_hello hello = { .verb = RPC_HELLO, .peer = address_of("127.0.0.1") };
@@ -95,12 +95,16 @@ static void test_gates(void)
 	CU_ASSERT(n.pid == 0 && n.channel == -1 && n.signer_pid == 0 && n.signer == -1);
 	expect_end("signer", signer, EXIT_GOOD, NULL);
 	nursery_dismiss(&n);
+	/* Who dies now is not passed over in silence. */
+	CU_ASSERT(rpc_send(late, &hello, 4, -1) == 0);
 	peer_say(&client, "QUIT");
 	CU_ASSERT(rpc_await(keeper, &bye, sizeof bye, &fd) == (ssize_t)sizeof bye && bye.verb == RPC_BYE);
 	peer_close(&client);
 	expect_end("nursery", pid, EXIT_GOOD, "gate: bug: the keeper's first message is no HELLO");
+	CU_ASSERT(strstr(host_log, "gate nursery: gate of worker 4, of a nursery from before a reload, ended with status 71") != NULL);
 	(void)close(keeper);
 	(void)close(liar);
+	(void)close(late);
 	host_remove();
 }
 

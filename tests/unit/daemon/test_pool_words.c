@@ -15,6 +15,7 @@ static size_t add_shared(struct pool *p, uint64_t number, unsigned sessions, int
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = number };
 	CU_ASSERT_FATAL(epoll_ctl(p->words, EPOLL_CTL_ADD, channel[0], &event) == 0);
 	const ssize_t at = workers_add(&p->workers, (pid_t)(100 + number), channel[0], number);
+	attempts_made(&p->attempts, (size_t)at);
 	p->workers.rows->list[at].sessions = sessions;
 	p->workers.rows->list[at].gate = halves[0];
 	*keeper_r = channel[1];

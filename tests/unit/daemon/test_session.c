@@ -192,5 +192,38 @@ static void test_log(void)
 	host_remove();
 }
 
-#define TESTS(X) X(test_known) X(test_set_up_wrongly) X(test_without_root) X(test_spool) X(test_words) X(test_log)
+/* A newer login asks, of a session that was silent for so long by the clock that nobody sets. */
+static void test_silence(void)
+{
+	static const struct { const char *label; int silent_s; bool yields; } rows[] = {
+		{ "heard of a moment ago", 0, false }, { "nearly too long", TAKE_OVER_SECONDS - 2, false }, { "too long", TAKE_OVER_SECONDS, true },
+	};
+	host_make();
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		int status = 0, gate[2], lock = open(in_host("bell"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		struct session s = { .settings = settings_of(""), .in = NO_ENTRY };
+		socket_pair(SOCK_SEQPACKET, gate);
+		s.gate = gate[0];
+		s.since = time(NULL) + 365 * 86400; /* the clock was set back meanwhile */
+		s.heard = now_ms() - 1000LL * rows[i].silent_s;
+		s.in.bell = bell_hang(lock);
+		pid_t ringer = fork_child();
+		if (ringer == 0) {
+			struct bell_state state;
+			const bool answered = bell_ring(lock, geteuid(), true, "192.0.2.1", &state) == 0;
+			_exit(answered && (state.yields != 0) == rows[i].yields && labs(time(NULL) - state.heard - rows[i].silent_s) <= 1 ? 0 : 1);
+		}
+		ROW_ASSERT(rows[i].label, s.in.bell >= 0 && ready(s.in.bell, POLLIN));
+		session_bell(&s);
+		ROW_ASSERT(rows[i].label, s.evicted == rows[i].yields);
+		CU_ASSERT(waitpid(ringer, &status, 0) == ringer && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+		leave_maildrop(&s.in);
+		(void)close(lock);
+		(void)close(gate[0]);
+		(void)close(gate[1]);
+	}
+	host_remove();
+}
+
+#define TESTS(X) X(test_silence) X(test_known) X(test_set_up_wrongly) X(test_without_root) X(test_spool) X(test_words) X(test_log)
 SUITE("session")

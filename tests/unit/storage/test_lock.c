@@ -159,7 +159,9 @@ static void test_holder_read(void)
 		{ "1795424346 4711 203.0.113.7\tanna", "203.0.113.7", "anna" },
 		{ "1795424346 4711 this server's recovery\t", "this server's recovery", "" },
 		{ "1795424346 4711 \033[2J\tann\nb\ta", "\\x1b[2J", "ann\\x0ab\\x09a" },
+		{ "4102444800 4711 203.0.113.7\tanna", "203.0.113.7", "anna" }, /* behind 2038 */
 		{ "", NULL, NULL },
+		{ "253402300800 4711 203.0.113.7\tanna", NULL, NULL },
 		{ "1795424346 203.0.113.7", NULL, NULL },
 		{ "1795424346 4711 203.0.113.7", NULL, NULL },
 		{ "1795424346 4711 \tanna", NULL, NULL },
