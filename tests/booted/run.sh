@@ -18,7 +18,7 @@ if [ ! -e "$dir/made" ]; then
 		"${MIRROR:-http://deb.debian.org/debian}" >"$dir/debootstrap.log" 2>&1 || { tail -n 5 "$dir/debootstrap.log" >&2; exit 1; }
 	touch "$dir/made"
 fi
-(cd "$root" && rm -rf usr/local etc/postern etc/pam.d/postern var/log/journal result && mkdir -p usr/local var/log/journal)
+(cd "$root" && rm -rf usr/local etc/postern etc/pam.d/postern etc/systemd/system/*.wants/postern* var/log/journal result && mkdir -p usr/local var/log/journal)
 make --no-print-directory BUILD="$BUILD" DESTDIR="$root" install >"$dir/install.log"
 
 # As the README says it: users of the host, their mail in /var/mail, a certificate.
