@@ -168,17 +168,20 @@ static void check_own_directory(struct check *c, const char *name, const char *w
 /* The directory above everyone's mail: a wrong name there would show each user an empty maildrop. */
 static void check_location(struct check *c)
 {
-	const char *pattern = strchr(c->settings->location, ':');
-	char path[PATH_MAX];
+	char one[SETTING_TEXT_MAX], path[PATH_MAX];
 	struct stat st;
-	if (pattern == NULL || pattern[1] != '/')
-		return; /* below each user's home */
-	(void)snprintf(path, sizeof path, "%.*s", (int)strcspn(pattern + 1, "%"), pattern + 1);
-	path_up(path);
-	if (stat(path, &st) != 0)
-		report(c, "location", "%s: %s; make it, or correct the path", path, strerror(errno));
-	else if (!S_ISDIR(st.st_mode))
-		report(c, "location", "%s is not a directory; correct the path", path);
+	for (const char *rest = c->settings->location; rest != NULL;) {
+		rest = maildrop_location_cut(rest, one);
+		const char *pattern = strchr(one, ':');
+		if (pattern == NULL || pattern[1] != '/')
+			continue; /* below each user's home */
+		(void)snprintf(path, sizeof path, "%.*s", (int)strcspn(pattern + 1, "%"), pattern + 1);
+		path_up(path);
+		if (stat(path, &st) != 0)
+			report(c, "location", "%s: %s; make it, or correct the path", path, strerror(errno));
+		else if (!S_ISDIR(st.st_mode))
+			report(c, "location", "%s is not a directory; correct the path", path);
+	}
 }
 
 const char settings_lacking_tls[] = "none is set, so there is no TLS, and nobody can log in from another host; set certificate and key, or listen on 127.0.0.1 only";

@@ -226,22 +226,6 @@ static bool recall(struct maildir *m, struct maildir_left *state_r)
 	return true;
 }
 
-/* Mail was there at the last login, and now there is not even the directory that the Maildir was in: not mounted, rather than empty. */
-static int check_mounted(const struct maildir *m, struct why *why_r)
-{
-	char parent[PATH_MAX];
-	struct stat st;
-	(void)snprintf(parent, sizeof parent, "%s", m->path);
-	char *slash = strrchr(parent, '/');
-	if (m->drop.count == 0 || m->dir_fd[MAILDIR_NEW] >= 0 || m->dir_fd[MAILDIR_CUR] >= 0 || slash == NULL || slash == parent)
-		return 0;
-	*slash = '\0';
-	if (stat(parent, &st) == 0 || errno != ENOENT)
-		return 0;
-	return why_set(why_r, REASON_MAILDROP_IO, ENOENT, "look at %s, where mail was at the last login, %zu messages (mount its file system, or make the directory)",
-	               parent, m->drop.count);
-}
-
 /* Directories that are as the last login left them need no reading, whatever became of the others. */
 static void hold_directories(struct maildir *m, const struct maildir_left *state)
 {
@@ -260,7 +244,7 @@ static int list_messages(struct maildir *m, struct why *why_r)
 		return -1;
 	if (recall(m, &state)) {
 		m->drop.image_at = m->index.head.offset;
-		if (check_mounted(m, why_r) != 0)
+		if (m->dir_fd[MAILDIR_NEW] < 0 && m->dir_fd[MAILDIR_CUR] < 0 && maildrop_check_mounted(m->path, m->drop.count, why_r) != 0)
 			return -1;
 		if (is_as_left(m, &state))
 			return 0;

@@ -36,10 +36,11 @@ pop3() {
 	exec 3>&-
 }
 
-for user in anna empty gone; do
+for user in anna maud empty gone; do
 	id -u "$user" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$user"
 done
 echo anna:secret | chpasswd
+echo maud:secret | chpasswd
 echo gone:secret | chpasswd
 passwd -qd empty
 chage -E 1 gone
@@ -47,6 +48,10 @@ install -m 600 -o anna -g mail /dev/null /var/mail/anna
 for n in 1 2 3; do
 	printf 'From bob@example.org Thu Jan  1 00:00:0%s 2026\nSubject: %s\n\nbody %s\n\n' "$n" "$n" "$n"
 done >/var/mail/anna
+install -d -m 700 -o maud -g maud /home/maud/Maildir /home/maud/Maildir/new /home/maud/Maildir/cur /home/maud/Maildir/tmp
+chmod 700 /home/maud
+printf 'Subject: m\n\nbody of maud\n' >/home/maud/Maildir/new/1700000000.M1.booted
+chown maud: /home/maud/Maildir/new/1700000000.M1.booted
 
 # As the README installs it.
 works "the user postern" systemd-sysusers /usr/local/lib/sysusers.d/postern.conf
@@ -57,6 +62,7 @@ works "the unit starts" systemctl enable --now postern.service
 has "it is told to be ready" "^active$" "$(systemctl is-active postern)"
 
 has "a login and a message" "^body 2" "$(pop3 "USER anna" "PASS secret" "RETR 2" QUIT)"
+has "a login of one who has a Maildir" "^body of maud" "$(pop3 "USER maud" "PASS secret" "RETR 1" QUIT)"
 has "an invalid password" "^-ERR \[AUTH\] invalid password" "$(pop3 "USER anna" "PASS wrong" QUIT)"
 has "a password that is empty" "^-ERR \[AUTH\]" "$(pop3 "USER empty" "PASS " QUIT)"
 has "an account that has expired" "^-ERR \[AUTH\] .*expired" "$(pop3 "USER gone" "PASS secret" QUIT)"

@@ -21,7 +21,7 @@ fi
 (cd "$root" && rm -rf usr/local etc/postern etc/pam.d/postern etc/systemd/system/*.wants/postern* var/log/journal result && mkdir -p usr/local var/log/journal)
 make --no-print-directory BUILD="$BUILD" DESTDIR="$root" install >"$dir/install.log"
 
-# As the README says it: users of the host, their mail in /var/mail, a certificate.
+# As the README says it: users of the host, their mail in /var/mail or their home, a certificate.
 install -m 755 tests/booted/inside.sh "$root/inside.sh"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \
 	-keyout "$root/etc/postern/privkey.pem" -out "$root/etc/postern/fullchain.pem" 2>/dev/null
@@ -33,7 +33,7 @@ key = /etc/postern/privkey.pem
 [auth]
 backends = pam
 [maildrop]
-location = mbox:/var/mail/%u
+location = maildir:~/Maildir mbox:/var/mail/%u
 mbox_locks = fcntl dotlock
 CONF
 cat >"$root/etc/systemd/system/inside.service" <<'UNIT'
