@@ -413,7 +413,7 @@ size_t settings_read_lines(const char *file, struct settings *settings_r, unsign
 	set_defaults(settings_r);
 	r.stream = fopen(file, "re");
 	if (r.stream == NULL) {
-		report(&r, 0, "cannot be opened: %s", strerror(errno));
+		report(&r, 0, "cannot be opened: %s%s", strerror(errno), errno == ENOENT ? "; name another with -c, or make it: posternd -D prints one, with all defaults" : "");
 		return r.findings;
 	}
 	int broken = ini_parse_stream(line_read, &r, setting_take, &r);

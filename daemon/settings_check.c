@@ -122,7 +122,7 @@ static void check_users(struct check *c)
 	(void)snprintf(least, sizeof least, "at least %ju, or lower minimum_uid", (uintmax_t)s->minimum_uid);
 	/* Without root no process changes its user. */
 	if (geteuid() == 0)
-		check_user(c, "gate_user", s->gate_user, " --system", 1, "a uid other than root's");
+		check_user(c, "gate_user", s->gate_user, " --system --no-create-home", 1, "a uid other than root's");
 	if (s->virtual_user[0] != '\0')
 		check_user(c, "virtual_user", s->virtual_user, " --create-home", s->minimum_uid, least);
 }

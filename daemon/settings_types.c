@@ -129,6 +129,17 @@ static bool holds_another(const char *location, bool is_last)
 	return false;
 }
 
+/* Behind a path Dovecot's mail_location may have ":INBOX=PATH" and the like; taken for a part of the path, that is a mailbox which nobody has. */
+static bool has_dovecot_option(const char *location)
+{
+	for (const char *p = strchr(location, ':') + 1; (p = strchr(p, ':')) != NULL; p++) {
+		const size_t letters = strspn(p + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+		if (letters > 0 && p[1 + letters] == '=')
+			return true;
+	}
+	return false;
+}
+
 int setting_location(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
 {
 	struct maildrop_place place;
@@ -140,6 +151,11 @@ int setting_location(const struct setting *row, struct settings *settings, const
 		rest = maildrop_location_cut(rest, one);
 		if (maildrop_place_expand(one, NULL, NULL, &place, &why) != 0) {
 			(void)buf_printf(fix, "%s; write maildir:PATH or mbox:PATH, such as maildir:~/Maildir or mbox:/var/mail/%%u", why.text);
+			return -1;
+		}
+		if (has_dovecot_option(one)) {
+			(void)buf_printf(fix, "what Dovecot has behind the path, from the colon on, is not known here; write the path alone, and where there is INBOX=, the path behind that, "
+			                 "such as mbox:/var/mail/%%u");
 			return -1;
 		}
 		if (holds_another(one, rest == NULL)) {

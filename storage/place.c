@@ -59,7 +59,7 @@ static int add_escape(struct expansion *e, char letter)
 		name = at + 1;
 		len = all - local - 1;
 		break;
-	default: return refuse(e, "behind % there must be u, n, d or %");
+	default: return refuse(e, "behind % there must be u, n, d or %; the home is ~");
 	}
 	if (!name_is_harmless(name, len))
 		return refuse(e, "the user name would lead elsewhere");
