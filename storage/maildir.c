@@ -30,6 +30,9 @@ const char *maildir_show(struct maildir_shown *s, const struct maildir *m, const
 static int open_directory(const struct maildir *m, int at, const char *name, int flags, int *fd_r, struct why *why_r)
 {
 	struct stat st;
+	/* The Maildir's own name says where it is. */
+	const bool is_top = at == AT_FDCWD;
+	const char *const in = is_top ? "" : " (in ", *const path = is_top ? "" : m->path, *const end = is_top ? "" : ")";
 	int fd = openat(at, name, flags | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	*fd_r = -1;
 	if (fd < 0 && errno == ENOENT)
@@ -37,15 +40,13 @@ static int open_directory(const struct maildir *m, int at, const char *name, int
 	if (fd < 0) {
 		int err = errno;
 		if ((err == ENOTDIR || err == ELOOP) && fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
-			return why_set(why_r, REASON_MAILDROP_DENIED, ELOOP,
-			               "%s (in %s) is a symbolic link, which is not followed", name, m->path);
-		return why_errno(why_r, err, "open the directory %s (in %s)", name, m->path);
+			return why_set(why_r, REASON_MAILDROP_DENIED, ELOOP, "%s%s%s%s is a symbolic link, which is not followed", name, in, path, end);
+		return why_errno(why_r, err, "open the directory %s%s%s%s", name, in, path, end);
 	}
 	if (fstat(fd, &st) != 0) {
-		(void)why_errno(why_r, errno, "stat %s (in %s)", name, m->path);
+		(void)why_errno(why_r, errno, "stat %s%s%s%s", name, in, path, end);
 	} else if (st.st_uid != m->drop.options.owner) {
-		(void)why_set(why_r, REASON_MAILDROP_DENIED, 0, "%s (in %s) belongs to uid %ju, not to uid %ju", name, m->path,
-		              (uintmax_t)st.st_uid, (uintmax_t)m->drop.options.owner);
+		(void)why_set(why_r, REASON_MAILDROP_DENIED, 0, "%s%s%s%s belongs to uid %ju, not to uid %ju", name, in, path, end, (uintmax_t)st.st_uid, (uintmax_t)m->drop.options.owner);
 	} else {
 		*fd_r = fd;
 		return 0;

@@ -190,14 +190,14 @@ class Several(unittest.TestCase):
         self.put_mbox(anna, "mbox")
         self.assertEqual(self.seen(server), ["mbox"])
         os.symlink("nowhere", maildir)
-        self.assertIn("[SYS/PERM]", self.refused(server, "is a symbolic link, which is not followed"))
+        self.assertIn("[SYS/PERM]", self.refused(server, r"\(%s is a symbolic link, which is not followed" % maildir))
         maildir.unlink()
         maildir.write_bytes(b"")
-        self.assertIn("[SYS/", self.refused(server, "Not a directory"))
+        self.assertIn("[SYS/", self.refused(server, r"\(open the directory %s: Not a directory" % maildir))
         maildir.unlink()
         if ROOT:
             maildir.mkdir()
-            self.assertIn("[SYS/PERM]", self.refused(server, "belongs to uid 0, not to uid"))
+            self.assertIn("[SYS/PERM]", self.refused(server, r"\(%s belongs to uid 0, not to uid" % maildir))
             maildir.rmdir()
         self.assertEqual(self.seen(server), ["mbox"])
 
