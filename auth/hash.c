@@ -59,7 +59,7 @@ static bool is_locked(const char *text)
 static void unusable(struct parsed *p, struct why *why_r, const char *problem)
 {
 	p->info.state = HASH_UNUSABLE;
-	(void)why_set(why_r, REASON_AUTH_SETUP, 0, "the password hash (%s) %s", p->info.scheme, problem);
+	(void)why_set(why_r, REASON_AUTH_SETUP, 0, "the password hash (%s) %s; give a new password with postern passwd set", p->info.scheme, problem);
 }
 
 /* Take "{SCHEME}" off the front of *hash. NULL when there is none to check the rest against. */
@@ -74,7 +74,7 @@ static int scheme_take(struct parsed *p, const char **hash, size_t *len, const s
 		(void)snprintf(p->info.scheme, sizeof p->info.scheme, "%.*s", (int)name_len, *hash + 1);
 	*scheme_r = scheme_find(*hash + 1, name_len);
 	if (end == NULL || *scheme_r == NULL) {
-		unusable(p, why_r, "is of a scheme that is not accepted here; set a new password with postern passwd");
+		unusable(p, why_r, "is of a scheme that is not accepted here");
 		return -1;
 	}
 	*hash += name_len + 2;

@@ -52,7 +52,7 @@ static void check_hash(struct check *check, unsigned line, const struct passwd_r
 	struct why why = { .text = "" };
 	hash_inspect(record->hash.p, record->hash.len, &info, &why);
 	if (info.state == HASH_UNUSABLE)
-		report(check, line, "%s", why.text);
+		report(check, line, "%s %.*s", why.text, (int)record->name.len, record->name.p);
 	if (info.state == HASH_RIGHT && info.weak)
 		report(check, line, "%s is cheap to guess; give a new password with postern passwd set %.*s", info.scheme,
 		       (int)record->name.len, record->name.p);

@@ -26,6 +26,9 @@ enum cli_exit {
 /* "postern: ..." to standard error, printable (show_printable()). */
 void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* What to say behind that error (errno(3)) of a file that is root's: that it takes root, or nothing. */
+const char *cli_needs_root(int error);
+
 /*
  * A password: asked for without echo when standard input is a terminal (twice if confirm), else
  * one line of standard input. 0, or an exit code with the complaint made. The caller wipes it.

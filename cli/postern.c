@@ -4,10 +4,12 @@
  */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "cli/show.h"
@@ -42,6 +44,11 @@ void cli_complain(const char *format, ...)
 	(void)fputc('\n', stderr);
 	if (n >= 0)
 		free(text);
+}
+
+const char *cli_needs_root(int error)
+{
+	return (error == EACCES || error == EPERM) && geteuid() != 0 ? "; run it as root" : "";
 }
 
 static void tell_finding(void *context, const char *file, unsigned line, const char *text)

@@ -47,7 +47,8 @@ struct left {
 
 static int complain(int code, const char *what, const char *name)
 {
-	cli_complain("cannot %s %s: %s", what, name, strerror(errno));
+	const int error = errno;
+	cli_complain("cannot %s %s: %s%s", what, name, strerror(error), cli_needs_root(error));
 	return code;
 }
 

@@ -108,7 +108,7 @@ static int show(const char *config, const char *user, bool json)
 		buf_add_escaped(&as_shown, user, strlen(user));
 	wanted[as_shown.len] = '\0';
 	if (session_locks_held(settings.lock_directory, keep, &f, &why) != 0) {
-		cli_complain("%s", why.text);
+		cli_complain("%s%s", why.text, cli_needs_root(why.err));
 		result = CLI_IO;
 	} else if (f.no_memory) {
 		cli_complain("no memory for %zu sessions", f.count);

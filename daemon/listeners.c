@@ -72,6 +72,21 @@ void listeners_inherit(struct listeners *l)
 	}
 }
 
+/* What to do about an error of bind(2) or socket(2). */
+static const char *remedy(int error)
+{
+	static const struct { int error; const char *text; } remedies[] = {
+		{ EADDRINUSE, "; another program has that port, see: ss -ltnp" },
+		{ EACCES, "; ports under 1024 need root" },
+		{ EADDRNOTAVAIL, "; this host has no such address, see: ip address" },
+		{ EAFNOSUPPORT, "; this host has no IPv6: set pop3 and pop3s in [listen] without the addresses in brackets" },
+	};
+	for (size_t i = 0; i < sizeof remedies / sizeof remedies[0]; i++)
+		if (remedies[i].error == error)
+			return remedies[i].text;
+	return "";
+}
+
 static int open_one(const struct listen_address *wanted, bool tls, struct listener *one_r, char *problem, size_t size)
 {
 	char text[64];
@@ -88,9 +103,7 @@ static int open_one(const struct listen_address *wanted, bool tls, struct listen
 	}
 	int error = errno;
 	(void)snprintf(problem, size, "cannot listen on %s port %u: %s%s", address_text(&wanted->address, text, sizeof text),
-	               port_of(&wanted->address), strerror(error),
-	               error == EADDRINUSE ? "; another program has that port, see: ss -ltnp" :
-	               error == EACCES ? "; ports under 1024 need root" : "");
+	               port_of(&wanted->address), strerror(error), remedy(error));
 	if (one_r->fd >= 0)
 		(void)close(one_r->fd);
 	return -1;

@@ -151,6 +151,45 @@ static void shed(void *context)
 	s->signer = -1;
 }
 
+/* Nothing is at the place: 0; or -1 and *why_r, when that is for want of a mount. */
+static int pass_over(const struct session *s, const struct identity *who, const struct maildrop_place *place, struct why *why_r)
+{
+	const size_t count = index_count(s->settings->index_directory, place, who->uid, who->gid);
+	if (count == 0)
+		return 0;
+	reach_as(who->uid, who->gid);
+	const int r = maildrop_check_mounted(place->path, count, why_r);
+	reach_as_root();
+	if (r == 0)
+		log_line(LOG_INFO, "%s is gone, where %zu messages were at the last login; the next location is used", s->place, count);
+	return r;
+}
+
+/*
+ * The first of the locations where something is, or the last one. Looked for with the rights of the mail's owner: a home may be open to nobody
+ * else (on NFS not even to root), and root tells nobody what lies where a user's links lead.
+ */
+static int choose_place(struct session *s, const struct identity *who, struct maildrop_place *place_r, struct why *why_r)
+{
+	char location[sizeof s->settings->location];
+	for (const char *rest = s->settings->location;;) {
+		rest = maildrop_location_cut(rest, location);
+		if (maildrop_place_expand(location, who->user, who->home, place_r, why_r) != 0)
+			return -1;
+		(void)snprintf(s->place, sizeof s->place, "%s:%.*s", place_r->format == MAILDROP_MBOX ? "mbox" : "maildir", (int)sizeof s->place - 16,
+		               place_r->path);
+		if (rest == NULL)
+			return 0;
+		reach_as(who->uid, who->gid);
+		const bool absent = maildrop_is_absent(place_r);
+		reach_as_root();
+		if (!absent)
+			return 0;
+		if (pass_over(s, who, place_r, why_r) != 0)
+			return -1;
+	}
+}
+
 /* 0, or -1 and *why_r; s->in.rights_gone tells how far it came. */
 static int enter(struct session *s, const struct identity *who, uint32_t crowd, struct why *why_r)
 {
@@ -158,10 +197,8 @@ static int enter(struct session *s, const struct identity *who, uint32_t crowd, 
 	const enum on_locked on_locked = s->settings->on_locked.what == ON_LOCKED_WAIT && crowd != CROWD_NONE ? ON_LOCKED_REFUSE : s->settings->on_locked.what;
 	if (crowd == CROWD_FULL)
 		return why_set(why_r, REASON_MAILDROP_LOCKED, 0, "%d sessions of this user are open, or wait for the mailbox", ACCOUNT_SESSIONS);
-	if (maildrop_place_expand(s->settings->location, who->user, who->home, &place, why_r) != 0)
+	if (choose_place(s, who, &place, why_r) != 0)
 		return -1;
-	(void)snprintf(s->place, sizeof s->place, "%s:%.*s", place.format == MAILDROP_MBOX ? "mbox" : "maildir", (int)sizeof s->place - 16,
-	               place.path);
 	const struct entrant entrant = { .settings = s->settings, .place = &place, .uid = who->uid, .gid = who->gid, .user = who->user, .peer = s->peer_text,
 	                                 .on_locked = on_locked, .confined = !shared_workers(s->settings), .watch = s->master, .shed = shed,
 	                                 .notice = notice, .context = s };

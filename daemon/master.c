@@ -38,13 +38,15 @@ enum {
 	CHILDREN_LOOK_MS = 100,
 };
 
-void master_log_finding(void *context, const char *file, unsigned line, const char *text)
+/* What the service manager is told to show is the first of them (context: room for it); a settings_finding. */
+static void log_finding(void *context, const char *file, unsigned line, const char *text)
 {
-	(void)context;
+	char *first = context, where[16] = "";
 	if (line > 0)
-		log_line(LOG_ERR, "%s:%u: %s", file, line, text);
-	else
-		log_line(LOG_ERR, "%s: %s", file, text);
+		(void)snprintf(where, sizeof where, ":%u", line);
+	log_line(LOG_ERR, "%s%s: %s", file, where, text);
+	if (first[0] == '\0')
+		(void)snprintf(first, MASTER_TROUBLE_MAX, "%s%s: %s", file, where, text);
 }
 
 static void check_listeners(const struct master *m)
@@ -113,10 +115,28 @@ static void accept_some(struct master *m, const struct listener *l)
 
 /* ---- signals ---- */
 
+/* The configuration as it is now, into m->next. 0; or -1, what is wrong is in the log, and the first of it in trouble_r. */
+static int read_again(struct master *m, char trouble_r[MASTER_TROUBLE_MAX])
+{
+	trouble_r[0] = '\0';
+	m->next = malloc(sizeof *m->next);
+	if (m->next == NULL) {
+		(void)snprintf(trouble_r, MASTER_TROUBLE_MAX, "no memory");
+	} else if (settings_read(m->options->config, m->next, log_finding, trouble_r) == 0) {
+		if (shared_reload(m->settings, m->next, m->options->programs.pam_helper, trouble_r) != 0)
+			log_line(LOG_ERR, "%s", trouble_r);
+		else if (sandbox_prepare(m->next->sandbox == SANDBOX_REQUIRED))
+			return 0;
+		else
+			(void)snprintf(trouble_r, MASTER_TROUBLE_MAX, "the kernel lacks what sandbox = required needs");
+	}
+	return -1;
+}
+
 static void reload(struct master *m)
 {
 	struct timespec t;
-	char text[64];
+	char text[64], trouble[MASTER_TROUBLE_MAX];
 	/* Each costs a nursery and a signer. However often it is asked for meanwhile, that is one more, and a pause. */
 	if (m->next != NULL || m->reload_due > 0) {
 		m->reload_due = m->nursery_started + NURSERY_PAUSE_MS;
@@ -128,14 +148,12 @@ static void reload(struct master *m)
 	service_notify(text);
 	/* A nursery on its way has older settings. */
 	nursery_dismiss(&m->coming);
-	m->next = malloc(sizeof *m->next);
-	if (m->next == NULL || settings_read(m->options->config, m->next, master_log_finding, NULL) > 0 ||
-	    shared_reload(m->settings, m->next, m->options->programs.pam_helper) != 0 || !sandbox_prepare(m->next->sandbox == SANDBOX_REQUIRED)) {
+	if (read_again(m, trouble) == 0) {
+		master_start_nursery(m);
+	} else {
 		log_line(LOG_ERR, "reload: the old configuration stays");
-		master_end_reload(m);
-		return;
+		master_end_reload(m, trouble);
 	}
-	master_start_nursery(m);
 }
 
 static void stop(struct master *m)

@@ -17,7 +17,4 @@ struct master_options {
 /* Serve until told to stop; *settings is replaced by a reload. The exit status of the process. */
 int master_run(const struct master_options *options, struct settings *settings);
 
-/* Log a finding of settings_read(); a settings_finding. */
-void master_log_finding(void *context, const char *file, unsigned line, const char *text);
-
 #endif

@@ -11,16 +11,19 @@
 #include "daemon/pool.h"
 #include "daemon/recorder.h"
 #include "daemon/refusal.h"
+#include "daemon/shared.h"
 
 enum {
 	NURSERY_PAUSE_MS = 1000,         /* between two starts of the nursery */
 	CERTIFICATE_MS = 24 * 3600 * 1000, /* between two looks at the certificate's end */
+	MASTER_TROUBLE_MAX = SHARED_PROBLEM_MAX,
 };
 
 struct master {
 	const struct master_options *options;
 	struct settings *settings;       /* each fork copies what is here, so there is one */
 	struct settings *next;           /* of a reload, until its nursery is ready; else NULL */
+	time_t settings_since;           /* when settings came into force */
 	bool stopping, serving;
 	struct listeners listeners;
 	struct pool pool;
@@ -34,6 +37,7 @@ struct master {
 	struct refusals refusals;
 	struct recorder recorder;
 	int signals;
+	char reload_trouble[MASTER_TROUBLE_MAX + 64]; /* when and why the last reload failed, a sentence; "": it did not */
 };
 
 /* Start a nursery with the settings of the reload under way, or those there are. One that will not start is told in the log; at the start of the server that is the end. */
@@ -42,8 +46,11 @@ void master_start_nursery(struct master *m);
 /* Say so when the certificate is to be renewed. */
 void master_look_at_certificate(struct master *m);
 
-/* The reload is over, for better or worse. A nursery or signer that was lost meanwhile is replaced. */
-void master_end_reload(struct master *m);
+/*
+ * The reload is over; trouble says why the old settings stay, NULL when there are new ones. The service manager is told. A nursery or signer
+ * that was lost meanwhile is replaced.
+ */
+void master_end_reload(struct master *m, const char *trouble);
 
 /* The nursery that is to come, or its signer, spoke: take them into use when both are ready, or give them up. */
 void master_hear_coming(struct master *m);

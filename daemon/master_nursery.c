@@ -2,10 +2,12 @@
  * master_nursery.c - the nursery and the signer that gates are made with: started, taken into use, replaced when they die or at a reload.
  * Runs in: master, as root where started so. Trusts: the configuration; what a nursery and a signer report.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "daemon/log.h"
 #include "daemon/master_inside.h"
@@ -17,14 +19,42 @@ static void want_nursery(struct master *m)
 		m->nursery_due = m->nursery_started + NURSERY_PAUSE_MS;
 }
 
-/* The reload is over, for better or worse. A nursery or signer that was lost meanwhile still has to be replaced. */
-void master_end_reload(struct master *m)
+/*
+ * To the service manager: we are ready, and what it shows to who asks how we are (sd_notify(3)): why no gates can be made (NULL: they can),
+ * why the last reload failed, and since when the settings that are used are in force.
+ */
+static void show_status(const struct master *m, const char *no_gates)
 {
+	static const char head[] = "READY=1\nSTATUS=";
+	char text[sizeof head + 2 * MASTER_TROUBLE_MAX + 256], since[32];
+	struct tm broken;
+	struct buf b = BUF_OVER(text);
+	(void)strftime(since, sizeof since, "%F %T", localtime_r(&m->settings_since, &broken));
+	(void)buf_add_text(&b, head);
+	if (no_gates != NULL)
+		(void)buf_printf(&b, "NOBODY NEW can log in: %s. ", no_gates);
+	(void)buf_printf(&b, "%sServing with the configuration of %s", m->reload_trouble, since);
+	/* A file's name may hold anything; a line end would begin another word to the manager. */
+	for (size_t i = sizeof head - 1; i < b.len; i++)
+		if (text[i] < ' ' || text[i] > '~')
+			text[i] = '?';
+	service_notify(buf_text(&b));
+}
+
+void master_end_reload(struct master *m, const char *trouble)
+{
+	const time_t now = time(NULL);
+	char when[32];
+	struct tm broken;
+	(void)strftime(when, sizeof when, "%F %T", localtime_r(&now, &broken));
+	m->reload_trouble[0] = '\0';
+	if (trouble != NULL)
+		(void)snprintf(m->reload_trouble, sizeof m->reload_trouble, "Reload FAILED at %s: %s. ", when, trouble);
 	free(m->next);
 	m->next = NULL;
 	if (m->nursery.pid == 0 || (m->nursery.signer < 0 && m->settings->certificate[0] != '\0'))
 		want_nursery(m);
-	service_notify("READY=1");
+	show_status(m, NULL);
 }
 
 /* The new nursery will not come up. At the start that is the end; later what is there goes on. */
@@ -32,12 +62,14 @@ static void lose_coming(struct master *m, const char *text)
 {
 	log_line(LOG_ERR, "%s%s", text, m->next != NULL ? "; the old configuration and certificate stay" : "");
 	nursery_dismiss(&m->coming);
-	if (!m->serving)
+	if (!m->serving) {
 		m->stopping = true;
-	else if (m->next == NULL)
+	} else if (m->next != NULL) {
+		master_end_reload(m, text);
+	} else {
 		m->nursery_due = now_ms() + NURSERY_PAUSE_MS;
-	else
-		master_end_reload(m);
+		show_status(m, text);
+	}
 }
 
 void master_start_nursery(struct master *m)
@@ -61,7 +93,8 @@ static void release_starter(struct master *m)
 static void announce(struct master *m)
 {
 	m->serving = true;
-	service_notify("READY=1");
+	m->settings_since = time(NULL);
+	show_status(m, NULL);
 	if (m->options->ready >= 0)
 		release_starter(m);
 	log_line(LOG_NOTICE, "postern %s serves; %zu listening sockets", POSTERN_VERSION, m->listeners.count);
@@ -92,13 +125,16 @@ static void take_nursery(struct master *m)
 	m->pool.signer = m->nursery.signer;
 	if (m->next != NULL) {
 		*m->settings = *m->next;
-		master_end_reload(m);
+		m->settings_since = time(NULL);
+		master_end_reload(m, NULL);
 		log_open(m->settings->log_target, m->settings->log_level, !m->options->programs.background);
 		log_line(LOG_NOTICE, "configuration and certificate read again");
 	}
 	pool_retire_idle(&m->pool);
 	if (!m->serving)
 		announce(m);
+	else if (!told)
+		show_status(m, NULL);
 	/* Another nursery for the same certificate is no news. */
 	if (told) {
 		if (settings_lack_tls(m->settings))

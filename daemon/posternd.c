@@ -18,15 +18,18 @@
 #include "daemon/log.h"
 #include "daemon/master.h"
 #include "daemon/nursery_link.h"
+#include "daemon/privilege.h"
+#include "daemon/sandbox.h"
 #include "daemon/shared.h"
 
 static const char usage[] =
-	"usage: posternd [-F] [-c FILE]   serve\n"
-	"       posternd -t [-c FILE]     check the configuration, all of it, and say what to write instead\n"
-	"       posternd -D               print the default configuration with its explanations\n"
-	"       posternd -V               print the version\n"
+	"usage: posternd [-F] [-c FILE]      serve\n"
+	"       posternd -t [-q] [-c FILE]   check the configuration, all of it, and say what to write instead\n"
+	"       posternd -D                  print the default configuration with its explanations\n"
+	"       posternd -V                  print the version\n"
 	"  -c FILE  the configuration (" DEFAULT_CONFIG ")\n"
-	"  -F       stay in the foreground\n";
+	"  -F       stay in the foreground\n"
+	"  -q       with -t: look for what keeps postern from using it, and say nothing else\n";
 
 static void print_finding(void *context, const char *file, unsigned line, const char *text)
 {
@@ -82,22 +85,28 @@ static int go_to_background(void)
 	return ready[1];
 }
 
-/* -t, after the text was read with so many findings: what the host tells, and a verdict. The exit status. */
-static int report_check(const struct master_options *options, struct settings *settings, size_t wrong)
+/* -t, after the text was read with so many findings: what the host tells (quiet: as far as a reload minds it), and a verdict. The exit status. */
+static int report_check(const struct master_options *options, struct settings *settings, size_t wrong, bool quiet)
 {
 	char problem[NURSERY_TEXT_MAX], shared[SHARED_PROBLEM_MAX];
+	const char *missing = sandbox_missing(sandbox_probe());
 	/* With another owner of the mail than it has, it does not start. */
 	if (wrong == 0 && (shared_find_owner(settings, options->programs.pam_helper, shared) != 0 || shared_try_owner(settings, false, shared) != 0)) {
 		print_finding(NULL, options->config, 0, shared);
 		wrong++;
 	}
-	size_t noted = settings_check_host(options->config, settings, options->programs.pam_helper, print_finding, NULL);
+	if (missing != NULL && settings->sandbox == SANDBOX_REQUIRED && !INSTRUMENTED) {
+		(void)snprintf(problem, sizeof problem, SANDBOX_LACKING, missing);
+		print_finding(NULL, options->config, 0, problem);
+		wrong++;
+	}
+	size_t noted = quiet ? 0 : settings_check_host(options->config, settings, options->programs.pam_helper, print_finding, NULL);
 	int64_t certificate_ends;
 	/* The programs that use certificate, key and gate_user try them; without them there is no server. */
 	if (nursery_try(&options->programs, settings, &certificate_ends, problem) != 0) {
 		print_finding(NULL, options->config, 0, problem);
 		wrong++;
-	} else if (certificate_is_old(settings, certificate_ends, time(NULL), problem, sizeof problem)) {
+	} else if (!quiet && certificate_is_old(settings, certificate_ends, time(NULL), problem, sizeof problem)) {
 		print_finding(NULL, options->config, 0, problem);
 		noted++;
 	}
@@ -105,7 +114,7 @@ static int report_check(const struct master_options *options, struct settings *s
 		(void)fprintf(stderr, "%s: to be corrected before postern can use it\n", options->config);
 	else if (noted > 0)
 		(void)fprintf(stderr, "%s: postern can use it; see to what is said above\n", options->config);
-	else
+	else if (!quiet)
 		(void)fprintf(stderr, "%s: no findings\n", options->config);
 	return wrong + noted > 0 ? 1 : EXIT_GOOD;
 }
@@ -115,13 +124,14 @@ int main(int argc, char **argv)
 	static struct settings settings;
 	static char gate[PATH_MAX], signer[PATH_MAX], pam_helper[PATH_MAX];
 	struct master_options options = { .config = DEFAULT_CONFIG, .programs = { .gate = gate, .signer = signer, .pam_helper = pam_helper }, .ready = -1 };
-	bool check = false, foreground = false;
+	bool check = false, quiet = false, foreground = false;
 	int option;
 	io_fill_standard();
-	while ((option = getopt(argc, argv, "c:FtDVh")) != -1) {
+	while ((option = getopt(argc, argv, "c:FqtDVh")) != -1) {
 		switch (option) {
 		case 'c': options.config = optarg; break;
 		case 'F': foreground = true; break;
+		case 'q': quiet = true; break;
 		case 't': check = true; break;
 		case 'D': settings_print_defaults(stdout); return EXIT_GOOD;
 		case 'V': (void)puts("postern " POSTERN_VERSION); return EXIT_GOOD;
@@ -129,8 +139,8 @@ int main(int argc, char **argv)
 		default: (void)fputs(usage, stderr); return 2;
 		}
 	}
-	if (optind < argc) {
-		(void)fprintf(stderr, "posternd: what is \"%s\"?\n%s", argv[optind], usage);
+	if (optind < argc || (quiet && !check)) {
+		(void)fprintf(stderr, "posternd: what is \"%s\"?\n%s", optind < argc ? argv[optind] : "-q", usage);
 		return 2;
 	}
 	if (sodium_init() < 0 || find_helper("posternd-gate", gate, sizeof gate) != 0 ||
@@ -139,7 +149,7 @@ int main(int argc, char **argv)
 		return EXIT_ENVIRONMENT;
 	size_t findings = settings_read(options.config, &settings, print_finding, NULL);
 	if (check)
-		return report_check(&options, &settings, findings);
+		return report_check(&options, &settings, findings, quiet);
 	if (findings > 0)
 		return 1;
 	options.programs.background = !foreground;

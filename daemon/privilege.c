@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -120,6 +121,27 @@ void become_owner(uid_t uid, gid_t gid)
 		fatal("capset");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, INSTRUMENTED, 0, 0, 0) != 0)
 		fatal("prctl");
+}
+
+/* setfsuid(2) tells no error: asked for an id that there is not, it changes nothing and tells which one is in force. */
+static void set_reach(uid_t uid, gid_t gid)
+{
+	(void)setfsgid(gid);
+	(void)setfsuid(uid);
+	if ((gid_t)setfsgid((gid_t)-1) != gid || (uid_t)setfsuid((uid_t)-1) != uid)
+		fatal("cannot reach files as uid %lu, gid %lu", (unsigned long)uid, (unsigned long)gid);
+}
+
+void reach_as(uid_t uid, gid_t gid)
+{
+	if (geteuid() == 0)
+		set_reach(uid, gid);
+}
+
+void reach_as_root(void)
+{
+	if (geteuid() == 0)
+		set_reach(geteuid(), getegid());
 }
 
 void keep_only(const int *fds, size_t count)

@@ -41,6 +41,13 @@ void shrink_master(void);
  */
 void shrink_root(void);
 
+/*
+ * Files are looked up with that user's and group's rights and without root's, until reach_as_root(); nothing else changes, and the user
+ * gets no hold on the process (setfsuid(2)). Does nothing without root. fatal() when it cannot be had.
+ */
+void reach_as(uid_t uid, gid_t gid);
+void reach_as_root(void);
+
 /* Close every descriptor from 3 up that is not in fds (count of them, -1 entries are passed over). */
 void keep_only(const int *fds, size_t count);
 

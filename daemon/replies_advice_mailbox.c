@@ -57,9 +57,10 @@ const struct advice_row advice_mailbox[] = {
 		"belong to its user and have mode 600 or 660. Debian's /var/mail is root:mail, mode 2775. Look at `location` in [maildrop], too."),
 	ADVICE(DROP_BROKEN, SERVER,
 		"What is at the mailbox's place is not what `location` says: a file that does not begin as an mbox does, a directory where a file should be, or an mbox "
-		"on a network file system, where it is not safe. It was not touched.",
+		"on a network file system, where it is not safe. It was not touched. Or `location` cannot be filled in for this user: it has ~, and the account no home, or %d, and the "
+		"name no part behind an @.",
 		"Your settings and your password are right. Tell the administrator the reference.",
-		"Compare `location` in [maildrop] with what is there: `file PATH`, `head -c 100 PATH`. An mbox begins with `From `. For an mbox on NFS use a Maildir, or "
+		"`postern explain` with the reference says which. Compare `location` in [maildrop] with what is there: `file PATH`, `head -c 100 PATH`. An mbox begins with `From `. For an mbox on NFS use a Maildir, or "
 		"accept the risk with `network_mbox = yes`."),
 	ADVICE(IDS_CHANGED, OTHER_PROGRAM,
 		"Most messages of the mailbox are there under other unique-ids than at the last login: files that were restored or copied under other names, or an "

@@ -337,14 +337,19 @@ static bool sessions_without_root(const struct settings *s)
 	return s->sessions > 1 && shared_mail_root(s, root) != 0;
 }
 
+static bool sessions_of_several_locations(const struct settings *s)
+{
+	char first[SETTING_TEXT_MAX];
+	return s->sessions > 1 && maildrop_location_cut(s->location, first) != NULL;
+}
+
 /* What must hold between settings. A row is skipped when the value of one it is about was refused. */
 static const struct together {
 	bool (*wrong)(const struct settings *settings);
 	const char *about[3]; /* names; the finding stands at the first that the file sets */
 	const char *text;
 } togethers[] = {
-	{ key_alone, { "key", "certificate" },
-	  "[tls] key is set and certificate is not; set certificate, too, or remove key" },
+	{ key_alone, { "key", "certificate" }, "[tls] key is set and certificate is not; set certificate, too, or remove key" },
 	{ certificate_alone, { "certificate", "key" },
 	  "[tls] certificate is set and key is not; set key, too, or remove certificate" },
 	{ pop3s_without_certificate, { "pop3s", "certificate", "key" },
@@ -365,8 +370,9 @@ static const struct together {
 	{ sessions_without_owner, { "sessions", "virtual_user" },
 	  "[workers] sessions above 1 serves mail that one user owns; set virtual_user to that user, or write sessions = 1" },
 	{ sessions_without_root, { "sessions", "location" },
-	  "[workers] sessions above 1 needs a directory above all mail, and location has none before its first %; "
-	  "write it like maildir:/srv/mail/%u, or write sessions = 1" },
+	  "[workers] sessions above 1 needs a directory above all mail, and location has none before its first %; write it like maildir:/srv/mail/%u, or write sessions = 1" },
+	{ sessions_of_several_locations, { "sessions", "location" },
+	  "[workers] sessions above 1 serves one location, and there are several; write one of them, or sessions = 1" },
 };
 
 static void check_together(struct reading *r)
@@ -407,7 +413,7 @@ size_t settings_read_lines(const char *file, struct settings *settings_r, unsign
 	set_defaults(settings_r);
 	r.stream = fopen(file, "re");
 	if (r.stream == NULL) {
-		report(&r, 0, "cannot be opened: %s", strerror(errno));
+		report(&r, 0, "cannot be opened: %s%s", strerror(errno), errno == ENOENT ? "; name another with -c, or make it: posternd -D prints one, with all defaults" : "");
 		return r.findings;
 	}
 	int broken = ini_parse_stream(line_read, &r, setting_take, &r);

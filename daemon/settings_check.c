@@ -53,13 +53,11 @@ static void check_file(struct check *c)
 		report(c, "", "others may write this file; run: chmod go-w %s", c->file);
 }
 
-/* What the master will say at each start, or why it will not start. */
+/* What the master will say at each start. */
 static void check_sandbox(struct check *c)
 {
 	const char *missing = sandbox_missing(sandbox_probe());
-	if (missing != NULL && c->settings->sandbox == SANDBOX_REQUIRED)
-		report(c, "sandbox", SANDBOX_LACKING, missing);
-	else if (missing != NULL)
+	if (missing != NULL && c->settings->sandbox == SANDBOX_AS_AVAILABLE)
 		report(c, "sandbox", SANDBOX_ABSENT "; processes are confined without", missing);
 }
 
@@ -124,7 +122,7 @@ static void check_users(struct check *c)
 	(void)snprintf(least, sizeof least, "at least %ju, or lower minimum_uid", (uintmax_t)s->minimum_uid);
 	/* Without root no process changes its user. */
 	if (geteuid() == 0)
-		check_user(c, "gate_user", s->gate_user, " --system", 1, "a uid other than root's");
+		check_user(c, "gate_user", s->gate_user, " --system --no-create-home", 1, "a uid other than root's");
 	if (s->virtual_user[0] != '\0')
 		check_user(c, "virtual_user", s->virtual_user, " --create-home", s->minimum_uid, least);
 }
@@ -170,17 +168,20 @@ static void check_own_directory(struct check *c, const char *name, const char *w
 /* The directory above everyone's mail: a wrong name there would show each user an empty maildrop. */
 static void check_location(struct check *c)
 {
-	const char *pattern = strchr(c->settings->location, ':');
-	char path[PATH_MAX];
+	char one[SETTING_TEXT_MAX], path[PATH_MAX];
 	struct stat st;
-	if (pattern == NULL || pattern[1] != '/')
-		return; /* below each user's home */
-	(void)snprintf(path, sizeof path, "%.*s", (int)strcspn(pattern + 1, "%"), pattern + 1);
-	path_up(path);
-	if (stat(path, &st) != 0)
-		report(c, "location", "%s: %s; make it, or correct the path", path, strerror(errno));
-	else if (!S_ISDIR(st.st_mode))
-		report(c, "location", "%s is not a directory; correct the path", path);
+	for (const char *rest = c->settings->location; rest != NULL;) {
+		rest = maildrop_location_cut(rest, one);
+		const char *pattern = strchr(one, ':');
+		if (pattern == NULL || pattern[1] != '/')
+			continue; /* below each user's home */
+		(void)snprintf(path, sizeof path, "%.*s", (int)strcspn(pattern + 1, "%"), pattern + 1);
+		path_up(path);
+		if (stat(path, &st) != 0)
+			report(c, "location", "%s: %s; make it, or correct the path", path, strerror(errno));
+		else if (!S_ISDIR(st.st_mode))
+			report(c, "location", "%s is not a directory; correct the path", path);
+	}
 }
 
 const char settings_lacking_tls[] = "none is set, so there is no TLS, and nobody can log in from another host; set certificate and key, or listen on 127.0.0.1 only";

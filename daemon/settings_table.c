@@ -86,7 +86,8 @@ const struct setting settings_table[] = {
 	{ .section = "maildrop", .name = "location", .set = setting_location, FIELD(location),
 	  .value = "mbox:/var/mail/%u",
 	  .help = "Where the mail is: maildir:PATH or mbox:PATH, with ~ for the user's home, %u for the user, %n for "
-	          "the part before the @, %d for the part after it, %% for a percent sign." },
+	          "the part before the @, %d for the part after it, %% for a percent sign. Several, with spaces between them, where some users "
+	          "have the one and some the other (maildir:~/Maildir mbox:/var/mail/%u): the first where something is; else the last." },
 	{ .section = "maildrop", .name = "mbox_locks", .set = setting_locks, FIELD(mbox_locks), .choices = locks,
 	  .value = "fcntl dotlock",
 	  .help = "The locks that this host's other mail programs use on an mbox, in the order to take them." },

@@ -117,16 +117,53 @@ int setting_on_locked(const struct setting *row, struct settings *settings, cons
 	return 0;
 }
 
+/* Signs that another location was meant to begin within this one: "maildir:~/Maildir, mbox:/var/mail/%u", or a second one without its format. */
+static bool holds_another(const char *location, bool is_last)
+{
+	const size_t len = strlen(location);
+	if (!is_last && len > 0 && location[len - 1] == ',')
+		return true;
+	for (const char *p = location; (p = strpbrk(p, BLANKS ",")) != NULL; p++)
+		if (p[1] == '/' || p[1] == '~' || strncasecmp(p + 1, "maildir:", 8) == 0 || strncasecmp(p + 1, "mbox:", 5) == 0)
+			return true;
+	return false;
+}
+
+/* Behind a path Dovecot's mail_location may have ":INBOX=PATH" and the like; taken for a part of the path, that is a mailbox which nobody has. */
+static bool has_dovecot_option(const char *location)
+{
+	for (const char *p = strchr(location, ':') + 1; (p = strchr(p, ':')) != NULL; p++) {
+		const size_t letters = strspn(p + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+		if (letters > 0 && p[1 + letters] == '=')
+			return true;
+	}
+	return false;
+}
+
 int setting_location(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
 {
 	struct maildrop_place place;
 	struct why why;
-	if (maildrop_place_expand(text, NULL, NULL, &place, &why) != 0) {
-		(void)buf_printf(fix, "%s; write maildir:PATH or mbox:PATH, such as maildir:~/Maildir or mbox:/var/mail/%%u",
-		                 why.text);
+	char one[SETTING_TEXT_MAX];
+	if (text_store(row, settings, text, fix) != 0)
 		return -1;
+	for (const char *rest = text; rest != NULL;) {
+		rest = maildrop_location_cut(rest, one);
+		if (maildrop_place_expand(one, NULL, NULL, &place, &why) != 0) {
+			(void)buf_printf(fix, "%s; write maildir:PATH or mbox:PATH, such as maildir:~/Maildir or mbox:/var/mail/%%u", why.text);
+			return -1;
+		}
+		if (has_dovecot_option(one)) {
+			(void)buf_printf(fix, "what Dovecot has behind the path, from the colon on, is not known here; write the path alone, and where there is INBOX=, the path behind that, "
+			                 "such as mbox:/var/mail/%%u");
+			return -1;
+		}
+		if (holds_another(one, rest == NULL)) {
+			(void)buf_printf(fix, "of several locations each begins with maildir: or mbox:, with a space before it; write maildir:~/Maildir mbox:/var/mail/%%u, for example");
+			return -1;
+		}
 	}
-	return text_store(row, settings, text, fix);
+	return 0;
 }
 
 /*

@@ -11,7 +11,6 @@
 
 #include "auth/account.h"
 #include "auth/passwd_check.h"
-#include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "daemon/sandbox.h"
 #include "daemon/shared_dotlock.h"
@@ -78,16 +77,15 @@ static bool same_owner(const struct settings *from, const struct settings *to)
 		strcmp(from->index_directory, to->index_directory) == 0;
 }
 
-int shared_reload(const struct settings *from, struct settings *to, const char *pam_helper)
+int shared_reload(const struct settings *from, struct settings *to, const char *pam_helper, char problem[SHARED_PROBLEM_MAX])
 {
-	char problem[SHARED_PROBLEM_MAX] = "sessions from 1 to more or back, and with more another virtual_user, lock_directory, journal_directory or index_directory, take a "
-	                                   "restart: sessions under way hold their locks as they are";
-	int r = shared_find_owner(to, pam_helper, problem);
-	r = r == 0 && !same_owner(from, to) ? -1 : r;
-	r = r == 0 ? shared_try_owner(to, true, problem) : r;
-	if (r != 0)
-		log_line(LOG_ERR, "%s", problem);
-	return r;
+	if (shared_find_owner(to, pam_helper, problem) != 0)
+		return -1;
+	if (same_owner(from, to))
+		return shared_try_owner(to, true, problem);
+	(void)snprintf(problem, SHARED_PROBLEM_MAX, "sessions from 1 to more or back, and with more another virtual_user, lock_directory, journal_directory or "
+	               "index_directory, take a restart: sessions under way hold their locks as they are");
+	return -1;
 }
 
 void shared_enter(const struct settings *settings)

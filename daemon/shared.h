@@ -45,8 +45,8 @@ void shared_claim_directories(const struct settings *settings);
  */
 int shared_try_owner(const struct settings *settings, bool started, char problem[SHARED_PROBLEM_MAX]);
 
-/* May a reload change the one into the other? Fills in to->owner. 0; or -1, and the log says why not. */
-int shared_reload(const struct settings *from, struct settings *to, const char *pam_helper);
+/* May a reload change the one into the other? Fills in to->owner. 0; or -1, and in problem why not. */
+int shared_reload(const struct settings *from, struct settings *to, const char *pam_helper, char problem[SHARED_PROBLEM_MAX]);
 
 /* Keeper, before its first connection: be the owner, confined to his mail, for good. */
 void shared_enter(const struct settings *settings);

@@ -9,7 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "storage/maildrop.h"
+#include "base/io.h"
+#include "storage/index.h"
+
+enum { INDEX_NAME = sizeof ((struct index_files *)NULL)->name, INDEX_PATH = PATH_MAX + INDEX_NAME };
 
 /* One of the two descriptors. -1 and *why_r when it is not a file of ours. */
 static int open_own(const char *path, int flags, struct why *why_r)
@@ -27,15 +30,21 @@ static int open_own(const char *path, int flags, struct why *why_r)
 	return -1;
 }
 
+static void name_of(const struct maildrop_place *place, uid_t uid, gid_t gid, const char *directory, char name_r[INDEX_NAME], char path_r[INDEX_PATH])
+{
+	char name[MAILDROP_FILE_NAME];
+	maildrop_file_name(place, uid, gid, name);
+	(void)snprintf(name_r, INDEX_NAME, "%s.index", name);
+	(void)snprintf(path_r, INDEX_PATH, "%s/%s", directory, name_r);
+}
+
 int index_open(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid, struct index_files *files_r,
                struct why *why_r)
 {
-	char name[MAILDROP_FILE_NAME], path[PATH_MAX + MAILDROP_FILE_NAME + sizeof ".index"];
+	char path[INDEX_PATH];
 	struct index_files files = { .directory = directory };
 	*files_r = NO_INDEX;
-	maildrop_file_name(place, uid, gid, name);
-	(void)snprintf(files.name, sizeof files.name, "%s.index", name);
-	(void)snprintf(path, sizeof path, "%s/%s", directory, files.name);
+	name_of(place, uid, gid, directory, files.name, path);
 	int fd = open_own(path, O_RDWR | O_CREAT, why_r);
 	if (fd < 0)
 		return -1;
@@ -49,4 +58,23 @@ int index_open(const char *directory, const struct maildrop_place *place, uid_t 
 	files.read_fd = read_fd;
 	*files_r = files;
 	return 0;
+}
+
+size_t index_count(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid)
+{
+	char name[INDEX_NAME], path[INDEX_PATH];
+	struct list_header header;
+	struct index x;
+	struct why why;
+	size_t count = 0;
+	name_of(place, uid, gid, directory, name, path);
+	const struct index_files files = { .write_fd = open_own(path, O_RDONLY, &why), .read_fd = -1 };
+	const struct maildrop_options options = { .index = &files };
+	if (files.write_fd < 0)
+		return 0;
+	index_begin(&x, &options);
+	if (index_state(&x) != NULL && io_read_at(x.fd, (char *)&header, sizeof header, x.head.offset) == (ssize_t)sizeof header)
+		count = (size_t)header.count;
+	(void)close(files.write_fd);
+	return count;
 }

@@ -30,6 +30,9 @@ const char *maildir_show(struct maildir_shown *s, const struct maildir *m, const
 static int open_directory(const struct maildir *m, int at, const char *name, int flags, int *fd_r, struct why *why_r)
 {
 	struct stat st;
+	/* The Maildir's own name says where it is. */
+	const bool is_top = at == AT_FDCWD;
+	const char *const in = is_top ? "" : " (in ", *const path = is_top ? "" : m->path, *const end = is_top ? "" : ")";
 	int fd = openat(at, name, flags | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	*fd_r = -1;
 	if (fd < 0 && errno == ENOENT)
@@ -37,15 +40,13 @@ static int open_directory(const struct maildir *m, int at, const char *name, int
 	if (fd < 0) {
 		int err = errno;
 		if ((err == ENOTDIR || err == ELOOP) && fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
-			return why_set(why_r, REASON_MAILDROP_DENIED, ELOOP,
-			               "%s (in %s) is a symbolic link, which is not followed", name, m->path);
-		return why_errno(why_r, err, "open the directory %s (in %s)", name, m->path);
+			return why_set(why_r, REASON_MAILDROP_DENIED, ELOOP, "%s%s%s%s is a symbolic link, which is not followed", name, in, path, end);
+		return why_errno(why_r, err, "open the directory %s%s%s%s", name, in, path, end);
 	}
 	if (fstat(fd, &st) != 0) {
-		(void)why_errno(why_r, errno, "stat %s (in %s)", name, m->path);
+		(void)why_errno(why_r, errno, "stat %s%s%s%s", name, in, path, end);
 	} else if (st.st_uid != m->drop.options.owner) {
-		(void)why_set(why_r, REASON_MAILDROP_DENIED, 0, "%s (in %s) belongs to uid %ju, not to uid %ju", name, m->path,
-		              (uintmax_t)st.st_uid, (uintmax_t)m->drop.options.owner);
+		(void)why_set(why_r, REASON_MAILDROP_DENIED, 0, "%s%s%s%s belongs to uid %ju, not to uid %ju", name, in, path, end, (uintmax_t)st.st_uid, (uintmax_t)m->drop.options.owner);
 	} else {
 		*fd_r = fd;
 		return 0;
@@ -226,22 +227,6 @@ static bool recall(struct maildir *m, struct maildir_left *state_r)
 	return true;
 }
 
-/* Mail was there at the last login, and now there is not even the directory that the Maildir was in: not mounted, rather than empty. */
-static int check_mounted(const struct maildir *m, struct why *why_r)
-{
-	char parent[PATH_MAX];
-	struct stat st;
-	(void)snprintf(parent, sizeof parent, "%s", m->path);
-	char *slash = strrchr(parent, '/');
-	if (m->drop.count == 0 || m->dir_fd[MAILDIR_NEW] >= 0 || m->dir_fd[MAILDIR_CUR] >= 0 || slash == NULL || slash == parent)
-		return 0;
-	*slash = '\0';
-	if (stat(parent, &st) == 0 || errno != ENOENT)
-		return 0;
-	return why_set(why_r, REASON_MAILDROP_IO, ENOENT, "look at %s, where mail was at the last login, %zu messages (mount its file system, or make the directory)",
-	               parent, m->drop.count);
-}
-
 /* Directories that are as the last login left them need no reading, whatever became of the others. */
 static void hold_directories(struct maildir *m, const struct maildir_left *state)
 {
@@ -260,7 +245,7 @@ static int list_messages(struct maildir *m, struct why *why_r)
 		return -1;
 	if (recall(m, &state)) {
 		m->drop.image_at = m->index.head.offset;
-		if (check_mounted(m, why_r) != 0)
+		if (m->dir_fd[MAILDIR_NEW] < 0 && m->dir_fd[MAILDIR_CUR] < 0 && maildrop_check_mounted(m->path, m->drop.count, why_r) != 0)
 			return -1;
 		if (is_as_left(m, &state))
 			return 0;

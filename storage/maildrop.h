@@ -48,6 +48,24 @@ int maildrop_place_expand(const char *location, const char *user, const char *ho
                           struct maildrop_place *place_r, struct why *why_r);
 
 /*
+ * The first location of a list ("maildir:~/Maildir mbox:/var/mail/%u") into one_r, which has room for the whole list. A location begins at the
+ * list's beginning, or behind a blank, with the name of a format; other blanks are a path's own. Where the next one begins, or NULL.
+ */
+const char *maildrop_location_cut(const char *list, char *one_r);
+
+/*
+ * Is there something at the place, of whatever kind? As the mail's owner, whose way it is. Only what is known not to exist (ENOENT) is absent: of
+ * anything else maildrop_open() finds out what is wrong with it.
+ */
+bool maildrop_is_absent(const struct maildrop_place *place);
+
+/*
+ * A maildrop that is absent, and had `count` messages at the last login: 0; or -1 and *why_r, because even the directory that it was in is
+ * missing: its file system is not mounted. As the mail's owner.
+ */
+int maildrop_check_mounted(const char *path, size_t count, struct why *why_r);
+
+/*
  * The place's name for lock and journal files: the BLAKE2b hash, in hex digits, of the format and the path with the
  * links of its directory resolved, so that two ways to one maildrop have one name.
  */
@@ -72,6 +90,9 @@ struct index_files {
  */
 int index_open(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid, struct index_files *files_r,
                struct why *why_r);
+
+/* How many messages there were at the last login, by the index; 0 where that is not known. As index_open(), but nothing is made. */
+size_t index_count(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid);
 
 /* The locks of the host's other mail programs, for mbox; in the order to take them. */
 enum host_lock { HOST_LOCK_FCNTL, HOST_LOCK_DOTLOCK, HOST_LOCK_FLOCK };

@@ -1,12 +1,14 @@
 /*
- * place.c - where a user's maildrop is: fills in the pattern of the configuration.
- * Runs in: keeper, as root; posternd's configuration check. Trusts: the pattern (the administrator's) and
+ * place.c - where a user's maildrop is: fills in the pattern of the configuration, and looks whether something is there.
+ * Runs in: keeper, as root, to look as the mail's owner; posternd's configuration check. Trusts: the pattern (the administrator's) and
  * home (the user database's); not the user name.
  */
+#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "storage/maildrop.h"
@@ -57,7 +59,7 @@ static int add_escape(struct expansion *e, char letter)
 		name = at + 1;
 		len = all - local - 1;
 		break;
-	default: return refuse(e, "behind % there must be u, n, d or %");
+	default: return refuse(e, "behind % there must be u, n, d or %; the home is ~");
 	}
 	if (!name_is_harmless(name, len))
 		return refuse(e, "the user name would lead elsewhere");
@@ -108,14 +110,38 @@ static int check_path(struct expansion *e, struct maildrop_place *place)
 	return 0;
 }
 
+/* The format that the text begins with the name of, or NULL. */
+static const struct scheme *scheme_of(const char *text)
+{
+	for (const struct scheme *s = schemes; s < schemes + SCHEMES; s++)
+		if (strncmp(text, s->prefix, strlen(s->prefix)) == 0)
+			return s;
+	return NULL;
+}
+
+const char *maildrop_location_cut(const char *list, char *one_r)
+{
+	static const char blanks[] = " \t";
+	const char *next = list;
+	size_t len;
+	do {
+		len = (size_t)(next - list) + strcspn(next, blanks);
+		next = list + len + strspn(list + len, blanks);
+	} while (*next != '\0' && scheme_of(next) == NULL);
+	/* A blank at the very end is the path's, as it was when there was one location only. */
+	if (*next == '\0')
+		len = strlen(list);
+	memcpy(one_r, list, len);
+	one_r[len] = '\0';
+	return *next != '\0' ? next : NULL;
+}
+
 int maildrop_place_expand(const char *location, const char *user, const char *home,
                           struct maildrop_place *place_r, struct why *why_r)
 {
 	struct expansion e = { .location = location, .user = user, .home = home, .why = why_r };
-	const struct scheme *s = schemes;
-	while (s < schemes + SCHEMES && strncmp(location, s->prefix, strlen(s->prefix)) != 0)
-		s++;
-	if (s == schemes + SCHEMES)
+	const struct scheme *s = scheme_of(location);
+	if (s == NULL)
 		return refuse(&e, "it must begin with maildir: or mbox:");
 	if (user == NULL) {
 		e.user = "user@example.org";
@@ -136,22 +162,45 @@ int maildrop_place_expand(const char *location, const char *user, const char *ho
 	return 0;
 }
 
+bool maildrop_is_absent(const struct maildrop_place *place)
+{
+	struct stat st;
+	return lstat(place->path, &st) != 0 && errno == ENOENT;
+}
+
+int maildrop_check_mounted(const char *path, size_t count, struct why *why_r)
+{
+	char parent[PATH_MAX];
+	struct stat st;
+	(void)snprintf(parent, sizeof parent, "%s", path);
+	char *slash = strrchr(parent, '/');
+	if (count == 0 || slash == NULL || slash == parent)
+		return 0;
+	*slash = '\0';
+	if (stat(parent, &st) == 0 || errno != ENOENT)
+		return 0;
+	return why_set(why_r, REASON_MAILDROP_IO, ENOENT, "look at %s, where mail was at the last login, %zu messages (mount its file system, or make the directory)",
+	               parent, count);
+}
+
 /*
- * The path with the links of its directory resolved, so that two ways to one maildrop
- * are one lock. When that fails, the text will do: then nothing is there to be opened either.
+ * The path with the links of its directory resolved, so that two ways to one maildrop are one lock. Where that directory is missing, with those of
+ * the nearest one above it that is there: so it has the same name while a file system below is not mounted.
  */
 static void resolve(const char *path, char *out_r, size_t size)
 {
-	char parent[PATH_MAX], real[PATH_MAX];
-	(void)snprintf(parent, sizeof parent, "%s", path);
-	char *slash = strrchr(parent, '/');
+	char above[PATH_MAX], real[PATH_MAX];
+	(void)snprintf(above, sizeof above, "%s", path);
 	(void)snprintf(out_r, size, "%s", path);
-	if (slash == NULL)
-		return;
-	*slash = '\0';
-	if (realpath(slash == parent ? "/" : parent, real) == NULL)
-		return;
-	(void)snprintf(out_r, size, "%s/%s", strcmp(real, "/") == 0 ? "" : real, slash + 1);
+	for (char *slash; (slash = strrchr(above, '/')) != NULL && slash != above;) {
+		*slash = '\0';
+		if (realpath(above, real) != NULL) {
+			(void)snprintf(out_r, size, "%s%s", strcmp(real, "/") == 0 ? "" : real, path + (slash - above));
+			return;
+		}
+		if (errno != ENOENT)
+			return;
+	}
 }
 
 void maildrop_file_name(const struct maildrop_place *place, uid_t uid, gid_t gid, char name_r[MAILDROP_FILE_NAME])

@@ -36,10 +36,11 @@ pop3() {
 	exec 3>&-
 }
 
-for user in anna empty gone; do
+for user in anna maud empty gone; do
 	id -u "$user" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$user"
 done
 echo anna:secret | chpasswd
+echo maud:secret | chpasswd
 echo gone:secret | chpasswd
 passwd -qd empty
 chage -E 1 gone
@@ -47,6 +48,10 @@ install -m 600 -o anna -g mail /dev/null /var/mail/anna
 for n in 1 2 3; do
 	printf 'From bob@example.org Thu Jan  1 00:00:0%s 2026\nSubject: %s\n\nbody %s\n\n' "$n" "$n" "$n"
 done >/var/mail/anna
+install -d -m 700 -o maud -g maud /home/maud/Maildir /home/maud/Maildir/new /home/maud/Maildir/cur /home/maud/Maildir/tmp
+chmod 700 /home/maud
+printf 'Subject: m\n\nbody of maud\n' >/home/maud/Maildir/new/1700000000.M1.booted
+chown maud: /home/maud/Maildir/new/1700000000.M1.booted
 
 # As the README installs it.
 works "the user postern" systemd-sysusers /usr/local/lib/sysusers.d/postern.conf
@@ -57,6 +62,7 @@ works "the unit starts" systemctl enable --now postern.service
 has "it is told to be ready" "^active$" "$(systemctl is-active postern)"
 
 has "a login and a message" "^body 2" "$(pop3 "USER anna" "PASS secret" "RETR 2" QUIT)"
+has "a login of one who has a Maildir" "^body of maud" "$(pop3 "USER maud" "PASS secret" "RETR 1" QUIT)"
 has "an invalid password" "^-ERR \[AUTH\] invalid password" "$(pop3 "USER anna" "PASS wrong" QUIT)"
 has "a password that is empty" "^-ERR \[AUTH\]" "$(pop3 "USER empty" "PASS " QUIT)"
 has "an account that has expired" "^-ERR \[AUTH\] .*expired" "$(pop3 "USER gone" "PASS secret" QUIT)"
@@ -89,9 +95,31 @@ works "reload" systemctl reload postern
 has "the same master" "^$before$" "$(systemctl show -p MainPID --value postern)"
 has "a login after it" "^\+OK 2 " "$(pop3 "USER anna" "PASS secret" STAT QUIT)"
 sed -i 's/^backends = .*/backends = nothing/' /etc/postern/postern.conf
-systemctl reload postern
-has "a bad configuration is refused, and the old one serves" "^\+OK 2 " "$(pop3 "USER anna" "PASS secret" STAT QUIT)"
+has "a reload with a bad configuration fails" "^Job for postern.service failed" "$(systemctl reload postern 2>&1)"
+status=$(systemctl status --no-pager postern)
+has "its status says which command failed" "ExecReload=/usr/local/sbin/posternd -t -q .*status=1/FAILURE" "$status"
+has "and what is wrong" '/etc/postern/postern.conf:[0-9]+: \[auth\] backends = "nothing": .*passwd-file' "$status"
+has "the old one serves" "^\+OK 2 " "$(pop3 "USER anna" "PASS secret" STAT QUIT)"
+has "and is active" "^active$" "$(systemctl is-active postern)"
 sed -i 's/^backends = .*/backends = pam/' /etc/postern/postern.conf
+cp -p /etc/postern/privkey.pem /root/privkey.pem
+openssl ecparam -name prime256v1 -genkey -noout -out /etc/postern/privkey.pem
+has "a reload with a key of another certificate fails" "^Job for postern.service failed" "$(systemctl reload postern 2>&1)"
+has "and says so" "key /etc/postern/privkey.pem does not belong to certificate /etc/postern/fullchain.pem" "$(systemctl status --no-pager postern)"
+cp -p /root/privkey.pem /etc/postern/privkey.pem
+# What the command cannot see, the server says.
+sed -i 's/^\[maildrop\]/[listen]\npop3 = 127.0.0.1:3110\n&/' /etc/postern/postern.conf
+systemd-socket-activate -l 127.0.0.1:3110 /bin/true >/dev/null 2>&1 &
+other=$!
+for _ in $(seq 100); do grep -q '^ *[0-9]*: 0100007F:0C26 00000000:0000 0A ' /proc/net/tcp && break; sleep 0.1; done
+systemctl reload postern
+for _ in $(seq 100); do systemctl show -p StatusText postern | grep -q FAILED && break; sleep 0.1; done
+has "a port that is taken is in the status" "Status: \"Reload FAILED at .*another program has that port.*Serving with the configuration of" "$(systemctl status --no-pager postern)"
+kill "$other"
+sed -i '/^\[listen\]/d; /^pop3 = /d' /etc/postern/postern.conf
+works "a good reload again" systemctl reload postern
+for _ in $(seq 100); do systemctl show -p StatusText postern | grep -q FAILED || break; sleep 0.1; done
+has "and the status says so" "^StatusText=Serving with the configuration of" "$(systemctl show -p StatusText postern)"
 [ "$before" -gt 1 ] && kill -9 "$before"
 for _ in $(seq 100); do
 	now=$(systemctl show -p MainPID --value postern)

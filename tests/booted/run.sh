@@ -21,12 +21,12 @@ if [ "$(cat "$dir/made" 2>/dev/null)" != $include ]; then
 	echo $include >"$dir/made"
 fi
 [ ! -e "$root/var/lib/dpkg/info/postern.list" ] || chroot "$root" dpkg --purge postern >/dev/null 2>&1
-(cd "$root" && rm -rf usr/local etc/postern etc/pam.d/postern var/lib/postern var/log/journal result && mkdir -p usr/local var/log/journal)
+(cd "$root" && rm -rf usr/local etc/postern etc/pam.d/postern var/lib/postern etc/systemd/system/*.wants/postern* var/log/journal result && mkdir -p usr/local var/log/journal)
 make --no-print-directory BUILD="$BUILD" DESTDIR="$root" install >"$dir/install.log"
 make --no-print-directory BUILD="$BUILD" deb >"$dir/deb.log" 2>&1 || { tail -n 5 "$dir/deb.log" >&2; exit 1; }
 cp "$BUILD"/postern_*.deb "$root/postern.deb"
 
-# As the README says it: users of the host, their mail in /var/mail, a certificate.
+# As the README says it: users of the host, their mail in /var/mail or their home, a certificate.
 install -m 755 tests/booted/inside.sh "$root/inside.sh"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \
 	-keyout "$root/etc/postern/privkey.pem" -out "$root/etc/postern/fullchain.pem" 2>/dev/null
@@ -38,7 +38,7 @@ key = /etc/postern/privkey.pem
 [auth]
 backends = pam
 [maildrop]
-location = mbox:/var/mail/%u
+location = maildir:~/Maildir mbox:/var/mail/%u
 mbox_locks = fcntl dotlock
 CONF
 cat >"$root/etc/systemd/system/inside.service" <<'UNIT'

@@ -143,6 +143,30 @@ class Check(unittest.TestCase):
         server.reload()
         self.assertNotIn(" ends on ", server.log()[mark:])
 
+    def test_before_a_reload(self):
+        """-t -q: says nothing where the server can use it, whatever else -t finds; otherwise what is wrong, and that it is. Each as a row:
+        label, sections changed, words.
+        """
+        self.server.write_passwd("broken line", "weak:$1$abcdefgh$%s:20001:20001::/home/weak:" % ("x" * 22))
+        certificate, key = make_certificate("ends", days=5)
+        self.server.write_config(tls={"certificate": certificate, "key": key})
+        self.assertEqual(run(self.server, "-t", "-c", self.file)[0], 1)
+        self.assertEqual(run(self.server, "-t", "-q", "-c", self.file), (0, ""))
+        rows = [
+            ("a bad setting", {"limits": {"per_source": "x"}}, r"per_source"),
+            ("certificate missing", {"tls": {"certificate": "/nonexistent/x.pem"}}, r"/nonexistent/x.pem"),
+            ("key of another certificate", {"tls": {"certificate": certificate, "key": make_certificate("other")[1]}}, r"does not belong to certificate"),
+        ]
+        if ROOT:
+            rows.append(("gate_user unknown", {"system": {"gate_user": "no-such-user"}}, r"no-such-user"))
+        for label, changes, words in rows:
+            with self.subTest(label):
+                server = Server(start=False, settings=changes)
+                status, text = run(server, "-t", "-q", "-c", str(server.config_file))
+                self.assertEqual(status, 1, text)
+                self.assertRegex(text, words + r".*\n.*: to be corrected before postern can use it\n$")
+        self.assertEqual(run(self.server, "-q")[0], 2)
+
     def test_finding_about_the_passwd_file(self):
         self.server.write_passwd("broken line", "root:*:0:0::/root:", mode=0o600)
         status, text = run(self.server, "-t", "-c", self.file)

@@ -117,5 +117,124 @@ class Places(unittest.TestCase):
             holder.quit()
 
 
+class Several(unittest.TestCase):
+    """`location` with two: some users have a Maildir, others an mbox."""
+    LIST = "maildir:~/Maildir mbox:SPOOL/%u"
+
+    def make(self, users=("anna",), location=LIST, **settings):
+        server = Server(users, location=location, **settings)
+        self.addCleanup(server.stop)
+        return server
+
+    def seen(self, server, user="anna"):
+        """The subjects that a login shows."""
+        with server.login(user) as client:
+            subjects = [bodies.subjects(client.retr(n))[0].decode() for n in client.list()]
+            client.quit()
+        return subjects
+
+    def refused(self, server, words, user="anna"):
+        """What a login is told, and what the log says of it."""
+        mark = server.mark()
+        with server.client() as client:
+            client.ok("USER %s" % user)
+            told = client.err("PASS secret")
+        server.wait_for_log(words, since=mark)
+        return told
+
+    def put_mbox(self, user, *subjects):
+        user.write_mbox(b"".join(b"From x Thu Jan  1 00:00:00 2026\n" + bodies.message(s).replace(b"\r\n", b"\n") + b"\n" for s in subjects))
+
+    def test_the_first_that_exists(self):
+        """Each his own; who has both, by the order; who has none, as the last says; who gets one, from the next login on."""
+        server = self.make(("anna", "bert", "both", "none"))
+        anna, bert, both, none = (server.users[name] for name in ("anna", "bert", "both", "none"))
+        anna.deliver(bodies.message("maildir of anna"))
+        self.put_mbox(bert, "mbox of bert")
+        both.deliver(bodies.message("maildir of both"))
+        self.put_mbox(both, "mbox of both")
+        self.assertEqual([self.seen(server, name) for name in ("anna", "bert", "both", "none")],
+                         [["maildir of anna"], ["mbox of bert"], ["maildir of both"], []])
+        self.assertFalse((none.home / "Maildir").exists() or none.mbox.exists() or (bert.home / "Maildir").exists())
+        self.put_mbox(none, "mbox of none")
+        self.assertEqual(self.seen(server, "none"), ["mbox of none"])
+        bert.maildir.is_dir()  # which makes it
+        self.assertEqual(self.seen(server, "bert"), [])
+        server.write_config(maildrop={"location": " ".join(reversed(server.settings["maildrop"]["location"].split(" ")))})
+        server.reload()
+        self.assertEqual([self.seen(server, name) for name in ("both", "anna")], [["mbox of both"], ["maildir of anna"]])
+
+    def test_deletes_and_locks_where_it_reads(self):
+        """Session lock, index and UPDATE are of the place that was chosen."""
+        server = self.make(("both", "bert"))
+        both, bert = server.users["both"], server.users["bert"]
+        both.deliver(bodies.message("maildir 1"))
+        both.deliver(bodies.message("maildir 2"))
+        self.put_mbox(both, "mbox")
+        self.put_mbox(bert, "one", "two", "three")
+        before = both.mbox.read_bytes()
+        for name, left in (("both", ["maildir 2"]), ("bert", ["two", "three"])):
+            with server.login(name) as client:
+                with server.client() as other:
+                    other.ok("USER %s" % name)
+                    self.assertIn("[IN-USE]", other.err("PASS secret"))
+                client.ok("DELE 1")
+                client.quit()
+            self.assertEqual(self.seen(server, name), left)
+        self.assertEqual(both.mbox.read_bytes(), before)
+
+    def test_only_absence_goes_on(self):
+        """Anything else about the first is told, and the second is not taken for it."""
+        server = self.make()
+        anna, maildir = server.users["anna"], server.users["anna"].home / "Maildir"
+        self.put_mbox(anna, "mbox")
+        self.assertEqual(self.seen(server), ["mbox"])
+        os.symlink("nowhere", maildir)
+        self.assertIn("[SYS/PERM]", self.refused(server, r"\(%s is a symbolic link, which is not followed" % maildir))
+        maildir.unlink()
+        maildir.write_bytes(b"")
+        self.assertIn("[SYS/", self.refused(server, r"\(open the directory %s: Not a directory" % maildir))
+        maildir.unlink()
+        if ROOT:
+            maildir.mkdir()
+            self.assertIn("[SYS/PERM]", self.refused(server, r"\(%s belongs to uid 0, not to uid" % maildir))
+            maildir.rmdir()
+        self.assertEqual(self.seen(server), ["mbox"])
+
+    @unittest.skipUnless(ROOT, "needs root: a directory that the owner may not enter")
+    def test_looked_for_by_its_owner(self):
+        """A way that is closed to the owner is not absent, whatever root sees there, and root tells nobody what is where a user's link leads."""
+        server = self.make(location="maildir:~/mail/box mbox:SPOOL/%u")
+        anna, closed = server.users["anna"], server.base / "closed"
+        self.put_mbox(anna, "mbox")
+        closed.mkdir(mode=0o700)
+        os.symlink(closed, anna.home / "mail")
+        for there in (False, True):
+            if there:
+                (closed / "box").mkdir()
+            with self.subTest(there=there):
+                self.assertIn("[SYS/PERM]", self.refused(server, "Permission denied"))
+
+    def test_not_mounted(self):
+        """A home that is gone with its Maildir is not mounted, also where the way to it is a link; a Maildir alone that is gone, is."""
+        server = self.make(setup="")
+        anna = server.users["anna"]
+        away, homes = server.base / "away", server.base / "homes"
+        os.symlink(anna.home.parent, homes)
+        server.users["anna"].home = homes / "anna"
+        server.write_passwd()
+        self.put_mbox(anna, "mbox")
+        anna.deliver(bodies.message("maildir"))
+        self.assertEqual(self.seen(server), ["maildir"])
+        os.rename(anna.home, away)
+        self.assertIn("[SYS/TEMP]", self.refused(server, r"homes/anna, where mail was at the last login, 1 messages \(mount its file system"))
+        os.rename(away, anna.home)
+        self.assertEqual(self.seen(server), ["maildir"])
+        os.rename(anna.maildir, away)
+        mark = server.mark()
+        self.assertEqual(self.seen(server), ["mbox"])
+        server.wait_for_log(r"maildir:.*/Maildir is gone, where 1 messages were at the last login; the next location is used", since=mark)
+
+
 if __name__ == "__main__":
     unittest.main()

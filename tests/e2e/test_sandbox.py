@@ -248,13 +248,14 @@ class Lacking(unittest.TestCase):
     def test_required(self):
         """It does not start, and says what to write; -t says the same."""
         for label, calls, missing in self.rows:
-            for arguments in (["-F"], ["-t"]):
+            for arguments in (["-F"], ["-t"], ["-t", "-q"]):
                 with self.subTest(label, arguments=arguments):
                     server = Server(start=False)
                     done = subprocess.run([*self.launcher(calls), *server.command(*arguments, "-c", str(server.config_file))],
                                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
                     self.assertNotEqual(done.returncode, 0)
                     self.assertRegex(done.stdout.decode(), r"this kernel has no %s, .*write sandbox = as-available into \[system\]" % missing)
+                    self.assertNotIn("postern can use it;", done.stdout.decode())
 
     def test_as_available(self):
         """It serves, and says at each start what is missing; the other pieces are there."""

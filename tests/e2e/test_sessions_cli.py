@@ -67,7 +67,7 @@ class Sessions(CommandCase):
     @unittest.skipUnless(ROOT, "without root one uid does everything, and all locks are its own")
     def test_not_for_everybody(self):
         holder = self.login("anna")
-        self.assertIn("Permission denied", self.sessions(uid=self.anna.uid, status=IO))
+        self.assertIn("Permission denied; run it as root", self.sessions(uid=self.anna.uid, status=IO))
         holder.quit()
 
 

@@ -1,8 +1,10 @@
 """How the server was started: socket activation, sd_notify, a start without root, descriptors that were there or were not."""
+import copy
 import fcntl
 import os
 import re
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -43,7 +45,20 @@ class ServiceManager(unittest.TestCase):
             client.quit()
 
     def test_notify(self):
-        """READY when it serves, RELOADING and READY again, STOPPING."""
+        """READY when it serves, RELOADING and READY again, STOPPING; and in words since when which configuration is in force, and
+        why a later one is not.
+        """
+        serving = r"^STATUS=Serving with the configuration of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$"
+        taken = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(taken.close)
+        broken = [
+            ("a setting", {"limits": {"per_source": "x"}}, r"%s:\d+: \[limits\] per_source = \"x\": write a number"),
+            ("a certificate", {"tls": {"certificate": "/nonexistent/\xe9.pem"}}, r"certificate /nonexistent/\?\?.pem cannot be used"),
+            ("a port", {"listen": {"pop3": "127.0.0.1:%d" % taken.getsockname()[1]}}, r"another program has that port, see: ss -ltnp"),
+        ]
+        if ROOT:
+            broken.append(("what takes a restart", {"workers": {"sessions": "2"}, "auth": {"virtual_user": "nobody", "passwd_file": "/dev/null"},
+                           "maildrop": {"location": "maildir:/var/%u/M"}}, r"sessions from 1 to more or back.* take a restart"))
         with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
             manager.bind(folder + "/notify")
             os.chmod(folder, 0o755)
@@ -55,19 +70,60 @@ class ServiceManager(unittest.TestCase):
                     state = manager.recv(4096).decode().split("\n")
                     if wanted in state:
                         return state
+
+            def next_status(words):
+                state = next_state("READY=1")
+                self.assertEqual(len(state), 2, state)
+                self.assertRegex(state[1], words)
             try:
-                next_state("READY=1")
+                next_status(serving)
                 server.reload()
                 self.assertTrue(any(re.match(r"MONOTONIC_USEC=\d+$", s) for s in next_state("RELOADING=1")))
-                next_state("READY=1")
-                server.write_config(limits={"per_source": "x"})
+                next_status(serving)
+                good = copy.deepcopy(server.settings)
+                for label, changes, words in broken:
+                    with self.subTest(label):
+                        server.settings = copy.deepcopy(good)
+                        server.write_config(**changes)
+                        server.reload()
+                        next_state("RELOADING=1")
+                        words = words.replace("%s", re.escape(str(server.config_file)))
+                        next_status(r"^STATUS=Reload FAILED at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d: .*%s.*\. Serving with the configuration of " % words)
+                server.settings = good
+                server.write_config()
                 server.reload()
                 next_state("RELOADING=1")
-                next_state("READY=1")
+                next_status(serving)
                 server.terminate()
                 next_state("STOPPING=1")
             finally:
                 server.stop()
+
+
+    def test_no_helpers(self):
+        """Helper programs that are gone, and a nursery that has died: nobody new can log in, and the status says so until there is one."""
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(folder + "/notify")
+            manager.settimeout(20)
+            server = Server(environment={"NOTIFY_SOCKET": folder + "/notify"}, start=False)
+            self.addCleanup(server.stop)
+            server.programs = programs = server.base / "programs"
+            programs.mkdir(mode=0o755)
+            for name in ("posternd", "posternd-gate", "posternd-sign", "posternd-pam"):
+                shutil.copy(BUILD / name, programs / name)
+            server.start()
+            gate = programs / "posternd-gate"
+            os.rename(gate, gate.with_suffix(".away"))
+            os.kill(server.nurseries()[0].pid, signal.SIGKILL)
+
+            def next_status(words):
+                while not re.search(words, manager.recv(4096).decode(), re.M):
+                    pass
+            next_status(r"^STATUS=NOBODY NEW can log in: .*gate.*\. Serving with the configuration of ")
+            os.rename(gate.with_suffix(".away"), gate)
+            next_status(r"^STATUS=Serving with the configuration of ")
+            with server.login() as client:
+                client.quit()
 
 
 class WithoutRoot(unittest.TestCase):

@@ -45,11 +45,29 @@ static void check_place(const char *location, const char *user, const char *home
 	CHECK(strlen(key) == MAILDROP_KEY && strspn(key, "0123456789abcdef") == MAILDROP_KEY, "key %s", key);
 }
 
+/* Of a list nothing is lost but the blanks between two locations, and the second begins as one does. */
+static void check_list(const char *list)
+{
+	char one[256];
+	for (const char *at = list, *rest; at != NULL; at = rest) {
+		rest = maildrop_location_cut(at, one);
+		const size_t len = strlen(one);
+		CHECK(memcmp(at, one, len) == 0, "%s was cut to %s", at, one);
+		if (rest == NULL)
+			CHECK(at[len] == '\0', "%s lost %s", at, at + len);
+		else
+			CHECK(rest > at + len && strspn(at + len, " \t") == (size_t)(rest - at) - len && (strncmp(rest, "mbox:", 5) == 0 || strncmp(rest, "maildir:", 8) == 0),
+			      "%s was cut to %s and %s", at, one, rest);
+		CHECK(strstr(one, " mbox:") == NULL && strstr(one, " maildir:") == NULL, "%s holds two", one);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = INPUT_OF(data, size);
 	char location[256], user[USER_NAME_MAX + 1], home[PATH_MAX];
 	(void)piece_text(take_line(&in), location, sizeof location);
+	check_list(location);
 	(void)piece_text(take_line(&in), user, sizeof user);
 	(void)piece_text(take_rest(&in), home, sizeof home);
 	if (home[0] == '/' || home[0] == '\0')

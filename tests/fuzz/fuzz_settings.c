@@ -48,7 +48,11 @@ static void check_settings(const struct settings *s)
 	CHECK((s->certificate[0] == '\0') == (s->key[0] == '\0') && s->backends[0][0] != '\0', "a certificate alone, or no back end");
 	struct maildrop_place place;
 	struct why why;
-	CHECK(maildrop_place_expand(s->location, NULL, NULL, &place, &why) == 0, "%s", why.text);
+	char one[SETTING_TEXT_MAX];
+	for (const char *rest = s->location; rest != NULL;) {
+		rest = maildrop_location_cut(rest, one);
+		CHECK(maildrop_place_expand(one, NULL, NULL, &place, &why) == 0, "%s", why.text);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -247,7 +247,7 @@ static void test_parser(void)
 static void test_check(void)
 {
 	static const struct { const char *says; unsigned times; } rows[] = {
-		{ "line 2: there is no colon", 1 }, { "line 3: the uid is not a number", 1 }, { "(PLAIN) is of a scheme", 1 },
+		{ "line 2: there is no colon", 1 }, { "line 3: the uid is not a number", 1 }, { "(PLAIN) is of a scheme that is not accepted here; give a new password with postern passwd set plain", 1 },
 		{ "DES-CRYPT is cheap", 1 }, { "stands already in line 1", 1 }, { "stands already in line 6", 1 }, { "uid 0 is refused", 1 },
 		{ "uid 999 is refused; minimum_uid is 1000", 1 }, { "give a gid", 1 }, { "set virtual_user", 1 },
 	};

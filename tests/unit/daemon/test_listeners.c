@@ -151,7 +151,7 @@ static void test_in_use(void)
 	settings.pop3.count = 1;
 	memcpy(&settings.pop3.list[0].address, &far, sizeof far);
 	CU_ASSERT(listeners_apply(&l, &settings, problem, sizeof problem) == -1 && l.count == 0);
-	ROW_TEXT("not ours", problem, "cannot listen on 192.0.2.1 port 1110: Cannot assign requested address");
+	ROW_TEXT("not ours", problem, "cannot listen on 192.0.2.1 port 1110: Cannot assign requested address; this host has no such address, see: ip address");
 }
 
 /* In the child: a listening socket at 3, one at 4, no socket at 5. */

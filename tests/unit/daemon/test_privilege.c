@@ -3,8 +3,10 @@
  * Runs in: the tests; as root it gives root up.
  */
 #include <grp.h>
+#include <linux/capability.h>
 #include <openssl/rand.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -87,12 +89,37 @@ static void become_owner_bound(void)
 	become_owner(SOME_UID, SOME_GID);
 }
 
+/* Files are another's, and the process stays root's; afterwards files are root's, too. */
+static void reach_and_return(void)
+{
+	uid_t r, e, s;
+	reach_as(SOME_UID, SOME_GID);
+	check(open("/etc/shadow", O_RDONLY | O_CLOEXEC) == -1);
+	check(getresuid(&r, &e, &s) == 0 && r == 0 && e == 0 && s == 0);
+	reach_as_root();
+	check(open("/etc/shadow", O_RDONLY | O_CLOEXEC) >= 0);
+	check(setresuid(SOME_UID, SOME_UID, SOME_UID) == 0);
+	reach_as(SOME_UID + 1, SOME_GID);
+	reach_as_root();
+}
+
+/* What it cannot have it does not go on without. */
+static void reach_bound(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = { { .effective = 0 }, { .effective = 0 } };
+	check(syscall(SYS_capset, &header, none) == 0);
+	reach_as(SOME_UID, SOME_GID);
+}
+
 static void test_become_owner(void)
 {
 	host_make();
 	if (geteuid() == 0) {
 		expect_child("gives up root", give_up_root, EXIT_GOOD, NULL);
 		expect_child("asked for root", become_root, EXIT_BUG, "bug: asked to become root");
+		expect_child("reaches files as another", reach_and_return, EXIT_GOOD, NULL);
+		expect_child("cannot reach them", reach_bound, EXIT_ENVIRONMENT, "cannot reach files as uid ");
 		expect_child("root comes back", become_owner_bound, EXIT_ENVIRONMENT, "root came back after it was given up");
 	}
 	expect_child("without root", stay_oneself, EXIT_GOOD, NULL);

@@ -226,6 +226,16 @@ static const struct {
 	{ "[maildrop]\nlocation = \"mbox:/var/mail/%u\"\n", 2, "without quotes" },
 	{ "[maildrop]\nlocation = /var/mail/%u\n", 2, "write maildir:PATH or mbox:PATH" },
 	{ "[maildrop]\nlocation =\n", 2, "write maildir:PATH or mbox:PATH" },
+	{ "[maildrop]\nlocation = maildir:~/Maildir mbox:var/mail/%u\n", 2, "location mbox:var/mail/%u: the path must begin with / or ~" },
+	{ "[maildrop]\nlocation = mbox:~/mail:INBOX=/var/mail/%u\n", 2, "where there is INBOX=, the path behind that" },
+	{ "[maildrop]\nlocation = maildir:~/Maildir:CONTROL=/var/control/%u mbox:/var/mail/%u\n", 2, "write the path alone" },
+	{ "[maildrop]\nlocation = maildir:%h/Maildir\n", 2, "the home is ~" },
+	{ "[maildrop]\nlocation = mbox:/var/mail/ maildir:~/Maildir\n", 2, "the path ends in /" },
+	{ "[maildrop]\nlocation = maildir:~/Maildir, mbox:/var/mail/%u\n", 2, "with a space before it" },
+	{ "[maildrop]\nlocation = maildir:~/Maildir,mbox:/var/mail/%u\n", 2, "with a space before it" },
+	{ "[maildrop]\nlocation = maildir:~/Maildir /var/mail/%u\n", 2, "each begins with maildir: or mbox:" },
+	{ "[maildrop]\nlocation = maildir:~/Maildir Mbox:/var/mail/%u\n", 2, "each begins with maildir: or mbox:" },
+	{ "[workers]\nsessions = 2\n[auth]\nbackends = passwd-file\nvirtual_user = vmail\n[maildrop]\nlocation = maildir:/srv/mail/%u/M mbox:/srv/mail/%u/m\n", 2, "serves one location" },
 	{ "[maildrop]\nlock_directory = run/lock\n", 2, "write the whole path, from the / on" },
 	{ "[maildrop]\nlock_directory =\n", 2, "write the whole path, from the / on" },
 	{ "[maildrop]\nlock_directory = /a\x01z\n", 2, "remove the control character" },
@@ -338,7 +348,7 @@ static void test_no_file(void)
 	found.count = 0;
 	CU_ASSERT(settings_read("/nonexistent/postern.conf", &s, keep, context) == 1);
 	CU_ASSERT(found.line[0] == 0);
-	ROW_TEXT("missing", found.text[0], "cannot be opened: No such file or directory");
+	ROW_TEXT("missing", found.text[0], "cannot be opened: No such file or directory; name another with -c, or make it: posternd -D prints one, with all defaults");
 	found.count = 0;
 	CU_ASSERT(settings_read("/tmp", &s, keep, context) == 1);
 	ROW_TEXT("directory", found.text[0], "cannot be read: Is a directory");

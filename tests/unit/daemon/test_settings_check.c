@@ -53,6 +53,7 @@ static const struct {
 	{ "lock_directory below a file", "[maildrop]\nlock_directory = @/open/x\n", 2, "Not a directory" },
 	{ "lock_directory for all", "[maildrop]\nlock_directory = @/shared\n", 2, "chmod 0700" },
 	{ "no spool", "[maildrop]\nlocation = mbox:@/none/%u\n", 2, "make it, or correct the path" },
+	{ "no spool behind homes", "[maildrop]\nlocation = maildir:~/Maildir mbox:@/none/%u\n", 2, "make it, or correct the path" },
 	{ "spool is a file", "[maildrop]\nlocation = mbox:@/open/%u\n", 2, "is not a directory" },
 	{ "virtual_user unknown", "[auth]\nvirtual_user = no-such-user\n", 2, "there is no user no-such-user; run: useradd --create-home" },
 	{ "virtual_user too low", "[auth]\nvirtual_user = daemon\n", 2, "choose one with at least 1000" },

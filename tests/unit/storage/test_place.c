@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "storage/maildrop.h"
-#include "tests/unit/suite.h"
+#include "tests/unit/storage/scratch.h"
 
 static const struct {
 	const char *location, *user, *home;
@@ -128,5 +128,68 @@ static void test_length(void)
 	}
 }
 
-#define TESTS(X) X(test_table) X(test_format) X(test_pattern_only) X(test_length)
+/* A list of locations, cut one after the other. */
+static void test_list(void)
+{
+	static const struct {
+		const char *list, *cut[4];
+	} lists[] = {
+		{ "maildir:~/Maildir", { "maildir:~/Maildir" } },
+		{ "maildir:~/Maildir mbox:/var/mail/%u", { "maildir:~/Maildir", "mbox:/var/mail/%u" } },
+		{ "mbox:/a \t maildir:/b  mbox:/c", { "mbox:/a", "maildir:/b", "mbox:/c" } },
+		{ "maildir:/my mail/%u mbox:/a b", { "maildir:/my mail/%u", "mbox:/a b" } },
+		{ "maildir:/mbox:/x Maildir:/y", { "maildir:/mbox:/x Maildir:/y" } },
+		{ "maildir:/a ", { "maildir:/a " } },
+		{ " mbox:/a", { "", "mbox:/a" } },
+		{ "x mbox:/a", { "x", "mbox:/a" } },
+		{ "", { "" } },
+	};
+	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+		const char *rest = lists[i].list;
+		size_t n = 0;
+		char one[64];
+		for (; rest != NULL && n < 4; n++) {
+			rest = maildrop_location_cut(rest, one);
+			ROW_TEXT(lists[i].list, one, lists[i].cut[n] != NULL ? lists[i].cut[n] : "(one more)");
+		}
+		ROW_ASSERT(lists[i].list, n == 4 || lists[i].cut[n] == NULL);
+	}
+}
+
+/* Only what is known not to exist is absent; and where the way leads, the name of it is the same whether it is there or not. */
+static void test_absent(void)
+{
+	static const struct {
+		const char *path;
+		bool absent;
+	} places[] = {
+		{ "there", false }, { "file", false }, { "link", false }, { "dangling", false }, { "round/x", false }, { "file/x", false },
+		{ "none", true }, { "none/x", true }, { "there/none", true }, { "link/none", true }, { "dangling/x", true },
+	};
+	struct maildrop_place place = { .format = MAILDROP_MAILDIR }, same = { .format = MAILDROP_MAILDIR };
+	char key[MAILDROP_KEY + 1], other[MAILDROP_KEY + 1];
+	struct why why;
+	scratch_open();
+	make_dir("there");
+	put("file", "x");
+	CU_ASSERT(symlink("there", in_scratch("link")) == 0 && symlink("nowhere", in_scratch("dangling")) == 0 && symlink("round", in_scratch("round")) == 0);
+	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+		(void)snprintf(place.path, sizeof place.path, "%s", in_scratch(places[i].path));
+		ROW_ASSERT(places[i].path, maildrop_is_absent(&place) == places[i].absent);
+	}
+	(void)snprintf(place.path, sizeof place.path, "%s", in_scratch("link/ann/Maildir"));
+	(void)snprintf(same.path, sizeof same.path, "%s", in_scratch("there/ann/Maildir"));
+	maildrop_key(&place, key);
+	maildrop_key(&same, other);
+	ROW_TEXT("below a link, not there", key, other);
+	CU_ASSERT(maildrop_check_mounted(place.path, 0, &why) == 0);
+	CU_ASSERT(maildrop_check_mounted(place.path, 2, &why) == -1 && why.reason == REASON_MAILDROP_IO && strstr(why.text, "/link/ann, where mail was at the last login, 2 messages") != NULL);
+	make_dir("there/ann");
+	maildrop_key(&place, other);
+	ROW_TEXT("and there", other, key);
+	CU_ASSERT(maildrop_check_mounted(place.path, 2, &why) == 0);
+	scratch_close();
+}
+
+#define TESTS(X) X(test_table) X(test_format) X(test_pattern_only) X(test_length) X(test_list) X(test_absent)
 SUITE("place")
