@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,49 +24,6 @@ const char *maildir_show(struct maildir_shown *s, const struct maildir *m, const
 }
 
 /* ---- opening ---- */
-
-/* *fd_r becomes -1 when there is no such directory. */
-static int open_directory(const struct maildir *m, int at, const char *name, int flags, int *fd_r, struct why *why_r)
-{
-	struct stat st;
-	int fd = openat(at, name, flags | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	*fd_r = -1;
-	if (fd < 0 && errno == ENOENT)
-		return 0;
-	if (fd < 0) {
-		int err = errno;
-		if ((err == ENOTDIR || err == ELOOP) && fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
-			return why_set(why_r, REASON_MAILDROP_DENIED, ELOOP,
-			               "%s (in %s) is a symbolic link, which is not followed", name, m->path);
-		return why_errno(why_r, err, "open the directory %s (in %s)", name, m->path);
-	}
-	if (fstat(fd, &st) != 0) {
-		(void)why_errno(why_r, errno, "stat %s (in %s)", name, m->path);
-	} else if (st.st_uid != m->drop.options.owner) {
-		(void)why_set(why_r, REASON_MAILDROP_DENIED, 0, "%s (in %s) belongs to uid %ju, not to uid %ju", name, m->path,
-		              (uintmax_t)st.st_uid, (uintmax_t)m->drop.options.owner);
-	} else {
-		*fd_r = fd;
-		return 0;
-	}
-	(void)close(fd);
-	return -1;
-}
-
-static int open_directories(struct maildir *m, struct why *why_r)
-{
-	int top = -1, r = -1;
-	if (open_directory(m, AT_FDCWD, m->path, O_PATH, &top, why_r) != 0)
-		return -1;
-	r = 0;
-	for (size_t i = 0; top >= 0 && r == 0 && i < MAILDIR_DIRS; i++)
-		r = open_directory(m, top, maildir_dir_names[i], O_RDONLY, &m->dir_fd[i], why_r);
-	if (m->drop.options.dovecot_ids)
-		m->top_fd = top;
-	else if (top >= 0)
-		(void)close(top);
-	return r;
-}
 
 /* None could be had, because the disk fails: that is no empty maildrop, or clients would forget what they have fetched. */
 static int check_faults(const struct maildir *m, struct why *why_r)
@@ -226,22 +182,6 @@ static bool recall(struct maildir *m, struct maildir_left *state_r)
 	return true;
 }
 
-/* Mail was there at the last login, and now there is not even the directory that the Maildir was in: not mounted, rather than empty. */
-static int check_mounted(const struct maildir *m, struct why *why_r)
-{
-	char parent[PATH_MAX];
-	struct stat st;
-	(void)snprintf(parent, sizeof parent, "%s", m->path);
-	char *slash = strrchr(parent, '/');
-	if (m->drop.count == 0 || m->dir_fd[MAILDIR_NEW] >= 0 || m->dir_fd[MAILDIR_CUR] >= 0 || slash == NULL || slash == parent)
-		return 0;
-	*slash = '\0';
-	if (stat(parent, &st) == 0 || errno != ENOENT)
-		return 0;
-	return why_set(why_r, REASON_MAILDROP_IO, ENOENT, "look at %s, where mail was at the last login, %zu messages (mount its file system, or make the directory)",
-	               parent, m->drop.count);
-}
-
 /* Directories that are as the last login left them need no reading, whatever became of the others. */
 static void hold_directories(struct maildir *m, const struct maildir_left *state)
 {
@@ -260,7 +200,7 @@ static int list_messages(struct maildir *m, struct why *why_r)
 		return -1;
 	if (recall(m, &state)) {
 		m->drop.image_at = m->index.head.offset;
-		if (check_mounted(m, why_r) != 0)
+		if (maildir_check_mounted(m, why_r) != 0)
 			return -1;
 		if (is_as_left(m, &state))
 			return 0;
@@ -312,7 +252,7 @@ static int maildir_open(const struct maildrop_place *place, const struct maildro
 		(void)why_set(why_r, REASON_NO_MEMORY, ENOMEM, "open %s", place->path);
 		goto fail;
 	}
-	if (open_directories(m, why_r) != 0 || list_messages(m, why_r) != 0)
+	if (maildir_open_directories(m, why_r) != 0 || list_messages(m, why_r) != 0)
 		goto fail;
 	*drop_r = &m->drop;
 	return 0;

@@ -101,7 +101,7 @@ struct maildir {
 	struct maildrop drop;
 	char *path;
 	int dir_fd[MAILDIR_DIRS];  /* -1: there is none, it counts as empty */
-	int top_fd;                /* the Maildir itself, where something is looked for in it; else -1 */
+	int top_fd;                /* the Maildir itself, where something may be looked for in it; else -1 */
 	struct index index;
 	struct gone *gone;         /* NULL: nothing is remembered */
 	size_t known;              /* records of the index's list that the scan is held against */
@@ -282,7 +282,18 @@ int maildir_reserve(struct maildir *m, size_t wanted, struct why *why_r);
 /* Entry i has a name now: into the table. */
 void maildir_put_entry(struct maildir *m, size_t i);
 
-/* The directories as they are now. */
+/* ---- maildir_directory.c ---- */
+
+/* Open new/ and cur/, where they are. 0, or -1 and *why_r. */
+int maildir_open_directories(struct maildir *m, struct why *why_r);
+
+/* No mail, and not even the directory that the Maildir was in, is no empty maildrop where the index had mail. 0, or -1 and *why_r. */
+int maildir_check_mounted(const struct maildir *m, struct why *why_r);
+
+/* Open those that were not there, and are by now, by what maildir_look() found. 0, or -1 and *why_r: MAILDROP_BUSY where that is not allowed any more. */
+int maildir_open_made(struct maildir *m, struct why *why_r);
+
+/* The directories as they are now; also one that was made since, and is not open. */
 int maildir_look(const struct maildir *m, struct maildir_listed listed_r[MAILDIR_DIRS], struct why *why_r);
 
 /* Look at an entry's file, and open it unless its name is believed: it becomes READY, LOST or DROPPED. -1 when no message could be opened. */
