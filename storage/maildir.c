@@ -43,6 +43,8 @@ static int size_entries(struct maildir *m, struct why *why_r)
 		size_t lost = 0;
 		if (maildir_scan(m, false, why_r) != 0)
 			return -1;
+		if (round == 0)
+			maildir_prove_names(m);
 		for (size_t i = 0; i < m->entry_count; i++) {
 			struct maildir_entry *e = &m->entries[i];
 			if ((e->state == ENTRY_LOST || e->state == ENTRY_KNOWN) && e->seen != m->scan)
@@ -160,7 +162,7 @@ static bool is_as_left(struct maildir *m, const struct maildir_left *state)
 
 static void remember(struct maildir *m)
 {
-	struct maildir_left state = { .quiet = m->skipped ? 0 : m->steady };
+	struct maildir_left state = { .quiet = m->skipped ? 0 : m->steady, .proven = m->proven };
 	struct image *image = &m->drop.image;
 	memcpy(state.dirs, m->listed, sizeof state.dirs);
 	for (size_t i = 0; i < MAILDIR_DIRS; i++)
@@ -179,6 +181,7 @@ static bool recall(struct maildir *m, struct maildir_left *state_r)
 		return false;
 	memcpy(state_r, state, sizeof *state_r);
 	m->drop.count = m->drop.image.list.count;
+	m->proven = (uint32_t)state_r->proven;
 	return true;
 }
 

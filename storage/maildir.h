@@ -22,6 +22,7 @@ enum {
 	MAILDIR_AHEAD = 16,           /* names of a large Maildir that are looked up at once */
 	MAILDIR_ALL_DIRS = (1 << MAILDIR_DIRS) - 1,
 };
+#define MAILDIR_NAMES_LIE UINT32_MAX           /* one that was held against its file did */
 #define MAILDIR_OF_INDEX UINT32_C(0x80000000)  /* in the order: not an entry, but a record of the index */
 
 enum maildir_state {
@@ -90,6 +91,7 @@ struct maildir_listed {
 struct maildir_left {
 	struct maildir_listed dirs[MAILDIR_DIRS];
 	uint64_t quiet;            /* bit set of directories: as long as each is so, it holds what the list says */
+	uint64_t proven;           /* as in struct maildir; 0 as well in the index of an older version */
 };
 _Static_assert(sizeof(struct maildir_left) <= INDEX_STATE, "has room in the index");
 
@@ -133,6 +135,7 @@ struct maildir {
 	int fault;                 /* errno of the first message that the disk did not give; 0: none */
 	bool noticed;              /* the oddities are in the log */
 	bool lie_noticed;          /* so is a name that has a wrong size */
+	uint32_t proven;           /* names whose size was right when they were held against the file; or MAILDIR_NAMES_LIE: none is believed */
 	size_t learned_from, learned_to;  /* records of the image that the file in the index has otherwise; none: 0, 0 */
 };
 
@@ -331,6 +334,12 @@ void maildir_open_unopened(struct maildir *m, struct maildir_entry *e);
  * content: true when it was taken, and the file need not be opened.
  */
 bool maildir_size_by_name(const struct maildir *m, struct maildir_entry *e);
+
+/*
+ * As long as little is known of this maildrop's names: open a few of the files that were listed, all over the list, whose names have sizes. One that
+ * lies, and no name is believed any more.
+ */
+void maildir_prove_names(struct maildir *m);
 
 /* What stands in for the digest of a message that nobody has read: it stays with the file, as long as nobody writes to it. */
 uint64_t maildir_stand_in(uint64_t stored, uint64_t octets, const struct timespec *modified);
