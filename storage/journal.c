@@ -44,7 +44,7 @@ static bool is_whole(const struct record *r)
 {
 	bool marked = memcmp(r->magic, magic, sizeof magic) == 0 || memcmp(r->magic, aside, sizeof aside) == 0;
 	return marked && digest_same(check_record(r), r->check) && memchr(r->path, '\0', sizeof r->path) != NULL &&
-		r->plan.cut <= r->plan.size && r->plan.kept < r->plan.size - r->plan.cut && r->plan.edge <= JOURNAL_EDGE_MAX;
+		r->plan.cut <= r->plan.size && r->plan.kept < r->plan.size - r->plan.cut && r->plan.edge <= r->plan.size - r->plan.cut - r->plan.kept;
 }
 
 /* Octets into a digest: 1, 0 when they are not all there, or -1. */
@@ -63,14 +63,6 @@ static int digest_octets(struct journal *j, struct digest_state *s, uint64_t at,
 	return 1;
 }
 
-static struct digest digest_edge(const struct journal_plan *plan, const char *edge)
-{
-	struct digest_state s;
-	digest_begin(&s, plan->seed);
-	digest_add(&s, edge, (size_t)plan->edge);
-	return digest_so_far(&s);
-}
-
 /* Are the octets behind a record whole? 1 with those to keep added to j->tail, 0, or -1. */
 static int read_octets(struct journal *j, const struct record *r, char *buffer, struct why *why_r)
 {
@@ -78,10 +70,10 @@ static int read_octets(struct journal *j, const struct record *r, char *buffer, 
 	int there = digest_octets(j, &j->tail, at, r->length, buffer, why_r);
 	if (there <= 0 || !digest_same(digest_so_far(&j->tail), r->plan.tail))
 		return there < 0 ? -1 : 0;
-	ssize_t n = io_read_at(j->fd, buffer, (size_t)r->plan.edge, at + r->length);
-	if (n < 0)
-		return failed(j, "read", why_r);
-	return (uint64_t)n == r->plan.edge && digest_same(digest_edge(&r->plan, buffer), r->plan.edges);
+	struct digest_state edges;
+	digest_begin(&edges, r->plan.seed);
+	there = digest_octets(j, &edges, at + r->length, r->plan.edge, buffer, why_r);
+	return there <= 0 ? there : digest_same(digest_so_far(&edges), r->plan.edges);
 }
 
 /* The record at j->end: 1 when it is whole, 0, or -1. */
@@ -106,6 +98,7 @@ static int read_record(struct journal *j, char *buffer, struct why *why_r)
 	j->plan = r.plan;
 	memcpy(j->path, r.path, sizeof j->path);
 	j->end += sizeof r + r.length + r.plan.edge;
+	digest_begin(&j->edges, r.plan.seed);
 	return 1;
 }
 
@@ -152,10 +145,9 @@ int journal_kept(const struct journal *j, char *buffer, journal_put *put, void *
 	return 0;
 }
 
-int journal_edge(const struct journal *j, char edge_r[JOURNAL_EDGE_MAX], struct why *why_r)
+int journal_edge(const struct journal *j, uint64_t at, size_t len, char *edge_r, struct why *why_r)
 {
-	const size_t len = (size_t)j->plan.edge;
-	return io_read_at(j->fd, edge_r, len, j->end - len) != (ssize_t)len ? failed(j, "read", why_r) : 0;
+	return io_read_at(j->fd, edge_r, len, j->end - j->plan.edge + at) != (ssize_t)len ? failed(j, "read", why_r) : 0;
 }
 
 /* ---- writing ---- */
@@ -164,7 +156,8 @@ void journal_begin(struct journal *j, const char *path, uint64_t seed)
 {
 	(void)snprintf(j->path, sizeof j->path, "%s", path);
 	digest_begin(&j->tail, seed);
-	j->added = 0;
+	digest_begin(&j->edges, seed);
+	j->added = j->edged = 0;
 }
 
 int journal_add(struct journal *j, const char *octets, size_t len, struct why *why_r)
@@ -178,24 +171,35 @@ int journal_add(struct journal *j, const char *octets, size_t len, struct why *w
 	return 0;
 }
 
-int journal_seal(struct journal *j, struct journal_plan *plan, const char *edge, struct why *why_r)
+int journal_add_edge(struct journal *j, const char *octets, size_t len, struct why *why_r)
+{
+	const uint64_t at = j->end + sizeof(struct record) + j->added + j->edged;
+	if (io_write_at(j->fd, octets, len, at) != 0)
+		return failed(j, "write", why_r);
+	digest_add(&j->edges, octets, len);
+	j->edged += len;
+	return 0;
+}
+
+int journal_seal(struct journal *j, struct journal_plan *plan, struct why *why_r)
 {
 	struct record r;
 	memset(&r, 0, sizeof r);
 	plan->tail = digest_so_far(&j->tail);
-	plan->edges = digest_edge(plan, edge);
+	plan->edge = j->edged;
+	plan->edges = digest_so_far(&j->edges);
 	memcpy(r.magic, magic, sizeof r.magic);
 	r.plan = *plan;
 	r.length = j->added;
 	memcpy(r.path, j->path, strlen(j->path));
 	r.check = check_record(&r);
-	if (io_write_at(j->fd, edge, (size_t)plan->edge, j->end + sizeof r + j->added) != 0 ||
-	    io_write_at(j->fd, (const char *)&r, sizeof r, j->end) != 0)
+	if (io_write_at(j->fd, (const char *)&r, sizeof r, j->end) != 0)
 		return failed(j, "write", why_r);
 	if (journal_sync(j, why_r) != 0)
 		return -1;
 	j->end += sizeof r + r.length + plan->edge;
-	j->added = 0;
+	j->added = j->edged = 0;
+	digest_begin(&j->edges, plan->seed);
 	j->plan = *plan;
 	j->state = JOURNAL_WHOLE;
 	return 0;

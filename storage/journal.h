@@ -22,7 +22,7 @@
 enum {
 	JOURNAL_NAME_MAX = MAILDROP_FILE_NAME,
 	JOURNAL_BUFFER = 128 * 1024,
-	JOURNAL_EDGE_MAX = 64 * 1024,  /* the largest block of a file system that writes in place */
+	JOURNAL_EDGE_MAX = 64 * 1024,  /* the largest block of a file system that writes in place; an edge can be longer, and is read in pieces of it */
 };
 
 #define JOURNAL_ASIDE ".aside-"  /* stands in the name of one that was set aside, before the time */
@@ -33,7 +33,7 @@ struct journal_plan {
 	uint64_t size, cut, kept;
 	uint64_t seed;         /* of the digests, at random: no sender of mail can know what they will be */
 	struct digest head;    /* of the first `cut` octets */
-	uint64_t edge;         /* octets behind the new end that the file system may fill with zeros before it cuts them off */
+	uint64_t edge;         /* octets behind the new end that may be zeros yet, or already: see docs/design.md (The journal) */
 	struct digest edges;   /* of them */
 	struct digest doomed;  /* of those behind the edge: still there, or cut off already? */
 	struct digest tail;    /* of the `kept` octets */
@@ -52,8 +52,8 @@ struct journal {
 	struct journal_plan plan;           /* of the last whole record */
 	char path[PATH_MAX];                /* of the mbox, as the record says */
 	uint64_t end;                       /* behind the last whole record and its octets */
-	uint64_t added;                     /* octets behind the record that is being written */
-	struct digest_state tail;           /* of all octets so far */
+	uint64_t added, edged;              /* octets behind the record that is being written, and of its edge behind these */
+	struct digest_state tail, edges;    /* of all octets to keep so far; of that edge */
 };
 
 /* ---- the file; as root ---- */
@@ -95,14 +95,17 @@ void journal_begin(struct journal *j, const char *path, uint64_t seed);
 /* Add octets to a record behind the last whole one. */
 int journal_add(struct journal *j, const char *octets, size_t len, struct why *why_r);
 
+/* Add octets to its edge, when all others were added. */
+int journal_add_edge(struct journal *j, const char *octets, size_t len, struct why *why_r);
+
 /*
- * End the record: plan (its tail and edges are filled in), and the plan->edge octets at edge. 0: all is on the disk.
+ * End the record: plan (its tail, edge and edges are filled in). 0: all is on the disk.
  * -1: the record does not count; when it is the first, the caller empties the journal.
  */
-int journal_seal(struct journal *j, struct journal_plan *plan, const char *edge, struct why *why_r);
+int journal_seal(struct journal *j, struct journal_plan *plan, struct why *why_r);
 
-/* The plan.edge octets of the last whole record. */
-int journal_edge(const struct journal *j, char edge_r[JOURNAL_EDGE_MAX], struct why *why_r);
+/* Of the plan.edge octets of the last whole record, len from `at` on. */
+int journal_edge(const struct journal *j, uint64_t at, size_t len, char *edge_r, struct why *why_r);
 
 /* A journal that was found whole may be so in memory only: its writer was killed before it could sync. */
 int journal_sync(struct journal *j, struct why *why_r);

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,50 +24,6 @@ const char *maildir_show(struct maildir_shown *s, const struct maildir *m, const
 }
 
 /* ---- opening ---- */
-
-/* *fd_r becomes -1 when there is no such directory. */
-static int open_directory(const struct maildir *m, int at, const char *name, int flags, int *fd_r, struct why *why_r)
-{
-	struct stat st;
-	/* The Maildir's own name says where it is. */
-	const bool is_top = at == AT_FDCWD;
-	const char *const in = is_top ? "" : " (in ", *const path = is_top ? "" : m->path, *const end = is_top ? "" : ")";
-	int fd = openat(at, name, flags | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	*fd_r = -1;
-	if (fd < 0 && errno == ENOENT)
-		return 0;
-	if (fd < 0) {
-		int err = errno;
-		if ((err == ENOTDIR || err == ELOOP) && fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
-			return why_set(why_r, REASON_MAILDROP_DENIED, ELOOP, "%s%s%s%s is a symbolic link, which is not followed", name, in, path, end);
-		return why_errno(why_r, err, "open the directory %s%s%s%s", name, in, path, end);
-	}
-	if (fstat(fd, &st) != 0) {
-		(void)why_errno(why_r, errno, "stat %s%s%s%s", name, in, path, end);
-	} else if (st.st_uid != m->drop.options.owner) {
-		(void)why_set(why_r, REASON_MAILDROP_DENIED, 0, "%s%s%s%s belongs to uid %ju, not to uid %ju", name, in, path, end, (uintmax_t)st.st_uid, (uintmax_t)m->drop.options.owner);
-	} else {
-		*fd_r = fd;
-		return 0;
-	}
-	(void)close(fd);
-	return -1;
-}
-
-static int open_directories(struct maildir *m, struct why *why_r)
-{
-	int top = -1, r = -1;
-	if (open_directory(m, AT_FDCWD, m->path, O_PATH, &top, why_r) != 0)
-		return -1;
-	r = 0;
-	for (size_t i = 0; top >= 0 && r == 0 && i < MAILDIR_DIRS; i++)
-		r = open_directory(m, top, maildir_dir_names[i], O_RDONLY, &m->dir_fd[i], why_r);
-	if (m->drop.options.dovecot_ids)
-		m->top_fd = top;
-	else if (top >= 0)
-		(void)close(top);
-	return r;
-}
 
 /* None could be had, because the disk fails: that is no empty maildrop, or clients would forget what they have fetched. */
 static int check_faults(const struct maildir *m, struct why *why_r)
@@ -88,6 +43,8 @@ static int size_entries(struct maildir *m, struct why *why_r)
 		size_t lost = 0;
 		if (maildir_scan(m, false, why_r) != 0)
 			return -1;
+		if (round == 0)
+			maildir_prove_names(m);
 		for (size_t i = 0; i < m->entry_count; i++) {
 			struct maildir_entry *e = &m->entries[i];
 			if ((e->state == ENTRY_LOST || e->state == ENTRY_KNOWN) && e->seen != m->scan)
@@ -205,7 +162,7 @@ static bool is_as_left(struct maildir *m, const struct maildir_left *state)
 
 static void remember(struct maildir *m)
 {
-	struct maildir_left state = { .quiet = m->skipped ? 0 : m->steady };
+	struct maildir_left state = { .quiet = m->skipped ? 0 : m->steady, .proven = m->proven };
 	struct image *image = &m->drop.image;
 	memcpy(state.dirs, m->listed, sizeof state.dirs);
 	for (size_t i = 0; i < MAILDIR_DIRS; i++)
@@ -224,6 +181,7 @@ static bool recall(struct maildir *m, struct maildir_left *state_r)
 		return false;
 	memcpy(state_r, state, sizeof *state_r);
 	m->drop.count = m->drop.image.list.count;
+	m->proven = (uint32_t)state_r->proven;
 	return true;
 }
 
@@ -297,7 +255,7 @@ static int maildir_open(const struct maildrop_place *place, const struct maildro
 		(void)why_set(why_r, REASON_NO_MEMORY, ENOMEM, "open %s", place->path);
 		goto fail;
 	}
-	if (open_directories(m, why_r) != 0 || list_messages(m, why_r) != 0)
+	if (maildir_open_directories(m, why_r) != 0 || list_messages(m, why_r) != 0)
 		goto fail;
 	*drop_r = &m->drop;
 	return 0;

@@ -22,6 +22,7 @@ enum {
 	MAILDIR_AHEAD = 16,           /* names of a large Maildir that are looked up at once */
 	MAILDIR_ALL_DIRS = (1 << MAILDIR_DIRS) - 1,
 };
+#define MAILDIR_NAMES_LIE UINT32_MAX           /* one that was held against its file did */
 #define MAILDIR_OF_INDEX UINT32_C(0x80000000)  /* in the order: not an entry, but a record of the index */
 
 enum maildir_state {
@@ -90,6 +91,7 @@ struct maildir_listed {
 struct maildir_left {
 	struct maildir_listed dirs[MAILDIR_DIRS];
 	uint64_t quiet;            /* bit set of directories: as long as each is so, it holds what the list says */
+	uint64_t proven;           /* as in struct maildir; 0 as well in the index of an older version */
 };
 _Static_assert(sizeof(struct maildir_left) <= INDEX_STATE, "has room in the index");
 
@@ -101,7 +103,7 @@ struct maildir {
 	struct maildrop drop;
 	char *path;
 	int dir_fd[MAILDIR_DIRS];  /* -1: there is none, it counts as empty */
-	int top_fd;                /* the Maildir itself, where something is looked for in it; else -1 */
+	int top_fd;                /* the Maildir itself, where something may be looked for in it; else -1 */
 	struct index index;
 	struct gone *gone;         /* NULL: nothing is remembered */
 	size_t known;              /* records of the index's list that the scan is held against */
@@ -133,6 +135,7 @@ struct maildir {
 	int fault;                 /* errno of the first message that the disk did not give; 0: none */
 	bool noticed;              /* the oddities are in the log */
 	bool lie_noticed;          /* so is a name that has a wrong size */
+	uint32_t proven;           /* names whose size was right when they were held against the file; or MAILDIR_NAMES_LIE: none is believed */
 	size_t learned_from, learned_to;  /* records of the image that the file in the index has otherwise; none: 0, 0 */
 };
 
@@ -282,7 +285,15 @@ int maildir_reserve(struct maildir *m, size_t wanted, struct why *why_r);
 /* Entry i has a name now: into the table. */
 void maildir_put_entry(struct maildir *m, size_t i);
 
-/* The directories as they are now. */
+/* ---- maildir_directory.c ---- */
+
+/* Open new/ and cur/, where they are. 0, or -1 and *why_r. */
+int maildir_open_directories(struct maildir *m, struct why *why_r);
+
+/* Open those that were not there, and are by now, by what maildir_look() found. 0, or -1 and *why_r: MAILDROP_BUSY where that is not allowed any more. */
+int maildir_open_made(struct maildir *m, struct why *why_r);
+
+/* The directories as they are now; also one that was made since, and is not open. */
 int maildir_look(const struct maildir *m, struct maildir_listed listed_r[MAILDIR_DIRS], struct why *why_r);
 
 /* Look at an entry's file, and open it unless its name is believed: it becomes READY, LOST or DROPPED. -1 when no message could be opened. */
@@ -320,6 +331,12 @@ void maildir_open_unopened(struct maildir *m, struct maildir_entry *e);
  * content: true when it was taken, and the file need not be opened.
  */
 bool maildir_size_by_name(const struct maildir *m, struct maildir_entry *e);
+
+/*
+ * As long as little is known of this maildrop's names: open a few of the files that were listed, all over the list, whose names have sizes. One that
+ * lies, and no name is believed any more.
+ */
+void maildir_prove_names(struct maildir *m);
 
 /* What stands in for the digest of a message that nobody has read: it stays with the file, as long as nobody writes to it. */
 uint64_t maildir_stand_in(uint64_t stored, uint64_t octets, const struct timespec *modified);

@@ -28,8 +28,6 @@ enum {
 	SLOTS_PER_ENTRY = 2,    /* at least: keeps the hash table half empty */
 };
 
-const char *const maildir_dir_names[MAILDIR_DIRS] = { [MAILDIR_NEW] = "new", [MAILDIR_CUR] = "cur" };
-
 static int make_listing(struct maildir *m, size_t room, struct why *why_r)
 {
 	if (m->listing_room >= room)
@@ -360,21 +358,6 @@ static int read_directory(struct maildir *m, enum maildir_dir dir, bool numbered
 	}
 }
 
-int maildir_look(const struct maildir *m, struct maildir_listed listed_r[MAILDIR_DIRS], struct why *why_r)
-{
-	struct stat st;
-	memset(listed_r, 0, MAILDIR_DIRS * sizeof *listed_r);
-	for (size_t i = 0; i < MAILDIR_DIRS; i++) {
-		if (m->dir_fd[i] < 0)
-			continue;
-		if (fstat(m->dir_fd[i], &st) != 0)
-			return why_errno(why_r, errno, "stat %s/%s", m->path, maildir_dir_names[i]);
-		listed_r[i] = (struct maildir_listed){ .dev = st.st_dev, .ino = st.st_ino, .size = (uint64_t)st.st_size,
-		                                       .modified = st.st_mtim, .changed = st.st_ctim };
-	}
-	return 0;
-}
-
 /* In which directories did nothing change between the two? A change in the last moments could hide in the clock's grain. */
 static unsigned stayed_quiet(const struct maildir_listed *before, const struct maildir_listed *after)
 {
@@ -403,7 +386,7 @@ static void let_go(struct maildir *m)
 static int make_pass(struct maildir *m, bool numbered, struct why *why_r)
 {
 	struct maildir_listed after[MAILDIR_DIRS];
-	if (maildir_look(m, m->listed, why_r) != 0)
+	if (maildir_look(m, m->listed, why_r) != 0 || maildir_open_made(m, why_r) != 0)
 		return -1;
 	let_go(m);
 	m->doubtful = false;

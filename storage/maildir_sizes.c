@@ -3,7 +3,8 @@
  * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop; a name is a hint, whose truth the first FETCH finds out.
  *
  * Maildir++ and Dovecot's agents write both. Where the file is as long as S says, W is taken for its size, and the file is not opened at a
- * login. Before it is sent it is read, so that nothing that goes to a client rests on a name.
+ * login. Before it is sent it is read, so that nothing that goes to a client rests on a name. The first of a maildrop are opened: where one
+ * name lies none is believed any more.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,7 +12,16 @@
 #include "base/number.h"
 #include "storage/maildir.h"
 
-enum { WIRE_MOST = 2, WIRE_ENDING = 2 };  /* a line feed becomes two octets at most, and a missing last line end is two more */
+/* Files that are looked at for each that is opened to prove its name. The unit tests of what follows from believing names put none in its place. */
+#ifndef MAILDIR_PROVEN_TRIES
+#define MAILDIR_PROVEN_TRIES 8
+#endif
+
+enum {
+	WIRE_MOST = 2, WIRE_ENDING = 2,  /* a line feed becomes two octets at most, and a missing last line end is two more */
+	NAMES_PROVEN = 8,                /* names to be proven before the others are believed without; */
+	PROVEN_OCTETS = 256 * 1024,      /* by files that are no larger */
+};
 
 /* What a name says. */
 struct sizes {
@@ -62,7 +72,7 @@ bool maildir_size_by_name(const struct maildir *m, struct maildir_entry *e)
 	struct sizes sizes;
 	struct stat st;
 	/* What was read once is read again, and what another file's unique-id hangs on. */
-	if (e->again || was_read || !named_sizes(maildir_name(m, e), e->base_len, &sizes) || (m->gone != NULL && gone_has(m->gone, maildir_uidl_hash(m, e))))
+	if (m->proven == MAILDIR_NAMES_LIE || e->again || was_read || !named_sizes(maildir_name(m, e), e->base_len, &sizes) || (m->gone != NULL && gone_has(m->gone, maildir_uidl_hash(m, e))))
 		return false;
 	/* Whatever is odd about it is found, and told, by opening it. */
 	if (fstatat(m->dir_fd[e->dir], maildir_name(m, e), &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) ||
@@ -77,6 +87,30 @@ bool maildir_size_by_name(const struct maildir *m, struct maildir_entry *e)
 }
 
 /* ---- what reading one tells ---- */
+
+/* True when it was read, since its name would be believed. */
+static bool prove_name(struct maildir *m, struct maildir_entry *e)
+{
+	if (e->state != ENTRY_LISTED || !maildir_size_by_name(m, e) || e->stored > PROVEN_OCTETS)
+		return false;
+	const uint64_t said = e->octets;
+	maildir_open_unopened(m, e);
+	if (e->unopened)
+		return false;
+	e->state = ENTRY_READY;
+	m->proven = e->octets == said ? m->proven + 1 : MAILDIR_NAMES_LIE;
+	return true;
+}
+
+void maildir_prove_names(struct maildir *m)
+{
+	const size_t tries = MAILDIR_PROVEN_TRIES;
+	for (size_t n = m->proven; n < NAMES_PROVEN && m->proven != MAILDIR_NAMES_LIE; n++) {
+		const size_t from = m->entry_count * n / NAMES_PROVEN, behind = m->entry_count * (n + 1) / NAMES_PROVEN;
+		for (size_t i = from; i < behind && i - from < tries && !prove_name(m, &m->entries[i]); i++)
+			;
+	}
+}
 
 /* Said once a session, of the first: a program that writes wrong sizes has written many. */
 static void notice_lie(struct maildir *m, enum maildir_dir dir, const char *name, uint64_t said, uint64_t octets)

@@ -108,6 +108,17 @@ static void end_journal(struct mbox *m)
 		mbox_notice(m, NOTICE_ODD, why.text);
 }
 
+int mbox_ready_journal(struct mbox *m, struct why *why_r)
+{
+	if (m->journal.fd < 0)
+		return why_errno(why_r, m->drop.options.journal_errno, "no journal, without which %s cannot be rewritten safely", m->path);
+	if (m->journal.state == JOURNAL_SET_ASIDE)
+		return why_set(why_r, REASON_MAILDROP_BUSY, EAGAIN, "the journal of %s was set aside in this session; the next has a new one",
+		               m->path);
+	/* Else what it said is done, but it could not be emptied when the maildrop was opened. */
+	return m->journal.state != JOURNAL_EMPTY ? journal_clear(&m->journal, why_r) : 0;
+}
+
 int mbox_take_to_journal(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r)
 {
 	struct mbox *m = context;
@@ -121,14 +132,12 @@ int mbox_seal_journal(struct mbox *m, struct journal_plan *plan, char *buffer, s
 	struct statvfs fs;
 	if (fstatvfs(m->fd, &fs) != 0)
 		return why_errno(why_r, errno, "statvfs %s", m->path);
-	plan->edge = fs.f_bsize < JOURNAL_EDGE_MAX ? fs.f_bsize : JOURNAL_EDGE_MAX;
-	if (plan->edge > doomed)
-		plan->edge = doomed;
-	if (digest_range(m, new_end + plan->edge, plan->size, buffer, plan->seed, &plan->doomed, why_r) != 0)
+	const uint64_t block = fs.f_bsize < JOURNAL_EDGE_MAX ? fs.f_bsize : JOURNAL_EDGE_MAX, edge = block < doomed ? block : doomed;
+	if (digest_range(m, new_end + edge, plan->size, buffer, plan->seed, &plan->doomed, why_r) != 0)
 		return -1;
-	if (io_read_at(m->fd, buffer, (size_t)plan->edge, new_end) != (ssize_t)plan->edge)
+	if (io_read_at(m->fd, buffer, (size_t)edge, new_end) != (ssize_t)edge)
 		return why_errno(why_r, errno, "read %s", m->path);
-	return journal_seal(&m->journal, plan, buffer, why_r);
+	return journal_add_edge(&m->journal, buffer, (size_t)edge, why_r) != 0 ? -1 : journal_seal(&m->journal, plan, why_r);
 }
 
 /* Mail came: it is kept, too, and has to be in the journal before the file is touched. */
@@ -170,27 +179,109 @@ int mbox_do_journal(struct mbox *m, char *buffer, bool arrived, struct why *why_
 	return 0;
 }
 
+/* ---- appending ---- */
+
+int mbox_take_to_edge(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r)
+{
+	struct mbox *m = context;
+	(void)at;
+	return journal_add_edge(&m->journal, octets, len, why_r);
+}
+
+/* The journal: what is behind `cut` is to be cut off, where it is these octets, or zeros that none of them has taken the place of yet. */
+static int promise_to_cut_off(struct mbox *m, struct journal_plan *plan, char *buffer, struct why *why_r)
+{
+	struct digest_state none;
+	digest_begin(&none, plan->seed);
+	plan->size = plan->cut + m->journal.edged;
+	plan->doomed = digest_so_far(&none);
+	return digest_range(m, 0, plan->cut, buffer, plan->seed, &plan->head, why_r) != 0 ? -1 : journal_seal(&m->journal, plan, why_r);
+}
+
+/* Has no program without our locks been at it? What that wrote is not to be written over. */
+static int check_size(const struct mbox *m, uint64_t expected, struct why *why_r)
+{
+	uint64_t size;
+	if (mbox_size(m, &size, why_r) != 0)
+		return -1;
+	return size == expected ? 0 : why_set(why_r, REASON_MAILDROP_CHANGED, ESTALE, "another program changed %s", m->path);
+}
+
+/* At first the file has its new length: so mail that comes, whatever becomes of this, is behind it. */
+static int grow(struct mbox *m, char *buffer, struct why *why_r)
+{
+	const struct journal_plan *plan = &m->journal.plan;
+	struct why ignored;
+	if (ftruncate(m->fd, (off_t)plan->size) != 0)
+		return why_errno(why_r, errno, "write to %s", m->path);
+	for (uint64_t at = 0; at < plan->edge;) {
+		const size_t n = plan->edge - at < MBOX_BUFFER ? (size_t)(plan->edge - at) : MBOX_BUFFER;
+		if (journal_edge(&m->journal, at, n, buffer, why_r) != 0)
+			return -1;
+		if (io_write_at(m->fd, buffer, n, plan->cut + at) != 0)
+			return why_errno(why_r, errno, "write to %s", m->path);
+		(void)host_lock_refresh(&m->locks, &ignored);
+		at += n;
+	}
+	set_times(m, true);
+	return fsync(m->fd) != 0 ? why_errno(why_r, errno, "write to %s", m->path) : 0;
+}
+
+/* As it was. What came behind it, from a program without our locks, the next login keeps. */
+static int take_back(struct mbox *m, struct why *why_r)
+{
+	const struct journal_plan *plan = &m->journal.plan;
+	struct why why;
+	uint64_t size;
+	if (mbox_size(m, &size, &why) != 0 || size > plan->size || mbox_cut_off(m, plan->cut, false, &why) != 0)
+		return unfinished(m, why_r);
+	end_journal(m);
+	return -1;
+}
+
+int mbox_append(struct mbox *m, struct journal_plan *plan, char *buffer, struct why *why_r)
+{
+	if (promise_to_cut_off(m, plan, buffer, why_r) != 0 || check_size(m, plan->cut, why_r) != 0) {
+		end_journal(m);
+		return -1;
+	}
+	/* As long as the journal is there, all is cut off again. */
+	return grow(m, buffer, why_r) == 0 && journal_clear(&m->journal, why_r) == 0 ? 0 : take_back(m, why_r);
+}
+
 /* ---- recovery ---- */
 
 /* What the file tells about the rewrite that the journal describes. */
 enum finding { NOT_CUT_OFF, FINISHED, UNPROVEN };
 
-/* Are the doomed octets behind the new end as they were, but for zeros in the edge? 1, 0, or -1. */
+/* Are the first of the doomed octets as they were, but for zeros? 1, 0, or -1. */
+static int is_edge_there(struct mbox *m, char *buffer, struct why *why_r)
+{
+	const struct journal_plan *plan = &m->journal.plan;
+	char *was = buffer, *is = buffer + JOURNAL_EDGE_MAX;
+	for (uint64_t at = 0; at < plan->edge;) {
+		const size_t n = plan->edge - at < JOURNAL_EDGE_MAX ? (size_t)(plan->edge - at) : JOURNAL_EDGE_MAX;
+		if (journal_edge(&m->journal, at, n, was, why_r) != 0)
+			return -1;
+		if (io_read_at(m->fd, is, n, plan->cut + plan->kept + at) != (ssize_t)n)
+			return why_errno(why_r, errno, "read %s", m->path);
+		for (size_t i = 0; i < n; i++)
+			if (is[i] != was[i] && is[i] != '\0')
+				return 0;
+		at += n;
+	}
+	return 1;
+}
+
+/* Are all of them behind the new end? 1, 0, or -1. */
 static int are_doomed_there(struct mbox *m, char *buffer, struct why *why_r)
 {
 	const struct journal_plan *plan = &m->journal.plan;
-	const uint64_t new_end = plan->cut + plan->kept;
-	const size_t edge = (size_t)plan->edge;
-	char *was = buffer, *is = buffer + JOURNAL_EDGE_MAX;
 	struct digest digest;
-	if (journal_edge(&m->journal, was, why_r) != 0)
-		return -1;
-	if (io_read_at(m->fd, is, edge, new_end) != (ssize_t)edge)
-		return why_errno(why_r, errno, "read %s", m->path);
-	for (size_t i = 0; i < edge; i++)
-		if (is[i] != was[i] && is[i] != '\0')
-			return 0;
-	if (digest_range(m, new_end + edge, plan->size, buffer, plan->seed, &digest, why_r) != 0)
+	const int edge = is_edge_there(m, buffer, why_r);
+	if (edge <= 0)
+		return edge;
+	if (digest_range(m, plan->cut + plan->kept + plan->edge, plan->size, buffer, plan->seed, &digest, why_r) != 0)
 		return -1;
 	return digest_same(digest, plan->doomed);
 }
@@ -233,6 +324,11 @@ static int finish(struct mbox *m, uint64_t size, char *buffer, struct why *why_r
 static int set_aside(struct mbox *m, const char *cause, struct why *why_r)
 {
 	char text[WHY_TEXT_MAX];
+	if (m->journal.plan.kept == 0) {
+		(void)snprintf(text, sizeof text, "an interrupted update is given up, because %s; there was no mail to keep", cause);
+		mbox_notice(m, NOTICE_ODD, text);
+		return journal_clear(&m->journal, why_r);
+	}
 	(void)snprintf(text, sizeof text, "an interrupted update cannot be finished, because %s; the kept mail is in a journal that is "
 	               "set aside: see postern recover", cause);
 	mbox_notice(m, NOTICE_CRITICAL, text);

@@ -103,17 +103,6 @@ static void make_plan(struct update *u)
 
 /* ---- the journal, and then the file ---- */
 
-static int check_journal(struct mbox *m, struct why *why_r)
-{
-	if (m->journal.fd < 0)
-		return why_errno(why_r, m->drop.options.journal_errno, "no journal, without which %s cannot be rewritten safely", m->path);
-	if (m->journal.state == JOURNAL_SET_ASIDE)
-		return why_set(why_r, REASON_MAILDROP_BUSY, EAGAIN, "the journal of %s was set aside in this session; the next has a new one",
-		               m->path);
-	/* Else what it said is done, but it could not be emptied when the maildrop was opened. */
-	return m->journal.state != JOURNAL_EMPTY ? journal_clear(&m->journal, why_r) : 0;
-}
-
 /* One reading of the file proves that nothing changed and puts what stays into the journal. */
 static int take_piece(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r)
 {
@@ -167,7 +156,7 @@ static int rewrite(struct update *u, struct why *why_r)
 	make_plan(u);
 	if (u->plan.kept == 0 && u->plan.cut == 0)
 		return empty(u, why_r);
-	if (check_journal(m, why_r) != 0)
+	if (mbox_ready_journal(m, why_r) != 0)
 		return -1;
 	if (write_journal(u, why_r) == 0)
 		return mbox_do_journal(m, u->buffer, u->arrived, why_r);

@@ -1,22 +1,28 @@
 /*
  * restore.c - puts mail from a journal that was set aside back into its mbox.
  * Runs in: `postern recover`, as the mail's owner. Trusts: nothing in the maildrop or the journal.
+ *
+ * What is put back is in the mbox's own journal before it is in the mbox, so that whoever is killed meanwhile leaves no half of a message.
  */
 #include "storage/restore.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/io.h"
-#include "storage/mbox.h"
+#include "storage/mbox_rewrite.h"
 
-/* The mbox, and where the next octet goes. */
+/* An mbox that mail is put back into. */
 struct restore {
 	struct mbox *m;
-	uint64_t end;
+	struct mbox *there, *kept;  /* its messages, and those of the text */
+	char *buffer;               /* MBOX_BUFFER octets */
+	char last[2];               /* the octets before the next one */
+	size_t appended;
 };
 
 /* One row of a list that is searched for messages. */
@@ -48,66 +54,114 @@ static struct row *make_index(const struct mbox *m)
 	return index;
 }
 
+/* ---- what is missing, into the journal ---- */
+
 static int put(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r)
 {
 	struct restore *r = context;
-	(void)at;
-	if (io_write_at(r->m->fd, octets, len, r->end) != 0)
-		return why_errno(why_r, errno, "write to %s", r->m->path);
-	r->end += len;
-	return 0;
+	for (size_t i = len < sizeof r->last ? 0 : len - sizeof r->last; i < len; i++) {
+		r->last[0] = r->last[1];
+		r->last[1] = octets[i];
+	}
+	return mbox_take_to_edge(r->m, octets, len, at, why_r);
 }
 
 /* Line ends until there is a blank line before the next message. */
 static int end_with_blank_line(struct restore *r, struct why *why_r)
 {
-	char last[2] = "\n\n";
-	size_t n = r->end < sizeof last ? (size_t)r->end : sizeof last;
-	if (io_read_at(r->m->fd, last + sizeof last - n, n, r->end - n) != (ssize_t)n)
-		return why_errno(why_r, errno, "read %s", r->m->path);
 	/* After CRLF one more line end makes a blank line, too. */
-	size_t want = last[1] != '\n' ? 2 : last[0] != '\n' ? 1 : 0;
+	const size_t want = r->last[1] != '\n' ? 2 : r->last[0] != '\n' ? 1 : 0;
 	return put(r, "\n\n", want, 0, why_r);
 }
 
-static int append_missing(struct restore *r, struct mbox *kept, char *buffer, size_t *appended_r, struct why *why_r)
+static int put_missing(struct restore *r, struct why *why_r)
 {
-	struct row *index = make_index(r->m);
+	struct mbox *kept = r->kept;
+	struct row *index = make_index(r->there);
 	int failed = 0;
 	if (index == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
 	for (size_t i = 0; failed == 0 && i < kept->drop.count; i++) {
 		const struct row row = { &kept->messages[i], kept->messages[i].copy };
-		if (bsearch(&row, index, r->m->drop.count, sizeof *index, compare) != NULL)
+		if (bsearch(&row, index, r->there->drop.count, sizeof *index, compare) != NULL)
 			continue;
 		failed = end_with_blank_line(r, why_r);
 		if (failed == 0)
-			failed = mbox_read(kept, row.message->start, mbox_next(kept, i), buffer, put, r, why_r);
-		++*appended_r;
+			failed = mbox_read(kept, row.message->start, mbox_next(kept, i), r->buffer, put, r, why_r);
+		r->appended++;
 	}
-	if (failed == 0 && *appended_r > 0)
+	if (failed == 0 && r->appended > 0)
 		failed = end_with_blank_line(r, why_r);
 	free(index);
 	return failed;
 }
 
-static int append_locked(struct mbox *m, struct mbox *kept, char *buffer, size_t *appended_r, struct why *why_r)
+/* ---- two texts ---- */
+
+static void close_text(struct mbox *text)
 {
-	struct restore r = { .m = m };
+	if (text != NULL)
+		image_free(&text->drop.image);
+	free(text);
+}
+
+/*
+ * The messages in the file, by what is in it alone: neither an index, which may be wrong where nobody looked, nor numbers that clients were told
+ * make a message another. To be closed; NULL and *why_r.
+ */
+static struct mbox *open_text(int fd, char *path, const struct host_locks *locks, uint64_t size, struct why *why_r)
+{
+	struct mbox *text = aligned_alloc(_Alignof(struct mbox), sizeof *text);
+	if (text == NULL) {
+		(void)why_set(why_r, REASON_NO_MEMORY, ENOMEM, "read %s", path);
+		return NULL;
+	}
+	memset(text, 0, sizeof *text);
+	text->fd = fd;
+	text->path = path;
+	text->locks = *locks;
+	if (mbox_parse(text, size, why_r) == 0)
+		return text;
+	close_text(text);
+	return NULL;
+}
+
+/* ---- the mbox ---- */
+
+static int append_missing(struct restore *r, struct why *why_r)
+{
+	struct mbox *m = r->m;
 	struct stat st;
+	if (fstat(m->fd, &st) != 0)
+		return why_errno(why_r, errno, "stat %s", m->path);
+	struct journal_plan plan = { .dev = st.st_dev, .ino = st.st_ino, .cut = (uint64_t)st.st_size };
+	const size_t n = plan.cut < sizeof r->last ? (size_t)plan.cut : sizeof r->last;
+	memset(r->last, '\n', sizeof r->last);
+	if (io_read_at(m->fd, r->last + sizeof r->last - n, n, plan.cut - n) != (ssize_t)n)
+		return why_errno(why_r, errno, "read %s", m->path);
+	r->there = open_text(m->fd, m->path, &m->locks, plan.cut, why_r);
+	if (r->there == NULL)
+		return -1;
+	randombytes_buf(&plan.seed, sizeof plan.seed);
+	journal_begin(&m->journal, m->path, plan.seed);
+	const int failed = put_missing(r, why_r);
+	if (failed == 0 && r->appended > 0)
+		return mbox_append(m, &plan, r->buffer, why_r);
+	/* Also where all is there: what a run put back that could not empty it is not to be cut off any more. */
+	struct why ignored;
+	return journal_clear(&m->journal, failed == 0 ? why_r : &ignored) == 0 ? failed : -1;
+}
+
+static int append_locked(struct restore *r, struct why *why_r)
+{
+	struct mbox *m = r->m;
+	int result = -1;
 	if (host_lock_take(&m->locks, m->fd, true, why_r) != 0)
 		return -1;
-	int failed = fstat(m->fd, &st) != 0 ? why_errno(why_r, errno, "stat %s", m->path) : 0;
-	if (failed == 0) {
-		r.end = (uint64_t)st.st_size;
-		failed = append_missing(&r, kept, buffer, appended_r, why_r);
-		if (failed == 0 && fsync(m->fd) != 0)
-			failed = why_errno(why_r, errno, "write to %s", m->path);
-		if (failed != 0 && (ftruncate(m->fd, st.st_size) != 0 || fsync(m->fd) != 0))
-			mbox_notice(m, NOTICE_CRITICAL, "messages that were put back in part could not be taken out again");
-	}
+	if (mbox_ready_journal(m, why_r) == 0)
+		result = append_missing(r, why_r);
 	host_lock_release(&m->locks);
-	return failed;
+	return result;
 }
 
 /* An mbox that is gone or empty is not open: it is needed now. */
@@ -122,27 +176,22 @@ static int open_for_writing(struct mbox *m, struct why *why_r)
 
 int mbox_put_back(struct maildrop *drop, int kept, size_t *appended_r, struct why *why_r)
 {
-	struct mbox *m = mbox_of(drop);
-	struct stat st;
+	static const struct host_locks none = { .held = 0 };
+	struct restore r = { .m = mbox_of(drop), .buffer = malloc(MBOX_BUFFER) };
 	char name[] = "the journal";
-	struct mbox *text = aligned_alloc(_Alignof(struct mbox), sizeof *text);
-	char *buffer = malloc(MBOX_BUFFER);
-	int r = -1;
+	struct stat st;
+	int result = -1;
 	*appended_r = 0;
-	if (text == NULL || buffer == NULL) {
-		(void)why_set(why_r, REASON_NO_MEMORY, ENOMEM, "put mail back into %s", m->path);
-	} else {
-		memset(text, 0, sizeof *text);
-		text->fd = kept;
-		text->path = name;
-		text->locks.options = &text->drop.options;
-		if (fstat(kept, &st) != 0)
-			(void)why_errno(why_r, errno, "stat %s", name);
-		else if (open_for_writing(m, why_r) == 0 && mbox_parse(text, (uint64_t)st.st_size, why_r) == 0)
-			r = append_locked(m, text, buffer, appended_r, why_r);
-		image_free(&text->drop.image);
-	}
-	free(text);
-	free(buffer);
-	return r;
+	if (r.buffer == NULL)
+		(void)why_set(why_r, REASON_NO_MEMORY, ENOMEM, "put mail back into %s", r.m->path);
+	else if (fstat(kept, &st) != 0)
+		(void)why_errno(why_r, errno, "stat %s", name);
+	else if (open_for_writing(r.m, why_r) == 0 && (r.kept = open_text(kept, name, &none, (uint64_t)st.st_size, why_r)) != NULL)
+		result = append_locked(&r, why_r);
+	if (result == 0)
+		*appended_r = r.appended;
+	close_text(r.there);
+	close_text(r.kept);
+	free(r.buffer);
+	return result;
 }

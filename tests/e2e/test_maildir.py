@@ -221,6 +221,22 @@ class MidSession(ServerCase):
         self.assertFalse(client.rest().endswith(b"\r\n.\r\n"))
         self.server.wait_for_log(r"(?i)message 6|changed|short|size|octets")
 
+    def test_directory_made(self):
+        """There was no cur/ at the login, which the sandbox does not open later: a message that was moved there is not called gone."""
+        current = self.anna.maildir / "cur"
+        current.rmdir()
+        with self.login() as client:
+            current.mkdir()
+            self.anna.own(current, 0o700)
+            moved = current / (self.paths[0].name + ":2,S")
+            os.rename(self.paths[0], moved)
+            client.ok("DELE 1")
+            client.send(b"QUIT\r\n")
+            answer = client.rest()
+        self.assertEqual(moved.exists(), not answer.startswith(b"+OK"), answer)
+        if moved.exists():
+            self.assertIn(b"some deleted messages not removed: 1 of 1", answer)
+
     def test_new_mail(self):
         """It shows in the next session, not in this one."""
         client = self.login()

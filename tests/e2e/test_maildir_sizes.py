@@ -68,13 +68,32 @@ class Sizes(ServerCase):
             self.assertEqual(self.session((SMALL, LARGE, AS_STORED), tls), want)
             self.assertNotIn("wrong size", self.server.log()[mark:])
 
+    def test_lies_from_the_beginning(self):
+        """A first login finds out: LIST is right at once, and for what comes later."""
+        self.forget()
+        names = [named(n, len(SMALL), true_sizes(SMALL)[1] + 1) for n in range(30)]
+        want = len(bodies.wire(SMALL))
+        for name in names[:20]:
+            self.anna.deliver(SMALL, "cur", name)
+        mark = self.server.mark()
+        self.assertEqual(self.session([SMALL] * 20), [want] * 20)
+        self.assertEqual(len(re.findall("wrong size", self.server.log()[mark:])), 1)
+        for name in names[20:]:
+            self.anna.deliver(SMALL, "cur", name)
+        self.assertEqual(self.session([SMALL] * 30), [want] * 30)
+
     def test_lies(self):
         """LIST says what the name says, once; RETR announces and sends the message; the next LIST is right."""
         lies = (lambda s, w: w - 1, lambda s, w: w + 1, lambda s, w: s, lambda s, w: 2 * s + 2)
         for lie in lies:
             self.anna.empty()
             self.forget()
-            names = [named(n, len(text), lie(*true_sizes(text))) for n, text in enumerate(TEXTS)]
+            # The first names that are met tell the truth.
+            first = [self.anna.deliver(SMALL, "cur", named(-n, *true_sizes(SMALL))) for n in range(8)]
+            self.assertEqual(self.session([SMALL] * 8), [len(bodies.wire(SMALL))] * 8)
+            for path in first:
+                path.unlink()
+            names = [named(n, len(text), lie(*true_sizes(text))) for n, text in enumerate(TEXTS, 1)]
             for text, name in zip(TEXTS, names):
                 self.anna.deliver(text, "cur", name)
             said = [lie(*true_sizes(text)) if len(text) <= lie(*true_sizes(text)) else len(bodies.wire(text)) for text in TEXTS]

@@ -124,6 +124,48 @@ class Recovery(ServerCase):
         self.expect_mailbox(4, 0, 1, 3)
         self.assertEqual(self.recover(), b"no update was interrupted\n")
 
+    def test_put_back_is_killed(self):
+        """At each of its calls that change a file, without and with mail that comes then: once more, and all is there once."""
+        self.interrupt()
+        foreign = MESSAGES[4] + MESSAGES[0]
+        self.user.write_mbox(foreign)
+        self.expect_mailbox(4, 0)
+        name = self.recover().decode().split("\n")[0]
+        kept = self.journals()[0].with_name(name).read_bytes()
+        command = [BUILD / "postern", "recover", "-c", self.server.config_file, "put-back", name]
+        killed = 0
+        for call in "pwrite64", "fsync", "ftruncate", "unlinkat":
+            for number in range(1, 30):
+                # Whoever is killed while it removes its lock file leaves that: no mail comes until the next login.
+                came = MESSAGES[2] if number % 2 and call != "unlinkat" else b""
+                self.user.write_mbox(foreign)
+                self.journals()[0].with_name(name).write_bytes(kept)
+                with self.subTest(call=call, number=number):
+                    done = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + call, "-e",
+                                           "inject=%s:signal=KILL:when=%d" % (call, number)] + command,
+                                          stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+                    if done.returncode == 0:
+                        break
+                    killed += 1
+                    if came:
+                        self.user.append_mbox(came)
+                    before = self.expect_whole(foreign, came)
+                    if (self.journals()[0].with_name(name)).exists():
+                        self.recover("put-back", name)
+                    self.assertEqual(len(self.user.mbox.read_bytes()), len(foreign) + len(came) + len(MESSAGES[1]) + len(MESSAGES[3]), before)
+                    self.expect_whole(foreign, came)
+        self.assertGreater(killed, 8)
+
+    def expect_whole(self, foreign, came):
+        """After a login: what was there, then what was put back, or nothing of it."""
+        with self.login() as client:
+            client.stat()
+            client.quit()
+        text = self.user.mbox.read_bytes()
+        back = MESSAGES[1] + MESSAGES[3]
+        self.assertIn(text, (foreign + came, foreign + back + came, foreign + came + back))
+        return text
+
     def test_the_session_goes_on_after_setting_aside(self):
         """In the session that sets it aside all can be removed, and no part; in the next whatever is marked."""
         self.interrupt()

@@ -133,7 +133,7 @@ static void check_journal(const struct rewrite *r, int fd, bool whole)
 	if (whole) {
 		CHECK(j->state == JOURNAL_WHOLE && j->end == r->journal.len, "state %d, %ju of %zu octets", (int)j->state, (uintmax_t)j->end, r->journal.len);
 		CHECK(journal_kept(j, buffer, collect, &got, &why) == 0 && got.len == r->kept.len && memcmp(kept, r->kept.p, got.len) == 0, "other octets to keep");
-		CHECK(journal_edge(j, edge, &why) == 0 && memcmp(edge, r->before.p + r->new_end, r->edge) == 0, "another edge");
+		CHECK(journal_edge(j, 0, r->edge, edge, &why) == 0 && memcmp(edge, r->before.p + r->new_end, r->edge) == 0, "another edge");
 		CHECK(journal_path(fd, path) == 0 && strcmp(path, fuzz_path("mbox")) == 0, "another path");
 	}
 	free(j);

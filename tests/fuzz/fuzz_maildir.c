@@ -6,7 +6,7 @@
 #include "storage/maildrop.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { FILES_MOST = 24, CONTENT_MOST = 64 };
+enum { FILES_MOST = 24, CONTENT_MOST = 64, PROVEN = 8 /* names that a login holds against the files before it believes one */ };
 
 struct file {
 	char name[NAME_MAX + 1];
@@ -148,8 +148,8 @@ static void check_order(const struct message_record *records, size_t count)
 	CHECK(n == count, "%zu messages, want %zu", count, n);
 	for (size_t i = 0; i < n; i++) {
 		const bool twin = (i > 0 && same_base(sorted[i], sorted[i - 1])) || (i + 1 < n && same_base(sorted[i], sorted[i + 1]));
-		CHECK(twin || records[i].octets == sorted[i]->listed, "message %zu has %ju octets, want %ju", i + 1, (uintmax_t)records[i].octets,
-		      (uintmax_t)sorted[i]->listed);
+		CHECK(twin || records[i].octets == sorted[i]->octets || (n > PROVEN && records[i].octets == sorted[i]->listed),
+		      "message %zu has %ju octets, want %ju", i + 1, (uintmax_t)records[i].octets, (uintmax_t)sorted[i]->octets);
 	}
 }
 

@@ -101,8 +101,8 @@ static inline bool same_but_hashes(const struct maildrop *without, const struct 
 		struct message_record a, b;
 		maildrop_record(without, i, &a);
 		maildrop_record(with, i, &b);
-		/* And a size that only a name says is the index's as soon as it is known. */
-		same = (a.octets == b.octets || maildrop_is_unopened(without, i)) && (strcmp(a.uidl, b.uidl) == 0 || may_differ(a.uidl, b.uidl));
+		/* And a size that only a name says is the index's as soon as it is known; without, each login looks at some. */
+		same = (a.octets == b.octets || maildrop_is_unopened(without, i) || maildrop_is_unopened(with, i)) && (strcmp(a.uidl, b.uidl) == 0 || may_differ(a.uidl, b.uidl));
 	}
 	return same;
 }

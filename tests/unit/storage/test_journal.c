@@ -12,7 +12,7 @@
 
 enum { KEPT = 300, MORE = 50, EDGE = 40, SIZE = 1000, ROOM = 16384 };
 
-static char kept[KEPT + MORE], edge[JOURNAL_EDGE_MAX + 1];
+static char kept[KEPT + MORE], edge[EDGE];
 
 static struct journal_plan plan_of(uint64_t length)
 {
@@ -31,7 +31,8 @@ static void add_record(struct journal *j, struct journal_plan plan, const char *
 	struct why why;
 	if (j->end == 0)
 		journal_begin(j, "/var/mail/ann", plan.seed);
-	CU_ASSERT_FATAL(journal_add(j, octets, len, &why) == 0 && journal_seal(j, &plan, edge, &why) == 0);
+	CU_ASSERT_FATAL(journal_add(j, octets, len, &why) == 0 && journal_add_edge(j, edge, 1, &why) == 0 && journal_add_edge(j, edge + 1, EDGE - 1, &why) == 0 &&
+	                journal_seal(j, &plan, &why) == 0);
 }
 
 /* One with two records; the first ends at *first_end_r. */
@@ -81,7 +82,8 @@ static size_t records_in(int fd)
 	}
 	CU_ASSERT(journal_kept(&j, buffer, take, &taken, &why) == 0);
 	CU_ASSERT(taken.len == j.plan.kept && memcmp(taken.octets, kept, taken.len) == 0);
-	CU_ASSERT(journal_edge(&j, buffer, &why) == 0 && memcmp(buffer, edge, EDGE) == 0);
+	CU_ASSERT(journal_edge(&j, 0, EDGE, buffer, &why) == 0 && memcmp(buffer, edge, EDGE) == 0);
+	CU_ASSERT(journal_edge(&j, EDGE - 2, 2, buffer, &why) == 0 && memcmp(buffer, edge + EDGE - 2, 2) == 0);
 	CU_ASSERT(strcmp(j.path, "/var/mail/ann") == 0);
 	return taken.len == KEPT ? 1 : 2;
 }
@@ -115,7 +117,7 @@ static void test_torn(void)
 static void no_end(struct record *r) { memset(r->path, 'x', sizeof r->path); }
 static void cut_behind_the_end(struct record *r) { r->plan.cut = r->plan.size + 1; }
 static void keeps_all(struct record *r) { r->plan.kept = r->plan.size - r->plan.cut; }
-static void edge_too_long(struct record *r) { r->plan.edge = JOURNAL_EDGE_MAX + 1; }
+static void edge_too_long(struct record *r) { r->plan.size = r->plan.cut + r->plan.kept + EDGE - 1; }
 static void more_than_kept(struct record *r) { r->plan.kept = r->length - 1; }
 static void other_magic(struct record *r) { r->magic[0] = 'P'; }
 static void nothing(struct record *r) { (void)r; }
@@ -153,7 +155,7 @@ static int add_it(struct journal *j, struct why *why_r) { return journal_add(j, 
 static int seal_it(struct journal *j, struct why *why_r)
 {
 	struct journal_plan plan = plan_of(KEPT + MORE);
-	return journal_seal(j, &plan, edge, why_r);
+	return journal_add_edge(j, edge, EDGE, why_r) != 0 ? -1 : journal_seal(j, &plan, why_r);
 }
 static int clear_it(struct journal *j, struct why *why_r) { return journal_clear(j, why_r); }
 static int mark_it(struct journal *j, struct why *why_r) { return journal_set_aside(j, why_r); }
@@ -166,8 +168,8 @@ static int hand_out(struct journal *j, struct why *why_r)
 }
 static int get_edge(struct journal *j, struct why *why_r)
 {
-	static char buffer[JOURNAL_EDGE_MAX];
-	return journal_edge(j, buffer, why_r);
+	char buffer[EDGE];
+	return journal_edge(j, 0, sizeof buffer, buffer, why_r);
 }
 
 static void test_faults(void)
@@ -227,7 +229,7 @@ static void test_small(void)
 	faults_clear();
 	/* Cut short behind our back. */
 	CU_ASSERT(ftruncate(fd, (off_t)first_end - EDGE - 1) == 0 && journal_kept(&j, buffer, take, &(struct taken){ .len = 0 }, &why) == -1);
-	CU_ASSERT(journal_edge(&j, buffer, &why) == -1);
+	CU_ASSERT(journal_edge(&j, 0, EDGE, buffer, &why) == -1);
 	CU_ASSERT(ftruncate(fd, 4) == 0 && journal_path(fd, path) == -1 && journal_is_aside(fd) == 0);
 	CU_ASSERT(ftruncate(fd, sizeof(struct record)) == 0 && journal_path(fd, path) == -1);
 	(void)close(fd);

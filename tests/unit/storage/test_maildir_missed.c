@@ -95,5 +95,78 @@ static void test_twins_in_a_table_that_grows(void)
 	}
 }
 
-#define TESTS(X) X(test_missed) X(test_twins_in_a_table_that_grows)
+/* ---- a directory that was not there ---- */
+
+/* A Maildir without one of its directories, with one message, seen by a session. */
+static struct maildrop *open_without(const char *missing, const char *name)
+{
+	struct why why;
+	begin();
+	make_dir("M");
+	make_dir(strcmp(missing, "M/cur") == 0 ? "M/new" : "M/cur");
+	put(name, "Subject: a\n\nwords\n");
+	tick();
+	struct maildrop *drop = open_indexed(MAILDROP_MAILDIR, "M", true, &why);
+	CU_ASSERT_FATAL(drop != NULL && count_of(drop) == 1);
+	return drop;
+}
+
+/* Another program makes it during the session, and moves the message there: it is still the message. */
+static void test_made_meanwhile(void)
+{
+	static const struct {
+		const char *missing, *from, *to;
+	} rows[] = { { "M/cur", "M/new/1.a", "M/cur/1.a:2,S" }, { "M/new", "M/cur/1.a:2,S", "M/new/1.a" } };
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct maildrop *drop = open_without(rows[i].missing, rows[i].from);
+		make_dir(rows[i].missing);
+		move(rows[i].from, rows[i].to);
+		expect_message(rows[i].missing, drop, 0, "Subject: a\r\n\r\nwords\r\n");
+		update_well(rows[i].missing, drop, "x");
+		ROW_ASSERT(rows[i].missing, !exists(rows[i].to));
+		maildrop_close(&drop);
+		end();
+	}
+}
+
+/* What cannot be opened may have the message: it is not gone. */
+static void test_made_and_closed(void)
+{
+	struct why why;
+	int errors[1];
+	struct maildrop *drop = open_without("M/cur", "M/new/1.a");
+	put("M/cur", "no directory");
+	move("M/new/1.a", "M/1.a");
+	CU_ASSERT(fetch_reason(drop, 0) != REASON_MESSAGE_GONE);
+	CU_ASSERT(update(drop, "x", errors, &why) == -1 && errors[0] != 0);
+	maildrop_close(&drop);
+	end();
+}
+
+/* Made while the login reads the other one. */
+static void makes_cur(void)
+{
+	if (faults[FAULT_GETDENTS].calls == 1) {
+		make_dir("M/cur");
+		move("M/new/1.a", "M/cur/1.a:2,S");
+	}
+}
+
+static void test_made_during_the_login(void)
+{
+	struct why why;
+	struct maildrop *drop = open_without("M/cur", "M/new/1.a");
+	maildrop_close(&drop);
+	append("M/new/1.a", "more\n");
+	put("M/new/2.b", "Subject: b\n\n");
+	faults_clear();
+	faults[FAULT_GETDENTS].before = makes_cur;
+	drop = open_indexed(MAILDROP_MAILDIR, "M", true, &why);
+	faults_clear();
+	CU_ASSERT(drop != NULL && count_of(drop) == 2 && exists("M/cur/1.a:2,S"));
+	maildrop_close(&drop);
+	end();
+}
+
+#define TESTS(X) X(test_made_meanwhile) X(test_made_and_closed) X(test_made_during_the_login) X(test_missed) X(test_twins_in_a_table_that_grows)
 SUITE("maildir_missed")

@@ -2,6 +2,10 @@
  * test_maildir_sizes_ids.c - unique-ids of files whose names carry sizes: what nobody has read, has been read, comes again, or is called otherwise.
  * Runs in: the tests. Trusts: nothing.
  */
+/* As at any login but the first, which is test_maildir_first.c's. */
+#define MAILDIR_PROVEN_TRIES 0
+#include "storage/maildir_sizes.c"
+
 #include "tests/unit/storage/faults.h"
 #include "tests/unit/storage/sized_scratch.h"
 

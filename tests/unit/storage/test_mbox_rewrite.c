@@ -1,9 +1,8 @@
 /*
- * test_mbox_rewrite.c - recovery of an mbox, with each of its calls failing; and mail that is put back from a journal.
+ * test_mbox_rewrite.c - recovery of an mbox, with each of its calls failing.
  * Runs in: the tests. Trusts: nothing.
  */
 #include "storage/mbox_rewrite.h"
-#include "storage/restore.h"
 
 #include "tests/unit/storage/faults.h"
 #include "tests/unit/storage/journal_record.h"
@@ -211,134 +210,5 @@ static void test_set_aside_in_this_session(void)
 	scratch_close();
 }
 
-/* ---- what is put back ---- */
-
-static int memory_file(const char *text)
-{
-	int fd = memfd_create("kept", MFD_CLOEXEC);
-	CU_ASSERT_FATAL(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-	return fd;
-}
-
-static const struct put_back {
-	const char *label, *mbox, *kept;
-	size_t appended;
-	const char *want;
-} put_backs[] = {
-	{ "all is missing", A, C D, 2, A C D },
-	{ "some is missing", A C, C D, 1, A C D },
-	{ "nothing is missing", A C D, C D, 0, A C D },
-	{ "to an mbox that is gone", NULL, C D, 2, C D },
-	{ "to an empty one", "", C D, 2, C D },
-	{ "other flags", A F "Subject: c\nStatus: RO\n\nthree\n\n", C D, 1, A F "Subject: c\nStatus: RO\n\nthree\n\n" D },
-	{ "equal messages", A C, C C, 1, A C C },
-	{ "no blank line at the end", F "Subject: a\n\none\n", C, 1, A C },
-	{ "no line end at the end", F "Subject: a\n\none", C, 1, A C },
-	{ "what is put back lacks its end", A, F "Subject: c\n\nthree", 1, A C },
-};
-
-static int put_back(const struct put_back *p, size_t *appended_r, struct why *why_r)
-{
-	if (p->mbox != NULL)
-		put("mbox", p->mbox);
-	struct maildrop *drop = open_drop(p->label, MAILDROP_MBOX, "mbox");
-	int kept = memory_file(p->kept);
-	int r = mbox_put_back(drop, kept, appended_r, why_r);
-	(void)close(kept);
-	maildrop_close(&drop);
-	return r;
-}
-
-static void test_put_back(void)
-{
-	for (size_t i = 0; i < sizeof put_backs / sizeof put_backs[0]; i++) {
-		struct why why;
-		size_t appended;
-		scratch_open();
-		ROW_ASSERT(put_backs[i].label, put_back(&put_backs[i], &appended, &why) == 0 && appended == put_backs[i].appended);
-		expect_content(put_backs[i].label, "mbox", put_backs[i].want);
-		scratch_close();
-	}
-}
-
-/* An error leaves the mbox as it was. */
-static void test_put_back_faults(void)
-{
-	static const struct {
-		const char *label;
-		enum fault_call call;
-		int error;
-		unsigned least;
-	} cases[] = {
-		{ "write", FAULT_PWRITE, ENOSPC, 2 }, { "sync", FAULT_FSYNC, EIO, 1 }, { "stat", FAULT_FSTAT, EIO, 2 },
-		{ "read", FAULT_PREAD, EIO, 3 }, { "memory", FAULT_MALLOC, ENOMEM, 4 },
-	};
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		unsigned at = 1;
-		if (!faults_can(cases[i].call))
-			continue;
-		for (bool struck = true; struck && at < 60; at += struck) {
-			struct why why = { .reason = REASON_NONE };
-			size_t appended;
-			scratch_open();
-			put("mbox", A);
-			struct maildrop *drop = open_drop(cases[i].label, MAILDROP_MBOX, "mbox");
-			int kept = memory_file(C D);
-			faults_set(cases[i].call, at, cases[i].error, 0);
-			int r = mbox_put_back(drop, kept, &appended, &why);
-			struck = faults[cases[i].call].calls >= at;
-			faults_clear();
-			(void)close(kept);
-			maildrop_close(&drop);
-			ROW_ASSERT(cases[i].label, r == 0 || why.reason != REASON_NONE);
-			expect_content(cases[i].label, "mbox", r == 0 ? A C D : A);
-			scratch_close();
-		}
-		ROW_ASSERT(cases[i].label, at > cases[i].least && at < 60);
-	}
-}
-
-/* Where the taking back fails as well, the log says so. */
-static void test_put_back_in_part(void)
-{
-	static const enum fault_call too[] = { FAULT_FSYNC, FAULT_FTRUNCATE };
-	for (size_t i = 0; i < sizeof too / sizeof too[0]; i++) {
-		static const struct put_back in_part = { "in part", A, C D, 0, NULL };
-		struct why why;
-		size_t appended;
-		scratch_open();
-		faults_set(FAULT_FSYNC, 1, EIO, 1);
-		faults[too[i]].fail_at = 1;
-		faults[too[i]].error = EIO;
-		CU_ASSERT(put_back(&in_part, &appended, &why) == -1 && strstr(notices, "could not be taken out again") != NULL);
-		faults_clear();
-		scratch_close();
-	}
-}
-
-/* Where it may not be written, or not made: nothing is done. */
-static void test_put_back_denied(void)
-{
-	static const struct {
-		const char *label, *mbox;
-		unsigned at;  /* open fails */
-	} rows[] = { { "read only", A, 1 }, { "may not be made", NULL, 2 } };
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		const struct put_back denied = { rows[i].label, rows[i].mbox, C D, 0, NULL };
-		struct why why;
-		size_t appended;
-		scratch_open();
-		faults_set(FAULT_OPENAT, rows[i].at, EACCES, 0);
-		ROW_ASSERT(rows[i].label, put_back(&denied, &appended, &why) == -1 && why.err == EACCES);
-		faults_clear();
-		if (rows[i].mbox != NULL)
-			expect_content(rows[i].label, "mbox", rows[i].mbox);
-		else
-			ROW_ASSERT(rows[i].label, !exists("mbox"));
-		scratch_close();
-	}
-}
-
-#define TESTS(X) X(test_recovery) X(test_recovery_faults) X(test_read_only) X(test_emptied_later) X(test_set_aside_in_this_session) \
-	X(test_put_back) X(test_put_back_faults) X(test_put_back_in_part) X(test_put_back_denied)
+#define TESTS(X) X(test_recovery) X(test_recovery_faults) X(test_read_only) X(test_emptied_later) X(test_set_aside_in_this_session)
 SUITE("mbox_rewrite")
