@@ -38,7 +38,7 @@ enum {
  */
 static void bound_answers(int gate)
 {
-	const struct timeval limit = { .tv_sec = KEEPER_STOP_LIMIT_MS / 1000, .tv_usec = KEEPER_STOP_LIMIT_MS % 1000 * 1000 };
+	const struct timeval limit = { .tv_sec = KEEPER_STOP_LIMIT_MS / 1000, .tv_usec = KEEPER_STOP_LIMIT_MS % 1000 * 1000L };
 	if (setsockopt(gate, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0)
 		fatal("SO_SNDTIMEO");
 }

@@ -10,7 +10,7 @@ from shared import Shared
 class SharedRecovery(test_recover.Recovery):
     @classmethod
     def setUpClass(cls):
-        cls.server = Shared(("anna",), location=cls.location, settings={"workers": {"max": 4}})
+        cls.server = Shared(cls.users, location=cls.location, settings={"workers": {"max": 4}})
         cls.addClassCleanup(cls.server.stop)
 
 
