@@ -26,7 +26,7 @@ static void want_nursery(struct master *m)
 static void show_status(const struct master *m, const char *no_gates)
 {
 	static const char head[] = "READY=1\nSTATUS=";
-	char text[sizeof head + 2 * MASTER_TROUBLE_MAX + 256], since[32];
+	char text[sizeof head + (size_t)2 * MASTER_TROUBLE_MAX + 256], since[32];
 	struct tm broken;
 	struct buf b = BUF_OVER(text);
 	(void)strftime(since, sizeof since, "%F %T", localtime_r(&m->settings_since, &broken));

@@ -205,11 +205,11 @@ size_t settings_check_host(const char *file, const struct settings *settings, co
 	struct check c = { .file = file, .settings = settings, .pam_helper = pam_helper,
 	                   .finding = finding, .context = context };
 	static struct settings again; /* too large for the stack */
-	/* Only for the lines; what is wrong in the text has been said. */
-	(void)settings_read_lines(file, &again, c.lines, finding_ignore, NULL);
+	/* Only for the lines; what is wrong in the text has been said. What is missing because of that is not missing. */
+	const size_t wrong = settings_read_lines(file, &again, c.lines, finding_ignore, NULL);
 	check_file(&c);
 	check_sandbox(&c);
-	if (settings_lack_tls(settings))
+	if (wrong == 0 && settings_lack_tls(settings))
 		report(&c, "certificate", "%s", settings_lacking_tls);
 	check_readable(&c, "certificate", settings->certificate, 0);
 	check_readable(&c, "key", settings->key, S_IRWXO);

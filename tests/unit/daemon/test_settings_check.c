@@ -121,18 +121,19 @@ static void test_host(void)
 /* Without a certificate: is a port open to those who may not log in there? */
 static void test_host_tls(void)
 {
-	static const struct { const char *text; bool lacking; } rows[] = {
-		{ "[auth]\nbackends = pam\n", true }, { "[tls]\nplaintext_login = always\n", false },
-		{ "[listen]\npop3 = 127.0.0.1:110 [::1]:110\n", false }, { "[listen]\npop3 = 127.0.0.1:110 192.0.2.1:110\n", true },
-		{ "[tls]\ncertificate = /c\nkey = /k\n", false },
+	/* One that is set and was refused is a finding already. */
+	static const struct { const char *text; bool lacking; size_t refused; } rows[] = {
+		{ "[tls]\ncertificate = </c\nkey = /k\n", false, 1 }, { "[auth]\nbackends = pam\n", true, 0 }, { "[tls]\nplaintext_login = always\n", false, 0 },
+		{ "[listen]\npop3 = 127.0.0.1:110 [::1]:110\n", false, 0 }, { "[listen]\npop3 = 127.0.0.1:110 192.0.2.1:110\n", true, 0 },
+		{ "[tls]\ncertificate = /c\nkey = /k\n", false, 0 },
 	};
 	static char context[] = "context";
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct settings s;
 		size_t hits = 0;
 		file_write(rows[i].text, strlen(rows[i].text));
+		ROW_ASSERT(rows[i].text, settings_read(path, &s, keep, context) == rows[i].refused && (rows[i].refused > 0 || settings_lack_tls(&s) == rows[i].lacking));
 		found.count = 0;
-		ROW_ASSERT(rows[i].text, settings_read(path, &s, keep, context) == 0 && settings_lack_tls(&s) == rows[i].lacking);
 		size_t n = settings_check_host(path, &s, built("posternd-pam"), keep, context);
 		for (size_t j = 0; j < n && j < FOUND_MAX; j++)
 			hits += strstr(found.text[j], "[tls] certificate: none is set, so there is no TLS, and nobody can log in from another host") != NULL;
