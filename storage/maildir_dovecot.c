@@ -66,16 +66,17 @@ static int read_head(struct uidlist *l, struct rest rest, struct why *why_r)
 	return has_validity ? 0 : broken(l, why_r);
 }
 
-/* A message that was told to nobody, of that base name. */
+/* A message that was told to nobody from here, of that base name. */
 static struct maildir_entry *find_new(const struct maildir *m, const char *base, size_t len)
 {
 	struct maildir_entry *e = NULL;
 	while ((e = maildir_find(m, base, len, e)) != NULL)
-		if (e->record == 0 && e->state == ENTRY_READY && !e->twin && e->uidl_len == 0)
+		if (e->record == 0 && e->state == ENTRY_READY && !e->twin)
 			return e;
 	return NULL;
 }
 
+/* A file that went and came back is there twice: the later number is the one that clients were told last. */
 static int give(struct uidlist *l, struct maildir_entry *e, struct rest told, struct why *why_r)
 {
 	struct maildir *m = l->m;
@@ -84,12 +85,14 @@ static int give(struct uidlist *l, struct maildir_entry *e, struct rest told, st
 		dovecot_uidl((uint32_t)l->uid, (uint32_t)l->validity, made);
 		told = (struct rest){ made, sizeof made };
 	}
-	if (maildir_names_room(m, told.len, why_r) != 0)
-		return -1;
-	memcpy(m->names + m->names_len, told.p, told.len);
-	e->uidl = (uint32_t)m->names_len;
+	if (told.len > e->uidl_len) {
+		if (maildir_names_room(m, told.len, why_r) != 0)
+			return -1;
+		e->uidl = (uint32_t)m->names_len;
+		m->names_len += told.len;
+	}
+	memcpy(m->names + e->uidl, told.p, told.len);
 	e->uidl_len = (uint8_t)told.len;
-	m->names_len += told.len;
 	return 0;
 }
 

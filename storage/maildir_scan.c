@@ -296,6 +296,14 @@ static const char *type_name(unsigned char type)
 	return name != NULL ? name : "skipped, it is no file";
 }
 
+/* A name that no list has room for, which a message got during the session: it cannot be had, but it is not gone. */
+static void saw_too_long(struct maildir *m, const char *name, size_t len)
+{
+	struct maildir_entry *e = NULL;
+	while ((e = maildir_find(m, name, maildir_base_length(name, len), e)) != NULL)
+		e->seen = m->scan;
+}
+
 static int take_name(struct maildir *m, enum maildir_dir dir, const struct dirent64 *d, bool numbered,
                      struct why *why_r)
 {
@@ -309,6 +317,8 @@ static int take_name(struct maildir *m, enum maildir_dir dir, const struct diren
 		skip = "skipped, the name is too long";
 	if (skip == NULL)
 		return numbered ? refind_name(m, dir, d, len, why_r) : list_name(m, dir, d, len, why_r);
+	if (numbered && len > LIST_NAME_MAX)
+		saw_too_long(m, d->d_name, len);
 	if (!m->noticed)
 		maildrop_notice_name(&m->drop, maildir_dir_names[dir], d->d_name, skip);
 	return 0;

@@ -201,7 +201,7 @@ static int promise_to_cut_off(struct mbox *m, struct journal_plan *plan, char *b
 /* Has no program without our locks been at it? What that wrote is not to be written over. */
 static int check_size(const struct mbox *m, uint64_t expected, struct why *why_r)
 {
-	uint64_t size;
+	uint64_t size = 0;
 	if (mbox_size(m, &size, why_r) != 0)
 		return -1;
 	return size == expected ? 0 : why_set(why_r, REASON_MAILDROP_CHANGED, ESTALE, "another program changed %s", m->path);
@@ -232,7 +232,7 @@ static int take_back(struct mbox *m, struct why *why_r)
 {
 	const struct journal_plan *plan = &m->journal.plan;
 	struct why why;
-	uint64_t size;
+	uint64_t size = 0;
 	if (mbox_size(m, &size, &why) != 0 || size > plan->size || mbox_cut_off(m, plan->cut, false, &why) != 0)
 		return unfinished(m, why_r);
 	end_journal(m);

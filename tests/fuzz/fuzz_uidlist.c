@@ -33,12 +33,13 @@ static bool number(const char *text, uint64_t least, uint64_t *n_r)
 	return parse_number(text, strlen(text), least, UINT32_MAX, n_r) == 0;
 }
 
+/* The last line of a file counts. */
 static void tell(struct told *t, const char *file, const char *id)
 {
 	const char *flags = *file != '\0' ? strstr(file + 1, ":2,") : NULL;
 	const size_t len = flags != NULL ? (size_t)(flags - file) : strlen(file);
 	for (size_t i = 0; i < MESSAGES; i++)
-		if (strlen(bases[i]) == len && memcmp(bases[i], file, len) == 0 && strcmp(t->ids[i], bases[i]) == 0)
+		if (strlen(bases[i]) == len && memcmp(bases[i], file, len) == 0)
 			(void)snprintf(t->ids[i], ID_MOST, "%s", id);
 }
 

@@ -91,7 +91,7 @@ static const struct {
 	{ "version 1", "1 1796030837 9\n1 1000.a\n255 1001.b,S=17,W=20\n", TOLD_A TOLD_B "1002.c " },
 	{ "a line without an end is not there", HEAD "1 :1000.a\n255 :1001.b,S=17,W=20", TOLD_A "1001.b,S=17,W=20 1002.c " },
 	{ "no message", HEAD, OWN },
-	{ "one name twice: the first", HEAD "1 :1000.a\n2 :1000.a\n", TOLD_A "1001.b,S=17,W=20 1002.c " },
+	{ "one name twice: the last", HEAD "1 Pabc.7 :1000.a\n2 Px :1000.a\n255 :1000.a\n256 :999.z\n", TOLD_B "1001.b,S=17,W=20 1002.c " },
 	{ "what another file is called", HEAD "1 P1002.c :1000.a\n255 :1001.b,S=17,W=20\n", "1000.a " TOLD_B "1002.c " },
 	{ "what another, numbered file is called", HEAD "1 P1002.c :1000.a\n255 :1002.c\n", "1000.a 1001.b,S=17,W=20 " TOLD_B },
 	{ "its own name", HEAD "1 P1000.a :1000.a\n255 :1001.b,S=17,W=20\n", "1000.a " TOLD_B "1002.c " },

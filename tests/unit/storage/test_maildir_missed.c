@@ -143,6 +143,22 @@ static void test_made_and_closed(void)
 	end();
 }
 
+/* Renamed to a name that is longer than a list has room for: not served, and not gone. */
+static void test_name_too_long(void)
+{
+	static char from[300], to[300];
+	struct why why;
+	int errors[1];
+	(void)snprintf(from, sizeof from, "M/new/1.%0248d", 0);
+	(void)snprintf(to, sizeof to, "M/new/1.%0248d:2,RS", 0);
+	struct maildrop *drop = open_without("M/cur", from);
+	move(from, to);
+	CU_ASSERT(fetch_reason(drop, 0) == REASON_MAILDROP_BUSY);
+	CU_ASSERT(update(drop, "x", errors, &why) == -1 && errors[0] == EBUSY && exists(to));
+	maildrop_close(&drop);
+	end();
+}
+
 /* Made while the login reads the other one. */
 static void makes_cur(void)
 {
@@ -168,5 +184,5 @@ static void test_made_during_the_login(void)
 	end();
 }
 
-#define TESTS(X) X(test_made_meanwhile) X(test_made_and_closed) X(test_made_during_the_login) X(test_missed) X(test_twins_in_a_table_that_grows)
+#define TESTS(X) X(test_made_meanwhile) X(test_made_and_closed) X(test_name_too_long) X(test_made_during_the_login) X(test_missed) X(test_twins_in_a_table_that_grows)
 SUITE("maildir_missed")

@@ -266,7 +266,10 @@ static void test_scan_faults(void)
 	/* But when none can be had, that is no empty maildrop. */
 	static const struct { enum fault_call call; int error; } all[] = { { FAULT_READ, EIO }, { FAULT_OPENAT, EIO }, { FAULT_OPENAT, ESTALE } };
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-		faults_set(all[i].call, 1, all[i].error, 1);
+		/* Where the compiler's checks are off, the directories are opened by this openat(2) as well, before the two messages. */
+		faults_clear();
+		maildrop_close(&(struct maildrop *){ open_maildir("calls") });
+		faults_set(all[i].call, faults[all[i].call].calls - 1, all[i].error, 1);
 		other = try_open(MAILDROP_MAILDIR, "M", &why);
 		CU_ASSERT(other == NULL && why.reason == REASON_MAILDROP_IO && why.err == all[i].error);
 		maildrop_close(&other);
