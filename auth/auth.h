@@ -27,6 +27,8 @@ struct auth_settings {
 	const char *pam_service;
 	const char *pam_helper;    /* path of the program that talks to PAM */
 	const int *watch;          /* a descriptor: when it can be read, the attempt is given up (the server stops); NULL: none */
+	bool lowercase;            /* Anna is anna */
+	const char *local_domains; /* with spaces between them: anna@one.of.these is anna; NULL or "" is none */
 	const char *virtual_user;  /* owner of records without uid and gid; "" is none */
 	bool one_owner;            /* [workers] sessions above 1: all mail is virtual_user's, and these are its ids */
 	uid_t owner_uid;
@@ -35,6 +37,13 @@ struct auth_settings {
 	unsigned helper_seconds;   /* 0 is AUTH_HELPER_SECONDS */
 	struct hash_room room;     /* memory for hashes; .take NULL: nobody hands it out */
 };
+
+/*
+ * The name that a user is known by here, of one as it was typed, in place: without a domain that is one of settings->local_domains (in any case; RFC 5321
+ * section 2.3.5), and with a to z for A to Z where settings->lowercase says so. Never longer, and never empty where it was not. All
+ * that follows a login goes by it: who is asked, how often was guessed, the log, where the mail is.
+ */
+void auth_user_name(const struct auth_settings *settings, char *user);
 
 struct auth_request {
 	const char *user;               /* at most USER_NAME_MAX octets */

@@ -58,6 +58,16 @@ static void check_hash(struct check *check, unsigned line, const struct passwd_r
 		       (int)record->name.len, record->name.p);
 }
 
+static void check_name(struct check *check, unsigned line, const struct passwd_record *record)
+{
+	char name[USER_NAME_MAX + 1], known[sizeof name];
+	(void)snprintf(name, sizeof name, "%.*s", (int)record->name.len, record->name.p);
+	memcpy(known, name, sizeof known);
+	auth_user_name(check->settings, known);
+	if (strcmp(name, known) != 0)
+		report(check, line, "nobody can log in as %s, since user_names and local_domains make %s of it; give the line that name", name, known);
+}
+
 static void check_owner(struct check *check, unsigned line, const struct passwd_record *record)
 {
 	struct identity identity;
@@ -141,6 +151,7 @@ static void check_lines(struct check *check, const struct passwd_image *image)
 			report(check, lines.line, "%s", problem);
 		if (kind != RECORD_GOOD)
 			continue;
+		check_name(check, lines.line, &record);
 		check_hash(check, lines.line, &record);
 		check_owner(check, lines.line, &record);
 		if (count == room) {

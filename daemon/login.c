@@ -39,9 +39,10 @@ void session_known(struct session *s, union rpc_message *message)
 {
 	struct rpc_answer a = { .reply = REPLY_SEND_PASS };
 	struct why why = { .reason = REASON_NONE };
-	const char *user = message->known.user;
+	char *const user = message->known.user;
 	prepare(s);
 	session_check_text(user, sizeof message->known.user, "user name");
+	auth_user_name(&s->auth, user);
 	if (!policy_admits(s->settings->explain_failures, &s->peer))
 		violation("asked who exists, which explain_failures does not admit");
 	if (auth_known(&s->auth, user, &why) == 0) {
@@ -316,6 +317,7 @@ static void authenticate(struct session *s, union rpc_message *message)
 		violation("password without its end");
 	if (s->in.rights_gone || s->failed_logins >= s->settings->login_tries)
 		violation("another login after the last one that was allowed");
+	auth_user_name(&s->auth, request->user);
 	memcpy(s->user, request->user, sizeof s->user);
 	int verified = verify(s, request, &v);
 	/* Before anything is forked from here, or becomes the user's. */

@@ -441,7 +441,7 @@ void settings_for_auth(const struct settings *settings, const char *pam_helper, 
 {
 	*auth_r = (struct auth_settings){
 		.passwd_file = settings->passwd_file, .pam_service = settings->pam_service, .pam_helper = pam_helper,
-		.virtual_user = settings->virtual_user, .minimum_uid = (uid_t)settings->minimum_uid,
+		.virtual_user = settings->virtual_user, .lowercase = settings->user_names != 0, .local_domains = settings->local_domains, .minimum_uid = (uid_t)settings->minimum_uid,
 		.one_owner = settings->sessions > 1, .owner_uid = settings->owner.uid, .owner_gid = settings->owner.gid,
 	};
 	for (size_t i = 0; i < AUTH_BACKENDS_MAX && settings->backends[i][0] != '\0'; i++)

@@ -68,6 +68,8 @@ struct settings {
 	char passwd_file[PATH_MAX];
 	char pam_service[64];
 	enum policy explain_failures;
+	int user_names;             /* 0: as typed, 1: lowercase */
+	char local_domains[512];    /* with spaces between them */
 	uint64_t minimum_uid;
 	char virtual_user[64];
 	char login_help[WHY_TOLD_MAX];

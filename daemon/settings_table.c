@@ -19,6 +19,7 @@ static const struct choice locks[] = {
 	{ "fcntl", HOST_LOCK_FCNTL }, { "dotlock", HOST_LOCK_DOTLOCK }, { "flock", HOST_LOCK_FLOCK }, { NULL, 0 } };
 static const struct choice utf8_requireds[] = { { "declared", UTF8_DECLARED }, { "any", UTF8_ANY }, { "none", UTF8_NONE }, { NULL, 0 } };
 static const struct choice yes_no[] = { { "no", 0 }, { "yes", 1 }, { NULL, 0 } };
+static const struct choice as_typed_lowercase[] = { { "as-typed", 0 }, { "lowercase", 1 }, { NULL, 0 } };
 static const struct choice own_dovecot[] = { { "own", 0 }, { "dovecot", 1 }, { NULL, 0 } };
 static const struct choice refuse_allow[] = { { "refuse", 0 }, { "allow", 1 }, { NULL, 0 } };
 static const struct choice sandboxes[] = { { "required", SANDBOX_REQUIRED }, { "as-available", SANDBOX_AS_AVAILABLE }, { NULL, 0 } };
@@ -66,6 +67,11 @@ const struct setting settings_table[] = {
 	  .choices = policies, .value = "loopback",
 	  .help = "Who is told whether the user or the password was wrong. Others read the same words for both; the "
 	          "log always has the reason." },
+	{ .section = "auth", .name = "user_names", .set = setting_choice, FIELD(user_names), .choices = as_typed_lowercase, .value = "as-typed",
+	  .help = "How user names are compared. With lowercase Anna is anna, as Dovecot has it." },
+	{ .section = "auth", .name = "local_domains", .set = setting_domains, FIELD(local_domains), .may_be_empty = true, .value = "",
+	  .help = "Domains that a user name may end in, and is the same without, with spaces between them: with example.org "
+	          "anna@example.org is anna. For users who give their address where a mail program asks for a name." },
 	{ .section = "auth", .name = "minimum_uid", .set = setting_number, FIELD(minimum_uid), .min = 1,
 	  .max = UINT32_MAX - 1, .value = "1000",
 	  .help = "Users with a lower uid cannot log in." },

@@ -46,6 +46,7 @@ int setting_number(const struct setting *row, struct settings *settings, const c
 int setting_choice(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_path(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_word(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
+int setting_domains(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_sentence(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_on_locked(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_location(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);

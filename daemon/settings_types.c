@@ -86,6 +86,16 @@ int setting_word(const struct setting *row, struct settings *settings, const cha
 	return text_store(row, settings, text, fix);
 }
 
+int setting_domains(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.- ";
+	if (text[strspn(text, allowed)] != '\0') {
+		(void)buf_add_text(fix, "write domains without an @, with spaces between them, or nothing");
+		return -1;
+	}
+	return text_store(row, settings, text, fix);
+}
+
 /* Goes into answers, which are one line of ASCII. */
 int setting_sentence(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
 {

@@ -1,6 +1,7 @@
 """The passwd file as administrators leave it: its mode, owner and kind, its changes while the server runs, odd records, and
 uids that never log in.
 """
+import base64
 import itertools
 import os
 import pwd
@@ -150,6 +151,34 @@ class PasswdFile(ServerCase):
         self.assertRegex(self.answer(), r"^-ERR")
         self.server.write_passwd()
         self.assertRegex(self.answer(), r"^\+OK")
+
+
+class Names(ServerCase):
+    """Who types his address, or begins with a capital, is who he is (user_names, local_domains)."""
+    settings = {"auth": {"user_names": "lowercase", "local_domains": "b.example example.org"}}
+
+    def test_login(self):
+        rows = [("anna", True), ("Anna", True), ("ANNA@Example.org", True), ("anna@other.example", False), ("anna@example.org@example.org", False)]
+        for user, known in rows:
+            with self.subTest(user):
+                client = self.client()
+                self.assertRegex(client.cmd("USER " + user), r"^\+OK" if known else r"^-ERR \[AUTH\] mailbox unknown")
+                if known:
+                    client.ok("PASS secret")
+                client.close()
+                client = self.client()
+                response = base64.b64encode(b"\0%s\0secret" % user.encode()).decode()
+                self.assertRegex(client.cmd("AUTH PLAIN " + response), r"^\+OK" if known else r"^-ERR \[AUTH\]")
+                client.close()
+
+    def test_one_user(self):
+        """All of them are one name: to the log, and so to whoever counts guesses."""
+        mark = self.server.mark()
+        client = self.client()
+        client.ok("USER ANNA@example.org")
+        self.assertRegex(client.cmd("PASS wrong"), r"^-ERR \[AUTH\] invalid password")
+        self.server.wait_for_log(r'login failed: user="anna" ', since=mark)
+
 
 
 @unittest.skipUnless(ROOT, "needs root: sessions under another uid")

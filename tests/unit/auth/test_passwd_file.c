@@ -265,6 +265,18 @@ static void test_check(void)
 	auth_passwd_file.check(&settings, findings_add, &findings);
 	CU_ASSERT(findings.count == 0);
 
+	fixture_write("passwd", "good:" SECRET ":1001:1002\nGood:*:1001:1002\ngood@other.example:*:1001:1002\ngood@example.org:*:1001:1002\n", 0600);
+	settings.lowercase = true;
+	settings.local_domains = "example.org";
+	auth_passwd_file.check(&settings, findings_add, &findings);
+	CU_ASSERT(findings.count == 2);
+	CU_ASSERT(findings_with(&findings, "line 2: nobody can log in as Good, since user_names and local_domains make good of it") == 1);
+	CU_ASSERT(findings_with(&findings, "line 4: nobody can log in as good@example.org") == 1);
+	settings.lowercase = false;
+	settings.local_domains = NULL;
+	findings.count = 0;
+	fixture_write("passwd", "good:" SECRET ":1001:1002\nlocked:*:1001:1002\n", 0600);
+
 	settings.virtual_user = "no-such-account";
 	auth_passwd_file.check(&settings, findings_add, &findings);
 	CU_ASSERT(findings.count == 1 && findings_with(&findings, "virtual_user no-such-account") == 1);

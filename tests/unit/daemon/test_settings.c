@@ -125,6 +125,8 @@ static const char full[] =
 	"pam_service = pop-3.x\n"
 	"explain_failures = always\n"
 	"minimum_uid = 1\n"
+	"user_names = lowercase\n"
+	"local_domains = example.org b.example\n"
 	"virtual_user = vmail\n"
 	"hash_memory = 1048576\n"
 	"[maildrop]\n"
@@ -168,6 +170,8 @@ static void test_full(void)
 	ROW_TEXT("passwd_file", s.passwd_file, "/p");
 	ROW_TEXT("pam_service", s.pam_service, "pop-3.x");
 	ROW_TEXT("virtual_user", s.virtual_user, "vmail");
+	ROW_ASSERT("user_names", s.user_names == 1);
+	ROW_TEXT("local_domains", s.local_domains, "example.org b.example");
 	ROW_TEXT("location", s.location, "maildir:~/Maildir");
 	CU_ASSERT(s.mbox_lock_count == 3 && s.mbox_locks[0] == HOST_LOCK_FLOCK && s.mbox_locks[2] == HOST_LOCK_FCNTL);
 	ROW_TEXT("lock_directory", s.lock_directory, "/l");
@@ -239,6 +243,9 @@ static const struct {
 	{ "[maildrop]\nlock_directory = run/lock\n", 2, "write the whole path, from the / on" },
 	{ "[maildrop]\nlock_directory =\n", 2, "write the whole path, from the / on" },
 	{ "[maildrop]\nlock_directory = /a\x01z\n", 2, "remove the control character" },
+	{ "[auth]\nuser_names = upper\n", 2, "write as-typed or lowercase" },
+	{ "[auth]\nlocal_domains = @example.org\n", 2, "without an @" },
+	{ "[auth]\nlocal_domains = a.example,b.example\n", 2, "with spaces between them" },
 	{ "[maildrop]\nmbox_locks = fcntl lockf\n", 2, "of fcntl, dotlock or flock" },
 	{ "[maildrop]\nmbox_locks = fcntl,dotlock\n", 2, "with spaces between them" },
 	{ "[maildrop]\nmbox_locks = fcntl fcntl\n", 2, "write fcntl once" },
