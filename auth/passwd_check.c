@@ -58,25 +58,22 @@ static void check_hash(struct check *check, unsigned line, const struct passwd_r
 		       (int)record->name.len, record->name.p);
 }
 
-static void check_name(struct check *check, unsigned line, const struct passwd_record *record)
+static void check_name(struct check *check, unsigned line, const char *name)
 {
-	char name[USER_NAME_MAX + 1], known[sizeof name];
-	(void)snprintf(name, sizeof name, "%.*s", (int)record->name.len, record->name.p);
-	memcpy(known, name, sizeof known);
+	char known[USER_NAME_MAX + 1];
+	(void)snprintf(known, sizeof known, "%s", name);
 	auth_user_name(check->settings, known);
 	if (strcmp(name, known) != 0)
 		report(check, line, "nobody can log in as %s, since user_names and local_domains make %s of it; give the line that name", name, known);
 }
 
-static void check_owner(struct check *check, unsigned line, const struct passwd_record *record)
+static void check_owner(struct check *check, unsigned line, const struct passwd_record *record, const char *name)
 {
 	struct identity identity;
 	struct why why;
-	char name[USER_NAME_MAX + 1];
 	const char *owner = check->settings->virtual_user;
 	bool is_virtual = owner != NULL && owner[0] != '\0';
 
-	(void)snprintf(name, sizeof name, "%.*s", (int)record->name.len, record->name.p);
 	if (record->has_uid && (record->uid == 0 || record->uid < check->settings->minimum_uid))
 		report(check, line, "uid %u is refused; minimum_uid is %u", (unsigned)record->uid,
 		       (unsigned)check->settings->minimum_uid);
@@ -151,9 +148,11 @@ static void check_lines(struct check *check, const struct passwd_image *image)
 			report(check, lines.line, "%s", problem);
 		if (kind != RECORD_GOOD)
 			continue;
-		check_name(check, lines.line, &record);
+		char name[USER_NAME_MAX + 1];
+		(void)snprintf(name, sizeof name, "%.*s", (int)record.name.len, record.name.p);
+		check_name(check, lines.line, name);
 		check_hash(check, lines.line, &record);
-		check_owner(check, lines.line, &record);
+		check_owner(check, lines.line, &record, name);
 		if (count == room) {
 			room = room == 0 ? 64 : room * 2;
 			struct named *more = reallocarray(names, room, sizeof *names);

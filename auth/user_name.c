@@ -25,6 +25,5 @@ void auth_user_name(const struct auth_settings *settings, char *user)
 	if (at != NULL && at != user && settings->local_domains != NULL && is_local(settings->local_domains, at + 1))
 		*at = '\0';
 	for (char *p = user; settings->lowercase && *p != '\0'; p++)
-		if (*p >= 'A' && *p <= 'Z')
-			*p = (char)(*p - 'A' + 'a');
+		*p = lower_letter(*p);
 }

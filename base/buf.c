@@ -81,7 +81,7 @@ const char *buf_text(struct buf *b)
 	return b->p;
 }
 
-static char lower(char c)
+char lower_letter(char c)
 {
 	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
@@ -89,7 +89,7 @@ static char lower(char c)
 bool same_word(const char *a, const char *b, size_t len)
 {
 	size_t at = 0;
-	while (at < len && lower(a[at]) == lower(b[at]))
+	while (at < len && lower_letter(a[at]) == lower_letter(b[at]))
 		at++;
 	return at == len;
 }

@@ -52,4 +52,7 @@ const char *buf_text(struct buf *b);
  */
 bool same_word(const char *a, const char *b, size_t len);
 
+/* A to Z become a to z, whatever the locale; every other octet stays. */
+char lower_letter(char c);
+
 #endif

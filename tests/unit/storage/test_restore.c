@@ -98,6 +98,28 @@ static void log_in(const char *label)
 	ROW_ASSERT(label, journal_size() == 0);
 }
 
+/* Mail that is going to be put back into an mbox. */
+struct under_way {
+	struct maildrop *drop;
+	int kept;
+};
+
+static struct under_way set_out(const char *mbox, const char *kept)
+{
+	struct why why;
+	begin_put_back();
+	put("mbox", mbox);
+	return (struct under_way){ open_mbox(&why), memory_file(kept) };
+}
+
+/* It is over, whatever came of it. */
+static void come_home(struct under_way *u)
+{
+	faults_clear();
+	(void)close(u->kept);
+	maildrop_close(&u->drop);
+}
+
 static void test_put_back(void)
 {
 	for (size_t i = 0; i < sizeof put_backs / sizeof put_backs[0]; i++) {
@@ -163,16 +185,11 @@ static bool put_back_with_fault(const struct put_back *p, enum fault_call call, 
 {
 	struct why why = { .reason = REASON_NONE };
 	size_t appended;
-	begin_put_back();
-	put("mbox", p->mbox);
-	struct maildrop *drop = open_mbox(&why);
-	int kept = memory_file(p->kept);
+	struct under_way u = set_out(p->mbox, p->kept);
 	faults_set(call, at, error, 0);
-	int r = mbox_put_back(drop, kept, &appended, &why);
+	int r = mbox_put_back(u.drop, u.kept, &appended, &why);
 	const bool struck = faults[call].calls >= at;
-	faults_clear();
-	(void)close(kept);
-	maildrop_close(&drop);
+	come_home(&u);
 	ROW_ASSERT(p->label, r == 0 || why.reason != REASON_NONE);
 	expect_content(p->label, "mbox", r == 0 ? p->want : p->mbox);
 	log_in(p->label);
@@ -214,18 +231,13 @@ static void test_taken_back_later(void)
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct why why;
 		size_t appended;
-		begin_put_back();
-		put("mbox", A);
-		struct maildrop *drop = open_mbox(&why);
-		int kept = memory_file(C D);
+		struct under_way u = set_out(A, C D);
 		faults_set(FAULT_FSYNC, 2, EIO, 0);
 		faults[rows[i].call].fail_at = rows[i].at;
 		faults[rows[i].call].error = EIO;
 		faults[rows[i].call].lasting = 1;
-		ROW_ASSERT(rows[i].label, mbox_put_back(drop, kept, &appended, &why) == -1 && why.reason == REASON_UPDATE_UNFINISHED && appended == 0);
-		faults_clear();
-		(void)close(kept);
-		maildrop_close(&drop);
+		ROW_ASSERT(rows[i].label, mbox_put_back(u.drop, u.kept, &appended, &why) == -1 && why.reason == REASON_UPDATE_UNFINISHED && appended == 0);
+		come_home(&u);
 		log_in(rows[i].label);
 		expect_content(rows[i].label, "mbox", A);
 		end();
@@ -259,18 +271,13 @@ static void test_mail_comes(void)
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct why why;
 		size_t appended;
-		begin_put_back();
-		put("mbox", A);
-		struct maildrop *drop = open_mbox(&why);
-		int kept = memory_file(C D);
+		struct under_way u = set_out(A, C D);
 		faults_set(rows[i].call, rows[i].fails ? rows[i].at : 0, EIO, 0);
 		faults[rows[i].call].before = new_mail;
 		comes_before = rows[i].call;
 		comes_at = rows[i].at;
-		ROW_ASSERT(rows[i].label, mbox_put_back(drop, kept, &appended, &why) == rows[i].result);
-		faults_clear();
-		(void)close(kept);
-		maildrop_close(&drop);
+		ROW_ASSERT(rows[i].label, mbox_put_back(u.drop, u.kept, &appended, &why) == rows[i].result);
+		come_home(&u);
 		log_in(rows[i].label);
 		expect_content(rows[i].label, "mbox", rows[i].want);
 		end();
