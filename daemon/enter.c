@@ -25,16 +25,16 @@
 /* /proc/locks and /proc/PID/comm: who holds a lock. Whose memory and environment it may read there, the kernel decides anew. */
 static const struct sandbox_path processes = { "/proc", SANDBOX_LOOK };
 
-static void confine(const struct maildrop_place *place, bool dovecot_ids)
+static void confine(const struct maildrop_place *place, const char *told_list)
 {
-	char added[PATH_MAX + 8], current[PATH_MAX + 8], uidlist[PATH_MAX + sizeof "/" MAILDROP_DOVECOT_LIST];
+	char added[PATH_MAX + 8], current[PATH_MAX + 8], told[PATH_MAX + 32];
 	const struct sandbox_path mbox[] = { { place->path, SANDBOX_MBOX }, processes };
-	const struct sandbox_path maildir[] = { { added, SANDBOX_MAIL_DIRECTORY }, { current, SANDBOX_MAIL_DIRECTORY }, { uidlist, SANDBOX_READ } };
+	const struct sandbox_path maildir[] = { { added, SANDBOX_MAIL_DIRECTORY }, { current, SANDBOX_MAIL_DIRECTORY }, { told, SANDBOX_READ } };
 	(void)snprintf(added, sizeof added, "%s/new", place->path);
 	(void)snprintf(current, sizeof current, "%s/cur", place->path);
-	(void)snprintf(uidlist, sizeof uidlist, "%s/" MAILDROP_DOVECOT_LIST, place->path);
+	(void)snprintf(told, sizeof told, "%s/%s", place->path, told_list != NULL ? told_list : "");
 	const bool is_mbox = place->format == MAILDROP_MBOX;
-	sandbox_enter(SANDBOX_KEEPER, is_mbox ? mbox : maildir, is_mbox || !dovecot_ids ? 2 : 3);
+	sandbox_enter(SANDBOX_KEEPER, is_mbox ? mbox : maildir, is_mbox || told_list == NULL ? 2 : 3);
 }
 
 static void confine_helper(const struct maildrop_place *place)
@@ -184,7 +184,7 @@ int enter_maildrop(struct entry *e, const struct entrant *who, struct why *why_r
 {
 	const struct settings *settings = who->settings;
 	struct maildrop_options options = { .owner = who->uid, .lock_count = settings->mbox_lock_count, .journal = -1, .dotlock_helper = -1,
-		.dovecot_ids = settings->unique_ids != 0, .network_mbox = settings->network_mbox != 0, .unique_ids_may_change = settings->unique_id_changes != 0, .notice = who->notice, .context = who->context };
+		.told = settings->unique_ids, .network_mbox = settings->network_mbox != 0, .unique_ids_may_change = settings->unique_id_changes != 0, .notice = who->notice, .context = who->context };
 	memcpy(options.locks, settings->mbox_locks, sizeof options.locks);
 	if (geteuid() != 0 && geteuid() != who->uid)
 		return why_set(why_r, REASON_AUTH_SETUP, 0, "posternd was not started as root and serves uid %lu only, not uid %lu",
@@ -205,7 +205,7 @@ int enter_maildrop(struct entry *e, const struct entrant *who, struct why *why_r
 		e->rights_gone = true;
 	}
 	if (who->confined)
-		confine(who->place, options.dovecot_ids);
+		confine(who->place, told_list_name(options.told.by));
 	return maildrop_open(who->place, &options, &e->drop, why_r);
 }
 

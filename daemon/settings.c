@@ -277,119 +277,9 @@ static char *line_read(char *line, int size, void *stream)
 	return line;
 }
 
-static bool key_alone(const struct settings *s)
+static void report_together(void *context, unsigned line, const char *text)
 {
-	return s->certificate[0] == '\0' && s->key[0] != '\0';
-}
-
-static bool certificate_alone(const struct settings *s)
-{
-	return s->certificate[0] != '\0' && s->key[0] == '\0';
-}
-
-static bool pop3s_without_certificate(const struct settings *s)
-{
-	return s->pop3s.count > 0 && s->certificate[0] == '\0' && s->key[0] == '\0';
-}
-
-static bool no_login_possible(const struct settings *s)
-{
-	return s->plaintext_login == POLICY_NEVER && s->certificate[0] == '\0' && s->key[0] == '\0';
-}
-
-static bool nothing_to_listen_on(const struct settings *s)
-{
-	return s->pop3.count == 0 && s->pop3s.count == 0;
-}
-
-static bool address_shared(const struct settings *s)
-{
-	for (size_t i = 0; i < s->pop3.count; i++)
-		for (size_t j = 0; j < s->pop3s.count; j++)
-			if (memcmp(&s->pop3.list[i], &s->pop3s.list[j], sizeof s->pop3.list[i]) == 0)
-				return true;
-	return false;
-}
-
-static bool spares_crossed(const struct settings *s)
-{
-	return s->spare_min > s->spare_max;
-}
-
-static bool spares_above_max(const struct settings *s)
-{
-	return s->spare_max > s->max;
-}
-
-static bool sessions_by_another_backend(const struct settings *s)
-{
-	return s->sessions > 1 && (strcmp(s->backends[0], "passwd-file") != 0 || s->backends[1][0] != '\0');
-}
-
-static bool sessions_without_owner(const struct settings *s)
-{
-	return s->sessions > 1 && s->virtual_user[0] == '\0';
-}
-
-static bool sessions_without_root(const struct settings *s)
-{
-	char root[SETTING_TEXT_MAX];
-	return s->sessions > 1 && shared_mail_root(s, root) != 0;
-}
-
-static bool sessions_of_several_locations(const struct settings *s)
-{
-	char first[SETTING_TEXT_MAX];
-	return s->sessions > 1 && maildrop_location_cut(s->location, first) != NULL;
-}
-
-/* What must hold between settings. A row is skipped when the value of one it is about was refused. */
-static const struct together {
-	bool (*wrong)(const struct settings *settings);
-	const char *about[3]; /* names; the finding stands at the first that the file sets */
-	const char *text;
-} togethers[] = {
-	{ key_alone, { "key", "certificate" }, "[tls] key is set and certificate is not; set certificate, too, or remove key" },
-	{ certificate_alone, { "certificate", "key" },
-	  "[tls] certificate is set and key is not; set key, too, or remove certificate" },
-	{ pop3s_without_certificate, { "pop3s", "certificate", "key" },
-	  "[listen] pop3s needs a certificate; set certificate and key in [tls], or write pop3s =" },
-	{ no_login_possible, { "plaintext_login", "certificate", "key" },
-	  "[tls] plaintext_login = never without a certificate lets nobody log in; "
-	  "set certificate and key, or write plaintext_login = loopback" },
-	{ nothing_to_listen_on, { "pop3", "pop3s" },
-	  "[listen] there is nothing to listen on; write pop3 = 0.0.0.0:110 [::]:110, or set pop3s and a certificate" },
-	{ address_shared, { "pop3s", "pop3" },
-	  "[listen] pop3 and pop3s share an address and port; give pop3s another port, such as 995" },
-	{ spares_crossed, { "spare_min", "spare_max" },
-	  "[workers] spare_min is above spare_max; lower spare_min or raise spare_max" },
-	{ spares_above_max, { "spare_max", "max" },
-	  "[workers] spare_max is above max; lower spare_max or raise max" },
-	{ sessions_by_another_backend, { "sessions", "backends" },
-	  "[workers] sessions above 1 has one user's rights for all, and cannot ask PAM; write backends = passwd-file, or sessions = 1" },
-	{ sessions_without_owner, { "sessions", "virtual_user" },
-	  "[workers] sessions above 1 serves mail that one user owns; set virtual_user to that user, or write sessions = 1" },
-	{ sessions_without_root, { "sessions", "location" },
-	  "[workers] sessions above 1 needs a directory above all mail, and location has none before its first %; write it like maildir:/srv/mail/%u, or write sessions = 1" },
-	{ sessions_of_several_locations, { "sessions", "location" },
-	  "[workers] sessions above 1 serves one location, and there are several; write one of them, or sessions = 1" },
-};
-
-static void check_together(struct reading *r)
-{
-	for (size_t i = 0; i < sizeof togethers / sizeof *togethers; i++) {
-		const struct together *t = &togethers[i];
-		unsigned line = 0;
-		bool bad = false;
-		for (size_t j = 0; j < 3 && t->about[j] != NULL; j++) {
-			ptrdiff_t row = setting_find(NULL, t->about[j]) - settings_table;
-			bad = bad || r->bad[row];
-			if (line == 0)
-				line = r->lines[row];
-		}
-		if (!bad && t->wrong(r->settings))
-			report(r, line, "%s", t->text);
-	}
+	report(context, line, "%s", text);
 }
 
 static void set_defaults(struct settings *settings)
@@ -425,9 +315,9 @@ size_t settings_read_lines(const char *file, struct settings *settings_r, unsign
 	(void)fclose(r.stream);
 
 	/* The default of pop3s is what it will be once there is a certificate; without one it is off. */
-	if (lines_r[setting_find("listen", "pop3s") - settings_table] == 0 && pop3s_without_certificate(settings_r))
+	if (lines_r[setting_find("listen", "pop3s") - settings_table] == 0 && settings_pop3s_lacks_certificate(settings_r))
 		settings_r->pop3s.count = 0;
-	check_together(&r);
+	settings_check_together(settings_r, lines_r, r.bad, report_together, &r);
 	return r.findings;
 }
 

@@ -82,7 +82,7 @@ struct settings {
 	char lock_directory[PATH_MAX];
 	char journal_directory[PATH_MAX], index_directory[PATH_MAX];
 	int network_mbox;           /* 0 or 1 */
-	int unique_ids;             /* 0: own, 1: dovecot */
+	struct told_ids unique_ids;
 	int unique_id_changes;      /* 0: refuse, 1: allow */
 	enum utf8_required utf8_required;
 	struct { enum on_locked what; unsigned wait_seconds; } on_locked;

@@ -20,7 +20,6 @@ static const struct choice locks[] = {
 static const struct choice utf8_requireds[] = { { "declared", UTF8_DECLARED }, { "any", UTF8_ANY }, { "none", UTF8_NONE }, { NULL, 0 } };
 static const struct choice yes_no[] = { { "no", 0 }, { "yes", 1 }, { NULL, 0 } };
 static const struct choice as_typed_lowercase[] = { { "as-typed", 0 }, { "lowercase", 1 }, { NULL, 0 } };
-static const struct choice own_dovecot[] = { { "own", 0 }, { "dovecot", 1 }, { NULL, 0 } };
 static const struct choice refuse_allow[] = { { "refuse", 0 }, { "allow", 1 }, { NULL, 0 } };
 static const struct choice sandboxes[] = { { "required", SANDBOX_REQUIRED }, { "as-available", SANDBOX_AS_AVAILABLE }, { NULL, 0 } };
 static const struct choice targets[] = {
@@ -118,9 +117,10 @@ const struct setting settings_table[] = {
 	  .help = "Serve an mbox on NFS, SMB and the like, too. What is promised of an mbox is not promised there; Maildir is "
 	          "safe." },
 
-	{ .section = "maildrop", .name = "unique_ids", .set = setting_choice, FIELD(unique_ids), .choices = own_dovecot, .value = "own",
-	  .help = "After a move from Dovecot: dovecot lets messages keep the unique-ids that its default pop3_uidl_format gave them, so that "
-	          "mail programs do not fetch them again. Set it before the first login; messages that came later have postern's own." },
+	{ .section = "maildrop", .name = "unique_ids", .set = setting_unique_ids, FIELD(unique_ids), .value = "own",
+	  .help = "After a move from another server: messages keep the unique-ids that it gave them, so that mail programs do not fetch them again. "
+	          "dovecot, maybe with its pop3_uidl_format where that is not the default (dovecot %v.%u); courier, of Maildirs; or own. "
+	          "Set it before the first login; messages that came later have postern's own." },
 	{ .section = "maildrop", .name = "unique_id_changes", .set = setting_choice, FIELD(unique_id_changes), .choices = refuse_allow,
 	  .value = "refuse",
 	  .help = "What becomes of a login when most messages are there under other unique-ids than at the last one (a mailbox restored "

@@ -49,11 +49,22 @@ int setting_word(const struct setting *row, struct settings *settings, const cha
 int setting_domains(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_sentence(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_on_locked(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
+int setting_unique_ids(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_location(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_listen(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_sources(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_backends(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_locks(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
+
+/*
+ * Call wrong() for each thing that must hold between settings and does not; lines: where each row of the table is set (0: nowhere), of which the first
+ * that the thing is about is given. What is about a setting that was refused is left out.
+ */
+void settings_check_together(const struct settings *settings, const unsigned lines[SETTINGS_MAX], const bool refused[SETTINGS_MAX],
+                             void (*wrong)(void *context, unsigned line, const char *text), void *context);
+
+/* Is there to be TLS from the start, and no certificate for it? */
+bool settings_pop3s_lacks_certificate(const struct settings *settings);
 
 /* settings_read(), and for each row of the table the line that sets it (0: none does). */
 size_t settings_read_lines(const char *file, struct settings *settings_r, unsigned lines_r[SETTINGS_MAX],

@@ -127,6 +127,31 @@ int setting_on_locked(const struct setting *row, struct settings *settings, cons
 	return 0;
 }
 
+int setting_unique_ids(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
+{
+	static const char dovecot[] = "dovecot";
+	struct told_ids told = { .by = TOLD_BY_NOBODY };
+	const size_t word = strcspn(text, BLANKS);
+	const char *format = text + word + strspn(text + word, BLANKS);
+	(void)row;
+	if (word == sizeof dovecot - 1 && memcmp(text, dovecot, word) == 0) {
+		told.by = TOLD_BY_DOVECOT;
+		format = *format != '\0' ? format : TOLD_UID_FIRST;
+		if (told_format_check(format) != 0) {
+			(void)buf_add_text(fix, "write dovecot and its pop3_uidl_format behind it, made of %u, %v, %08Xu and the like; where that is %f or %g, write own: it is the file's name, as here");
+			return -1;
+		}
+		(void)snprintf(told.format, sizeof told.format, "%s", format);
+	} else if (strcmp(text, "courier") == 0) {
+		told.by = TOLD_BY_COURIER;
+	} else if (strcmp(text, "own") != 0) {
+		(void)buf_add_text(fix, "write own, dovecot, dovecot FORMAT or courier");
+		return -1;
+	}
+	settings->unique_ids = told;
+	return 0;
+}
+
 /* Signs that another location was meant to begin within this one: "maildir:~/Maildir, mbox:/var/mail/%u", or a second one without its format. */
 static bool holds_another(const char *location, bool is_last)
 {

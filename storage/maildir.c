@@ -214,7 +214,7 @@ static int list_messages(struct maildir *m, struct why *why_r)
 	if (m->drop.image_at > 0 && maildir_know(m, why_r) == 0)
 		hold_directories(m, &state);
 	m->drop.image_at = 0;
-	if (size_entries(m, why_r) != 0 || number_messages(m, why_r) != 0 || maildir_take_dovecot_ids(m, why_r) != 0 ||
+	if (size_entries(m, why_r) != 0 || number_messages(m, why_r) != 0 || maildir_take_told_ids(m, why_r) != 0 ||
 	    maildir_settle_uidls(m, why_r) != 0 || maildir_make_image(m, why_r) != 0)
 		return -1;
 	remember(m);

@@ -266,14 +266,14 @@ void maildir_forget_uidl(struct maildir *m, struct maildir_entry *e);
  */
 int maildir_settle_uidls(struct maildir *m, struct why *why_r);
 
-/* ---- maildir_dovecot.c ---- */
+/* ---- maildir_told.c ---- */
 
-/* The numbered entries that are new get the unique-ids that Dovecot gave them, if that is wanted. 0, or -1 and *why_r. */
-int maildir_take_dovecot_ids(struct maildir *m, struct why *why_r);
+/* The numbered entries that are new get the unique-ids that another server gave them, if that is wanted. 0, or -1 and *why_r. */
+int maildir_take_told_ids(struct maildir *m, struct why *why_r);
 
 /* ---- maildir_apart.c ---- */
 
-/* Of the numbered entries that are new none has the unique-id of another message, whatever Dovecot gave them. 0, or -1 and *why_r. */
+/* Of the numbered entries that are new none has the unique-id of another message, whatever another server gave them. 0, or -1 and *why_r. */
 int maildir_part_ids(struct maildir *m, struct why *why_r);
 
 /* Let go of entries, names and slots. */

@@ -1,5 +1,5 @@
 /*
- * maildir_apart.c - of unique-ids that Dovecot gave, none is another message's too.
+ * maildir_apart.c - of unique-ids that another server gave, none is another message's too.
  * Runs in: keeper, as the mail's owner. Trusts: nothing in the maildrop.
  *
  * A unique-id made here follows from the name, and no two of these are the same. One that dovecot-uidlist tells ("P") can be anything:
@@ -14,7 +14,7 @@
 struct claim {
 	uint64_t id;               /* gone_hash() */
 	struct maildir_entry *new; /* NULL: a message that was told it before */
-	bool told;                 /* by Dovecot, or else what follows from the name */
+	bool told;                 /* by that server, or else what follows from the name */
 };
 
 struct claims {

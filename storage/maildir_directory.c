@@ -54,7 +54,7 @@ int maildir_open_directories(struct maildir *m, struct why *why_r)
 	r = 0;
 	for (size_t i = 0; top >= 0 && r == 0 && i < MAILDIR_DIRS; i++)
 		r = open_directory(m, top, maildir_dir_names[i], O_RDONLY, &m->dir_fd[i], why_r);
-	if (m->drop.options.dovecot_ids || (top >= 0 && is_missing(m)))
+	if (m->drop.options.told.by != TOLD_BY_NOBODY || (top >= 0 && is_missing(m)))
 		m->top_fd = top;
 	else if (top >= 0)
 		(void)close(top);

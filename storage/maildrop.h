@@ -18,6 +18,7 @@
 
 #include "base/list.h"
 #include "base/why.h"
+#include "storage/told_ids.h"
 
 enum {
 	MAILDROP_KEY = 32,        /* digits of maildrop_key() */
@@ -25,8 +26,6 @@ enum {
 	HOST_LOCKS_MAX = 3,
 	HOST_LOCK_SECONDS = 30,   /* how long to try for another program's lock; then MAILDROP_BUSY */
 };
-
-#define MAILDROP_DOVECOT_LIST "dovecot-uidlist"  /* in a Maildir: Dovecot's numbers, with dovecot_ids */
 
 enum maildrop_format { MAILDROP_MAILDIR, MAILDROP_MBOX };
 
@@ -109,7 +108,7 @@ struct maildrop_options {
 	int journal_errno;   /* why there is none */
 	const struct index_files *index;  /* NULL: none; borrowed, with its descriptors */
 	bool unique_ids_may_change;  /* most messages may have other unique-ids than at the last login */
-	bool dovecot_ids;    /* messages that were told to nobody get the unique-ids that Dovecot gave them (storage/dovecot_ids.h) */
+	struct told_ids told; /* messages that were told to nobody from here get the unique-ids that another server gave them */
 	bool network_mbox;   /* an mbox on a network file system is served, too */
 	/* Called for what is skipped or odd (a link in cur/, say), and for repairs: one sentence for the log. May be NULL. */
 	void (*notice)(void *context, enum notice weight, const char *text);

@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 
 #include "storage/digest.h"
-#include "storage/dovecot_ids.h"
 #include "storage/format.h"
 #include "storage/gone.h"
 #include "storage/host_lock.h"
@@ -30,7 +29,7 @@ enum {
 struct mbox_message {
 	uint64_t octets;           /* on the wire */
 	unsigned char uidl[MBOX_UIDL];
-	uint32_t copy;             /* 1 for the first message with this unique-id, then 2 ...; 0: the unique-id is what Dovecot told */
+	uint32_t copy;             /* 1 for the first message with this unique-id, then 2 ...; 0: the unique-id is what another server told */
 	uint16_t body;             /* counted from start */
 	uint8_t separator;         /* octets from end to next */
 	uint8_t reserved;
@@ -48,9 +47,10 @@ _Static_assert(offsetof(struct mbox_message, octets) == offsetof(struct list_has
 _Static_assert((int)MBOX_BUFFER == (int)JOURNAL_BUFFER && MBOX_BUFFER == 2 * JOURNAL_EDGE_MAX, "one buffer does for all");
 _Static_assert(sizeof(struct mbox_message) <= 56, "a million messages are to cost little memory");
 
-/* Dovecot's numbers, as the first message had them when the first list was made: those up to `last` are its. validity 0: there are none. */
+/* Another server's numbers, as the first message had them when the first list was made: those up to `last` are its. validity 0: there are none. */
 struct mbox_numbers {
 	uint32_t validity, last;
+	uint32_t validity_first;   /* in the unique-ids that it told: 0, or 1 for TOLD_VALIDITY_FIRST */
 };
 
 struct mbox {
@@ -151,7 +151,7 @@ void mbox_keep_copies(struct mbox *m, const struct mbox_message *old, size_t cou
 
 /*
  * The same from octet `from` on, where a message that is not the first begins; without the copies' numbers. The first
- * `numbered` messages at most have the unique-ids that Dovecot told.
+ * `numbered` messages at most have the unique-ids that another server told.
  */
 int mbox_parse_from(struct mbox *m, uint64_t from, uint64_t size, size_t numbered, struct why *why_r);
 

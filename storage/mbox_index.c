@@ -340,9 +340,9 @@ int mbox_list(struct mbox *m, struct why *why_r)
 	}
 	forget(m);
 	/* What clients were told holds, whatever the file says of it by now. */
-	m->take_numbers = !known && m->drop.options.dovecot_ids;
+	m->take_numbers = !known && m->drop.options.told.by == TOLD_BY_DOVECOT;
 	if (!known)
-		m->numbers = (struct mbox_numbers){ .validity = 0 };
+		m->numbers = (struct mbox_numbers){ .validity_first = strcmp(m->drop.options.told.format, TOLD_VALIDITY_FIRST) == 0 };
 	if (m->gone == NULL && m->index.gone > 0)
 		m->gone = gone_read(&m->index);
 	int r = list_by_reading(m, &old, why_r);

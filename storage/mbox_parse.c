@@ -48,7 +48,7 @@ struct parser {
 	bool has_length, bad_length;
 	uint64_t content_length;
 	uint32_t message_id;      /* folded; 0: none */
-	uint64_t uid;             /* Dovecot's number; 0: none */
+	uint64_t uid;             /* another server's number; 0: none */
 	uint64_t highest;         /* of those before */
 	size_t numbered;          /* messages from here on that may have one */
 	bool from_internal, internal;
@@ -130,21 +130,22 @@ static int make_room(struct mbox *m, struct why *why_r)
 }
 
 /*
- * Where Dovecot numbered the message, its unique-id is the one that it told. Anybody who sends mail can write such a field: only the
- * first messages have one from Dovecot, up to where it numbered, each a higher one.
+ * Where another server numbered the message, its unique-id is the one that it told. Anybody who sends mail can write such a field: only
+ * the first messages have one from that server, up to where it numbered, each a higher one.
  */
 static void take_number(struct parser *p)
 {
+	const struct mbox_numbers *numbers = &p->m->numbers;
 	struct mbox_message told = p->now;
 	p->now.copy = 1;
-	if (p->numbered == 0 || p->uid <= p->highest || p->uid > p->m->numbers.last) {
+	if (p->numbered == 0 || p->uid <= p->highest || p->uid > numbers->last) {
 		p->numbered = 0;
 		return;
 	}
 	p->numbered--;
 	p->highest = p->uid;
-	char text[LIST_UIDL_TEXT];
-	dovecot_uidl((uint32_t)p->uid, p->m->numbers.validity, text);
+	char text[UIDL_MAX];
+	(void)told_uidl(numbers->validity_first ? TOLD_VALIDITY_FIRST : TOLD_UID_FIRST, (uint32_t)p->uid, numbers->validity, text);
 	memcpy(told.uidl, text, sizeof told.uidl);
 	told.copy = 0;
 	if (!mbox_is_gone(p->m, &told))
@@ -241,14 +242,17 @@ static void take_uid(struct parser *p, struct value v)
 /* UIDVALIDITY and the last UID, perhaps with more behind them. Behind a message without a number it means nothing any more. */
 static void take_numbers(struct parser *p, struct value v)
 {
+	struct mbox_numbers *numbers = &p->m->numbers;
 	uint64_t validity, last;
 	const char *space = memchr(v.p, ' ', v.len), *end = v.p + v.len;
-	if (!p->m->take_numbers || p->m->numbers.validity != 0 || space == NULL)
+	if (!p->m->take_numbers || numbers->validity != 0 || space == NULL)
 		return;
 	const char *behind = memchr(space + 1, ' ', (size_t)(end - space - 1));
 	if (parse_number(v.p, (size_t)(space - v.p), 1, UINT32_MAX, &validity) == 0 &&
-	    parse_number(space + 1, (size_t)((behind != NULL ? behind : end) - space - 1), 1, UINT32_MAX, &last) == 0)
-		p->m->numbers = (struct mbox_numbers){ (uint32_t)validity, (uint32_t)last };
+	    parse_number(space + 1, (size_t)((behind != NULL ? behind : end) - space - 1), 1, UINT32_MAX, &last) == 0) {
+		numbers->validity = (uint32_t)validity;
+		numbers->last = (uint32_t)last;
+	}
 }
 
 /* Fields that mean something here, and those that mail programs rewrite: a unique-id must not depend on them. */
@@ -427,7 +431,7 @@ int mbox_parse_from(struct mbox *m, uint64_t from, uint64_t size, size_t numbere
 		r = parse_line(&p, why_r);
 	if (r == 0)
 		r = end_message(&p, why_r);
-	/* A higher one that comes later is none of Dovecot's. */
+	/* A higher one that comes later is none of that server's. */
 	if (m->take_numbers)
 		m->numbers.last = (uint32_t)p.highest;
 	free(p.window);

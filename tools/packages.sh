@@ -15,7 +15,7 @@ check="$build libcunit1-dev
 	btrfs-progs curl dovecot-pop3d fail2ban fetchmail iproute2 libpam-wrapper mailutils-pop3d mpop netcat-openbsd procmail procps
 	python3 strace telnet util-linux valgrind xfsprogs"
 # What the tests start as well, but must not be installed, as it takes the other POP3 servers away: unpacked into build/peers.
-unpacked=popa3d
+unpacked="popa3d courier-pop courier-authlib libcourier-unicode4 libidn12"
 # For the fault tests in full: agents that bring services along.
 fault="$check maildrop postfix"
 # To compare with, to measure what the tests reach, and to analyse.

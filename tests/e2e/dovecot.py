@@ -12,6 +12,7 @@ protocols = pop3
 listen = 127.0.0.1
 log_path = %(base)s/log
 mail_location = %(location)s
+pop3_uidl_format = %(uidl_format)s
 mail_privileged_group = mail
 mail_max_userip_connections = 100
 disable_plaintext_auth = no
@@ -37,15 +38,15 @@ service pop3-login {
 
 
 class Dovecot:
-    """With its default pop3_uidl_format, in the directory `base`, which it makes; `users` are User; their mail where `location` says."""
+    """In the directory `base`, which it makes; `users` are User; their mail where `location` says."""
     certificate = None
 
-    def __init__(self, base, users, location):
+    def __init__(self, base, users, location, uidl_format="%08Xu%08Xv"):
         self.base, self.pop3_port = base, free_port()
         base.mkdir()
         base.chmod(0o755)
         (base / "users").write_text("".join("%s:{PLAIN}%s:%d:%d::%s::\n" % (u.name, u.password, u.uid, u.gid, u.home) for u in users))
-        (base / "conf").write_text(CONF % {"base": base, "location": location, "port": self.pop3_port})
+        (base / "conf").write_text(CONF % {"base": base, "location": location, "uidl_format": uidl_format, "port": self.pop3_port})
         self.popen = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "dovecot", "-F", "-c", str(base / "conf")], stdin=subprocess.DEVNULL,
                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until(self.greets, lambda: "no greeting; " + (base / "log").read_text(), 20)

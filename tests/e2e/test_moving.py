@@ -1,5 +1,5 @@
-"""A move from Dovecot: the same mail, served by Dovecot and then by postern with `unique_ids = dovecot`, has the same unique-ids,
-so that a mail program which keeps mail on the server fetches only what is new.
+"""A move from Dovecot or Courier: the same mail, served by it and then by postern with `unique_ids`, has the same unique-ids, so that a
+mail program which keeps mail on the server fetches only what is new.
 """
 import os
 import shutil
@@ -7,12 +7,13 @@ import subprocess
 import unittest
 
 from client import Client
+from courier import PROGRAM, Courier
 from dovecot import Dovecot
 from postern import ROOT, Server
 from processes import PATIENCE
 
 
-def unique_ids(server, delete=()):
+def unique_ids_of(server, delete=()):
     client = Client(server)
     client.login("anna", "secret")
     client.ok("UIDL")
@@ -28,22 +29,27 @@ def letter(number):
     return b"From: bob@example.org\nSubject: %d\nMessage-ID: <%d@example.org>\n\ntext %d\n" % (number, number, number)
 
 
-@unittest.skipUnless(shutil.which("dovecot"), "dovecot is not installed")
-@unittest.skipUnless(ROOT, "Dovecot needs root")
+FORMS = {"Maildir": ("maildir:~/Maildir", "maildir:~/Maildir"), "mbox": ("mbox:SPOOL/%u", "mbox:~/mail:INBOX=SPOOL/%u")}
+
+
+@unittest.skipUnless(ROOT, "other servers need root")
 class Moving(unittest.TestCase):
-    """location: where the mail is, for both."""
-
-    FORMS = {"Maildir": ("maildir:~/Maildir", "maildir:~/Maildir"), "mbox": ("mbox:SPOOL/%u", "mbox:~/mail:INBOX=SPOOL/%u")}
-
-    def begin(self, form, unique="dovecot"):
-        ours, theirs = self.FORMS[form]
-        server = Server(location=ours, settings={"maildrop": {"unique_ids": unique}}, start=False)
+    def begin(self, other, form, unique_ids):
+        ours, theirs = FORMS[form]
+        server = Server(location=ours, settings={"maildrop": {"unique_ids": unique_ids}}, start=False)
         self.addCleanup(lambda: server.popen and server.popen.poll() is None and server.stop())
         self.form, self.anna = form, server.users["anna"]
         self.put(1, 2, 3, 4, 5)
-        dovecot = Dovecot(server.base / "dovecot", server.users.values(), theirs.replace("SPOOL", str(server.base / "spool")))
-        self.addCleanup(lambda: dovecot.popen.poll() is None and dovecot.stop())
-        return server, dovecot
+        if other == "courier":
+            if not PROGRAM.exists():
+                self.skipTest("Courier is not unpacked: tools/packages.sh check")
+            old = Courier(server.base, server.users.values())
+        else:
+            if not shutil.which("dovecot"):
+                self.skipTest("dovecot is not installed")
+            old = Dovecot(server.base / "dovecot", server.users.values(), theirs.replace("SPOOL", str(server.base / "spool")), other)
+        self.addCleanup(old.stop)
+        return server, old
 
     def put(self, *numbers):
         for number in numbers:
@@ -54,40 +60,55 @@ class Moving(unittest.TestCase):
                     self.anna.write_mbox(b"")
                 self.anna.append_mbox(b"From bob@example.org Mon Nov  2 10:00:%02d 2026\n" % number + letter(number) + b"\n")
 
-    def move(self, form):
-        server, dovecot = self.begin(form)
-        told = unique_ids(dovecot, delete=[1, 3])
+    def move(self, other, form, unique_ids, looks):
+        """other: Dovecot's pop3_uidl_format, or courier; looks: what its unique-ids look like."""
+        server, old = self.begin(other, form, unique_ids)
+        told = unique_ids_of(old, delete=[1, 3])
         told = [told[i] for i in (1, 3, 4)]
-        self.assertEqual(unique_ids(dovecot), told)
-        dovecot.stop()
+        for uidl in told:
+            self.assertRegex(uidl, "^" + looks + "$")
+        self.assertEqual(unique_ids_of(old), told)
+        old.stop()
         server.start()
-        self.assertEqual(unique_ids(server), told)
+        self.assertEqual(unique_ids_of(server), told)
         self.put(6)
-        after = unique_ids(server, delete=[1])
+        after = unique_ids_of(server, delete=[1])
         self.assertEqual(after[:3], told)
-        self.assertNotIn(after[3][-8:], told[0], "what came later is not Dovecot's")
-        self.assertEqual(unique_ids(server), after[1:])
+        self.assertNotRegex(after[3], "^" + looks + "$", "what came later is postern's own")
+        self.assertEqual(unique_ids_of(server), after[1:])
 
-    def test_maildir(self):
-        self.move("Maildir")
+    def test_dovecot_maildir(self):
+        self.move("%08Xu%08Xv", "Maildir", "dovecot", "0000000[2-5][0-9a-f]{8}")
 
-    def test_mbox(self):
-        self.move("mbox")
+    def test_dovecot_mbox(self):
+        self.move("%08Xu%08Xv", "mbox", "dovecot", "0000000[2-5][0-9a-f]{8}")
+
+    def test_dovecot_format(self):
+        """As those have it who came to Dovecot from Courier, or from Cyrus."""
+        self.move("UID%u-%v", "Maildir", "dovecot UID%u-%v", "UID[2-5]-[0-9]{10}")
+        self.move("%v.%u", "Maildir", "dovecot %v.%u", "[0-9]{10}[.][2-5]")
+
+    def test_validity_first(self):
+        """As those have it who came to Dovecot from UW's ipop3d."""
+        self.move("%08Xv%08Xu", "mbox", "dovecot %08Xv%08Xu", "[0-9a-f]{8}0000000[2-5]")
+
+    def test_courier(self):
+        self.move("courier", "Maildir", "courier", "UID[2-5]-[0-9]{10}")
 
     @unittest.skipUnless(shutil.which("mpop"), "mpop is not installed")
     def test_client(self):
-        """mpop, which keeps mail on the server: what it fetched from Dovecot it does not fetch again; with postern's own it would."""
-        for unique, fetched in (("dovecot", 1), ("own", 6)):
-            for form in self.FORMS:
-                with self.subTest(form=form, unique_ids=unique):
-                    server, dovecot = self.begin(form, unique)
-                    self.assertEqual(self.fetch(server, dovecot.pop3_port), 5)
-                    self.assertEqual(self.fetch(server, dovecot.pop3_port), 0)
-                    dovecot.stop()
-                    server.start()
-                    self.put(6)
-                    self.assertEqual(self.fetch(server, server.pop3_port), fetched)
-                    server.stop()
+        """mpop, which keeps mail on the server: what it fetched from the old server it does not fetch again; with postern's own it would."""
+        for other, form, unique_ids, fetched in (("%08Xu%08Xv", "Maildir", "dovecot", 1), ("%08Xu%08Xv", "mbox", "dovecot", 1), ("courier", "Maildir", "courier", 1),
+                                                 ("%08Xu%08Xv", "Maildir", "own", 6), ("courier", "Maildir", "own", 6)):
+            with self.subTest(other=other, form=form, unique_ids=unique_ids):
+                server, old = self.begin(other, form, unique_ids)
+                self.assertEqual(self.fetch(server, old.pop3_port), 5)
+                self.assertEqual(self.fetch(server, old.pop3_port), 0)
+                old.stop()
+                server.start()
+                self.put(6)
+                self.assertEqual(self.fetch(server, server.pop3_port), fetched)
+                server.stop()
 
     @staticmethod
     def fetch(server, port):

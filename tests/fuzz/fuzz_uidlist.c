@@ -1,5 +1,5 @@
 /*
- * fuzz_uidlist.c - a Maildir of three messages with any dovecot-uidlist, beside a slow reader of such lists.
+ * fuzz_uidlist.c - a Maildir of three messages with any dovecot-uidlist, or courierpop3dsizelist, beside slow readers of such lists.
  * Runs in: the tests. Trusts: nothing.
  */
 #include "base/number.h"
@@ -16,7 +16,7 @@ struct told {
 	char ids[MESSAGES][ID_MOST];
 };
 
-/* ---- the slow reader ---- */
+/* ---- the slow readers ---- */
 
 /* One word from the front of a line, cut off with the blank behind it. */
 static char *next(char **line)
@@ -43,14 +43,57 @@ static void tell(struct told *t, const char *file, const char *id)
 			(void)snprintf(t->ids[i], ID_MOST, "%s", id);
 }
 
-/* The list's text has no NUL; what stands behind its last line end does not count. */
-static struct told read_slowly(char *text)
+static struct told nothing_told(void)
 {
 	struct told t = { .broken = false };
-	uint64_t version = 0, validity = 0, uid = 0;
-	char *lf;
 	for (size_t i = 0; i < MESSAGES; i++)
 		(void)snprintf(t.ids[i], ID_MOST, "%s", bases[i]);
+	return t;
+}
+
+/* What is behind the last of that octet in the text, which ends before it then; NULL: it has none. */
+static char *last(char *text, char octet)
+{
+	char *at = strrchr(text, octet);
+	if (at != NULL)
+		*at++ = '\0';
+	return at;
+}
+
+/* The list's text has no NUL; what stands behind its last line end does not count. */
+static struct told read_courier_slowly(char *text)
+{
+	struct told t = nothing_told();
+	uint64_t version = 0, validity = 0, uid = 0, n;
+	char *lf = strchr(text, '\n');
+	t.broken = lf == NULL || text[0] != '/' || parse_number(text + 1, strcspn(text + 1, " \n"), 2, 3, &version) != 0;
+	for (text = t.broken ? text : lf + 1; !t.broken && (lf = strchr(text, '\n')) != NULL; text = lf + 1) {
+		char id[ID_MOST];
+		*lf = '\0';
+		const char *numbers = last(text, ' ');
+		const char *size = numbers != NULL ? last(text, ' ') : NULL;
+		char copy[ID_MOST], *p = copy;
+		(void)snprintf(copy, sizeof copy, "%s", numbers != NULL ? numbers : "");
+		const char *utf8 = version == 3 ? last(p, ':') : "0", *mailbox = last(p, ':');
+		t.broken = size == NULL || *text == '\0' || strlen(numbers) >= sizeof copy || utf8 == NULL || mailbox == NULL ||
+		           parse_number(size, strlen(size), 0, UINT64_MAX, &n) != 0 || parse_number(utf8, strlen(utf8), 0, 1, &n) != 0 ||
+		           !number(mailbox, 0, &validity) || !number(p, 0, &uid);
+		if (t.broken || uid == 0)
+			continue;
+		int len = snprintf(id, sizeof id, "UID%u", (unsigned)uid);
+		if (validity > 0)
+			(void)snprintf(id + len, sizeof id - (size_t)len, "-%u", (unsigned)validity);
+		tell(&t, text, id);
+	}
+	return t;
+}
+
+/* The same. */
+static struct told read_dovecot_slowly(char *text)
+{
+	struct told t = nothing_told();
+	uint64_t version = 0, validity = 0, uid = 0;
+	char *lf;
 	for (bool first = true; !t.broken && (lf = strchr(text, '\n')) != NULL; first = false, text = lf + 1) {
 		char *line = text, id[ID_MOST];
 		*lf = '\0';
@@ -86,10 +129,10 @@ static struct told read_slowly(char *text)
 
 /* ---- what is read ---- */
 
-static size_t list(char ids_r[MESSAGES][ID_MOST], struct why *why_r)
+static size_t list(bool courier, char ids_r[MESSAGES][ID_MOST], struct why *why_r)
 {
 	struct maildrop_place place = { .format = MAILDROP_MAILDIR };
-	const struct maildrop_options options = { .owner = geteuid(), .journal = -1, .dotlock_helper = -1, .dovecot_ids = true };
+	const struct maildrop_options options = { .owner = geteuid(), .journal = -1, .dotlock_helper = -1, .told = { courier ? TOLD_BY_COURIER : TOLD_BY_DOVECOT, TOLD_UID_FIRST } };
 	struct maildrop *drop;
 	(void)snprintf(place.path, sizeof place.path, "%s", fuzz_path("M"));
 	if (maildrop_open(&place, &options, &drop, why_r) != 0)
@@ -128,17 +171,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(fd >= 0 && write(fd, "a:\n", 3) == 3, "writing %s", names[i]);
 		(void)close(fd);
 	}
-	int fd = open(fuzz_path("M/dovecot-uidlist"), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	/* A list of Dovecot's never begins so. */
+	const bool courier = size > 0 && data[0] == '/';
+	int fd = open(fuzz_path(courier ? "M/courierpop3dsizelist" : "M/dovecot-uidlist"), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	CHECK(fd >= 0 && write(fd, data, size) == (ssize_t)size, "writing the list");
 	(void)close(fd);
-	const bool read = list(ids, &why) == MESSAGES;
+	const bool read = list(courier, ids, &why) == MESSAGES;
 	CHECK(read || why.reason == REASON_MAILDROP_BROKEN, "%s", why.text);
 	if (memchr(data, '\0', size) == NULL) {
 		char *text = malloc(size + 1);
 		CHECK(text != NULL, "no memory");
 		memcpy(text, data, size);
 		text[size] = '\0';
-		const struct told told = read_slowly(text);
+		const struct told told = courier ? read_courier_slowly(text) : read_dovecot_slowly(text);
 		free(text);
 		CHECK(read == !told.broken, "%s", read ? "it is read" : why.text);
 		for (size_t i = 0; read && i < MESSAGES; i++)

@@ -97,7 +97,7 @@ static void test_defaults(void)
 	ROW_TEXT("journal_directory", s.journal_directory, "/var/lib/postern/journal");
 	ROW_TEXT("index_directory", s.index_directory, "/var/lib/postern/index");
 	ROW_ASSERT("network_mbox", s.network_mbox == 0);
-	ROW_ASSERT("unique_ids", s.unique_ids == 0);
+	ROW_ASSERT("unique_ids", s.unique_ids.by == TOLD_BY_NOBODY);
 	ROW_ASSERT("unique_id_changes", s.unique_id_changes == 0);
 	CU_ASSERT(s.minimum_uid == 1000 && s.spare_min == 4 && s.spare_max == 16 && s.max == 1000);
 	CU_ASSERT(s.login_seconds == 120 && s.idle_minutes == 10 && s.per_source == 20 && s.login_tries == 3);
@@ -136,7 +136,7 @@ static const char full[] =
 	"journal_directory = /j\n"
 	"index_directory = /i\n"
 	"network_mbox = yes\n"
-	"unique_ids = dovecot\n"
+	"unique_ids = dovecot  UID%u-%v\n"
 	"unique_id_changes = allow\n"
 	"[workers]\n"
 	"spare_min = 1\n"
@@ -178,7 +178,8 @@ static void test_full(void)
 	ROW_TEXT("journal_directory", s.journal_directory, "/j");
 	ROW_TEXT("index_directory", s.index_directory, "/i");
 	ROW_ASSERT("network_mbox", s.network_mbox == 1);
-	ROW_ASSERT("unique_ids", s.unique_ids == 1);
+	ROW_ASSERT("unique_ids", s.unique_ids.by == TOLD_BY_DOVECOT);
+	ROW_TEXT("unique_ids", s.unique_ids.format, "UID%u-%v");
 	ROW_ASSERT("unique_id_changes", s.unique_id_changes == 1);
 	CU_ASSERT(s.minimum_uid == 1 && s.spare_min == 1 && s.spare_max == 1 && s.max == 1);
 	CU_ASSERT(s.login_seconds == 3600 && s.idle_minutes == 1440 && s.per_source == 10000 && s.login_tries == 1);
@@ -239,6 +240,13 @@ static const struct {
 	{ "[maildrop]\nlocation = maildir:~/Maildir,mbox:/var/mail/%u\n", 2, "with a space before it" },
 	{ "[maildrop]\nlocation = maildir:~/Maildir /var/mail/%u\n", 2, "each begins with maildir: or mbox:" },
 	{ "[maildrop]\nlocation = maildir:~/Maildir Mbox:/var/mail/%u\n", 2, "each begins with maildir: or mbox:" },
+	{ "[maildrop]\nunique_ids = dovecot %f\n", 2, "write own: it is the file's name" },
+	{ "[maildrop]\nunique_ids = dovecot %08Xv\n", 2, "its pop3_uidl_format behind it" },
+	{ "[maildrop]\nunique_ids = courier UID%u\n", 2, "write own, dovecot, dovecot FORMAT or courier" },
+	{ "[maildrop]\nunique_ids = Dovecot\n", 2, "write own, dovecot, dovecot FORMAT or courier" },
+	{ "[maildrop]\nunique_ids = dovecot %v.%u\n", 2, "messages of an mbox keep" },
+	{ "[maildrop]\nunique_ids = dovecot %v.%u\nlocation = maildir:~/Maildir mbox:/var/mail/%u\n", 2, "messages of an mbox keep" },
+	{ "[maildrop]\nlocation = mbox:/var/mail/%u\nunique_ids = courier\n", 3, "unique_ids = courier is for Maildirs" },
 	{ "[workers]\nsessions = 2\n[auth]\nbackends = passwd-file\nvirtual_user = vmail\n[maildrop]\nlocation = maildir:/srv/mail/%u/M mbox:/srv/mail/%u/m\n", 2, "serves one location" },
 	{ "[maildrop]\nlock_directory = run/lock\n", 2, "write the whole path, from the / on" },
 	{ "[maildrop]\nlock_directory =\n", 2, "write the whole path, from the / on" },

@@ -49,7 +49,7 @@ static struct maildrop *open_mbox(struct why *why_r)
 	struct maildrop_options options = default_options();
 	struct maildrop *drop = NULL;
 	options.index = &index_files;
-	options.dovecot_ids = numbered;
+	options.told = (struct told_ids){ numbered ? TOLD_BY_DOVECOT : TOLD_BY_NOBODY, TOLD_UID_FIRST };
 	*why_r = (struct why){ .reason = REASON_NONE };
 	(void)maildrop_open(&place, &options, &drop, why_r);
 	return drop;

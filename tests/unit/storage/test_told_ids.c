@@ -1,8 +1,8 @@
 /*
- * test_dovecot_ids.c - messages that Dovecot numbered keep the unique-ids that it told, and nothing else gets one.
+ * test_told_ids.c - messages that another server numbered keep the unique-ids that it told, and nothing else gets one.
  * Runs in: the tests. Trusts: nothing.
  */
-#include "storage/dovecot_ids.h"
+#include "storage/told_ids.h"
 
 #include "storage/maildir.h"
 
@@ -13,6 +13,7 @@
 #define HEAD "3 V1796030837 N9 G8e0a590a75410d6be539000083ecc375\n"
 
 static bool wanted = true;
+static struct told_ids told_by = { TOLD_BY_DOVECOT, TOLD_UID_FIRST };
 
 static struct maildrop *try_ids(enum maildrop_format format, const char *name, struct why *why_r)
 {
@@ -20,7 +21,7 @@ static struct maildrop *try_ids(enum maildrop_format format, const char *name, s
 	struct maildrop_options options = default_options();
 	struct maildrop *drop = NULL;
 	options.index = &index_files;
-	options.dovecot_ids = wanted;
+	options.told = wanted ? told_by : (struct told_ids){ .by = TOLD_BY_NOBODY };
 	*why_r = (struct why){ .reason = REASON_NONE };
 	(void)maildrop_open(&place, &options, &drop, why_r);
 	return drop;
@@ -69,6 +70,7 @@ static void begin_maildir(void)
 {
 	begin();
 	wanted = true;
+	told_by = (struct told_ids){ TOLD_BY_DOVECOT, TOLD_UID_FIRST };
 	make_maildir(0);
 	put("M/cur/1000.a:2,S", "Subject: a\n\ntext\n");
 	put("M/cur/1001.b,S=17,W=20:2,", "Subject: b\n\ntext\n");
@@ -118,6 +120,111 @@ static void test_maildir_lists(void)
 		} else {
 			struct maildrop *drop = try_ids(MAILDROP_MAILDIR, "M", &why);
 			ROW_ASSERT(lists[i].label, drop == NULL && why.reason == REASON_MAILDROP_BROKEN && strstr(why.text, "/dovecot-uidlist line ") != NULL);
+			maildrop_close(&drop);
+		}
+		end();
+	}
+}
+
+/* How numbers are told; NULL: it is no such format. */
+static const struct {
+	const char *format, *told;
+} formats[] = {
+	{ TOLD_UID_FIRST, "000000070000abcd" },
+	{ TOLD_VALIDITY_FIRST, "0000abcd00000007" },
+	{ "UID%u-%v", "UID7-43981" },
+	{ "%v.%u", "43981.7" },
+	{ "%Xv%%%03u", "abcd%007" },
+	{ "%01u", "7" },
+	{ "%09u%09Xv%09v%09v%09v%09v%09v", "00000000700000abcd000043981000043981000043981000043981000043981" },
+	{ "", NULL },
+	{ "%v", NULL },
+	{ "%", NULL },
+	{ "%u%", NULL },
+	{ "%f", NULL },
+	{ "%8Xu", NULL },
+	{ "%010u", NULL },
+	{ "%u %v", NULL },
+	{ "%u\x7f", NULL },
+	{ "%u%u%u%u%u%u%u.", NULL },
+	{ "%u12345678901234567890123456789", "7" "12345678901234567890123456789" },
+	{ "%u123456789012345678901234567890", NULL },
+};
+
+static void test_formats(void)
+{
+	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+		char told[UIDL_MAX + 1] = "";
+		ROW_ASSERT(formats[i].format, (told_format_check(formats[i].format) == 0) == (formats[i].told != NULL));
+		if (formats[i].told == NULL)
+			continue;
+		told[told_uidl(formats[i].format, 7, 0xabcd, told)] = '\0';
+		ROW_TEXT(formats[i].format, told, formats[i].told);
+		if (strlen(formats[i].format) < TOLD_FORMAT_MAX)
+			ROW_ASSERT("fits", told_uidl(formats[i].format, UINT32_MAX, UINT32_MAX, told) <= UIDL_MAX);
+	}
+}
+
+/* A list of Dovecot's with a pop3_uidl_format that is not the default. */
+static void test_maildir_format(void)
+{
+	begin_maildir();
+	told_by = (struct told_ids){ TOLD_BY_DOVECOT, "UID%u-%v" };
+	put("M/dovecot-uidlist", HEAD "1 :1000.a\n2 Pabc.7 :1001.b,S=17,W=20\n4294967295 :1002.c\n");
+	ROW_TEXT("first", ids("first", MAILDROP_MAILDIR, "M"), "UID1-1796030837 abc.7 UID4294967295-1796030837 ");
+	/* Clients know them by now. */
+	told_by = (struct told_ids){ TOLD_BY_DOVECOT, TOLD_UID_FIRST };
+	put("M/new/1003.d", "Subject: d\n\ntext\n");
+	append("M/dovecot-uidlist", "4294967295 :1003.d\n");
+	tick();
+	struct why why;
+	struct maildrop *drop = try_ids(MAILDROP_MAILDIR, "M", &why);
+	ROW_ASSERT("UIDs that do not rise", drop == NULL && why.reason == REASON_MAILDROP_BROKEN);
+	put("M/dovecot-uidlist", HEAD "3 :1002.c\n4 :1003.d\n");
+	ROW_TEXT("then another", ids("then another", MAILDROP_MAILDIR, "M"), "UID1-1796030837 abc.7 UID4294967295-1796030837 00000004" VALIDITY " ");
+	end();
+}
+
+/* Courier's list, and what is told; NULL: the login is refused. */
+static const struct {
+	const char *label, *list, *told;
+} couriers[] = {
+	{ "as 1.0.16 writes it", "/3 5 1796055165\n1000.a:2,S 20 1:1796055165:0\n1001.b,S=17,W=20:2, 20 3:1700000000:1\n", "UID1-1796055165 UID3-1700000000 1002.c " },
+	{ "flags that are others now", "/3 5 1796055165\n1000.a:2, 20 2:1796055165:0\n1002.c:2,RS 20 1:1796055165:0\n", "UID2-1796055165 1001.b,S=17,W=20 UID1-1796055165 " },
+	{ "version 2", "/2 5 1796055165\n1000.a:2,S 20 1:1796055165\n1002.c 20 2:1796055165\n", "UID1-1796055165 1001.b,S=17,W=20 UID2-1796055165 " },
+	{ "no UIDVALIDITY", "/2 5\n1000.a:2,S 20 1:0\n", "UID1 1001.b,S=17,W=20 1002.c " },
+	{ "the file's name", "/2 5 1796055165\n1000.a:2,S 20 0:0\n1002.c 20 2:1796055165\n", "1000.a 1001.b,S=17,W=20 UID2-1796055165 " },
+	{ "a blank in a name", "/3 5 1796055165\n1000.a 1002.c 20 1:1796055165:0\n1002.c 20 2:1796055165:0\n", "1000.a 1001.b,S=17,W=20 UID2-1796055165 " },
+	{ "one number twice", "/3 5 1\n1000.a 20 1:1:0\n1002.c 20 1:1:0\n", OWN },
+	{ "a line without an end is not there", "/3 5 1\n1000.a 20 1:1:0\n1002.c 20 2:1:0", "UID1-1 1001.b,S=17,W=20 1002.c " },
+	{ "no message", "/3 5 1796055165\n", OWN },
+	{ "older than that", "1000.a:2,S 20\n1002.c 20\n", NULL },
+	{ "empty", "", NULL },
+	{ "another version", "/4 5 1796055165\n1000.a:2,S 20 1:1796055165:0\n", NULL },
+	{ "version 2 in 3", "/3 5 1796055165\n1000.a:2,S 20 1:1796055165\n", NULL },
+	{ "version 3 in 2", "/2 5 1796055165\n1000.a:2,S 20 1:1796055165:0\n", NULL },
+	{ "no size", "/3 5 1796055165\n1000.a:2,S 1:1796055165:0\n", NULL },
+	{ "a size that is none", "/3 5 1796055165\n1000.a:2,S x 1:1796055165:0\n", NULL },
+	{ "no numbers", "/3 5 1796055165\n1000.a:2,S 20 \n", NULL },
+	{ "a number that is too large", "/3 5 1796055165\n1000.a:2,S 20 4294967296:1796055165:0\n", NULL },
+	{ "an empty line", "/3 5 1796055165\n\n1000.a:2,S 20 1:1796055165:0\n", NULL },
+};
+
+static void test_courier_lists(void)
+{
+	for (size_t i = 0; i < sizeof couriers / sizeof couriers[0]; i++) {
+		struct why why;
+		begin_maildir();
+		told_by = (struct told_ids){ .by = TOLD_BY_COURIER };
+		put("M/courierpop3dsizelist", couriers[i].list);
+		/* Not the one that is meant. */
+		put("M/dovecot-uidlist", HEAD "1 :1000.a\n");
+		if (couriers[i].told != NULL) {
+			ROW_TEXT(couriers[i].label, ids(couriers[i].label, MAILDROP_MAILDIR, "M"), couriers[i].told);
+		} else {
+			struct maildrop *drop = try_ids(MAILDROP_MAILDIR, "M", &why);
+			ROW_ASSERT(couriers[i].label, drop == NULL && why.reason == REASON_MAILDROP_BROKEN && strstr(why.text, "/courierpop3dsizelist line ") != NULL &&
+			           strstr(why.text, "Courier writes") != NULL);
 			maildrop_close(&drop);
 		}
 		end();
@@ -252,6 +359,7 @@ static void begin_mbox(void)
 {
 	begin();
 	wanted = true;
+	told_by = (struct told_ids){ TOLD_BY_DOVECOT, TOLD_UID_FIRST };
 	put("mbox", "");
 }
 
@@ -299,6 +407,35 @@ static void test_mbox_fields(void)
 		}
 		end();
 	}
+}
+
+/* What UW's ipop3d told. It holds when the setting is another one later, or none; Courier's numbers are in no mbox. */
+static void test_mbox_validity_first(void)
+{
+	begin_mbox();
+	told_by = (struct told_ids){ TOLD_BY_DOVECOT, TOLD_VALIDITY_FIRST };
+	message(BASE "X-UID: 1\n", "one");
+	message("X-UID: 2\n", "two");
+	tick();
+	ROW_TEXT("first", ids("first", MAILDROP_MBOX, "mbox"), VALIDITY "00000001 " VALIDITY "00000002 ");
+	told_by = (struct told_ids){ TOLD_BY_DOVECOT, TOLD_UID_FIRST };
+	message("", "three");
+	tick();
+	ROW_ASSERT("another setting", strncmp(ids("another setting", MAILDROP_MBOX, "mbox"), VALIDITY "00000001 " VALIDITY "00000002 ", 34) == 0);
+	wanted = false;
+	/* All of it is read. */
+	size_t len;
+	char *text = get("mbox", &len);
+	put("mbox.new", text);
+	free(text);
+	CU_ASSERT(rename(in_scratch("mbox.new"), in_scratch("mbox")) == 0);
+	tick();
+	ROW_ASSERT("none", strncmp(ids("none", MAILDROP_MBOX, "mbox"), VALIDITY "00000001 " VALIDITY "00000002 ", 34) == 0);
+	forget_index();
+	wanted = true;
+	told_by = (struct told_ids){ .by = TOLD_BY_COURIER };
+	ROW_ASSERT("Courier", strstr(ids("Courier", MAILDROP_MBOX, "mbox"), VALIDITY) == NULL);
+	end();
 }
 
 /* The first message, which has UIDVALIDITY, goes; mail comes; Dovecot numbers beside us; a sender writes fields of his own. */
@@ -407,6 +544,6 @@ static void test_mbox_gone(void)
 }
 
 #define TESTS(X)                                                                                                             \
-	X(test_maildir_lists) X(test_maildir_long) X(test_maildir_later) X(test_maildir_places) X(test_maildir_goes_on) X(test_maildir_old_list) \
-	X(test_mbox_fields) X(test_mbox_goes_on) X(test_mbox_told_already) X(test_mbox_grows) X(test_mbox_gone)
-SUITE("dovecot_ids")
+	X(test_formats) X(test_maildir_format) X(test_courier_lists) X(test_maildir_lists) X(test_maildir_long) X(test_maildir_later) X(test_maildir_places) X(test_maildir_goes_on) X(test_maildir_old_list) \
+	X(test_mbox_fields) X(test_mbox_validity_first) X(test_mbox_goes_on) X(test_mbox_told_already) X(test_mbox_grows) X(test_mbox_gone)
+SUITE("told_ids")
