@@ -100,6 +100,29 @@ uint64_t address_guesser(uint64_t source)
 	return source >> 24 == first >> 24 ? first : source;
 }
 
+void address_host(const struct sockaddr_storage *address, unsigned char host_r[ADDRESS_HOST])
+{
+	static const unsigned char mapped[MAPPED_PREFIX] = { [10] = 0xff, [11] = 0xff };
+	struct sockaddr_in6 in6;
+	memcpy(host_r, mapped, sizeof mapped);
+	if (address_ipv4(address, host_r + MAPPED_PREFIX))
+		return;
+	memcpy(&in6, address, sizeof in6);
+	memcpy(host_r, in6.sin6_addr.s6_addr, sizeof in6.sin6_addr);
+}
+
+bool settings_proxy(const struct settings *settings, const struct sockaddr_storage *peer)
+{
+	unsigned char host[ADDRESS_HOST];
+	if (settings->proxies.count == 0)
+		return false;
+	address_host(peer, host);
+	for (size_t i = 0; i < settings->proxies.count; i++)
+		if (memcmp(settings->proxies.list[i], host, sizeof host) == 0)
+			return true;
+	return false;
+}
+
 bool settings_gateway(const struct settings *settings, uint64_t source)
 {
 	for (size_t i = 0; i < settings->gateways.count; i++)

@@ -9,6 +9,8 @@
 
 #include "base/buf.h"
 
+const char proxy_2_signature[PROXY_2_SIGNATURE] = { '\r', '\n', '\r', '\n', '\0', '\r', '\n', 'Q', 'U', 'I', 'T', '\n' };
+
 static const struct door_row rows[DOOR_COUNT] = {
 	[DOOR_NONE] = { "none", "", "", REPLY_NONE },
 	[DOOR_TLS_ON_PLAIN] = { "tls-on-plain", "a TLS client on the plain port",
@@ -18,16 +20,12 @@ static const struct door_row rows[DOOR_COUNT] = {
 	[DOOR_HTTP] = { "http", "a web request", "a browser, a scanner, or an attack through a browser", REPLY_HTTP },
 	[DOOR_SMTP] = { "smtp", "SMTP commands", "a program that wants to send mail: its settings name this port for outgoing mail", REPLY_SMTP },
 	[DOOR_IMAP] = { "imap", "IMAP commands", "a mail program set up for IMAP: its settings name a POP3 port", REPLY_IMAP },
-	[DOOR_PROXY] = { "proxy", "a PROXY header", "a load balancer that is set to send one; switch that off there", REPLY_PROXY },
+	[DOOR_PROXY] = { "proxy", "a PROXY header", "a load balancer that is set to send one; name its address in [listen] proxies, or switch that off there", REPLY_PROXY },
 	[DOOR_OLD_TLS] = { "old-tls", "TLS in an old version only, or no cipher in common",
 		"the program or its system is too old for [tls] minimum", REPLY_NONE },
 	[DOOR_DISTRUST] = { "distrust", "a client that does not trust the certificate",
 		"is the certificate expired, self-signed, without its chain, or for another name?", REPLY_NONE },
 };
-
-/* PROXY protocol, version 2 (haproxy's proxy-protocol.txt, section 2.2). */
-static const char proxy_2[] = "\r\n\r\n\0\r\nQUIT\n";
-enum { PROXY_2 = sizeof proxy_2 - 1 };
 
 /* RFC 8446 section 5.1: a handshake record, its version 3.x; then the length, and ClientHello. */
 static const char tls_hello[] = "\x16\x03";
@@ -48,7 +46,7 @@ enum door door_of_octets(const char *octets, size_t len)
 {
 	if (len >= TLS_HELLO && memcmp(octets, tls_hello, TLS_HELLO) == 0)
 		return DOOR_TLS_ON_PLAIN;
-	if (len >= PROXY_2 && memcmp(octets, proxy_2, PROXY_2) == 0)
+	if (len >= sizeof proxy_2_signature && memcmp(octets, proxy_2_signature, sizeof proxy_2_signature) == 0)
 		return DOOR_PROXY;
 	return DOOR_NONE;
 }

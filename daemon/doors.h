@@ -29,6 +29,10 @@ struct door_row {
 
 const struct door_row *door_row(enum door door);
 
+/* What a header of the PROXY protocol's version 2 begins with (haproxy's proxy-protocol.txt, section 2.2). */
+enum { PROXY_2_SIGNATURE = 12 };
+extern const char proxy_2_signature[PROXY_2_SIGNATURE];
+
 /* The first octets of a connection in clear: TLS_ON_PLAIN, PROXY, or NONE. */
 enum door door_of_octets(const char *octets, size_t len);
 

@@ -52,7 +52,7 @@ static void log_finding(void *context, const char *file, unsigned line, const ch
 static void check_listeners(const struct master *m)
 {
 	if (m->listeners.count > 0 && m->listeners.list[0].inherited)
-		log_line(LOG_NOTICE, "the listening sockets come from the service manager; [listen] is not used");
+		log_line(LOG_NOTICE, "the listening sockets come from the service manager; pop3 and pop3s in [listen] are not used");
 	for (size_t i = 0; i < m->listeners.count; i++)
 		if (m->listeners.list[i].tls && m->settings->certificate[0] == '\0')
 			log_line(LOG_ERR, "a socket for TLS was handed over, but [tls] has no certificate: its clients will fail");
@@ -60,11 +60,19 @@ static void check_listeners(const struct master *m)
 
 /* ---- connections ---- */
 
-static void admit(struct master *m, const struct listener *l, int connection, const struct sockaddr_storage *peer)
+static void refuse(struct master *m, int connection, bool tls, const struct sockaddr_storage *peer, enum reply reply, const struct reply_args *args)
 {
+	char text[INET6_ADDRSTRLEN];
+	(void)address_text(peer, text, sizeof text);
+	refusals_add(&m->refusals, connection, tls, text, reply, args);
+}
+
+/* context: the master; a proxied_calls. */
+static void admit(void *context, int connection, bool tls, const struct sockaddr_storage *peer)
+{
+	struct master *m = context;
 	enum reply reply = REPLY_SERVER_FULL;
 	struct reply_args args = { .n = { m->settings->max } };
-	char text[INET6_ADDRSTRLEN];
 	size_t open, victim;
 	const enum admission admission = admission_decide(&m->pool.workers, m->settings, address_source(peer), randombytes_random(), now_ms(), &open, &victim);
 	if (admission == ADMIT_EVICTING)
@@ -72,7 +80,7 @@ static void admit(struct master *m, const struct listener *l, int connection, co
 	switch (admission) {
 	case ADMIT_EVICTING:
 	case ADMIT:
-		if (pool_assign(&m->pool, connection, peer, l->tls) == 0) {
+		if (pool_assign(&m->pool, connection, peer, tls) == 0) {
 			(void)close(connection);
 			return;
 		}
@@ -89,8 +97,14 @@ static void admit(struct master *m, const struct listener *l, int connection, co
 	case ADMIT_NOT_FULL:
 		break;
 	}
-	(void)address_text(peer, text, sizeof text);
-	refusals_add(&m->refusals, connection, l->tls, text, reply, &args);
+	refuse(m, connection, tls, peer, reply, &args);
+}
+
+/* The same. */
+static void refuse_proxied(void *context, int connection, bool tls, const struct sockaddr_storage *proxy)
+{
+	const struct reply_args args = { .text = NULL };
+	refuse(context, connection, tls, proxy, REPLY_NO_PROXY_HEADER, &args);
 }
 
 static void accept_some(struct master *m, const struct listener *l)
@@ -98,8 +112,12 @@ static void accept_some(struct master *m, const struct listener *l)
 	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
 		struct sockaddr_storage peer;
 		int connection = listener_accept(l, &peer);
+		if (connection >= 0 && settings_proxy(m->settings, &peer)) {
+			proxied_add(&m->proxied, connection, l->tls, &peer, now_ms());
+			continue;
+		}
 		if (connection >= 0) {
-			admit(m, l, connection, &peer);
+			admit(m, connection, l->tls, &peer);
 			continue;
 		}
 		if (errno == EINTR || errno == ECONNABORTED)
@@ -165,6 +183,7 @@ static void stop(struct master *m)
 	service_notify("STOPPING=1");
 	log_line(LOG_NOTICE, "stopping; sessions to be told or finished: %zu", m->pool.workers.count - m->pool.workers.of_state[WORKER_IDLE] - m->pool.workers.of_state[WORKER_RETIRED]);
 	listeners_close(&m->listeners);
+	proxied_close(&m->proxied);
 	pool_retire_idle(&m->pool);
 	pool_stop(&m->pool);
 	nursery_dismiss(&m->coming);
@@ -235,6 +254,7 @@ static int wait_ms(struct master *m)
 	sooner(&due, m->recorder.due);
 	sooner(&due, m->watchdog_due);
 	sooner(&due, refusals_due(&m->refusals));
+	sooner(&due, proxied_due(&m->proxied));
 	sooner(&due, attempts_due(&m->pool.attempts));
 	sooner(&due, pool_late_due(&m->pool));
 	sooner(&due, pool_spare_due(&m->pool));
@@ -257,6 +277,7 @@ static void run_timers(struct master *m)
 	if (m->recorder.due > 0)
 		recorder_start(&m->recorder);
 	refusals_expire(&m->refusals, now);
+	proxied_expire(&m->proxied, now);
 	attempts_run(&m->pool.attempts, now);
 	pool_end_late(&m->pool, now);
 	if (m->reload_due > 0 && now >= m->reload_due && m->next == NULL && !m->stopping) {
@@ -267,13 +288,14 @@ static void run_timers(struct master *m)
 
 static void turn(struct master *m)
 {
-	enum { SIGNALS, NURSERY, SIGNER, COMING, COMING_SIGNER, KEEPERS, FIRST_LISTENER };
+	enum { SIGNALS, NURSERY, SIGNER, COMING, COMING_SIGNER, KEEPERS, PROXIED, FIRST_LISTENER };
 	struct pollfd fds[FIRST_LISTENER + LISTENERS_MAX] = {
 		[SIGNALS] = { .fd = m->signals, .events = POLLIN },
 		[NURSERY] = { .fd = m->nursery.channel, .events = POLLIN },
 		[SIGNER] = { .fd = m->nursery.signer, .events = 0 },
 		[COMING] = { .fd = m->coming.ready ? -1 : m->coming.channel, .events = POLLIN },
 		[KEEPERS] = { .fd = m->pool.words, .events = POLLIN },
+		[PROXIED] = { .fd = m->proxied.epoll, .events = POLLIN },
 		[COMING_SIGNER] = { .fd = m->coming.signer_ready ? -1 : m->coming.signer, .events = POLLIN },
 	};
 	size_t count = m->listeners.count;
@@ -285,6 +307,8 @@ static void turn(struct master *m)
 	for (size_t i = 0; i < count; i++)
 		if (fds[FIRST_LISTENER + i].revents != 0)
 			accept_some(m, &m->listeners.list[i]);
+	if (fds[PROXIED].revents != 0)
+		proxied_hear(&m->proxied);
 	if (fds[KEEPERS].revents != 0)
 		pool_hear(&m->pool);
 	if (fds[NURSERY].revents != 0)
@@ -334,6 +358,8 @@ int master_run(const struct master_options *options, struct settings *settings)
 		log_line(LOG_ERR, "cannot make the tables of workers and of failed logins: %s", strerror(errno));
 		return EXIT_ENVIRONMENT;
 	}
+	if (proxied_open(&m->proxied, &(struct proxied_calls){ .admit = admit, .refuse = refuse_proxied, .context = m }) != 0)
+		fatal("epoll_create1");
 	prepare_process(settings);
 	if (!sandbox_prepare(settings->sandbox == SANDBOX_REQUIRED))
 		return EXIT_ENVIRONMENT;

@@ -9,6 +9,7 @@
 #include "daemon/master.h"
 #include "daemon/nursery_link.h"
 #include "daemon/pool.h"
+#include "daemon/proxied.h"
 #include "daemon/recorder.h"
 #include "daemon/refusal.h"
 #include "daemon/shared.h"
@@ -35,6 +36,7 @@ struct master {
 	long long reload_due;            /* of a reload that was asked for during another, 0: none */
 	long long watchdog_ms, watchdog_due;
 	struct refusals refusals;
+	struct proxied proxied;
 	struct recorder recorder;
 	int signals;
 	char reload_trouble[MASTER_TROUBLE_MAX + 64]; /* when and why the last reload failed, a sentence; "": it did not */

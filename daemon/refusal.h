@@ -24,7 +24,7 @@ struct refusals {
 	struct { long long logged; uint32_t ref; unsigned long silent; } kinds[REFUSAL_KINDS];
 };
 
-/* Tell the client why: SERVER_FULL, SOURCE_FULL, CROWDED or THROTTLED (not on a TLS port, where a sentence in clear would be taken for
+/* Tell the client why: SERVER_FULL, SOURCE_FULL, CROWDED, NO_PROXY_HEADER or THROTTLED (not on a TLS port, where a sentence in clear would be taken for
    a broken handshake). connection: taken. */
 void refusals_add(struct refusals *r, int connection, bool tls, const char *peer, enum reply reply, const struct reply_args *args);
 

@@ -53,6 +53,11 @@ const struct advice_row advice_connection[] = {
 		"from the same address are refused at random.",
 		"Close mail programs that only wait, and try again in a minute. One connection that logs in is always let in.",
 		"That is a flood, or `max` in [workers] is small for this host. `ss -tn state established` shows who; fail2ban's filter for postern can keep them off."),
+	ADVICE(NO_PROXY_HEADER, SERVER,
+		"Your address is set up as a proxy that says for whom each connection is, before anything else, and this connection began with something else, or with nothing.",
+		"You can do nothing about it; tell the administrator.",
+		"The address stands in `proxies` in [listen]. Switch the header on there (haproxy: `send-proxy` or `send-proxy-v2` in the `server` line, also for its checks), "
+		"or take the address out. Mail programs on the proxy's host itself come by way of the proxy, too."),
 	ADVICE(THROTTLED, SERVER,
 		"New sessions break at once, or cannot be started, so the server pauses before it tries again.",
 		"Try again in a minute; tell the administrator if it stays so.",

@@ -102,10 +102,10 @@ const struct advice_row advice_typed[] = {
 		"Choose POP3 as the kind of account, or, if your provider has IMAP, ports 143 or 993.",
 		"Tell your users which protocols there are. The log line `wrong door` has the address of whoever has it wrong."),
 	ADVICE(PROXY, SERVER,
-		"A load balancer in front of this server begins each connection with a PROXY header, which this server does not take.",
+		"A load balancer in front of this server begins each connection with a PROXY header, which this server takes from addresses in `proxies` only.",
 		"You can do nothing about it; tell the administrator.",
-		"Switch the header off in the load balancer (haproxy: take `send-proxy` out of the `server` line). All clients then seem to come from its "
-		"address: raise `per_source` in [limits]."),
+		"Write the load balancer's address into `proxies` in [listen] and reload. Or switch the header off there (haproxy: take `send-proxy` out of the "
+		"`server` line); all clients then seem to come from its address, which goes into `gateways` in [limits]."),
 	ADVICE(TLS_ON_PLAIN, SETTINGS,
 		"The program began with TLS at once, and on this port the talk begins in plain text and switches to TLS by STLS.",
 		"Choose SSL/TLS together with port 995; or STARTTLS together with this port.",

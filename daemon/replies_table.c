@@ -147,6 +147,7 @@ const struct reply_row replies_table[REPLY_COUNT] = {
 	REF(SERVER_FULL, "SYS/TEMP", LOG_WARNING, "the server has all {1} sessions in use; try again in a minute"),
 	REF(SOURCE_FULL, "SYS/TEMP", LOG_WARNING, "your address has {1} of {2} connections open; close one, or wait"),
 	REF(CROWDED, "SYS/TEMP", LOG_WARNING, "too many connections without a login, and your address has {1} open; try again in a minute"),
+	REF(NO_PROXY_HEADER, NULL, LOG_ERR, "from your address a PROXY header has to come first, and none came; tell the administrator"),
 	REF(THROTTLED, "SYS/TEMP", LOG_ERR, "the server has trouble starting sessions; try again in a minute"),
 };
 

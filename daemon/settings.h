@@ -20,6 +20,8 @@ enum {
 	LISTEN_MAX = 16,            /* addresses for each kind */
 	SETTING_TEXT_MAX = 256,
 	GATEWAYS_MAX = 16,
+	PROXIES_MAX = 16,
+	ADDRESS_HOST = 16,          /* octets of an IPv6 address, or of an IPv4 address as it is mapped into these */
 };
 
 /* A policy that may make an exception for peers on 127.0.0.0/8 and ::1. */
@@ -56,9 +58,16 @@ struct source_list {
 	uint64_t list[GATEWAYS_MAX];
 };
 
+/* Hosts (address_host()). */
+struct host_list {
+	size_t count;
+	unsigned char list[PROXIES_MAX][ADDRESS_HOST];
+};
+
 struct settings {
 	/* [listen] */
 	struct listen_list pop3, pop3s;
+	struct host_list proxies;
 	/* [tls] */
 	char certificate[PATH_MAX], key[PATH_MAX];
 	enum tls_minimum tls_minimum;
@@ -125,6 +134,9 @@ void settings_print_defaults(FILE *out);
 /* Do the users of a webmail, or of a proxy, come from there (gateways)? */
 bool settings_gateway(const struct settings *settings, uint64_t source);
 
+/* Is that a proxy which puts a PROXY header before what its clients say (proxies)? The port does not count. */
+bool settings_proxy(const struct settings *settings, const struct sockaddr_storage *peer);
+
 /* The part that auth/ asks for; points into *settings, which must outlive it. */
 void settings_for_auth(const struct settings *settings, const char *pam_helper, struct auth_settings *auth_r);
 
@@ -134,6 +146,9 @@ extern const char settings_lacking_tls[];
 
 /* Is that peer on this host's loopback (IPv4-mapped addresses too)? */
 bool address_is_loopback(const struct sockaddr_storage *address);
+
+/* The host alone, without its port, and an IPv4 address the same whether it came as such or mapped. */
+void address_host(const struct sockaddr_storage *address, unsigned char host_r[ADDRESS_HOST]);
 
 /* Addresses that count as one source: an IPv4 address, or an IPv6 /64. */
 uint64_t address_source(const struct sockaddr_storage *address);

@@ -42,6 +42,10 @@ const struct setting settings_table[] = {
 	  .help = "Addresses for POP3 over TLS from the start. Empty is off. The default is off, too, until certificate "
 	          "and key are set." },
 
+	{ .section = "listen", .name = "proxies", .set = setting_hosts, FIELD(proxies), .may_be_empty = true, .value = "",
+	  .help = "Addresses of proxies that put a PROXY header before what a client says, such as haproxy with send-proxy. Limits, log and "
+	          "passwords go by the client's address then. From these hosts every connection has to begin with such a header." },
+
 	{ .section = "tls", .name = "certificate", .set = setting_path, FIELD(certificate), .may_be_empty = true,
 	  .value = "",
 	  .help = "File with the certificate and the chain to its root, in PEM. Without one there is no TLS." },

@@ -52,6 +52,7 @@ int setting_on_locked(const struct setting *row, struct settings *settings, cons
 int setting_unique_ids(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_location(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_listen(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
+int setting_hosts(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_sources(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_backends(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_locks(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);

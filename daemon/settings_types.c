@@ -360,28 +360,50 @@ int setting_listen(const struct setting *row, struct settings *settings, const c
 	return 0;
 }
 
+/* The next of at most `most` addresses without a port, of which there were `count`. 1, 0: there is none, or -1 with the fix. */
+static int take_host(const char **text, size_t count, size_t most, struct sockaddr_storage *host_r, struct buf *fix)
+{
+	char word[ADDRESS_WORD_MAX];
+	struct sockaddr_in v4 = { .sin_family = AF_INET };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+	memset(host_r, 0, sizeof *host_r);
+	if (!take_word(text, word))
+		return 0;
+	if (count == most) {
+		(void)buf_printf(fix, "write at most %zu addresses", most);
+		return -1;
+	}
+	if (inet_pton(AF_INET, word, &v4.sin_addr) == 1) {
+		memcpy(host_r, &v4, sizeof v4);
+	} else if (inet_pton(AF_INET6, word, &v6.sin6_addr) == 1) {
+		memcpy(host_r, &v6, sizeof v6);
+	} else {
+		(void)buf_add_text(fix, "write addresses without a port, such as 127.0.0.1 or 2001:db8::1");
+		return -1;
+	}
+	return 1;
+}
+
 int setting_sources(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
 {
 	struct source_list list = { .count = 0 };
-	char word[ADDRESS_WORD_MAX];
-	while (take_word(&text, word)) {
-		struct sockaddr_in v4 = { .sin_family = AF_INET };
-		struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
-		struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
-		if (list.count == GATEWAYS_MAX) {
-			(void)buf_printf(fix, "write at most %d addresses", GATEWAYS_MAX);
-			return -1;
-		}
-		if (inet_pton(AF_INET, word, &v4.sin_addr) == 1)
-			memcpy(&address, &v4, sizeof v4);
-		else if (inet_pton(AF_INET6, word, &v6.sin6_addr) == 1)
-			memcpy(&address, &v6, sizeof v6);
-		if (address.ss_family == AF_UNSPEC) {
-			(void)buf_add_text(fix, "write addresses without a port, such as 127.0.0.1 or 2001:db8::1");
-			return -1;
-		}
-		list.list[list.count++] = address_source(&address);
-	}
-	memcpy(field(row, settings), &list, sizeof list);
-	return 0;
+	struct sockaddr_storage host;
+	int r;
+	while ((r = take_host(&text, list.count, GATEWAYS_MAX, &host, fix)) > 0)
+		list.list[list.count++] = address_source(&host);
+	if (r == 0)
+		memcpy(field(row, settings), &list, sizeof list);
+	return r;
+}
+
+int setting_hosts(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
+{
+	struct host_list list = { .count = 0 };
+	struct sockaddr_storage host;
+	int r;
+	while ((r = take_host(&text, list.count, PROXIES_MAX, &host, fix)) > 0)
+		address_host(&host, list.list[list.count++]);
+	if (r == 0)
+		memcpy(field(row, settings), &list, sizeof list);
+	return r;
 }

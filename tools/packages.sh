@@ -12,7 +12,7 @@ build="build-essential openssl $(sed -n '/^Build-Depends:/,/^[^ ]*:/ s/^ \([a-z0
 deb="$build debhelper"
 # To run the tests: the unit tests' frame, then clients and tools that the end-to-end tests drive.
 check="$build libcunit1-dev
-	btrfs-progs curl dovecot-pop3d fail2ban fetchmail iproute2 libpam-wrapper mailutils-pop3d mpop netcat-openbsd procmail procps
+	btrfs-progs curl dovecot-pop3d fail2ban fetchmail haproxy iproute2 libpam-wrapper mailutils-pop3d mpop netcat-openbsd procmail procps
 	python3 strace telnet util-linux valgrind xfsprogs"
 # What the tests start as well, but must not be installed, as it takes the other POP3 servers away: unpacked into build/peers.
 unpacked="popa3d courier-pop courier-authlib libcourier-unicode4 libidn12"

@@ -24,7 +24,7 @@ class Whole(unittest.TestCase):
         "NO_MEMORY": "tests/unit/storage: no memory", "DISK_FULL": "tests/fault/test_full.py", "READ_ONLY": "tests/unit/storage",
         "UNFINISHED": "tests/fault/test_errors.py", "UTF8_NEEDED": "test_lang.py", "COMMAND_TIMEOUT": "test_waits.py",
         "SLOWED": "test_situations_floods.py", "CROWDED": "test_situations_floods.py", "MADE_ROOM": "test_situations_floods.py",
-        "SERVER_FULL": "test_situations_floods.py",
+        "SERVER_FULL": "test_situations_floods.py", "NO_PROXY_HEADER": "test_proxies.py",
     }
 
     def test_whole(self):

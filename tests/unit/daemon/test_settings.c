@@ -111,6 +111,7 @@ static const char full[] =
 	"\xef\xbb\xbf[listen]\n"
 	"pop3=127.0.0.1:1110\t[::1]:65535  10.1.2.3:1\n"
 	"pop3s: [2001:db8::9]:995\r\n"
+	"proxies = 192.0.2.7 2001:db8::8\n"
 	"; a comment\n"
 	"# another\n"
 	"\n"
@@ -162,6 +163,7 @@ static void test_full(void)
 	ROW_ASSERT(found.text[0], read_text(full, &s) == 0);
 	ROW_TEXT("pop3", listen_text(&s.pop3), "127.0.0.1:1110 [::1]:65535 10.1.2.3:1");
 	ROW_TEXT("pop3s", listen_text(&s.pop3s), "[2001:db8::9]:995");
+	ROW_ASSERT("proxies", s.proxies.count == 2 && s.proxies.list[0][12] == 192 && s.proxies.list[0][15] == 7 && s.proxies.list[1][0] == 0x20 && s.proxies.list[1][15] == 8);
 	ROW_TEXT("certificate", s.certificate, "/c/cert.pem");
 	ROW_TEXT("key", s.key, "/c/key.pem");
 	CU_ASSERT(s.tls_minimum == TLS_1_3 && s.plaintext_login == POLICY_NEVER && s.explain_failures == POLICY_ALWAYS);
@@ -271,6 +273,9 @@ static const struct {
 	{ "[log]\ntarget = file\n", 2, "write auto, stderr, syslog or journal" },
 	{ "[log]\nlevel = \n", 2, "write error, warning, notice, info or debug" },
 	/* addresses */
+	{ "[listen]\nproxies = 192.0.2.1:110\n", 2, "addresses without a port" },
+	{ "[listen]\nproxies = 192.0.2.0/24\n", 2, "addresses without a port" },
+	{ "[listen]\nproxies = 1.1.1.1 1.1.1.2 1.1.1.3 1.1.1.4 1.1.1.5 1.1.1.6 1.1.1.7 1.1.1.8 1.1.1.9 1.1.1.10 1.1.1.11 1.1.1.12 1.1.1.13 1.1.1.14 1.1.1.15 1.1.1.16 1.1.1.17\n", 2, "at most 16" },
 	{ "[listen]\npop3 = *:110\n", 2, "for every address write 0.0.0.0:110 [::]:110" },
 	{ "[listen]\npop3 = :110\n", 2, "for every address write 0.0.0.0:110 [::]:110" },
 	{ "[listen]\npop3s = *:995\n", 2, "for every address write 0.0.0.0:995 [::]:995" },
@@ -319,7 +324,7 @@ static void test_wrong(void)
 /* Lines that inih would cut, or end at a NUL, without a word. */
 static void test_odd_lines(void)
 {
-	char text[2000];
+	static char text[2000];
 	struct settings s;
 	int n = snprintf(text, sizeof text, "[maildrop]\nlock_directory = /%0*d\n[limits]\nx = 1\n", 1000, 0);
 	CU_ASSERT(n > 1000 && read_text(text, &s) == 2);
