@@ -123,7 +123,7 @@ const struct setting settings_table[] = {
 
 	{ .section = "maildrop", .name = "unique_ids", .set = setting_unique_ids, FIELD(unique_ids), .value = "own",
 	  .help = "After a move from another server: messages keep the unique-ids that it gave them, so that mail programs do not fetch them again. "
-	          "dovecot, maybe with its pop3_uidl_format where that is not the default (dovecot %v.%u); courier, of Maildirs; or own. "
+	          "dovecot, maybe with its pop3_uidl_format where that is not the default (dovecot %v.%u); ipop3d (UW's); courier, of Maildirs; or own. "
 	          "Set it before the first login; messages that came later have postern's own." },
 	{ .section = "maildrop", .name = "unique_id_changes", .set = setting_choice, FIELD(unique_id_changes), .choices = refuse_allow,
 	  .value = "refuse",

@@ -142,10 +142,12 @@ int setting_unique_ids(const struct setting *row, struct settings *settings, con
 			return -1;
 		}
 		(void)snprintf(told.format, sizeof told.format, "%s", format);
+	} else if (strcmp(text, "ipop3d") == 0) {
+		told = (struct told_ids){ TOLD_BY_DOVECOT, TOLD_VALIDITY_FIRST };
 	} else if (strcmp(text, "courier") == 0) {
 		told.by = TOLD_BY_COURIER;
 	} else if (strcmp(text, "own") != 0) {
-		(void)buf_add_text(fix, "write own, dovecot, dovecot FORMAT or courier");
+		(void)buf_add_text(fix, "write own, dovecot, dovecot FORMAT, ipop3d or courier");
 		return -1;
 	}
 	settings->unique_ids = told;

@@ -90,7 +90,7 @@ class Moving(unittest.TestCase):
 
     def test_validity_first(self):
         """As those have it who came to Dovecot from UW's ipop3d."""
-        self.move("%08Xv%08Xu", "mbox", "dovecot %08Xv%08Xu", "[0-9a-f]{8}0000000[2-5]")
+        self.move("%08Xv%08Xu", "mbox", "ipop3d", "[0-9a-f]{8}0000000[2-5]")
 
     def test_courier(self):
         self.move("courier", "Maildir", "courier", "UID[2-5]-[0-9]{10}")
