@@ -49,5 +49,6 @@ int cli_recover(int argc, char **argv);
 int cli_explain(int argc, char **argv);
 int cli_log(int argc, char **argv);
 int cli_sessions(int argc, char **argv);
+int cli_stats(int argc, char **argv);
 
 #endif

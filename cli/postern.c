@@ -28,6 +28,7 @@ static const struct command {
 	{ "explain", "say what a failure was, by its reference, or what an answer means", cli_explain },
 	{ "log",    "list a user's sessions and failures, and judge what the mail programs do", cli_log },
 	{ "sessions", "list the sessions that are open now: who, from where, since when", cli_sessions },
+	{ "stats",  "sum up what went on: sessions, mail, failures", cli_stats },
 	{ "help",   "print this list", help },
 };
 

@@ -62,6 +62,7 @@ int records_gather(const char *config, const struct history_query *query, struct
 	*records_r = NO_RECORDS;
 	if (cli_settings(config, &settings) != CLI_OK)
 		return CLI_CONFIG;
+	records_r->kept = settings.history;
 	records_r->own_only = geteuid() != 0;
 	int result = records_r->own_only ? ask(&settings, query, records_r) : read_files(&settings, query, records_r);
 	if (result == CLI_OK && records_r->count > 0)

@@ -13,6 +13,7 @@
 struct records {
 	struct history_record *list;
 	size_t count, room;
+	size_t kept;           /* so many of each kind are on record at most */
 	bool own_only;         /* not root: only what concerns the caller's own uid was given */
 };
 

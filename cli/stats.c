@@ -1,0 +1,290 @@
+/*
+ * stats.c - postern stats: what went on in a time, in sums: sessions, mail, how sessions ended, what failed.
+ * Runs in: postern, as whoever called it. Trusts: its caller; nothing in a record.
+ */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/json.h"
+#include "cli/records.h"
+#include "cli/show.h"
+#include "cli/since.h"
+
+static const char USAGE[] =
+	"usage: postern stats [-c FILE] [--since TIME] [--json]\n"
+	"\n"
+	"  -c FILE       the configuration of posternd; " DEFAULT_CONFIG " if not given\n"
+	"  --since TIME  2w, 3d, 12h, 30m ago, or a day: 2026-11-20, '2026-11-20 14:30'; a day ago if not given\n"
+	"  --json        for programs\n"
+	"\n"
+	"Users other than root see their own sessions.\n";
+
+/* A part of the records, in any order. */
+struct group {
+	const struct history_record **list;
+	size_t count;
+};
+
+/* What groups are made by: a session's end, or the answer that was given. */
+static const char *kind_of(const struct history_record *r)
+{
+	return r->kind == HISTORY_SESSION ? r->reason : r->reply;
+}
+
+static int by_kind(const void *a, const void *b)
+{
+	return strcmp(kind_of(*(const struct history_record *const *)a), kind_of(*(const struct history_record *const *)b));
+}
+
+static int by_user(const void *a, const void *b)
+{
+	return strcmp((*(const struct history_record *const *)a)->user, (*(const struct history_record *const *)b)->user);
+}
+
+static int by_peer(const void *a, const void *b)
+{
+	return strcmp((*(const struct history_record *const *)a)->peer, (*(const struct history_record *const *)b)->peer);
+}
+
+/* How many are different by that order, in which the group is put. Whoever has no name is nobody. */
+static size_t count_different(struct group g, int (*order)(const void *, const void *))
+{
+	size_t n = 0;
+	if (g.count > 0)
+		qsort(g.list, g.count, sizeof(void *), order);
+	for (size_t i = 0; i < g.count; i++)
+		n += (order != by_user || g.list[i]->user[0] != '\0') && (i == 0 || order(&g.list[i - 1], &g.list[i]) != 0);
+	return n;
+}
+
+/* The sums over sessions. */
+static struct history_figures sum_up(struct group g)
+{
+	struct history_figures sum = { .count = 0 };
+	for (size_t i = 0; i < g.count; i++) {
+		sum.fetched += g.list[i]->figures.fetched;
+		sum.sent += g.list[i]->figures.sent;
+		sum.deleted += g.list[i]->figures.deleted;
+		sum.dropped += g.list[i]->figures.dropped;
+	}
+	return sum;
+}
+
+/* The latest of a group. */
+static const struct history_record *last_of(struct group g)
+{
+	const struct history_record *last = g.list[0];
+	for (size_t i = 1; i < g.count; i++)
+		last = g.list[i]->when_ms > last->when_ms ? g.list[i] : last;
+	return last;
+}
+
+static int by_count(const void *a, const void *b)
+{
+	const struct group *x = a, *y = b;
+	return x->count != y->count ? (x->count < y->count) - (x->count > y->count) : strcmp(kind_of(x->list[0]), kind_of(y->list[0]));
+}
+
+/* The group's parts of one kind each, the largest first; NULL: no memory. */
+static struct group *part(struct group g, size_t *parts_r)
+{
+	struct group *parts = calloc(g.count + 1, sizeof *parts);
+	*parts_r = 0;
+	if (parts == NULL)
+		return NULL;
+	if (g.count > 0)
+		qsort(g.list, g.count, sizeof(void *), by_kind);
+	for (size_t i = 0; i < g.count; i++) {
+		if (i == 0 || by_kind(&g.list[i - 1], &g.list[i]) != 0)
+			parts[(*parts_r)++].list = &g.list[i];
+		parts[*parts_r - 1].count++;
+	}
+	qsort(parts, *parts_r, sizeof *parts, by_count);
+	return parts;
+}
+
+/* ---- showing ---- */
+
+/* What is on record of each kind is bounded. */
+struct stats {
+	int64_t since_ms, on_record_ms;  /* on_record_ms: when what is on record begins, if that is later; else 0 */
+	bool own_only;
+	struct group sessions, failures;
+};
+
+static void print_number(size_t n, const char *one, const char *behind)
+{
+	(void)printf("%zu %s%s%s", n, one, n == 1 ? "" : one[strlen(one) - 1] == 's' ? "es" : "s", behind);
+}
+
+static int print_text(const struct stats *s)
+{
+	const struct history_figures sum = sum_up(s->sessions);
+	char when[SHOW_TIME], size[SHOW_SIZE], ref[REF_TEXT_MAX];
+	size_t ends_count, failures_count;
+	(void)printf("since %s\n", show_time(s->since_ms, when));
+	if (s->on_record_ms > 0)
+		(void)printf("(not all of it is on record any more: from %s on; `history` in [log] is how much is kept)\n", show_time(s->on_record_ms, when));
+	(void)fputs("  ", stdout);
+	print_number(s->sessions.count, "session", " of ");
+	print_number(count_different(s->sessions, by_user), "user", " from ");
+	print_number(count_different(s->sessions, by_peer), "address", "\n  ");
+	print_number(sum.fetched, "message", " fetched (");
+	(void)printf("%s sent), %ju deleted; %ju deletion%s dropped for want of QUIT\n", show_size(sum.sent, size), (uintmax_t)sum.deleted, (uintmax_t)sum.dropped,
+	             sum.dropped == 1 ? "" : "s");
+	struct group *ends = part(s->sessions, &ends_count), *failures = part(s->failures, &failures_count);
+	if (ends != NULL && ends_count > 0)
+		(void)puts("how sessions ended");
+	for (size_t i = 0; ends != NULL && i < ends_count; i++) {
+		(void)printf("%7zu  ", ends[i].count);
+		show_printable(stdout, kind_of(ends[i].list[0]));
+		(void)fputc('\n', stdout);
+	}
+	if (failures != NULL)
+		(void)puts(failures_count > 0 ? "failures" : "no failure");
+	for (size_t i = 0; failures != NULL && i < failures_count; i++) {
+		(void)printf("%7zu  ", failures[i].count);
+		show_printable(stdout, kind_of(failures[i].list[0]));
+		(void)fputs("  ", stdout);
+		print_number(count_different(failures[i], by_user), "user", ", ");
+		print_number(count_different(failures[i], by_peer), "address", "");
+		(void)printf("; the last: postern explain %s\n", ref_text(last_of(failures[i])->ref, ref));
+	}
+	if (s->own_only)
+		(void)printf("You are not root, so only what concerns uid %lu is counted.\n", (unsigned long)getuid());
+	const bool done = ends != NULL && failures != NULL;
+	free(ends);
+	free(failures);
+	return done ? 0 : -1;
+}
+
+static int print_json(const struct stats *s)
+{
+	const struct history_figures sum = sum_up(s->sessions);
+	struct json j = { .out = stdout };
+	char ref[REF_TEXT_MAX];
+	size_t ends_count, failures_count;
+	struct group *ends = part(s->sessions, &ends_count), *failures = part(s->failures, &failures_count);
+	json_open(&j, NULL, '{');
+	json_number(&j, "since_ms", (uint64_t)(s->on_record_ms > 0 ? s->on_record_ms : s->since_ms));
+	json_flag(&j, "own_only", s->own_only);
+	json_number(&j, "sessions", s->sessions.count);
+	json_number(&j, "fetched", sum.fetched);
+	json_number(&j, "octets_sent", sum.sent);
+	json_number(&j, "deleted", sum.deleted);
+	json_number(&j, "deletions_dropped", sum.dropped);
+	json_open(&j, "ends", '[');
+	for (size_t i = 0; ends != NULL && i < ends_count; i++) {
+		json_open(&j, NULL, '{');
+		json_text(&j, "end", kind_of(ends[i].list[0]));
+		json_number(&j, "count", ends[i].count);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	json_open(&j, "failures", '[');
+	for (size_t i = 0; failures != NULL && i < failures_count; i++) {
+		json_open(&j, NULL, '{');
+		json_text(&j, "reply", kind_of(failures[i].list[0]));
+		json_number(&j, "count", failures[i].count);
+		json_text(&j, "reference", ref_text(last_of(failures[i])->ref, ref));
+		json_number(&j, "users", count_different(failures[i], by_user));
+		json_number(&j, "peers", count_different(failures[i], by_peer));
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	/* They put the sessions into another order. */
+	json_number(&j, "users", count_different(s->sessions, by_user));
+	json_number(&j, "peers", count_different(s->sessions, by_peer));
+	json_close(&j, '}');
+	const bool done = ends != NULL && failures != NULL;
+	free(ends);
+	free(failures);
+	return done ? 0 : -1;
+}
+
+/* ---- the command line ---- */
+
+/* Where one kind's place is used up, what is older than its first record is gone. */
+static int64_t begin_of_record(const struct records *r, int64_t since_ms)
+{
+	int64_t begin = 0;
+	for (uint32_t kind = 0; kind < HISTORY_KINDS; kind++) {
+		size_t count = 0, first = r->count;
+		for (size_t i = r->count; i > 0; i--) {
+			if (r->list[i - 1].kind == kind) {
+				first = i - 1;
+				count++;
+			}
+		}
+		if (count >= r->kept && count > 0 && r->list[first].when_ms > since_ms && r->list[first].when_ms > begin)
+			begin = r->list[first].when_ms;
+	}
+	return begin;
+}
+
+static int show(const struct records *r, int64_t since_ms, bool json)
+{
+	const struct history_record **list = calloc(r->count + 1, sizeof(void *));
+	struct stats s = { .since_ms = since_ms, .on_record_ms = begin_of_record(r, since_ms), .own_only = r->own_only };
+	int result = -1;
+	if (list != NULL) {
+		/* Sessions from the front, failures from the end. */
+		s.sessions.list = list;
+		s.failures.list = list + r->count;
+		for (size_t i = 0; i < r->count; i++) {
+			if (r->list[i].when_ms < since_ms)
+				continue;
+			if (r->list[i].kind == HISTORY_SESSION) {
+				list[s.sessions.count++] = &r->list[i];
+			} else {
+				*--s.failures.list = &r->list[i];
+				s.failures.count++;
+			}
+		}
+		result = (json ? print_json : print_text)(&s);
+	}
+	free(list);
+	if (result != 0) {
+		cli_complain("no memory for %zu records", r->count);
+		return CLI_TEMPORARY;
+	}
+	return fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+}
+
+int cli_stats(int argc, char **argv)
+{
+	enum { SINCE = 256, JSON };
+	static const struct option options[] = {
+		{ "since", required_argument, NULL, SINCE }, { "json", no_argument, NULL, JSON }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
+	};
+	/* All of it: how far back it goes is to be seen. */
+	const struct history_query query = { .format = HISTORY_FORMAT, .kinds = ANY_KIND, .uid = HISTORY_NOBODY };
+	const char *config = DEFAULT_CONFIG, *since = "1d";
+	struct records records;
+	int64_t since_ms;
+	bool json = false;
+	int option;
+	while ((option = getopt_long(argc, argv, "+c:h", options, NULL)) != -1) {
+		switch (option) {
+		case 'c': config = optarg; break;
+		case SINCE: since = optarg; break;
+		case JSON: json = true; break;
+		case 'h': return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+		default: (void)fputs(USAGE, stderr); return CLI_USAGE;
+		}
+	}
+	if (optind != argc) {
+		(void)fputs(USAGE, stderr);
+		return CLI_USAGE;
+	}
+	if (parse_since(since, &since_ms) != 0)
+		return CLI_DATA;
+	int result = records_gather(config, &query, &records);
+	if (result == CLI_OK)
+		result = show(&records, since_ms, json);
+	records_free(&records);
+	return result;
+}
