@@ -363,6 +363,17 @@ static void begin_mbox(void)
 	put("mbox", "");
 }
 
+/* By an equal file, of which all is read. */
+static void replace_mbox(void)
+{
+	size_t len;
+	char *text = get("mbox", &len);
+	put("mbox.new", text);
+	free(text);
+	CU_ASSERT(rename(in_scratch("mbox.new"), in_scratch("mbox")) == 0);
+	tick();
+}
+
 #define BASE "X-IMAPbase: 1796030837 0000000005\n"
 #define TOLD(n) "0000000" #n VALIDITY " "
 
@@ -423,13 +434,7 @@ static void test_mbox_validity_first(void)
 	tick();
 	ROW_ASSERT("another setting", strncmp(ids("another setting", MAILDROP_MBOX, "mbox"), VALIDITY "00000001 " VALIDITY "00000002 ", 34) == 0);
 	wanted = false;
-	/* All of it is read. */
-	size_t len;
-	char *text = get("mbox", &len);
-	put("mbox.new", text);
-	free(text);
-	CU_ASSERT(rename(in_scratch("mbox.new"), in_scratch("mbox")) == 0);
-	tick();
+	replace_mbox();
 	ROW_ASSERT("none", strncmp(ids("none", MAILDROP_MBOX, "mbox"), VALIDITY "00000001 " VALIDITY "00000002 ", 34) == 0);
 	forget_index();
 	wanted = true;
@@ -515,13 +520,7 @@ static void test_mbox_grows(void)
 	message("", "six");
 	tick();
 	ROW_ASSERT("once more", strncmp(ids("once more", MAILDROP_MBOX, "mbox"), grown, strlen(grown)) == 0);
-	/* All of it is read. */
-	size_t len;
-	char *text = get("mbox", &len);
-	put("mbox.new", text);
-	free(text);
-	CU_ASSERT(rename(in_scratch("mbox.new"), in_scratch("mbox")) == 0);
-	tick();
+	replace_mbox();
 	ROW_ASSERT("another file", strncmp(ids("another file", MAILDROP_MBOX, "mbox"), grown, strlen(grown)) == 0);
 	end();
 }
