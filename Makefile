@@ -69,7 +69,7 @@ DAEMON  := $(filter-out $(MAINS) daemon/heap.c daemon/sandbox_table.c,$(call src
 # What the gate's program takes of daemon/: the protocol, TLS, the RPC; nothing that opens a file of mail or asks PAM.
 GATE    := $(addprefix daemon/,gate.c gate_end.c gate_list.c ahead.c pop3.c commands.c message.c tls.c tls_heap.c tls_error.c tls_version.c remote_key.c conn.c conn_bio.c conn_sign.c sign.c started.c rpc.c replies.c log.c address.c privilege.c frozen.c line.c replies_table.c doors.c languages.c sandbox.c)
 # What holds the key: no TLS, nothing of POP3.
-SIGNER  := $(addprefix daemon/,sign_key.c sign.c tls_error.c started.c rpc.c log.c address.c privilege.c sandbox.c)
+SIGNER  := $(addprefix daemon/,sign_key.c sign_chain.c sign.c tls_error.c started.c rpc.c log.c address.c privilege.c sandbox.c)
 CLI     := $(call src,cli)
 
 # The answers in other languages: po/*.po, compiled by gettext, read by tools/translate.c, become C (docs/design.md).

@@ -96,7 +96,7 @@ struct nursery_report {
 	uint64_t worker;
 	uint8_t certificate[SIGN_CERTIFICATE]; /* NURSERY_READY: which one was read; zeros: none */
 	int64_t certificate_ends; /* NURSERY_READY of a nursery: until when it holds, in seconds since 1970; 0: there is none */
-	char text[NURSERY_TEXT_MAX]; /* NURSERY_FAILED: what is wrong and what to do */
+	char text[NURSERY_TEXT_MAX]; /* NURSERY_FAILED: what is wrong and what to do; NURSERY_READY of a signer: certificate_doubt() */
 };
 
 #endif

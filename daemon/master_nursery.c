@@ -105,7 +105,7 @@ void master_look_at_certificate(struct master *m)
 {
 	char text[NURSERY_TEXT_MAX];
 	m->certificate_due = now_ms() + CERTIFICATE_MS;
-	if (certificate_is_old(m->settings, m->nursery.certificate_ends, time(NULL), text, sizeof text))
+	if (certificate_is_old(m->settings, m->nursery.seen.ends, time(NULL), text, sizeof text))
 		log_line(LOG_WARNING, "%s", text);
 }
 
@@ -140,6 +140,8 @@ static void take_nursery(struct master *m)
 		if (settings_lack_tls(m->settings))
 			log_line(LOG_WARNING, "[tls] certificate: %s", settings_lacking_tls);
 		master_look_at_certificate(m);
+		if (m->nursery.seen.doubt[0] != '\0')
+			log_line(LOG_WARNING, "%s", m->nursery.seen.doubt);
 	}
 }
 

@@ -163,14 +163,17 @@ int nursery_hear(const struct nursery *n, struct nursery_report *report_r)
 }
 
 /* One program that comes up: READY is noted once. -1 and a sentence when it will not. */
-static int hear_half(int channel, const char *gone, bool *ready, uint8_t certificate[SIGN_CERTIFICATE], int64_t *ends, char problem[NURSERY_TEXT_MAX])
+static int hear_half(int channel, const char *gone, bool *ready, uint8_t certificate[SIGN_CERTIFICATE], struct certificate_seen *seen, char problem[NURSERY_TEXT_MAX])
 {
 	struct nursery_report report;
 	int r = *ready ? 0 : hear(channel, &report);
 	if (r > 0 && report.verb == NURSERY_READY) {
 		*ready = true;
 		memcpy(certificate, report.certificate, SIGN_CERTIFICATE);
-		*ends = report.certificate_ends;
+		if (report.certificate_ends != 0)
+			seen->ends = report.certificate_ends;
+		if (report.text[0] != '\0')
+			(void)snprintf(seen->doubt, sizeof seen->doubt, "%s", report.text);
 	} else if (r != 0) {
 		(void)snprintf(problem, NURSERY_TEXT_MAX, "%s", r > 0 && report.verb == NURSERY_FAILED ? report.text : gone);
 		return -1;
@@ -180,15 +183,14 @@ static int hear_half(int channel, const char *gone, bool *ready, uint8_t certifi
 
 int nursery_coming(struct nursery *n, char problem[NURSERY_TEXT_MAX])
 {
-	int64_t ignored;
 	/* Both read the certificate's file and say the same about it; what only the signer knows is about the key. */
 	if (hear_half(n->channel, "the gate program ended before it was ready; is posternd-gate beside posternd, whole, and of the same build? After an upgrade restart posternd", &n->ready, n->certificate,
-	              &n->certificate_ends, problem) != 0)
+	              &n->seen, problem) != 0)
 		return -1;
 	if (n->signer < 0)
 		return n->ready;
 	if (hear_half(n->signer, "the program that holds the TLS key ended before it was ready; is posternd-sign beside posternd, whole, and of the same build? After an upgrade restart posternd",
-	              &n->signer_ready, n->signer_certificate, &ignored, problem) != 0)
+	              &n->signer_ready, n->signer_certificate, &n->seen, problem) != 0)
 		return -1;
 	if (!n->ready || !n->signer_ready)
 		return 0;
@@ -207,7 +209,7 @@ void nursery_dismiss(struct nursery *n)
 	*n = NO_NURSERY;
 }
 
-int nursery_try(const struct nursery_program *program, const struct settings *settings, int64_t *certificate_ends_r, char problem[NURSERY_TEXT_MAX])
+int nursery_try(const struct nursery_program *program, const struct settings *settings, struct certificate_seen *seen_r, char problem[NURSERY_TEXT_MAX])
 {
 	struct nursery n;
 	const long long deadline = now_ms() + TRY_MS;
@@ -221,7 +223,7 @@ int nursery_try(const struct nursery_program *program, const struct settings *se
 	}
 	if (r == 0)
 		(void)snprintf(problem, NURSERY_TEXT_MAX, "posternd-gate or posternd-sign did not answer; is one of them damaged, or of another build?");
-	*certificate_ends_r = n.certificate_ends;
+	*seen_r = n.seen;
 	nursery_dismiss(&n);
 	for (size_t i = 0; i < sizeof pids / sizeof pids[0]; i++)
 		if (pids[i] > 0)

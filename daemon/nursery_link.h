@@ -10,6 +10,12 @@
 #include "daemon/contract.h"
 #include "daemon/settings.h"
 
+/* What is to be known of a certificate. */
+struct certificate_seen {
+	int64_t ends;                  /* seconds since 1970; 0: there is none */
+	char doubt[NURSERY_TEXT_MAX];  /* certificate_doubt() */
+};
+
 /*
  * A nursery and the signer with its certificate's key: they are started together and replaced together, so that what one
  * has read always goes with what the other has. Without a certificate there is no signer.
@@ -21,7 +27,7 @@ struct nursery {
 	int signer;    /* where keepers ask for signatures, too; -1: none; non-blocking */
 	bool ready, signer_ready;
 	uint8_t certificate[SIGN_CERTIFICATE], signer_certificate[SIGN_CERTIFICATE];
-	int64_t certificate_ends;  /* seconds since 1970; 0: there is none */
+	struct certificate_seen seen;
 };
 
 /* The programs beside posternd: their paths. Borrowed. */
@@ -53,8 +59,8 @@ int nursery_hear(const struct nursery *n, struct nursery_report *report_r);
 /* What has come from a nursery and its signer since they were started: 1 when both are ready and fit, 0 not yet, -1 and a sentence. */
 int nursery_coming(struct nursery *n, char problem[NURSERY_TEXT_MAX]);
 
-/* Start one for a moment: do certificate, key and gate_user work? 0 and until when the certificate holds, or -1 and a sentence. */
-int nursery_try(const struct nursery_program *program, const struct settings *settings, int64_t *certificate_ends_r, char problem[NURSERY_TEXT_MAX]);
+/* Start one for a moment: do certificate, key and gate_user work? 0 and seen_r, or -1 and a sentence. */
+int nursery_try(const struct nursery_program *program, const struct settings *settings, struct certificate_seen *seen_r, char problem[NURSERY_TEXT_MAX]);
 
 /*
  * Is it to be renewed? At `now`, in seconds since 1970, it has ended or will within CERTIFICATE_DAYS: true, and a sentence that says

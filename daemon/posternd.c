@@ -101,14 +101,19 @@ static int report_check(const struct master_options *options, struct settings *s
 		wrong++;
 	}
 	size_t noted = quiet ? 0 : settings_check_host(options->config, settings, options->programs.pam_helper, print_finding, NULL);
-	int64_t certificate_ends;
+	struct certificate_seen seen;
 	/* The programs that use certificate, key and gate_user try them; without them there is no server. */
-	if (nursery_try(&options->programs, settings, &certificate_ends, problem) != 0) {
+	if (nursery_try(&options->programs, settings, &seen, problem) != 0) {
 		print_finding(NULL, options->config, 0, problem);
 		wrong++;
-	} else if (!quiet && certificate_is_old(settings, certificate_ends, time(NULL), problem, sizeof problem)) {
-		print_finding(NULL, options->config, 0, problem);
-		noted++;
+	} else if (!quiet) {
+		const char *const notes[] = { certificate_is_old(settings, seen.ends, time(NULL), problem, sizeof problem) ? problem : "", seen.doubt };
+		for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++) {
+			if (notes[i][0] == '\0')
+				continue;
+			print_finding(NULL, options->config, 0, notes[i]);
+			noted++;
+		}
 	}
 	if (wrong > 0)
 		(void)fprintf(stderr, "%s: to be corrected before postern can use it\n", options->config);

@@ -9,11 +9,13 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 #include "daemon/rpc.h"
+#include "daemon/sign_chain.h"
 #include "daemon/sign_key.h"
 #include "daemon/started.h"
 
@@ -81,6 +83,7 @@ int main(int argc, char **argv)
 	if (sign_key_load(&orders->settings, &key, ready.certificate, problem, sizeof problem) != 0)
 		give_up(problem);
 	try_key(key);
+	certificate_doubt(orders->settings.certificate, time(NULL), ready.text, sizeof ready.text);
 	/* Never to swap. A host that does not let us may have encrypted that, too. */
 	(void)mlockall(MCL_CURRENT | MCL_ONFAULT);
 	give_up_rights(orders, "sign", SANDBOX_SIGNER);

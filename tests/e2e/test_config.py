@@ -143,6 +143,28 @@ class Check(unittest.TestCase):
         server.reload()
         self.assertNotIn(" ends on ", server.log()[mark:])
 
+    def test_certificate_without_its_chain(self):
+        """As certbot's cert.pem is: -t and the log name the authority that is missing, until the file has it."""
+        server = Server(start=False)
+        self.addCleanup(lambda: server.popen and server.popen.poll() is None and server.stop())
+        base = server.base
+        for name, signer, more in (("top", None, []), ("own", "top", ["-addext", "subjectAltName=DNS:localhost"])):
+            signed = [] if signer is None else ["-CA", base / (signer + ".pem"), "-CAkey", base / (signer + ".key")]
+            subprocess.run(["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", base / (name + ".key"),
+                            "-out", base / (name + ".pem"), "-days", "90", "-subj", "/CN=Authority " + name, *signed, *more], check=True, stderr=subprocess.DEVNULL)
+        server.write_config(tls={"certificate": base / "own.pem", "key": base / "own.key"})
+        words = r'certificate %s leads to "Authority top", which is neither in that file nor known to this host' % re.escape(str(base / "own.pem"))
+        status, text = run(server, "-t", "-c", str(server.config_file))
+        self.assertEqual(status, 1, text)
+        self.assertRegex(text, words)
+        server.start()
+        server.wait_for_log(words)
+        mark = server.mark()
+        (base / "own.pem").write_bytes((base / "own.pem").read_bytes() + (base / "top.pem").read_bytes())
+        server.reload()
+        self.assertNotIn("leads to", server.log()[mark:])
+        self.assertEqual(run(server, "-t", "-c", str(server.config_file)), (0, "%s: no findings\n" % server.config_file))
+
     def test_before_a_reload(self):
         """-t -q: says nothing where the server can use it, whatever else -t finds; otherwise what is wrong, and that it is. Each as a row:
         label, sections changed, words.

@@ -169,8 +169,8 @@ static void test_try(void)
 		(void)snprintf(settings->certificate, sizeof settings->certificate, "%s", rows[i].certificate != NULL ? in_host(rows[i].certificate) : "");
 		(void)snprintf(settings->key, sizeof settings->key, "%s", rows[i].key != NULL ? in_host(rows[i].key) : "");
 		(void)snprintf(settings->gate_user, sizeof settings->gate_user, "%s", rows[i].user);
-		int64_t ends;
-		int r = nursery_try(program(rows[i].program), settings, &ends, problem);
+		struct certificate_seen seen;
+		int r = nursery_try(program(rows[i].program), settings, &seen, problem);
 		ROW_ASSERT(rows[i].label, r == (rows[i].words == NULL ? 0 : -1));
 		if (rows[i].words != NULL && strstr(problem, rows[i].words) == NULL)
 			ROW_TEXT(rows[i].label, problem, rows[i].words);
