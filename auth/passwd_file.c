@@ -49,6 +49,11 @@ static enum auth_verdict load(const struct auth_settings *settings, const char *
 	const int found = passwd_line_find(settings->passwd_file, true, is_users, user, &found_r->line, why_r);
 	if (found < 0)
 		return AUTH_FAILED;
+	/* Where nobody else is asked, that is no user's fault: the file was removed, or its file system is not mounted. */
+	if (found_r->line.no_file && settings->backends[1] == NULL) {
+		(void)why_set(why_r, REASON_AUTH_SETUP, 0, "passwd file %.100s is not there, and no other back end is asked", settings->passwd_file);
+		return AUTH_FAILED;
+	}
 	if (found == 0) {
 		(void)why_set(why_r, REASON_USER_UNKNOWN, 0, "not in passwd file %.100s", settings->passwd_file);
 		return AUTH_NOT_HERE;

@@ -121,12 +121,12 @@ static int read_stable(int fd, const char *path, bool settle, read_once *read, v
 	               " replace it by rename instead of writing into it", path);
 }
 
-/* 0, also when there is no such file; or -1 and *why_r. */
+/* 0; 1 when there is no such file; or -1 and *why_r. */
 static int read_path(const char *path, bool settle, read_once *read, void *into, struct why *why_r)
 {
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
-		return errno == ENOENT ? 0 : open_failed(path, errno, why_r);
+		return errno == ENOENT ? 1 : open_failed(path, errno, why_r);
 	int result = read_stable(fd, path, settle, read, into, why_r);
 	(void)close(fd);
 	return result;
@@ -138,7 +138,7 @@ int passwd_image_read(const char *path, bool settle, struct passwd_image *image_
 	int result = read_path(path, settle, read_whole, image_r, why_r);
 	if (result < 0)
 		passwd_image_free(image_r);
-	return result;
+	return result < 0 ? -1 : 0;
 }
 
 void passwd_image_free(struct passwd_image *image)
@@ -246,6 +246,7 @@ int passwd_line_find(const char *path, bool settle, passwd_wanted *wanted, const
 	give_up_piece(&search);
 	if (result < 0)
 		passwd_line_free(line_r);
+	line_r->no_file = result > 0;
 	return result < 0 ? -1 : line_r->data != NULL;
 }
 

@@ -41,6 +41,7 @@ struct passwd_line {
 	char *data;      /* owned; NULL: none was found */
 	size_t len;      /* without its line end */
 	unsigned number; /* from 1 */
+	bool no_file;    /* there is none to look in */
 };
 
 struct passwd_record {
@@ -74,7 +75,7 @@ typedef bool passwd_wanted(struct text line, const void *context);
 
 /*
  * The first line that is wanted, of one state of the file: 1 and *line_r, for passwd_line_free(); 0 when there is none, or no
- * file; or -1 and *why_r, for the same reasons as above. What stands behind the line is not read.
+ * file, which line_r->no_file tells; or -1 and *why_r, for the same reasons as above. What stands behind the line is not read.
  */
 int passwd_line_find(const char *path, bool settle, passwd_wanted *wanted, const void *context, struct passwd_line *line_r, struct why *why_r);
 

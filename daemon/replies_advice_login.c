@@ -104,7 +104,7 @@ const struct advice_row advice_login[] = {
 		"`postern explain` with the reference shows what failed. Try `getent passwd NAME`, see that SSSD, LDAP or Kerberos run, and read what PAM's modules wrote "
 		"with `journalctl -t postern -t posternd-pam --since -1h`. PAM has 60 seconds before its helper is ended."),
 	ADVICE(AUTH_SETUP, SERVER,
-		"The server cannot check passwords as it is set up: the passwd file is refused, a line in it cannot be used, the PAM service or one of its modules "
+		"The server cannot check passwords as it is set up: the passwd file is refused or gone, a line in it cannot be used, the PAM service or one of its modules "
 		"is missing, or PAM accepts users for whom the host has no account. Nothing was found out about the password.",
 		"Do not change the password or the settings. Tell the administrator the reference.",
 		"Run `posternd -t`, which looks at the passwd file and at the PAM service; `postern explain` with the reference names the file and line. The passwd file "

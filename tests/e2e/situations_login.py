@@ -104,6 +104,10 @@ class Login(unittest.TestCase):
         client = self.client(server)
         client.ok("USER anna")
         situations.check(server, "AUTH_SETUP", "a passwd file that everybody reads", client.cmd("PASS secret"), says="chmod o=")
+        os.unlink(server.passwd_file)
+        client = self.client(server)
+        client.ok("USER nobodyhere")
+        situations.check(server, "AUTH_SETUP", "a passwd file that is not there, and nobody else to ask", client.cmd("PASS secret"), says="is not there")
 
     def hold(self, server, count):
         """So many connections that are served; the frame's own, by which it saw the server start, may still be going."""

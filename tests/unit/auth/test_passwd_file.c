@@ -176,7 +176,12 @@ static void test_other_files(void)
 	const char *says;
 
 	begin(NULL);
-	CU_ASSERT(verify_here(&says) == AUTH_NOT_HERE); /* missing: nobody is in it */
+	/* Missing: nobody is in it. But where nobody else is asked, no user is to blame. */
+	settings.backends[0] = "passwd-file";
+	settings.backends[1] = "pam";
+	CU_ASSERT(verify_here(&says) == AUTH_NOT_HERE);
+	settings.backends[1] = NULL;
+	CU_ASSERT(verify_here(&says) == AUTH_FAILED && strstr(says, "is not there") != NULL);
 
 	fixture_write("real", "a:" SECRET ":1001:1002\n", 0600);
 	CU_ASSERT(symlink(fixture_path("real"), fixture_path("passwd")) == 0);
