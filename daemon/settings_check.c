@@ -16,6 +16,7 @@
 #include "daemon/sandbox.h"
 #include "daemon/settings_table.h"
 #include "daemon/shared.h"
+#include "storage/lock.h"
 
 struct check {
 	const char *file;
@@ -165,22 +166,61 @@ static void check_own_directory(struct check *c, const char *name, const char *w
 		       (uintmax_t)geteuid(), wanted, wanted);
 }
 
-/* The directory above everyone's mail: a wrong name there would show each user an empty maildrop. */
+static bool takes_dotlocks(const struct settings *s)
+{
+	bool takes = false;
+	for (size_t i = 0; i < s->mbox_lock_count; i++)
+		takes = takes || s->mbox_locks[i] == HOST_LOCK_DOTLOCK;
+	return takes;
+}
+
+/* A directory of root's with the mboxes of all: may a user make NAME.lock there, or the dotlock helper for him? */
+static void check_spool(struct check *c, const char *directory, const struct stat *st)
+{
+	struct maildrop_place any = { .format = MAILDROP_MBOX };
+	(void)snprintf(any.path, sizeof any.path, "%.*s/any", PATH_MAX - (int)sizeof "/any", directory);
+	if (geteuid() != 0 || st->st_uid != 0 || (st->st_mode & S_IWOTH) != 0 || dotlock_helper_group(&any, NO_ID, NO_ID) != NO_ID)
+		return;
+	report(c, "location", "in %s no lock file can be made for users; let a group of its own write there, and only root to what is above it "
+	       "(chgrp mail %s && chmod 2775 %s), or take dotlock out of mbox_locks", directory, directory, directory);
+}
+
+/* The directory above everyone's mail: a wrong name there would show each user an empty maildrop. path: what comes before the first %. */
+static void check_place(struct check *c, const char *one, const char *pattern)
+{
+	const char *percent = strchr(pattern, '%');
+	const bool is_mbox = strncmp(one, "mbox:", strlen("mbox:")) == 0;
+	char path[PATH_MAX];
+	struct stat st;
+	(void)snprintf(path, sizeof path, "%.*s", (int)strcspn(pattern, "%"), pattern);
+	if (percent == NULL && is_mbox && stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+		report(c, "location", "%s is a directory, and an mbox is a file; write mbox:%s/%%u", path, path);
+		return;
+	}
+	if (percent == NULL && geteuid() == 0)
+		report(c, "location", "%s is one mailbox for everybody; write %%u where it has the user's name", one);
+	path_up(path);
+	if (stat(path, &st) != 0)
+		report(c, "location", "%s: %s; make it, or correct the path", path, strerror(errno));
+	else if (!S_ISDIR(st.st_mode))
+		report(c, "location", "%s is not a directory; correct the path", path);
+	else if (percent != NULL && strchr(percent, '/') == NULL && is_mbox && takes_dotlocks(c->settings))
+		check_spool(c, path, &st);
+}
+
 static void check_location(struct check *c)
 {
-	char one[SETTING_TEXT_MAX], path[PATH_MAX];
-	struct stat st;
+	char one[SETTING_TEXT_MAX];
 	for (const char *rest = c->settings->location; rest != NULL;) {
 		rest = maildrop_location_cut(rest, one);
 		const char *pattern = strchr(one, ':');
-		if (pattern == NULL || pattern[1] != '/')
-			continue; /* below each user's home */
-		(void)snprintf(path, sizeof path, "%.*s", (int)strcspn(pattern + 1, "%"), pattern + 1);
-		path_up(path);
-		if (stat(path, &st) != 0)
-			report(c, "location", "%s: %s; make it, or correct the path", path, strerror(errno));
-		else if (!S_ISDIR(st.st_mode))
-			report(c, "location", "%s is not a directory; correct the path", path);
+		if (pattern == NULL)
+			continue;
+		if (pattern[1] == '/') /* else it is below each user's home */
+			check_place(c, one, pattern + 1);
+		if (c->settings->local_domains[0] != '\0' && strstr(pattern, "%d") != NULL)
+			report(c, "location", "%s has %%d, the part behind the @, which local_domains takes off; nobody of these domains can log in: write the "
+			       "domain into the path, or remove local_domains", one);
 	}
 }
 
@@ -218,6 +258,7 @@ size_t settings_check_host(const char *file, const struct settings *settings, co
 	check_own_directory(&c, "lock_directory", settings->lock_directory, "lock users out");
 	check_own_directory(&c, "journal_directory", settings->journal_directory, "change users' mail");
 	check_own_directory(&c, "index_directory", settings->index_directory, "make users' mail look changed");
+	check_own_directory(&c, "history_directory", settings->history_directory, "change what is on record");
 	check_location(&c);
 	return c.findings;
 }
