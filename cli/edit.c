@@ -23,7 +23,8 @@ enum { NEW_FILE_MODE = 0600, MODE_BITS = 07777 };
 
 static int failed(int code, const char *what, const char *path)
 {
-	cli_complain("cannot %s %s: %s", what, path, strerror(errno));
+	const int error = errno;
+	cli_complain("cannot %s %s: %s%s", what, path, strerror(error), cli_needs_root(error));
 	return code;
 }
 

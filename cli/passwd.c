@@ -8,25 +8,27 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "auth/hash.h"
 #include "auth/passwd_records.h"
 #include "base/number.h"
 #include "cli/cli.h"
+#include "daemon/settings.h"
 
 static const char DEFAULT_FILE[] = "/etc/postern/passwd";
 
 static const char USAGE[] =
-	"usage: postern passwd [-f FILE] add [--uid UID] [--gid GID] [--home DIR] [--comment TEXT] [COST] NAME\n"
-	"       postern passwd [-f FILE] set [COST] NAME\n"
-	"       postern passwd [-f FILE] delete NAME\n"
-	"       postern passwd [-f FILE] verify NAME\n"
-	"       postern passwd [-f FILE] list\n"
+	"usage: postern passwd [FILE] add [--uid UID] [--gid GID] [--home DIR] [--comment TEXT] [COST] NAME\n"
+	"       postern passwd [FILE] set [COST] NAME\n"
+	"       postern passwd [FILE] delete NAME\n"
+	"       postern passwd [FILE] verify NAME\n"
+	"       postern passwd [FILE] list\n"
 	"\n"
 	"The password is asked for, or is a line of standard input; it is never an argument.\n"
 	"Without --uid, mail belongs to virtual_user of postern.conf, or to the account called NAME.\n"
 	"\n"
-	"  -f FILE    the passwd file; /etc/postern/passwd if not given\n"
+	"  FILE       -f PASSWD-FILE, or -c CONFIGURATION, which names it; " DEFAULT_CONFIG " if not given\n"
 	"  COST       --ops N (passes of Argon2id) and --mem MIB, which each login then takes\n"
 	"\n"
 	"verify exits with 0 when the password is right, 1 when it is not, 2 when that cannot be said.\n";
@@ -53,10 +55,11 @@ static const struct action {
 
 static const struct option long_options[] = {
 	{ "file",    required_argument, NULL, 'f' },
+	{ "config",  required_argument, NULL, 'c' },
 	{ "uid",     required_argument, NULL, 'u' },
 	{ "gid",     required_argument, NULL, 'g' },
 	{ "home",    required_argument, NULL, 'd' },
-	{ "comment", required_argument, NULL, 'c' },
+	{ "comment", required_argument, NULL, 't' },
 	{ "ops",     required_argument, NULL, 'o' },
 	{ "mem",     required_argument, NULL, 'm' },
 	{ "help",    no_argument,       NULL, 'h' },
@@ -76,10 +79,11 @@ static int take_option(int option, struct passwd_options *o, unsigned *given_r)
 {
 	switch (option) {
 	case 'f': o->file = optarg; return CLI_OK;
+	case 'c': o->config = optarg; return CLI_OK;
 	case 'u': o->uid = optarg; break;
 	case 'g': o->gid = optarg; break;
 	case 'd': o->home = optarg; break;
-	case 'c': o->comment = optarg; break;
+	case 't': o->comment = optarg; break;
 	case 'o': *given_r |= OPTION_COST; return take_cost("--ops", HASH_OPS_MAX, &o->ops);
 	case 'm': *given_r |= OPTION_COST; return take_cost("--mem", HASH_MEMORY_MIB_MAX, &o->memory_mib);
 	default: (void)fputs(USAGE, stderr); return CLI_USAGE;
@@ -117,16 +121,39 @@ static int take_operands(const struct action *action, int argc, char **argv, str
 	return CLI_USAGE;
 }
 
+/* The file that the server reads, where none is named: a user in another one could not log in. CLI_OK or CLI_CONFIG. */
+static int take_file(struct passwd_options *o)
+{
+	static struct settings settings; /* too large for the stack */
+	if (o->file != NULL)
+		return CLI_OK;
+	o->file = DEFAULT_FILE;
+	if (o->config == NULL && access(DEFAULT_CONFIG, R_OK) != 0)
+		return CLI_OK;
+	const char *config = o->config != NULL ? o->config : DEFAULT_CONFIG;
+	if (cli_settings(config, &settings) != CLI_OK) {
+		cli_complain("so which passwd file the server reads is not known: correct that, or name the file with -f");
+		return CLI_CONFIG;
+	}
+	o->file = settings.passwd_file;
+	bool is_asked = false;
+	for (size_t i = 0; i < AUTH_BACKENDS_MAX; i++)
+		is_asked = is_asked || strcmp(settings.backends[i], "passwd-file") == 0;
+	if (!is_asked)
+		cli_complain("note: the server does not look into %s: backends in %s does not name passwd-file", o->file, config);
+	return CLI_OK;
+}
+
 int cli_passwd(int argc, char **argv)
 {
 	struct passwd_options o = {
-		.file = DEFAULT_FILE, .uid = "", .gid = "", .home = "", .comment = "",
+		.uid = "", .gid = "", .home = "", .comment = "",
 		.ops = HASH_DEFAULT_OPS, .memory_mib = HASH_DEFAULT_MEMORY_MIB,
 	};
 	unsigned given = OPTION_FILE;
 	int option, result = CLI_OK;
 
-	while (result == CLI_OK && (option = getopt_long(argc, argv, "f:h", long_options, NULL)) != -1) {
+	while (result == CLI_OK && (option = getopt_long(argc, argv, "f:c:h", long_options, NULL)) != -1) {
 		if (option == 'h')
 			return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
 		result = take_option(option, &o, &given);
@@ -146,5 +173,8 @@ int cli_passwd(int argc, char **argv)
 		result = take_operands(action, argc - optind - 1, argv + optind + 1, &o);
 	if (result != CLI_OK)
 		return action != NULL ? action->on_error : result;
+	result = take_file(&o);
+	if (result != CLI_OK)
+		return action->on_error == CLI_CANNOT_TELL ? CLI_CANNOT_TELL : result;
 	return action->run(&o);
 }

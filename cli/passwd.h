@@ -8,7 +8,8 @@
 #include <stdint.h>
 
 struct passwd_options {
-	const char *file;
+	const char *file;                        /* the passwd file */
+	const char *config;                      /* where that is named, if not above; NULL: the default one */
 	const char *user;                        /* NULL for list */
 	const char *uid, *gid, *home, *comment;  /* "" when not given */
 	uint64_t ops, memory_mib;                /* cost of a new hash */

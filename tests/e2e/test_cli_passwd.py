@@ -182,6 +182,35 @@ class Change(Case):
         done = self.run_cli("passwd", "-f", self.directory.name + "/none/passwd", "add", *CHEAP, "a", stdin=b"x\n")
         self.assertEqual(done.returncode, CANNOT_CREATE)
 
+    def test_by_configuration(self):
+        """Without -f, the file is the one that the server's configuration names."""
+        config = Path(self.directory.name) / "postern.conf"
+
+        def write(text):
+            config.write_text("[auth]\n" + text)
+
+        def run(*arguments, status=0, says="", first=("-c", config)):
+            done = self.run_cli("passwd", *first, *arguments, stdin=b"correct horse\n")
+            self.assertEqual(done.returncode, status, done.stderr)
+            self.assertIn(says, done.stderr.decode())
+            return done.stderr.decode()
+
+        write("passwd_file = %s\nbackends = passwd-file\n" % self.file)
+        self.assertNotIn("note:", run("add", *CHEAP, "anna"))
+        self.passwd("verify", "anna", password="correct horse\n")
+        write("passwd_file = %s\nbackends = pam\n" % self.file)
+        run("verify", "anna", says="note: the server does not look into %s: backends in %s" % (self.file, config))
+        write("passwd_file = /nonexistent/passwd\n")
+        run("delete", "anna", status=CONFIG, says="/nonexistent/passwd")
+        run("verify", "anna", first=("-c", config, "-f", self.file))
+        write("passwd_file = passwd\n")
+        before = self.file.read_bytes()
+        run("add", *CHEAP, "berta", status=CONFIG, says="name the file with -f")
+        run("verify", "anna", status=2, says="name the file with -f")
+        config.unlink()
+        run("list", status=CONFIG, says="cannot be opened")
+        self.assertEqual(self.file.read_bytes(), before)
+
     def test_many_at_once(self):
         """Each of 40 concurrent changes is in the file afterwards, and every reader sees whole lines."""
         self.add("first")
