@@ -47,7 +47,8 @@ const struct advice_row advice_connection[] = {
 	ADVICE(SOURCE_FULL, NETWORK,
 		"As many connections are open from your address as one address may have. Everybody behind the same router or proxy counts together.",
 		"Close mail programs that fetch the same mail, or wait until others have finished.",
-		"The number is `per_source` in [limits]; raise it where many users come through one address. `ss -tn state established` shows the connections."),
+		"The number is `per_source` in [limits]; raise it where many users come through one address. The address of a webmail or a proxy of yours goes into "
+		"`gateways` instead. `ss -tn state established` shows the connections."),
 	ADVICE(CROWDED, NETWORK,
 		"More than half of all workers serve connections that have not logged in, and there already are some from your address. In such a crowd further ones "
 		"from the same address are refused at random.",

@@ -92,7 +92,7 @@ const struct advice_row advice_login[] = {
 		"nothing is known about it.",
 		"Correct the password in every device that has an old one, wait as long as the answer says, and try again. Do not change the password because of this answer.",
 		"`postern log` shows who sends wrong passwords. `free_failures` and `longest_wait` in [limits] are the rule; raise the first where many users come through "
-		"one address. A user who logged in from that network before is not slowed by others."),
+		"one address, and write that of a webmail or a proxy of yours into `gateways`. A user who logged in from that network before is not slowed by others."),
 	ADVICE(TOO_MANY_LOGINS, ACCOUNT,
 		"So many logins failed on this connection that it was closed. Each of them had its own answer, which says why.",
 		"Look at the answers before this one, correct user name or password, and connect again.",
