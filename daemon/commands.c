@@ -176,6 +176,7 @@ static enum outcome cmd_stls(struct pop3 *p, const struct arguments *a, struct b
 		pop3_say(p, REPLY_TLS_PIPELINED, NULL, out);
 		return TLS_PIPELINED;
 	}
+	p->door = DOOR_NONE;
 	pop3_say(p, REPLY_BEGIN_TLS, NULL, out);
 	return TLS_FOLLOWS;
 }
@@ -210,6 +211,8 @@ static enum outcome cmd_capa(struct pop3 *p, const struct arguments *a, struct b
 	for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
 		(void)buf_printf(out, "%s\r\n", always[i]);
 	(void)buf_add_text(out, ".\r\n");
+	if (!pop3_login_admitted(p))
+		p->door = DOOR_NO_TLS;
 	return DONE;
 }
 

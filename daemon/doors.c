@@ -25,6 +25,8 @@ static const struct door_row rows[DOOR_COUNT] = {
 		"the program or its system is too old for [tls] minimum", REPLY_NONE },
 	[DOOR_DISTRUST] = { "distrust", "a client that does not trust the certificate",
 		"is the certificate expired, self-signed, without its chain, or for another name?", REPLY_NONE },
+	[DOOR_NO_TLS] = { "no-tls", "a client that was offered no login, as it has no TLS; its user reads of a missing way to log in, or of a wrong password",
+		"its settings should say SSL/TLS with port 995, or STARTTLS; [tls] plaintext_login is what admits others", REPLY_NONE },
 };
 
 /* RFC 8446 section 5.1: a handshake record, its version 3.x; then the length, and ClientHello. */

@@ -17,6 +17,7 @@ enum door {
 	DOOR_PROXY,          /* a PROXY header (haproxy) */
 	DOOR_OLD_TLS,        /* an old TLS version, or no cipher in common */
 	DOOR_DISTRUST,       /* the client does not trust the certificate */
+	DOOR_NO_TLS,         /* asked by CAPA how to log in, was offered nothing for want of TLS, and did neither STLS nor a login */
 	DOOR_COUNT
 };
 

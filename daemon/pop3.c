@@ -134,6 +134,7 @@ static enum outcome refuse_login(struct pop3 *p, const struct command *row, bool
 		bool exposed = (row->flags & SECRET) && argument;
 		enum reply reply = exposed ? REPLY_TLS_FIRST_PASS : REPLY_TLS_FIRST;
 		p->in_clear += exposed;
+		p->door = DOOR_NONE; /* this answer is on record */
 		pop3_say(p, p->tls_offered ? reply : REPLY_TLS_NOT_OFFERED, NULL, out);
 		return DONE;
 	}

@@ -93,7 +93,7 @@ struct pop3 {
 	bool utf8;              /* UTF8 was said */
 	enum pop3_state state;
 	enum pop3_end end;
-	enum door door;         /* POP3_END_WRONG_DOOR */
+	enum door door;         /* with POP3_END_WRONG_DOOR; or DOOR_NO_TLS, whatever the end */
 	bool login_over;        /* a refusal was final */
 	bool user_given;
 	char user[USER_NAME_MAX + 1];

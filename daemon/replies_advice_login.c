@@ -24,7 +24,8 @@ const struct advice_row advice_login[] = {
 	ADVICE(TLS_FIRST, SETTINGS,
 		"Passwords are not taken over a connection that others can read. Nothing was tried with the name that came.",
 		"Switch on encryption in the mail program: SSL/TLS with port 995, or STARTTLS with port 110.",
-		"This is `plaintext_login` in [tls] at work. Leave it so, and tell the user the ports. Only a network that nobody else can read is a reason for `always`."),
+		"This is `plaintext_login` in [tls] at work. Leave it so, and tell the user the ports. A mail program that asks first (CAPA) does not get this "
+		"answer, and tells of a missing way to log in: the log line `wrong door` (no-tls) has its address. Only a network that nobody else can read is a reason for `always`."),
 	ADVICE(TLS_FIRST_PASS, SETTINGS,
 		"The password was sent over a connection that others can read. It was refused unread; whether it was right was not looked at.",
 		"Switch on encryption in the mail program (SSL/TLS with port 995, or STARTTLS), and then change the password: somebody may have read it.",

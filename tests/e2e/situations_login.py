@@ -57,6 +57,25 @@ class Login(unittest.TestCase):
         server = self.server(settings={"tls": {"certificate": None, "key": None}, "listen": {"pop3s": ""}})
         situations.check(server, "TLS_NOT_OFFERED", "STLS without a certificate", self.client(server).cmd("STLS"))
 
+    def test_no_login_offered(self):
+        """Mail programs that ask first (curl, mutt, mpop) give up by themselves, and blame the password or the server: the log says why."""
+        server = self.server(settings={"tls": {"plaintext_login": "never"}})
+        client = self.client(server, source="127.0.0.9")
+        client.ok("CAPA")
+        self.assertNotIn(b"USER", client.body())
+        client.ok("QUIT")
+        server.wait_for_log(r"wrong door: peer=127\.0\.0\.9 door=no-tls times=1: a client that was offered no login")
+        self.assertNotIn("peer=127.0.0.9 tls=none", server.log())
+        secure = self.client(server, source="127.0.0.8")
+        secure.ok("CAPA")
+        secure.body()
+        secure.stls()
+        secure.ok("USER anna")
+        secure.ok("PASS secret")
+        secure.ok("QUIT")
+        server.wait_for_log(r"session: user=\"anna\" login=yes peer=127\.0\.0\.8 ")
+        self.assertNotIn("wrong door: peer=127.0.0.8", server.log())
+
     @unittest.skipIf(NO_PAM, NO_PAM)
     def test_pam(self):
         rows = (("pexpired", "ACCOUNT_EXPIRED", "ACCT_EXPIRED"), ("pnewtok", "PASSWORD_EXPIRED", "NEW_AUTHTOK_REQD"),

@@ -279,6 +279,34 @@ static void test_http(void)
 	fake_end();
 }
 
+/* Who asked how to log in, may not without TLS, and left it at that: its user reads words that are not ours. */
+static void test_no_tls(void)
+{
+	static const struct { const char *label; bool admitted; const char *lines[3]; enum door door; } rows[] = {
+		{ "asked and left", false, { "CAPA", "QUIT" }, DOOR_NO_TLS }, { "asked again", false, { "CAPA", "NOOP", "CAPA" }, DOOR_NO_TLS },
+		{ "did not ask", false, { "QUIT" }, DOOR_NONE }, { "went on to TLS", false, { "CAPA", "STLS" }, DOOR_NONE },
+		{ "tried all the same", false, { "CAPA", "USER ann" }, DOOR_NONE }, { "may log in", true, { "CAPA", "QUIT" }, DOOR_NONE },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct pop3 p;
+		fake_begin(&p);
+		p.plaintext_admitted = rows[i].admitted;
+		for (size_t n = 0; n < 3 && rows[i].lines[n] != NULL; n++) {
+			char line[16], storage[POP3_OUT_MIN];
+			struct buf out = BUF_OVER(storage);
+			(void)snprintf(line, sizeof line, "%s", rows[i].lines[n]);
+			(void)pop3_line(&p, line, strlen(line), &out);
+		}
+		ROW_ASSERT(rows[i].label, p.door == rows[i].door);
+	}
+	struct pop3 p;
+	fake_begin(&p);
+	log_in(&p);
+	expect("logged in", &p, "CAPA", "+OK", POP3_NEXT_LINE);
+	CU_ASSERT(p.door == DOOR_NONE);
+	fake_end();
+}
+
 /* A password does not stay in the line that brought it. */
 static void test_secrets(void)
 {
@@ -316,5 +344,5 @@ static void test_greeting(void)
 }
 
 #define TESTS(X) X(test_plain) X(test_plain_forms) X(test_plain_lengths) X(test_long_line) X(test_tries) X(test_final) \
-	X(test_explain) X(test_stls) X(test_bad_lines) X(test_http) X(test_secrets) X(test_greeting)
+	X(test_explain) X(test_stls) X(test_bad_lines) X(test_http) X(test_no_tls) X(test_secrets) X(test_greeting)
 SUITE("pop3_login")
