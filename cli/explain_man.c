@@ -110,7 +110,7 @@ static void put_classics(FILE *out)
 
 static const char HEAD[] =
 	".\\\" Made by `postern explain --man` from the reply table: change daemon/replies_*.c, then run `make errors`.\n"
-	".Dd November 24, 2026\n"
+	".Dd November 30, 2026\n"
 	".Dt POSTERN-ERRORS 7\n"
 	".Os\n"
 	".Sh NAME\n"
