@@ -200,6 +200,10 @@ class Change(Case):
         self.passwd("verify", "anna", password="correct horse\n")
         write("passwd_file = %s\nbackends = pam\n" % self.file)
         run("verify", "anna", says="note: the server does not look into %s: backends in %s" % (self.file, config))
+        write("passwd_file = %s\nuser_names = lowercase\nlocal_domains = example.org\n" % self.file)
+        self.assertNotIn("note:", run("verify", "anna"))
+        for name, known in (("Otto", "otto"), ("otto@Example.org", "otto")):
+            run("verify", name, status=2, says="note: nobody can log in as %s: user_names and local_domains in %s make %s of it" % (name, config, known))
         write("passwd_file = /nonexistent/passwd\n")
         run("delete", "anna", status=CONFIG, says="/nonexistent/passwd")
         run("verify", "anna", first=("-c", config, "-f", self.file))
