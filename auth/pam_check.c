@@ -2,6 +2,7 @@
  * pam_check.c - what posternd -t says about PAM.
  * Runs in: posternd -t and at start, as root. Trusts: the files in PAM's own directories.
  */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,46 @@ static bool is_word(const char *word, const char *a, const char *b)
 	return word != NULL && (strcmp(word, a) == 0 || (b != NULL && strcmp(word, b) == 0));
 }
 
+/* Is there DIRECTORY/security/MODULE, or DIRECTORY/x86_64-linux-gnu/security/MODULE and the like? */
+static bool is_in(const char *directory, const char *module)
+{
+	char path[FILE_PATH_MAX];
+	struct dirent *entry;
+	(void)snprintf(path, sizeof path, "%s/security/%s", directory, module);
+	bool found = access(path, F_OK) == 0;
+	DIR *d = found ? NULL : opendir(directory);
+	while (d != NULL && !found && (entry = readdir(d)) != NULL) {
+		const int n = snprintf(path, sizeof path, "%s/%s/security/%s", directory, entry->d_name, module);
+		found = n > 0 && (size_t)n < sizeof path && access(path, F_OK) == 0;
+	}
+	if (d != NULL)
+		(void)closedir(d);
+	return found;
+}
+
+/* As far as can be told without PAM, which is not linked in here: where not even pam_unix.so is found, they lie elsewhere. */
+static bool is_installed(const char *module)
+{
+	static const char *const places[] = { "/usr/lib", "/usr/lib64", "/lib", "/lib64" };
+	bool here = false, found = module[0] == '/' && access(module, F_OK) == 0;
+	for (size_t i = 0; module[0] != '/' && !found && i < sizeof places / sizeof places[0]; i++) {
+		found = is_in(places[i], module);
+		here = here || found || is_in(places[i], "pam_unix.so");
+	}
+	return found || (module[0] != '/' && !here);
+}
+
+/* The module of a line, behind its control, which has words in brackets or is one word. A line that begins with - may lack its own. */
+static void check_module(const struct check *check, const char *path, unsigned number, const char *module)
+{
+	char text[FINDING_TEXT_MAX];
+	if (is_installed(module))
+		return;
+	(void)snprintf(text, sizeof text, "%s line %u: the module %.100s is not installed, so nobody can log in by it; install its package, or take the line out",
+	               path, number, module);
+	check->finding(check->context, text);
+}
+
 static void check_file(struct check *check, const char *service, unsigned depth);
 
 static void check_line(struct check *check, const char *path, unsigned number, char *line, unsigned depth)
@@ -66,11 +107,18 @@ static void check_line(struct check *check, const char *path, unsigned number, c
 	check->has_auth |= is_auth;
 	check->has_account |= is_word(type, "account", "-account");
 	const char *control = strtok_r(NULL, blanks, &rest);
+	bool in_control = control != NULL && control[0] == '[' && strchr(control, ']') == NULL;
+	bool is_module = is_word(type, "auth", "account") && !is_word(control, "include", "substack");
 	for (char *word = strtok_r(NULL, blanks, &rest); word != NULL; word = strtok_r(NULL, blanks, &rest)) {
 		if (is_auth && is_word(control, "include", "substack")) {
 			check_file(check, word, depth + 1);
 			return;
 		}
+		if (!in_control && is_module) {
+			check_module(check, path, number, word);
+			is_module = false;
+		}
+		in_control = in_control && strchr(word, ']') == NULL;
 		if (!is_auth || !is_word(word, "nullok", "nullok_secure"))
 			continue;
 		(void)snprintf(text, sizeof text, "%s line %u: nullok lets any password open an account that has none;"
