@@ -9,6 +9,7 @@ import threading
 import time
 import unittest
 
+import situations
 from postern import ROOT, ServerCase, password_hash
 from processes import user_of, wait_until
 
@@ -178,6 +179,7 @@ class Names(ServerCase):
         client.ok("USER ANNA@example.org")
         self.assertRegex(client.cmd("PASS wrong"), r"^-ERR \[AUTH\] invalid password")
         self.server.wait_for_log(r'login failed: user="anna" ', since=mark)
+        wait_until(lambda: "invalid password" in situations.postern("log", "--user", "Anna@example.org", config=self.server.config_file), "postern log knows the name, too")
 
 
 
