@@ -41,6 +41,7 @@ time_t __wrap_time(time_t *t)
 	return now.tv_sec;
 }
 
+static struct fuzz_maildir maildir;
 static int journal = -1;
 static struct index_files files;
 
@@ -53,13 +54,11 @@ static void write_text(const char *name, const char *text, int flags)
 
 static void make_maildrop(bool mbox)
 {
-	(void)fuzz_directory();
-	if (!mbox)
-		CHECK(mkdir(fuzz_path("drop"), 0700) == 0 && mkdir(fuzz_path("drop/new"), 0700) == 0 && mkdir(fuzz_path("drop/cur"), 0700) == 0, "a Maildir");
+	fuzz_make_maildir(&maildir, "M");
 	for (size_t i = 0; i < MESSAGES; i++) {
 		char name[64];
-		(void)snprintf(name, sizeof name, "drop/%s", names[i]);
-		write_text(mbox ? "drop" : name, mails[i], O_APPEND);
+		(void)snprintf(name, sizeof name, "M/%s", names[i]);
+		write_text(mbox ? "mbox" : name, mails[i], !mbox ? O_EXCL : i == 0 ? O_TRUNC : O_APPEND);
 	}
 }
 
@@ -69,7 +68,7 @@ static struct maildrop *log_in(bool mbox, bool with)
 	const struct maildrop_options options = { .owner = geteuid(), .journal = journal, .dotlock_helper = -1, .index = with ? &files : NULL };
 	struct maildrop *drop;
 	struct why why;
-	(void)snprintf(place.path, sizeof place.path, "%s", fuzz_path("drop"));
+	(void)snprintf(place.path, sizeof place.path, "%s", fuzz_path(mbox ? "mbox" : "M"));
 	CHECK(maildrop_open(&place, &options, &drop, &why) == 0, "%s", why.text);
 	return drop;
 }
@@ -220,6 +219,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)close(files.write_fd);
 	(void)close(files.read_fd);
 	(void)close(journal);
-	fuzz_empty_directory();
+	fuzz_empty_maildir(&maildir);
 	return 0;
 }
