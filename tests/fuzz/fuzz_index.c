@@ -62,6 +62,12 @@ static void make_maildrop(bool mbox)
 	}
 }
 
+/* Mail that came since the index was written. */
+static void add_mail(bool mbox)
+{
+	write_text(mbox ? "mbox" : "M/new/9.z.host", "From a@b Thu Jan  1 00:00:00 1970\nMessage-ID: <5@b>\nSubject: 5\n\nfive\n\n", mbox ? O_APPEND : O_EXCL);
+}
+
 static struct maildrop *log_in(bool mbox, bool with)
 {
 	struct maildrop_place place = { .format = mbox ? MAILDROP_MBOX : MAILDROP_MAILDIR };
@@ -207,6 +213,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct maildrop *drop = log_in(mbox, true);
 	maildrop_close(&drop);
 	const bool same = change_index(&in, sealed);
+	if (flags & 8)
+		add_mail(mbox);
 	struct maildrop *without = log_in(mbox, false);
 	drop = log_in(mbox, true);
 	if (!sealed || same)
