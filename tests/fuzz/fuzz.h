@@ -174,11 +174,6 @@ static inline int fuzz_remove_(const char *path, const struct stat *st, int type
 	return ftw->level > 0 ? remove(path) : 0;
 }
 
-static inline void fuzz_empty_directory(void)
-{
-	CHECK(nftw(fuzz_directory_, fuzz_remove_, 16, FTW_DEPTH | FTW_PHYS) == 0, "emptying %s", fuzz_directory_);
-}
-
 static inline void fuzz_remove_directory_(void)
 {
 	(void)nftw(fuzz_directory_, fuzz_remove_, 16, FTW_DEPTH | FTW_PHYS);

@@ -269,20 +269,36 @@ static size_t files_there(void)
 	return n;
 }
 
+/* The next session has what is left, under its names. */
+static void check_rest(const struct message_record *records, size_t count, const bool *marks, size_t removed)
+{
+	static struct message_record left[FILES_MOST];
+	size_t at = 0;
+	struct maildrop *drop = log_in();
+	CHECK(maildrop_count(drop) == count - removed, "%zu messages, want %zu of %zu", maildrop_count(drop), count - removed, count);
+	take_records(drop, left);
+	maildrop_close(&drop);
+	for (size_t i = 0; i < count && !has_twins(); i++)
+		if (!marks[i]) {
+			CHECK(strcmp(left[at].uidl, records[i].uidl) == 0, "%s is there for %s", left[at].uidl, records[i].uidl);
+			at++;
+		}
+}
+
 /*
- * New messages are read while a session is open, maybe into a cur/ that was not there; then some messages are removed: these, no others, and
- * the next session has the rest under their names. bits: what is left of the input's octets for flags.
+ * New messages are read while a session is open, maybe into a cur/ that was not there; then some messages are removed: these, and no
+ * others. bits: what is left of the input's octets for flags.
  */
 static void session(struct piece bits)
 {
-	static struct message_record records[FILES_MOST], left[FILES_MOST];
+	static struct message_record records[FILES_MOST];
 	static const uint8_t none[8];
 	const uint8_t *octets = bits.len == 8 ? (const uint8_t *)bits.p : none;
 	uint8_t changes[2 * FILES_MOST];
 	bool marks[FILES_MOST];
 	int errors[FILES_MOST];
 	struct why why;
-	size_t removed = 0, at = 0;
+	size_t removed = 0;
 	const bool made = (octets[0] & 0x80) && is_cur_empty();
 	CHECK(!made || rmdir(fuzz_path("M/cur")) == 0, "no cur/");
 	struct maildrop *drop = log_in();
@@ -302,15 +318,7 @@ static void session(struct piece bits)
 	CHECK(maildrop_update(drop, marks, errors, &why) == 0, "%s", why.text);
 	maildrop_close(&drop);
 	CHECK(files_there() == files_count - removed, "%zu files of %zu are there, %zu were removed", files_there(), files_count, removed);
-	drop = log_in();
-	CHECK(maildrop_count(drop) == count - removed, "%zu messages, want %zu of %zu", maildrop_count(drop), count - removed, count);
-	take_records(drop, left);
-	maildrop_close(&drop);
-	for (size_t i = 0; i < count && !has_twins(); i++)
-		if (!marks[i]) {
-			CHECK(strcmp(left[at].uidl, records[i].uidl) == 0, "%s is there for %s", left[at].uidl, records[i].uidl);
-			at++;
-		}
+	check_rest(records, count, marks, removed);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
