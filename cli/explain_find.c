@@ -38,24 +38,27 @@ static void normalise(const char *text, size_t len, char *out, size_t size)
 struct pattern {
 	struct buf text;
 	bool any_form;     /* a word that has forms by number is a place, too */
+	bool has_form;     /* there is one */
 };
 
 static void add_part(void *context, const char *text, size_t len, enum shape_part kind)
 {
 	struct pattern *pattern = context;
 	const bool place = kind == PART_PLACE || (kind == PART_FORM && pattern->any_form);
-	for (size_t i = 0; i < len; i++) {
-		const char c = place ? PLACE : (char)tolower((unsigned char)text[i]);
-		if (!place || i == 0)
-			(void)buf_add(&pattern->text, &c, 1);
-	}
+	const size_t from = pattern->text.len;
+	pattern->has_form = pattern->has_form || kind == PART_FORM;
+	(void)(place ? buf_add(&pattern->text, &(char){ PLACE }, 1) : buf_add(&pattern->text, text, len));
+	for (char *p = pattern->text.p + from; p < pattern->text.p + pattern->text.len; p++)
+		*p = (char)tolower((unsigned char)*p);
 }
 
-static const char *pattern_of(enum reply id, const struct language *language, bool any_form, char storage[PATTERN_MAX])
+/* True when it would be another one with !any_form. */
+static bool pattern_of(enum reply id, const struct language *language, bool any_form, char storage[PATTERN_MAX])
 {
 	struct pattern pattern = { .text = { .p = storage, .cap = PATTERN_MAX }, .any_form = any_form };
 	reply_shape_parts(id, language, add_part, &pattern);
-	return buf_text(&pattern.text);
+	(void)buf_text(&pattern.text);
+	return pattern.has_form;
 }
 
 /*
@@ -127,9 +130,11 @@ static unsigned share_of_words(const char *pattern, const char *text)
 static unsigned fit_row(enum reply id, const struct language *language, const char *text)
 {
 	char pattern[PATTERN_MAX];
-	unsigned fit = fit_text(pattern_of(id, language, true, pattern), text);
-	if (fit != FIT_WHOLE) {
-		const unsigned usual = fit_text(pattern_of(id, language, false, pattern), text);
+	const bool has_form = pattern_of(id, language, true, pattern);
+	unsigned fit = fit_text(pattern, text);
+	if (fit != FIT_WHOLE && has_form) {
+		(void)pattern_of(id, language, false, pattern);
+		const unsigned usual = fit_text(pattern, text);
 		fit = usual > fit ? usual : fit;
 	}
 	/* Words are looked for in English only: the same few letters mean something else in the next language. */

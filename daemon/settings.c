@@ -52,11 +52,11 @@ static void report(struct reading *r, unsigned line, const char *format, ...)
 	r->finding(r->context, r->file, line, text);
 }
 
-/* By how many letters (missing, added, other; case counts for nothing) do two names differ? Levenshtein's distance. */
+/* By how many letters (missing, added, other; case counts for nothing) do two names differ? Levenshtein's distance; more than SLIPS_MAX where lengths tell. */
 static size_t name_distance(const char *a, const char *b)
 {
 	size_t row[NAME_LIMIT + 1], alen = strlen(a), blen = strlen(b);
-	if (alen > NAME_LIMIT || blen > NAME_LIMIT)
+	if (alen > NAME_LIMIT || blen > NAME_LIMIT || alen > blen + SLIPS_MAX || blen > alen + SLIPS_MAX)
 		return NAME_LIMIT;
 	for (size_t j = 0; j <= blen; j++)
 		row[j] = j;
@@ -84,8 +84,9 @@ static const struct setting *setting_near(const char *section, const char *name,
 	size_t least = SLIPS_MAX + 1;
 	for (size_t i = 0; i < settings_table_count; i++) {
 		const struct setting *row = &settings_table[i];
-		size_t d = name_distance(name, want_section ? row->section : row->name);
-		if ((section == NULL || strcmp(section, row->section) == 0) && d < least) {
+		const bool in = section == NULL || strcmp(section, row->section) == 0;
+		const size_t d = in ? name_distance(name, want_section ? row->section : row->name) : NAME_LIMIT;
+		if (d < least) {
 			least = d;
 			near = row;
 		}

@@ -20,8 +20,9 @@
 struct restore {
 	struct mbox *m;
 	struct mbox *there, *kept;  /* its messages, and those of the text */
+	struct mbox *ended;         /* those of the text with the line end that it lacks; NULL: it has it */
 	char *buffer;               /* MBOX_BUFFER octets */
-	char last[2];               /* the octets before the next one */
+	char last[3];               /* the octets before the next one; line ends where there are none */
 	size_t appended;
 };
 
@@ -61,17 +62,34 @@ static int put(void *context, const char *octets, size_t len, uint64_t at, struc
 	struct restore *r = context;
 	for (size_t i = len < sizeof r->last ? 0 : len - sizeof r->last; i < len; i++) {
 		r->last[0] = r->last[1];
-		r->last[1] = octets[i];
+		r->last[1] = r->last[2];
+		r->last[2] = octets[i];
 	}
 	return mbox_take_to_edge(r->m, octets, len, at, why_r);
 }
 
-/* Line ends until there is a blank line before the next message. */
+/* Line ends until there is a blank line before the next message. It may end in CRLF; behind another line, whatever its end, LF is one. */
 static int end_with_blank_line(struct restore *r, struct why *why_r)
 {
-	/* After CRLF one more line end makes a blank line, too. */
-	const size_t want = r->last[1] != '\n' ? 2 : r->last[0] != '\n' ? 1 : 0;
-	return put(r, "\n\n", want, 0, why_r);
+	const char *last = r->last;
+	int failed = 0;
+	while (failed == 0 && !(last[2] == '\n' && (last[1] == '\n' || (last[1] == '\r' && last[0] == '\n'))))
+		failed = put(r, "\n", 1, 0, why_r);
+	return failed;
+}
+
+static bool has(const struct mbox *there, const struct row *index, const struct mbox_message *message)
+{
+	const struct row row = { message, message->copy };
+	return bsearch(&row, index, there->drop.count, sizeof *index, compare) != NULL;
+}
+
+/* Is it there, as it is or as it was put back or made a line of by who appended to it: with a line end? */
+static bool is_there(const struct restore *r, const struct row *index, size_t idx)
+{
+	const size_t count = r->kept->drop.count;
+	return has(r->there, index, &r->kept->messages[idx]) ||
+	       (r->ended != NULL && idx + 1 == count && r->ended->drop.count == count && has(r->there, index, &r->ended->messages[idx]));
 }
 
 static int put_missing(struct restore *r, struct why *why_r)
@@ -82,12 +100,11 @@ static int put_missing(struct restore *r, struct why *why_r)
 	if (index == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
 	for (size_t i = 0; failed == 0 && i < kept->drop.count; i++) {
-		const struct row row = { &kept->messages[i], kept->messages[i].copy };
-		if (bsearch(&row, index, r->there->drop.count, sizeof *index, compare) != NULL)
+		if (is_there(r, index, i))
 			continue;
 		failed = end_with_blank_line(r, why_r);
 		if (failed == 0)
-			failed = mbox_read(kept, row.message->start, mbox_next(kept, i), r->buffer, put, r, why_r);
+			failed = mbox_read(kept, kept->messages[i].start, mbox_next(kept, i), r->buffer, put, r, why_r);
 		r->appended++;
 	}
 	if (failed == 0 && r->appended > 0)
@@ -124,6 +141,25 @@ static struct mbox *open_text(int fd, char *path, const struct host_locks *locks
 		return text;
 	close_text(text);
 	return NULL;
+}
+
+/* The text to put back. 0, or -1 and *why_r. */
+static int open_kept(struct restore *r, int kept, char *path, struct why *why_r)
+{
+	static const struct host_locks none = { .held = 0 };
+	struct stat st;
+	char last = '\n';
+	if (fstat(kept, &st) != 0)
+		return why_errno(why_r, errno, "stat %s", path);
+	if (st.st_size > 0 && io_read_at(kept, &last, 1, (uint64_t)st.st_size - 1) != 1)
+		return why_errno(why_r, errno, "read %s", path);
+	r->kept = open_text(kept, path, &none, (uint64_t)st.st_size, why_r);
+	if (r->kept == NULL || last == '\n')
+		return r->kept != NULL ? 0 : -1;
+	if (io_write_at(kept, "\n", 1, (uint64_t)st.st_size) != 0)
+		return why_errno(why_r, errno, "write %s", path);
+	r->ended = open_text(kept, path, &none, (uint64_t)st.st_size + 1, why_r);
+	return r->ended != NULL ? 0 : -1;
 }
 
 /* ---- the mbox ---- */
@@ -176,22 +212,19 @@ static int open_for_writing(struct mbox *m, struct why *why_r)
 
 int mbox_put_back(struct maildrop *drop, int kept, size_t *appended_r, struct why *why_r)
 {
-	static const struct host_locks none = { .held = 0 };
 	struct restore r = { .m = mbox_of(drop), .buffer = malloc(MBOX_BUFFER) };
 	char name[] = "the journal";
-	struct stat st;
 	int result = -1;
 	*appended_r = 0;
 	if (r.buffer == NULL)
 		(void)why_set(why_r, REASON_NO_MEMORY, ENOMEM, "put mail back into %s", r.m->path);
-	else if (fstat(kept, &st) != 0)
-		(void)why_errno(why_r, errno, "stat %s", name);
-	else if (open_for_writing(r.m, why_r) == 0 && (r.kept = open_text(kept, name, &none, (uint64_t)st.st_size, why_r)) != NULL)
+	else if (open_for_writing(r.m, why_r) == 0 && open_kept(&r, kept, name, why_r) == 0)
 		result = append_locked(&r, why_r);
 	if (result == 0)
 		*appended_r = r.appended;
 	close_text(r.there);
 	close_text(r.kept);
+	close_text(r.ended);
 	free(r.buffer);
 	return result;
 }

@@ -9,8 +9,9 @@
 #include "storage/maildrop.h"
 
 /*
- * Append to the open mbox each message of the mbox text in `kept` (a descriptor, borrowed) that it does not have; a
- * message is the same when it would have the same unique-id, whatever its flags. Durable when it returns.
+ * Append to the open mbox each message of the mbox text in `kept` (a descriptor to read and write, borrowed; the text gets the line
+ * end that it may lack) that it does not have; a message is the same when it would have the same unique-id, whatever its flags, and
+ * also when it is the last one of the text and lacks the line end that it has in the mbox. Durable when it returns.
  * 0 and the number of messages that were appended, or -1 and *why_r, and the mbox is as it was.
  */
 int mbox_put_back(struct maildrop *drop, int kept, size_t *appended_r, struct why *why_r);

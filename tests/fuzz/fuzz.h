@@ -5,6 +5,7 @@
 #ifndef POSTERN_FUZZ_H
 #define POSTERN_FUZZ_H
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
@@ -173,11 +174,6 @@ static inline int fuzz_remove_(const char *path, const struct stat *st, int type
 	return ftw->level > 0 ? remove(path) : 0;
 }
 
-static inline void fuzz_empty_directory(void)
-{
-	CHECK(nftw(fuzz_directory_, fuzz_remove_, 16, FTW_DEPTH | FTW_PHYS) == 0, "emptying %s", fuzz_directory_);
-}
-
 static inline void fuzz_remove_directory_(void)
 {
 	(void)nftw(fuzz_directory_, fuzz_remove_, 16, FTW_DEPTH | FTW_PHYS);
@@ -205,6 +201,53 @@ static inline const char *fuzz_path(const char *name)
 	char *path = paths[turn++ % 4];
 	(void)snprintf(path, PATH_MAX, "%s/%s", fuzz_directory(), name);
 	return path;
+}
+
+/* A Maildir below the scratch directory, made at its first use; it stays, and what is in it goes by fuzz_empty_maildir(). */
+struct fuzz_maildir {
+	const char *name;
+	int fds[3];                        /* of it, new/ and cur/ */
+};
+
+static inline void fuzz_make_directory_(struct fuzz_maildir *m, size_t i)
+{
+	static const char *const within[] = { "", "/new", "/cur" };
+	char path[64];
+	(void)snprintf(path, sizeof path, "%s%s", m->name, within[i]);
+	CHECK(mkdir(fuzz_path(path), 0700) == 0 && (m->fds[i] = open(fuzz_path(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0, "%s", path);
+}
+
+static inline void fuzz_make_maildir(struct fuzz_maildir *m, const char *name)
+{
+	if (m->name != NULL)
+		return;
+	m->name = name;
+	for (size_t i = 0; i < 3; i++)
+		fuzz_make_directory_(m, i);
+}
+
+/* The cur/ of one that lost it. */
+static inline void fuzz_make_cur(struct fuzz_maildir *m)
+{
+	(void)close(m->fds[2]);
+	fuzz_make_directory_(m, 2);
+}
+
+static inline void fuzz_empty_maildir(const struct fuzz_maildir *m)
+{
+	static char entries[1 << 16] __attribute__((aligned(8)));
+	for (size_t i = 0; i < 3; i++) {
+		ssize_t n;
+		CHECK(lseek(m->fds[i], 0, SEEK_SET) == 0, "the first name");
+		while ((n = getdents64(m->fds[i], entries, sizeof entries)) > 0) {
+			for (ssize_t at = 0; at < n; ) {
+				const struct dirent64 *d = (const void *)(entries + at);
+				CHECK(d->d_type == DT_DIR || unlinkat(m->fds[i], d->d_name, 0) == 0, "removing %s", d->d_name);
+				at += d->d_reclen;
+			}
+		}
+		CHECK(n == 0, "reading a directory");
+	}
 }
 
 /* ---- text ---- */

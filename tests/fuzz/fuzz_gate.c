@@ -4,6 +4,7 @@
  */
 #include "daemon/gate.c"
 #include "daemon/gate_list.c"
+#include "base/wire.h"
 #include "tests/fuzz/fuzz_worker.h"
 #include "tests/unit/list_image.h"
 
@@ -20,6 +21,19 @@ static struct asked {
 	uint64_t messages, marks;
 	bool session, over, sent;          /* sent: message text went to the client */
 } asked;
+
+/* The message that is fetched: one that has to be changed for the wire, one that goes as it is stored, and headers that are not ASCII. */
+static const struct mail {
+	const char *text;
+	bool as_stored;
+} mails[] = {
+	{ "X: y\n\n.z\nabcdefgh", false },
+	{ "X: y\r\n\r\nz\r\nabcdefgh\r\n", true },
+	{ "Subject: \xc3\xa4\n\nz\nabcdefgh", false },
+	{ "Received: from a by b\n\twith UTF8SMTP id c\nSubject: \xc3\xa4\n\nz\n", false },
+};
+enum { MAILS = sizeof mails / sizeof mails[0], PART = 9 /* octets, where less than all is said to be the message */ };
+static const struct mail *mail;
 
 int __lsan_is_turned_off(void);
 
@@ -120,6 +134,18 @@ static void answer_login(struct rpc_answer *a, unsigned odd, int *fd_r)
 	asked.messages = a->count;
 }
 
+static uint64_t mail_length(bool part)
+{
+	return part ? PART : strlen(mail->text);
+}
+
+static uint64_t mail_wire(bool part)
+{
+	struct wire w = WIRE_START;
+	wire_count(&w, mail->text, (size_t)mail_length(part));
+	return wire_count_end(&w);
+}
+
 static enum reply answer(uint32_t verb)
 {
 	struct rpc_answer a = { .verb = verb, .reply = REPLY_SEND_PASS };
@@ -129,10 +155,11 @@ static enum reply answer(uint32_t verb)
 		answer_login(&a, odd, &fd);
 	if (verb == RPC_FETCH) {
 		a.reply = odd & 1 ? REPLY_MESSAGE_GONE : REPLY_MESSAGE;
-		fd = odd & 2 ? -1 : fuzz_memory_file("X: y\n\n.z\nabcdefgh", 17);
+		fd = odd & 2 ? -1 : fuzz_memory_file(mail->text, strlen(mail->text));
 		a.offset = odd & 4 ? take_number(&script, 8) : 0;
-		a.length = odd & 8 ? take_number(&script, 8) : odd & 16 ? 9 : 17;
-		a.wire = odd & 16 ? 12 : 22;
+		a.length = odd & 8 ? take_number(&script, 8) : mail_length(odd & 16);
+		a.wire = mail_wire(odd & 16);
+		a.as_stored = mail->as_stored;
 		asked.sent = true;
 	}
 	if (verb == RPC_COMMIT)
@@ -155,17 +182,16 @@ static enum reply answer(uint32_t verb)
 /* Messages with the answer: as many as were asked for or fewer, or anything. */
 static void answer_text(uint32_t more)
 {
-	static const char message[] = "X: y\n\n.z\nabcdefgh";
 	static struct rpc_text text;
 	const unsigned odd = take_octet(&script);
 	size_t used = 0;
 	text = (struct rpc_text){ .answer = { .verb = RPC_FETCH, .reply = odd & 1 ? REPLY_MESSAGE_GONE : REPLY_MESSAGE } };
 	text.count = odd & 2 ? (uint32_t)take_number(&script, 4) : take_octet(&script) % (more + 1) + 1;
 	for (uint32_t i = 0; i < text.count && i <= RPC_MORE_MOST; i++) {
-		text.lengths[i] = odd & 4 ? (uint32_t)take_number(&script, 4) : odd & 8 ? 9 : 17;
-		text.wire[i] = odd & 8 ? 12 : 22;
-		if (text.lengths[i] <= sizeof message && used + text.lengths[i] <= sizeof text.octets) {
-			memcpy(text.octets + used, message, text.lengths[i]);
+		text.lengths[i] = odd & 4 ? (uint32_t)take_number(&script, 4) : (uint32_t)mail_length(odd & 8);
+		text.wire[i] = (uint32_t)mail_wire(odd & 8);
+		if (text.lengths[i] <= strlen(mail->text) + 1 && used + text.lengths[i] <= sizeof text.octets) {
+			memcpy(text.octets + used, mail->text, text.lengths[i]);
 			used += text.lengths[i];
 		}
 	}
@@ -235,10 +261,7 @@ static void run_gate(const struct settings *s)
 static bool is_zero(const void *octets, size_t size)
 {
 	const char *at = octets;
-	for (size_t i = 0; i < size; i++)
-		if (at[i] != 0)
-			return false;
-	return true;
+	return at[0] == 0 && memcmp(at, at + 1, size - 1) == 0;
 }
 
 enum { DESCRIPTORS = 32 };
@@ -246,9 +269,13 @@ enum { DESCRIPTORS = 32 };
 /* Which descriptors are open, a bit each. */
 static uint32_t open_descriptors(void)
 {
+	struct pollfd fds[DESCRIPTORS];
 	uint32_t bits = 0;
 	for (int fd = 0; fd < DESCRIPTORS; fd++)
-		bits |= (uint32_t)(fcntl(fd, F_GETFD) >= 0) << fd;
+		fds[fd] = (struct pollfd){ .fd = fd };
+	CHECK(__real_poll(fds, DESCRIPTORS, 0) >= 0, "poll");
+	for (int fd = 0; fd < DESCRIPTORS; fd++)
+		bits |= (uint32_t)!(fds[fd].revents & POLLNVAL) << fd;
 	return bits;
 }
 
@@ -297,6 +324,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const unsigned flags = take_octet(&in);
 	struct piece answers = take_piece(&in, take_octet(&in));
 	struct piece typed = take_rest(&in);
+	mail = &mails[(flags >> 1) % MAILS];
 	if (settings[0].login_tries == 0) {
 		worker_settings(&settings[0], text);
 		settings[1] = settings[0];

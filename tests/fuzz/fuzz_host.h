@@ -25,6 +25,9 @@ static struct fuzz_host {
 	bool pending;
 } host;
 
+/* As UIDL and LIST have them; the same in each run. */
+static struct { char uidl[24], octets[24]; } host_lines[HOST_MESSAGES];
+
 static inline void host_answer(struct pop3_answer *answer_r, enum reply reply)
 {
 	*answer_r = (struct pop3_answer){ .reply = reply, .final = host.final };
@@ -89,9 +92,13 @@ static inline void host_begin(struct pop3 *p, size_t count)
 {
 	free(host.image);
 	host = (struct fuzz_host){ .login = REPLY_LOGGED_IN, .fetch = REPLY_MESSAGE, .commit = REPLY_BYE_UPDATED, .count = count };
+	for (size_t i = 0; i < HOST_MESSAGES && host_lines[i].uidl[0] == '\0'; i++) {
+		(void)snprintf(host_lines[i].uidl, sizeof host_lines[i].uidl, "%zu uid-%zu", i + 1, i + 1);
+		(void)snprintf(host_lines[i].octets, sizeof host_lines[i].octets, "%zu %zu", i + 1, 1000 + i);
+	}
 	for (size_t i = 0; i < count; i++) {
 		host.records[i].octets = 1000 + i;
-		(void)snprintf(host.records[i].uidl, sizeof host.records[i].uidl, "uid-%zu", i + 1);
+		(void)strcpy(host.records[i].uidl, strchr(host_lines[i].uidl, ' ') + 1);
 	}
 	*p = (struct pop3){ .host = &host_table, .tls_offered = true, .plaintext_admitted = true, .input_pending = &host.pending, .login_tries = 3 };
 }
@@ -139,13 +146,14 @@ static inline bool host_runs_along(const char *row, const char *text, const char
 /* A whole status line without its CRLF: of which row is it, in that language? REPLY_NONE: of none. */
 static inline enum reply host_row_of(const char *line, size_t len, const struct language *language)
 {
+	static struct { char text[64]; size_t len; } begins[REPLY_COUNT];
 	for (int id = REPLY_NONE + 1; id < REPLY_COUNT; id++) {
 		const struct reply_row *row = reply_row((enum reply)id);
-		char begin[64];
-		int n = snprintf(begin, sizeof begin, "%s%s%s%s", row->ok ? "+OK " : "-ERR ", row->code != NULL ? "[" : "",
-		                 row->code != NULL ? row->code : "", row->code != NULL ? "] " : "");
-		if (len >= (size_t)n && memcmp(line, begin, (size_t)n) == 0 &&
-		    host_runs_along(reply_text((enum reply)id, language), line + n, line + len))
+		if (begins[id].len == 0)
+			begins[id].len = (size_t)snprintf(begins[id].text, sizeof begins[id].text, "%s%s%s%s", row->ok ? "+OK " : "-ERR ",
+			                                  row->code != NULL ? "[" : "", row->code != NULL ? row->code : "", row->code != NULL ? "] " : "");
+		const size_t n = begins[id].len;
+		if (len >= n && memcmp(line, begins[id].text, n) == 0 && host_runs_along(reply_text((enum reply)id, language), line + n, line + len))
 			return (enum reply)id;
 	}
 	return REPLY_NONE;

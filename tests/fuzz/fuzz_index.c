@@ -41,6 +41,7 @@ time_t __wrap_time(time_t *t)
 	return now.tv_sec;
 }
 
+static struct fuzz_maildir maildir;
 static int journal = -1;
 static struct index_files files;
 
@@ -53,14 +54,18 @@ static void write_text(const char *name, const char *text, int flags)
 
 static void make_maildrop(bool mbox)
 {
-	(void)fuzz_directory();
-	if (!mbox)
-		CHECK(mkdir(fuzz_path("drop"), 0700) == 0 && mkdir(fuzz_path("drop/new"), 0700) == 0 && mkdir(fuzz_path("drop/cur"), 0700) == 0, "a Maildir");
+	fuzz_make_maildir(&maildir, "M");
 	for (size_t i = 0; i < MESSAGES; i++) {
 		char name[64];
-		(void)snprintf(name, sizeof name, "drop/%s", names[i]);
-		write_text(mbox ? "drop" : name, mails[i], O_APPEND);
+		(void)snprintf(name, sizeof name, "M/%s", names[i]);
+		write_text(mbox ? "mbox" : name, mails[i], !mbox ? O_EXCL : i == 0 ? O_TRUNC : O_APPEND);
 	}
+}
+
+/* Mail that came since the index was written. */
+static void add_mail(bool mbox)
+{
+	write_text(mbox ? "mbox" : "M/new/9.z.host", "From a@b Thu Jan  1 00:00:00 1970\nMessage-ID: <5@b>\nSubject: 5\n\nfive\n\n", mbox ? O_APPEND : O_EXCL);
 }
 
 static struct maildrop *log_in(bool mbox, bool with)
@@ -69,7 +74,7 @@ static struct maildrop *log_in(bool mbox, bool with)
 	const struct maildrop_options options = { .owner = geteuid(), .journal = journal, .dotlock_helper = -1, .index = with ? &files : NULL };
 	struct maildrop *drop;
 	struct why why;
-	(void)snprintf(place.path, sizeof place.path, "%s", fuzz_path("drop"));
+	(void)snprintf(place.path, sizeof place.path, "%s", fuzz_path(mbox ? "mbox" : "M"));
 	CHECK(maildrop_open(&place, &options, &drop, &why) == 0, "%s", why.text);
 	return drop;
 }
@@ -208,6 +213,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct maildrop *drop = log_in(mbox, true);
 	maildrop_close(&drop);
 	const bool same = change_index(&in, sealed);
+	if (flags & 8)
+		add_mail(mbox);
 	struct maildrop *without = log_in(mbox, false);
 	drop = log_in(mbox, true);
 	if (!sealed || same)
@@ -220,6 +227,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)close(files.write_fd);
 	(void)close(files.read_fd);
 	(void)close(journal);
-	fuzz_empty_directory();
+	fuzz_empty_maildir(&maildir);
 	return 0;
 }

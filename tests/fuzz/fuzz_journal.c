@@ -93,8 +93,8 @@ static void make_now(struct rewrite *r, struct input *in)
 /* What the file has to be. */
 static struct octets work_out(const struct rewrite *r, bool whole, bool *proven_r)
 {
-	struct octets want = { .p = malloc(2 * (size_t)ROOM) };
-	CHECK(want.p != NULL, "no memory");
+	static char room[ROOM];
+	struct octets want = { .p = room };
 	const struct octets *now = &r->now;
 	bool head = now->len >= r->new_end && memcmp(now->p, r->before.p, r->cut) == 0;
 	bool doomed = head && now->len >= r->before.len;
@@ -125,29 +125,27 @@ static int collect(void *context, const char *p, size_t len, uint64_t at, struct
 static void check_journal(const struct rewrite *r, int fd, bool whole)
 {
 	static char buffer[JOURNAL_BUFFER], kept[ROOM], edge[JOURNAL_EDGE_MAX];
-	struct journal *j = aligned_alloc(_Alignof(struct journal), sizeof *j);
+	static struct journal opened, *j = &opened;
 	struct octets got = { .p = kept };
 	char path[PATH_MAX];
 	struct why why;
-	CHECK(j != NULL && journal_read(j, fd, &why) == 0, "a journal that cannot be read: %s", why.text);
+	CHECK(journal_read(j, fd, &why) == 0, "a journal that cannot be read: %s", why.text);
 	if (whole) {
 		CHECK(j->state == JOURNAL_WHOLE && j->end == r->journal.len, "state %d, %ju of %zu octets", (int)j->state, (uintmax_t)j->end, r->journal.len);
 		CHECK(journal_kept(j, buffer, collect, &got, &why) == 0 && got.len == r->kept.len && memcmp(kept, r->kept.p, got.len) == 0, "other octets to keep");
 		CHECK(journal_edge(j, 0, r->edge, edge, &why) == 0 && memcmp(edge, r->before.p + r->new_end, r->edge) == 0, "another edge");
 		CHECK(journal_path(fd, path) == 0 && strcmp(path, fuzz_path("mbox")) == 0, "another path");
 	}
-	free(j);
 }
 
 /* Any octets as a journal: what is counted is what lies in the file. */
 static void check_arbitrary(struct piece octets)
 {
 	int fd = fuzz_memory_file(octets.p, octets.len);
-	struct journal *j = aligned_alloc(_Alignof(struct journal), sizeof *j);
+	static struct journal opened, *j = &opened;
 	struct why why;
-	CHECK(j != NULL && journal_read(j, fd, &why) == 0, "%s", why.text);
+	CHECK(journal_read(j, fd, &why) == 0, "%s", why.text);
 	CHECK(j->end <= octets.len && (j->state == JOURNAL_EMPTY) == (octets.len == 0), "%ju of %zu octets", (uintmax_t)j->end, octets.len);
-	free(j);
 	(void)close(fd);
 }
 
@@ -213,7 +211,6 @@ static void check_rewrite(struct rewrite *r, struct input *in)
 	} else {
 		recover(journal);
 	}
-	free(want.p);
 	(void)close(journal);
 	(void)close(fd);
 }

@@ -17,6 +17,7 @@ struct file {
 	uint64_t octets, listed;  /* on the wire; as a login may say by the name */
 };
 
+static struct fuzz_maildir maildir;
 static struct file files[FILES_MOST];
 static size_t files_count;
 
@@ -182,7 +183,7 @@ static void check_read(struct maildrop *drop, size_t idx, const struct message_b
 	CHECK(pread(body->fd, stored, len, (off_t)body->offset) == (ssize_t)len && memcmp(stored, read_text, len) == 0, "message %zu is read as another", idx + 1);
 }
 
-static size_t list(struct message_record records_r[FILES_MOST])
+static struct maildrop *log_in(void)
 {
 	struct maildrop_place place = { .format = MAILDROP_MAILDIR };
 	const struct maildrop_options options = { .owner = geteuid(), .journal = -1, .dotlock_helper = -1 };
@@ -190,17 +191,37 @@ static size_t list(struct message_record records_r[FILES_MOST])
 	struct why why;
 	(void)snprintf(place.path, sizeof place.path, "%s", fuzz_path("M"));
 	CHECK(maildrop_open(&place, &options, &drop, &why) == 0, "%s", why.text);
-	size_t count = maildrop_count(drop);
-	CHECK(count <= FILES_MOST, "%zu messages", count);
-	for (size_t i = 0; i < count; i++) {
-		struct message_body body;
+	CHECK(maildrop_count(drop) <= FILES_MOST, "%zu messages", maildrop_count(drop));
+	return drop;
+}
+
+/* in_place: nobody is at it. */
+static void check_fetch(struct maildrop *drop, size_t idx, bool in_place)
+{
+	struct message_body body;
+	struct why why;
+	CHECK(maildrop_fetch(drop, idx, &body, &why) == 0, "%s", why.text);
+	check_wire(drop, idx, &body);
+	if (in_place)
+		check_read(drop, idx, &body);
+	(void)close(body.fd);
+}
+
+static void take_records(const struct maildrop *drop, struct message_record records_r[FILES_MOST])
+{
+	for (size_t i = 0; i < maildrop_count(drop); i++) {
 		records_r[i] = (struct message_record){ .octets = 0 };
 		maildrop_record(drop, i, &records_r[i]);
-		CHECK(maildrop_fetch(drop, i, &body, &why) == 0, "%s", why.text);
-		check_wire(drop, i, &body);
-		check_read(drop, i, &body);
-		(void)close(body.fd);
 	}
+}
+
+static size_t list(struct message_record records_r[FILES_MOST])
+{
+	struct maildrop *drop = log_in();
+	const size_t count = maildrop_count(drop);
+	take_records(drop, records_r);
+	for (size_t i = 0; i < count; i++)
+		check_fetch(drop, i, true);
 	maildrop_close(&drop);
 	return count;
 }
@@ -214,9 +235,90 @@ static void set_flags(struct input *in)
 		if (!f->message || !take_flag(in))
 			continue;
 		(void)snprintf(to, sizeof to, "%.*s%s", (int)f->base, f->name, take_flag(in) ? ":2,S" : ":2,");
-		if (strlen(to) < 255)
-			(void)renameat2(AT_FDCWD, path_of(f->cur, f->name), AT_FDCWD, path_of(true, to), RENAME_NOREPLACE);
+		if (strlen(to) < 255 && renameat2(AT_FDCWD, path_of(f->cur, f->name), AT_FDCWD, path_of(true, to), RENAME_NOREPLACE) == 0) {
+			(void)strcpy(f->name, to);
+			f->cur = true;
+		}
 	}
+}
+
+/* ---- a session, while a mail program is at it ---- */
+
+static bool has_twins(void)
+{
+	for (size_t i = 0; i < files_count; i++)
+		for (size_t j = 0; j < i; j++)
+			if (files[i].message && files[j].message && same_base(&files[i], &files[j]))
+				return true;
+	return false;
+}
+
+static bool is_cur_empty(void)
+{
+	for (size_t i = 0; i < files_count; i++)
+		if (files[i].cur)
+			return false;
+	return true;
+}
+
+static size_t files_there(void)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < files_count; i++)
+		n += access(path_of(files[i].cur, files[i].name), F_OK) == 0;
+	return n;
+}
+
+/* The next session has what is left, under its names. */
+static void check_rest(const struct message_record *records, size_t count, const bool *marks, size_t removed)
+{
+	static struct message_record left[FILES_MOST];
+	size_t at = 0;
+	struct maildrop *drop = log_in();
+	CHECK(maildrop_count(drop) == count - removed, "%zu messages, want %zu of %zu", maildrop_count(drop), count - removed, count);
+	take_records(drop, left);
+	maildrop_close(&drop);
+	for (size_t i = 0; i < count && !has_twins(); i++)
+		if (!marks[i]) {
+			CHECK(strcmp(left[at].uidl, records[i].uidl) == 0, "%s is there for %s", left[at].uidl, records[i].uidl);
+			at++;
+		}
+}
+
+/*
+ * New messages are read while a session is open, maybe into a cur/ that was not there; then some messages are removed: these, and no
+ * others. bits: what is left of the input's octets for flags.
+ */
+static void session(struct piece bits)
+{
+	static struct message_record records[FILES_MOST];
+	static const uint8_t none[8];
+	const uint8_t *octets = bits.len == 8 ? (const uint8_t *)bits.p : none;
+	uint8_t changes[2 * FILES_MOST];
+	bool marks[FILES_MOST];
+	int errors[FILES_MOST];
+	struct why why;
+	size_t removed = 0;
+	const bool made = (octets[0] & 0x80) && is_cur_empty();
+	CHECK(!made || rmdir(fuzz_path("M/cur")) == 0, "no cur/");
+	struct maildrop *drop = log_in();
+	const size_t count = maildrop_count(drop);
+	take_records(drop, records);
+	for (size_t i = 0; i < FILES_MOST; i++) {
+		marks[i] = octets[i % 8] >> (1 + i / 8) & 1;
+		changes[2 * i] = changes[2 * i + 1] = octets[i % 8] >> (4 + i / 8) & 1;
+		removed += i < count && marks[i];
+	}
+	if (made)
+		fuzz_make_cur(&maildir);
+	set_flags(&INPUT_OF(changes, sizeof changes));
+	for (size_t i = 0; i < count; i++)
+		if (!marks[i])
+			check_fetch(drop, i, false);
+	CHECK(maildrop_update(drop, marks, errors, &why) == 0, "%s", why.text);
+	maildrop_close(&drop);
+	CHECK(files_there() == files_count - removed, "%zu files of %zu are there, %zu were removed", files_there(), files_count, removed);
+	check_rest(records, count, marks, removed);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -224,8 +326,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input in = INPUT_OF(data, size);
 	struct message_record records[FILES_MOST], again[FILES_MOST];
 	files_count = 0;
-	(void)fuzz_directory();
-	CHECK(mkdir(fuzz_path("M"), 0700) == 0 && mkdir(fuzz_path("M/new"), 0700) == 0 && mkdir(fuzz_path("M/cur"), 0700) == 0, "a Maildir");
+	fuzz_make_maildir(&maildir, "M");
 	struct piece flags = take_piece(&in, 8);
 	for (size_t i = 0; i < FILES_MOST && in.left > 0 && files_count < FILES_MOST; i++)
 		make_file(&in);
@@ -239,6 +340,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_order(again, count);
 	for (size_t i = 0; i < count; i++)
 		CHECK(strcmp(records[i].uidl, again[i].uidl) == 0 && (records[i].octets == again[i].octets || count > PROVEN), "flags make %s of %s", again[i].uidl, records[i].uidl);
-	fuzz_empty_directory();
+	session(flags);
+	fuzz_empty_maildir(&maildir);
 	return 0;
 }

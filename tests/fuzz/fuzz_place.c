@@ -1,7 +1,8 @@
 /*
- * fuzz_place.c - where a maildrop is, for any location and any user name: never outside of what the pattern says.
+ * fuzz_place.c - where a maildrop is, for any location and any user name: never outside of what the pattern says; and which names are one user.
  * Runs in: the tests. Trusts: nothing.
  */
+#include "auth/auth.h"
 #include "base/secret.h"
 #include "storage/maildrop.h"
 #include "tests/fuzz/fuzz.h"
@@ -62,14 +63,65 @@ static void check_list(const char *list)
 	}
 }
 
+/* ---- which names are one ---- */
+
+/* In lower case, of ASCII only. */
+static void lower(char *text)
+{
+	static const char capitals[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", small[] = "abcdefghijklmnopqrstuvwxyz";
+	for (char *p = text; *p != '\0'; p++) {
+		const char *at = strchr(capitals, *p);
+		*p = at != NULL ? small[at - capitals] : *p;
+	}
+}
+
+/* Is the domain a word of the list? Both in lower case. */
+static bool is_word(const char *domain, const char *list)
+{
+	char words[256], *saved = NULL;
+	(void)snprintf(words, sizeof words, "%s", list);
+	for (char *w = strtok_r(words, " ", &saved); w != NULL; w = strtok_r(NULL, " ", &saved))
+		if (strcmp(w, domain) == 0)
+			return true;
+	return false;
+}
+
+/* Known by another name than was typed only for a local domain or for capitals; and by that name it is known as that. */
+static void check_name(const char *typed, const char *domains, bool lowercase)
+{
+	const struct auth_settings settings = { .lowercase = lowercase, .local_domains = domains };
+	char got[USER_NAME_MAX + 1], want[USER_NAME_MAX + 1], small[USER_NAME_MAX + 1], list[256];
+	(void)snprintf(got, sizeof got, "%s", typed);
+	(void)snprintf(want, sizeof want, "%s", typed);
+	(void)snprintf(small, sizeof small, "%s", typed);
+	(void)snprintf(list, sizeof list, "%s", domains);
+	lower(small);
+	lower(list);
+	size_t at = strlen(small);
+	while (at > 0 && small[at] != '@')
+		at--;
+	if (at > 0 && is_word(small + at + 1, list))
+		want[at] = '\0';
+	if (lowercase)
+		lower(want);
+	auth_user_name(&settings, got);
+	CHECK(strcmp(got, want) == 0, "%s is known as %s, want %s", typed, got, want);
+	CHECK((got[0] == '\0') == (typed[0] == '\0'), "%s is nobody", typed);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = INPUT_OF(data, size);
-	char location[256], user[USER_NAME_MAX + 1], home[PATH_MAX];
+	char location[256], user[USER_NAME_MAX + 1], home[PATH_MAX], domains[256];
 	(void)piece_text(take_line(&in), location, sizeof location);
 	check_list(location);
 	(void)piece_text(take_line(&in), user, sizeof user);
-	(void)piece_text(take_rest(&in), home, sizeof home);
+	(void)piece_text(take_line(&in), home, sizeof home);
+	(void)piece_text(take_rest(&in), domains, sizeof domains);
+	/* As the settings have them: nothing before the first. */
+	const char *first = domains + strspn(domains, " ");
+	check_name(user, first, false);
+	check_name(user, first, true);
 	if (home[0] == '/' || home[0] == '\0')
 		check_place(location, user, home);
 	return 0;

@@ -33,34 +33,31 @@ static void add_out(struct talk *t, const struct buf *b)
 
 /* ---- one answer ---- */
 
+static bool is_text(const char *line, size_t len, const char *text)
+{
+	return strlen(text) == len && memcmp(line, text, len) == 0;
+}
+
 static bool is_listed(const char *line, size_t len, size_t *idx)
 {
-	char want[128];
-	for (; *idx < host.count; ++*idx) {
-		if (host.marks[*idx])
-			continue;
-		int n = snprintf(want, sizeof want, "%zu %s", *idx + 1, host.records[*idx].uidl);
-		if (len == (size_t)n && memcmp(line, want, len) == 0)
-			break;
-		n = snprintf(want, sizeof want, "%zu %llu", *idx + 1, (unsigned long long)host.records[*idx].octets);
-		if (len == (size_t)n && memcmp(line, want, len) == 0)
-			break;
+	while (*idx < host.count && host.marks[*idx])
+		++*idx;
+	if (*idx == host.count)
 		return false;
-	}
-	return (*idx)++ < host.count;
+	const size_t i = (*idx)++;
+	return is_text(line, len, host_lines[i].uidl) || is_text(line, len, host_lines[i].octets);
 }
 
 static bool is_capability(const char *line, size_t len)
 {
 	static const char *const words[] = { "USER", "SASL PLAIN", "PLAIN", "STLS", "UIDL", "TOP", "LANG", "UTF8", "RESP-CODES", "AUTH-RESP-CODE",
 		"PIPELINING", "EXPIRE NEVER", "IMPLEMENTATION postern" };
-	char language[64];
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-		if (strlen(words[i]) == len && memcmp(words[i], line, len) == 0)
+		if (is_text(line, len, words[i]))
 			return true;
 	for (size_t i = 0; i < languages_count; i++) {
-		int n = snprintf(language, sizeof language, "%s %s", languages[i].tag, languages[i].name);
-		if (len == (size_t)n && memcmp(line, language, len) == 0)
+		const size_t tag = strlen(languages[i].tag);
+		if (len > tag && memcmp(line, languages[i].tag, tag) == 0 && line[tag] == ' ' && is_text(line + tag + 1, len - tag - 1, languages[i].name))
 			return true;
 	}
 	return false;
@@ -134,6 +131,15 @@ static bool says(const char *line, size_t len, const char *word)
 	return len >= n && strncasecmp(line, word, n) == 0 && (len == n || line[n] == ' ');
 }
 
+/* The number behind DELE. A line has no NUL, so strtoull(3) alone would read on behind its end. */
+static size_t msgno_in(const char *line, size_t len)
+{
+	char text[64];
+	const size_t n = strtoull(piece_text((struct piece){ .p = line + 4, .len = len - 4 }, text, sizeof text), NULL, 10);
+	CHECK(n >= 1 && n <= host.count, "message %zu of %zu is marked", n, host.count);
+	return n;
+}
+
 /* What the line may have changed. line: as it came in. */
 static void check_change(const struct talk *t, const struct before *b, const char *line, size_t len, enum reply reply)
 {
@@ -150,7 +156,7 @@ static void check_change(const struct talk *t, const struct before *b, const cha
 	if (b->state == POP3_TRANSACTION && says(line, len, "RSET") && reply == REPLY_RESET)
 		CHECK(set == 0, "%zu marks behind RSET", set);
 	else if (b->state == POP3_TRANSACTION && says(line, len, "DELE") && reply == REPLY_MARKED)
-		CHECK(set == b->set + 1 && host.marks[strtoull(line + 4, NULL, 10) - 1], "DELE marked another");
+		CHECK(set == b->set + 1 && host.marks[msgno_in(line, len) - 1], "DELE marked another");
 	else
 		CHECK(set == b->set, "%zu marks, %zu before %.*s", set, b->set, (int)len, line);
 	CHECK(t->pop3.marked == (b->state == POP3_TRANSACTION || now == POP3_TRANSACTION ? set : 0), "%zu counted, %zu marks", t->pop3.marked, set);

@@ -35,7 +35,7 @@ static void take_finding(void *context, const char *file, unsigned line, const c
 
 static void check_settings(const struct settings *s)
 {
-	ENDS(s->certificate); ENDS(s->key); ENDS(s->passwd_file); ENDS(s->pam_service); ENDS(s->virtual_user); ENDS(s->login_help);
+	ENDS(s->certificate); ENDS(s->key); ENDS(s->passwd_file); ENDS(s->pam_service); ENDS(s->virtual_user); ENDS(s->login_help); ENDS(s->local_domains);
 	ENDS(s->location); ENDS(s->lock_directory); ENDS(s->journal_directory); ENDS(s->index_directory); ENDS(s->history_directory); ENDS(s->history_socket); ENDS(s->gate_user);
 	for (size_t i = 0; i < AUTH_BACKENDS_MAX; i++)
 		ENDS(s->backends[i]);
@@ -46,6 +46,7 @@ static void check_settings(const struct settings *s)
 	CHECK(s->minimum_uid > 0 && s->minimum_uid < UINT32_MAX, "minimum_uid %ju", (uintmax_t)s->minimum_uid);
 	CHECK(s->history > 0 && s->on_locked.wait_seconds <= ON_LOCKED_WAIT_MAX, "history or on_locked");
 	CHECK((s->certificate[0] == '\0') == (s->key[0] == '\0') && s->backends[0][0] != '\0', "a certificate alone, or no back end");
+	CHECK(strpbrk(s->local_domains, "@,;\t") == NULL && s->local_domains[0] != ' ', "local_domains %s", s->local_domains);
 	struct maildrop_place place;
 	struct why why;
 	char one[SETTING_TEXT_MAX];

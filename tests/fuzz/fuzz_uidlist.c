@@ -11,6 +11,8 @@ enum { MESSAGES = 3, ID_MOST = 128 };
 static const char *const names[MESSAGES] = { "M/cur/1.a:2,S", "M/cur/2.b,S=3:2,", "M/new/3.c" };
 static const char *const bases[MESSAGES] = { "1.a", "2.b,S=3", "3.c" };
 
+static struct fuzz_maildir maildir;
+
 struct told {
 	bool broken;
 	char ids[MESSAGES][ID_MOST];
@@ -164,8 +166,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char ids[MESSAGES][ID_MOST];
 	struct why why;
-	(void)fuzz_directory();
-	CHECK(mkdir(fuzz_path("M"), 0700) == 0 && mkdir(fuzz_path("M/new"), 0700) == 0 && mkdir(fuzz_path("M/cur"), 0700) == 0, "a Maildir");
+	fuzz_make_maildir(&maildir, "M");
 	for (size_t i = 0; i < MESSAGES; i++) {
 		int fd = open(fuzz_path(names[i]), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		CHECK(fd >= 0 && write(fd, "a:\n", 3) == 3, "writing %s", names[i]);
@@ -189,6 +190,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		for (size_t i = 0; read && i < MESSAGES; i++)
 			CHECK(!is_plain(&told, i) || strcmp(ids[i], told.ids[i]) == 0, "message %zu is %s, want %s", i + 1, ids[i], told.ids[i]);
 	}
-	fuzz_empty_directory();
+	fuzz_empty_maildir(&maildir);
 	return 0;
 }

@@ -38,6 +38,9 @@ static const struct put_back {
 	{ "no blank line at the end", F "Subject: a\n\none\n", C, 1, A C },
 	{ "no line end at the end", F "Subject: a\n\none", C, 1, A C },
 	{ "what is put back lacks its end", A, F "Subject: c\n\nthree", 1, A C },
+	{ "a blank line with CRLF is one", A, F "Subject: c\r\n\r\nthree\r\n\r\n", 1, A F "Subject: c\r\n\r\nthree\r\n\r\n" },
+	{ "what lacks its end is there with it", A C, F "Subject: c\n\nthree", 0, A C },
+	{ "what lacks its end is there without it", A F "Subject: c\n\nthree", F "Subject: c\n\nthree", 0, A F "Subject: c\n\nthree" },
 };
 
 
