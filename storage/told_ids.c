@@ -55,7 +55,7 @@ int told_format_check(const char *format)
 size_t told_uidl(const char *format, uint32_t uid, uint32_t validity, char out[UIDL_MAX])
 {
 	struct piece piece;
-	char text[UIDL_MAX + 1];
+	char text[UIDL_MAX + 1] = "";
 	size_t len = 0;
 	for (const char *p = format; p != NULL && *p != '\0' && len < UIDL_MAX;) {
 		p = next_piece(p, &piece);
