@@ -312,10 +312,7 @@ static int maildir_read(struct maildrop *drop, size_t idx, char *to, size_t room
 static int changed(struct maildir *m, struct maildir_entry *e, struct why *why_r)
 {
 	struct maildir_shown name;
-	/* It may have been so at the login already, without the directory's knowing. The name stays that of what was listed. */
-	maildir_remember_gone(m, e, maildir_content(m, e));
-	gone_write(m->gone, &m->index);
-	index_drop(&m->index);
+	maildir_was_written(m, e);
 	return why_set(why_r, REASON_MESSAGE_CHANGED, 0, "another program wrote to %s", maildir_show(&name, m, e));
 }
 

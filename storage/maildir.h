@@ -248,6 +248,9 @@ uint64_t maildir_uidl_hash(const struct maildir *m, const struct maildir_entry *
 /* Remember it, which the index has, with the content that may have it again, or GONE_FOR_GOOD. */
 void maildir_remember_gone(struct maildir *m, const struct maildir_entry *e, uint64_t content);
 
+/* Another program wrote to the file: its unique-id is that of what was listed, and the next login looks at all files. */
+void maildir_was_written(struct maildir *m, const struct maildir_entry *e);
+
 /* What tells it from another message of that unique-id, for maildir_remember_gone(). */
 uint64_t maildir_content(const struct maildir *m, const struct maildir_entry *e);
 
