@@ -43,6 +43,12 @@ const void *index_state(const struct index *x)
 	return x->there && x->head.written <= time(NULL) ? x->head.state : NULL;
 }
 
+size_t index_messages(const struct index *x)
+{
+	struct list_header header;
+	return index_state(x) != NULL && io_read_at(x->fd, (char *)&header, sizeof header, x->head.offset) == (ssize_t)sizeof header ? (size_t)header.count : 0;
+}
+
 /* ---- the image ---- */
 
 /* The image's digest: first what is behind the header, then the header. */

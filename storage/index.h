@@ -58,6 +58,9 @@ void index_begin(struct index *x, const struct maildrop_options *options);
 /* The state that was written with the image, or NULL when there is no index, or the clock went back since. */
 const void *index_state(const struct index *x);
 
+/* How many messages the image has, by its header; 0 where index_state() has nothing. */
+size_t index_messages(const struct index *x);
+
 /* Read or map the image and prove it whole. 0 and *image_r, or -1: there is no index. */
 int index_image(struct index *x, enum list_kind kind, size_t record_size, struct image *image_r);
 

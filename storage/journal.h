@@ -29,7 +29,7 @@ enum {
 
 /* In the file `ino` of `size` octets, `kept` octets take the place of what is behind the first `cut`; the file ends there. */
 struct journal_plan {
-	uint64_t dev, ino;     /* dev is not compared: after a reboot the same disk may have another number */
+	uint64_t dev, ino;     /* dev counts only where the file is missing: after a reboot the same disk may have another number */
 	uint64_t size, cut, kept;
 	uint64_t seed;         /* of the digests, at random: no sender of mail can know what they will be */
 	struct digest head;    /* of the first `cut` octets */

@@ -141,13 +141,22 @@ void mbox_notice(const struct mbox *m, enum notice weight, const char *what)
 	m->drop.options.notice(m->drop.options.context, weight, text);
 }
 
+/* An empty mailbox, or the file system that it is on is not mounted. */
+static int no_directory(const struct mbox *m, struct why *why_r)
+{
+	if (m->journal.state == JOURNAL_WHOLE)
+		return mbox_not_mounted(m, why_r);
+	return maildrop_check_mounted(m->path, index_messages(&m->index), why_r);
+}
+
 static int scan(struct mbox *m, struct why *why_r)
 {
-	if (m->dir_fd < 0)
-		return 0;
 	index_begin(&m->index, &m->drop.options);
-	if (journal_read(&m->journal, m->drop.options.journal, why_r) != 0 ||
-	    host_lock_init(&m->locks, &m->drop.options, m->path, m->dir_fd, m->name, why_r) != 0 ||
+	if (journal_read(&m->journal, m->drop.options.journal, why_r) != 0)
+		return -1;
+	if (m->dir_fd < 0)
+		return no_directory(m, why_r);
+	if (host_lock_init(&m->locks, &m->drop.options, m->path, m->dir_fd, m->name, why_r) != 0 ||
 	    open_locked(m, why_r) != 0)
 		return -1;
 	int r = mbox_recover(m, why_r);

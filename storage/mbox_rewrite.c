@@ -14,6 +14,7 @@
  * these may be in a file that has its old size. So the journal has a copy of these octets, the edge.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -356,6 +357,20 @@ static int recover(struct mbox *m, char *buffer, struct why *why_r)
 	return 0;
 }
 
+int mbox_not_mounted(const struct mbox *m, struct why *why_r)
+{
+	return why_set(why_r, REASON_UPDATE_UNFINISHED, ENOENT, "an update of %.100s was interrupted, and neither the file nor the file system that it was on is "
+	               "there: mount it; if the file is gone, make an empty one", m->path);
+}
+
+/* On what that directory is on it never was: what is there may be a mount point without its file system. The number may be another after a reboot. */
+static bool was_elsewhere(const struct mbox *m)
+{
+	struct stat file, directory;
+	return fstatat(m->dir_fd, m->name, &file, AT_SYMLINK_NOFOLLOW) != 0 &&
+		(fstat(m->dir_fd, &directory) != 0 || directory.st_dev != m->journal.plan.dev);
+}
+
 int mbox_recover(struct mbox *m, struct why *why_r)
 {
 	char *buffer;
@@ -366,7 +381,7 @@ int mbox_recover(struct mbox *m, struct why *why_r)
 	if (m->journal.state == JOURNAL_TORN)
 		return journal_clear(&m->journal, why_r);
 	if (m->fd < 0)
-		return set_aside(m, "another program removed or emptied the mailbox", why_r);
+		return was_elsewhere(m) ? mbox_not_mounted(m, why_r) : set_aside(m, "another program removed or emptied the mailbox", why_r);
 	buffer = malloc(MBOX_BUFFER);
 	if (buffer == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "finish the update of %s", m->path);

@@ -198,6 +198,41 @@ static void test_not_mounted(void)
 	end();
 }
 
+/* The same of an mbox: its directory is what is missing. */
+static void test_mbox_not_mounted(void)
+{
+	struct why why;
+	begin();
+	make_dir("H");
+	CU_ASSERT(rename(in_scratch("H"), in_scratch("away")) == 0);
+	struct maildrop *drop = with_index("there was no mail", MAILDROP_MBOX, "H/mbox");
+	CU_ASSERT(maildrop_count(drop) == 0);
+	maildrop_close(&drop);
+	CU_ASSERT(rename(in_scratch("away"), in_scratch("H")) == 0);
+	put("H/mbox", "From a@b Thu Jan  1 00:00:00 1970\nSubject: a\n\ntext\n\n");
+	tick();
+	drop = with_index("one", MAILDROP_MBOX, "H/mbox");
+	char *one = list_text(drop);
+	maildrop_close(&drop);
+	CU_ASSERT(rename(in_scratch("H"), in_scratch("away")) == 0);
+	drop = open_indexed(MAILDROP_MBOX, "H/mbox", true, &why);
+	ROW_ASSERT(why.text, drop == NULL && why.reason == REASON_MAILDROP_IO && strstr(why.text, "/H, where mail was at the last login, 1 messages (mount its file system") != NULL);
+	maildrop_close(&drop);
+	CU_ASSERT(rename(in_scratch("away"), in_scratch("H")) == 0);
+	drop = with_index("back", MAILDROP_MBOX, "H/mbox");
+	char *back = list_text(drop);
+	ROW_TEXT("back", back, one);
+	update_well("back", drop, "x");
+	maildrop_close(&drop);
+	CU_ASSERT(rename(in_scratch("H"), in_scratch("away")) == 0);
+	drop = with_index("all was removed", MAILDROP_MBOX, "H/mbox");
+	CU_ASSERT(maildrop_count(drop) == 0);
+	maildrop_close(&drop);
+	free(one);
+	free(back);
+	end();
+}
+
 /* ---- an mbox ---- */
 
 static const struct {
@@ -249,5 +284,5 @@ static void test_mbox(void)
 	}
 }
 
-#define TESTS(X) X(test_maildir) X(test_alike) X(test_ways_out) X(test_other_version) X(test_not_mounted) X(test_mbox)
+#define TESTS(X) X(test_maildir) X(test_alike) X(test_ways_out) X(test_other_version) X(test_not_mounted) X(test_mbox_not_mounted) X(test_mbox)
 SUITE("changes")

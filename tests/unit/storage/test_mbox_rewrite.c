@@ -179,6 +179,47 @@ static void test_read_only(void)
 	scratch_close();
 }
 
+/*
+ * The file is not there, and what its directory is on is not what it was on; or there is no directory either: its file system is not mounted. Nothing
+ * is given up, and the journal is done when it is back.
+ */
+static void test_not_mounted(void)
+{
+	for (size_t directory = 0; directory < 2; directory++) {
+		struct why why;
+		scratch_open();
+		make_dir("D");
+		not_cut_off();
+		forge_record(scratch_journal, other_device);
+		CU_ASSERT(directory || rmdir(in_scratch("D")) == 0);
+		struct maildrop *drop = try_open(MAILDROP_MBOX, "D/mbox", &why);
+		ROW_ASSERT(why.text, drop == NULL && why.reason == REASON_UPDATE_UNFINISHED && strstr(why.text, "mount it") != NULL);
+		maildrop_close(&drop);
+		CU_ASSERT(journal_size() > 0 && journal_is_aside(scratch_journal) == 0);
+		CU_ASSERT(directory || mkdir(in_scratch("D"), 0755) == 0);
+		CU_ASSERT(rename(in_scratch("mbox"), in_scratch("D/mbox")) == 0);
+		drop = open_drop("mounted", MAILDROP_MBOX, "D/mbox");
+		CU_ASSERT(count_of(drop) == 2);
+		maildrop_close(&drop);
+		expect_content("mounted", "D/mbox", A C);
+		CU_ASSERT(journal_size() == 0);
+		scratch_close();
+	}
+}
+
+/* Who knows better makes an empty file. */
+static void test_gone_for_good(void)
+{
+	scratch_open();
+	removed();
+	forge_record(scratch_journal, other_device);
+	put("mbox", "");
+	struct maildrop *drop = open_drop("empty", MAILDROP_MBOX, "mbox");
+	maildrop_close(&drop);
+	CU_ASSERT(journal_is_aside(scratch_journal) == 1);
+	scratch_close();
+}
+
 /* The recovery was done but for the journal, which could not be emptied: the session can delete all the same. */
 static void test_emptied_later(void)
 {
@@ -210,5 +251,5 @@ static void test_set_aside_in_this_session(void)
 	scratch_close();
 }
 
-#define TESTS(X) X(test_recovery) X(test_recovery_faults) X(test_read_only) X(test_emptied_later) X(test_set_aside_in_this_session)
+#define TESTS(X) X(test_recovery) X(test_recovery_faults) X(test_read_only) X(test_not_mounted) X(test_gone_for_good) X(test_emptied_later) X(test_set_aside_in_this_session)
 SUITE("mbox_rewrite")
