@@ -315,7 +315,7 @@ static int look(struct mbox *m, uint64_t size, char *buffer, enum finding *findi
 static int finish(struct mbox *m, uint64_t size, char *buffer, struct why *why_r)
 {
 	bool arrived = size > m->journal.plan.size;
-	if (journal_sync(&m->journal, why_r) != 0)
+	if (journal_sync(&m->journal, buffer, why_r) != 0)
 		return -1;
 	if (arrived && take_in_arrived(m, size, buffer, why_r) != 0)
 		return -1;
@@ -348,7 +348,7 @@ static int recover(struct mbox *m, char *buffer, struct why *why_r)
 		if (finish(m, size, buffer, why_r) != 0)
 			return -1;
 	} else {
-		/* It is as it should be, perhaps in memory only. */
+		/* It is as it should be; its new size perhaps in memory only. */
 		if (fsync(m->fd) != 0)
 			return why_errno(why_r, errno, "write to %s", m->path);
 		end_journal(m);

@@ -207,6 +207,28 @@ static void test_not_mounted(void)
 	}
 }
 
+static unsigned written_anew;
+static void note_writes(void)
+{
+	if (faults[FAULT_FSYNC].calls == 1)
+		written_anew = faults[FAULT_PWRITE].calls;
+}
+
+/* A sync that fails says so once, and then what was lost counts as written: so the journal that is synced was written just now. */
+static void test_journal_written_anew(void)
+{
+	scratch_open();
+	not_cut_off();
+	written_anew = 0;
+	faults[FAULT_FSYNC].before = note_writes;
+	struct maildrop *drop = open_drop("written anew", MAILDROP_MBOX, "mbox");
+	faults_clear();
+	maildrop_close(&drop);
+	CU_ASSERT(written_anew == 1);
+	expect_content("written anew", "mbox", A C);
+	scratch_close();
+}
+
 /* Who knows better makes an empty file. */
 static void test_gone_for_good(void)
 {
@@ -251,5 +273,5 @@ static void test_set_aside_in_this_session(void)
 	scratch_close();
 }
 
-#define TESTS(X) X(test_recovery) X(test_recovery_faults) X(test_read_only) X(test_not_mounted) X(test_gone_for_good) X(test_emptied_later) X(test_set_aside_in_this_session)
+#define TESTS(X) X(test_recovery) X(test_recovery_faults) X(test_read_only) X(test_not_mounted) X(test_journal_written_anew) X(test_gone_for_good) X(test_emptied_later) X(test_set_aside_in_this_session)
 SUITE("mbox_rewrite")
