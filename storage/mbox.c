@@ -41,12 +41,12 @@ static int open_parent(struct mbox *m, struct why *why_r)
 	return 0;
 }
 
-/* For writing if that is possible; reading alone still lets the mail be fetched. */
+/* For writing if that is possible; reading alone still lets the mail be fetched. EPERM: chattr(1) made it append-only or immutable. */
 static int open_file(struct mbox *m, struct why *why_r)
 {
 	m->read_only = 0;
 	m->fd = openat(m->dir_fd, m->name, O_RDWR | OPEN_FLAGS);
-	if (m->fd < 0 && (errno == EACCES || errno == EROFS)) {
+	if (m->fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM)) {
 		m->read_only = errno;
 		m->fd = openat(m->dir_fd, m->name, O_RDONLY | OPEN_FLAGS);
 	}
