@@ -59,7 +59,7 @@ int index_open(const char *directory, const struct maildrop_place *place, uid_t 
 	return 0;
 }
 
-size_t index_count(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid)
+struct maildrop_trace index_look(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid)
 {
 	char name[INDEX_NAME], path[INDEX_PATH];
 	struct index x;
@@ -68,9 +68,9 @@ size_t index_count(const char *directory, const struct maildrop_place *place, ui
 	const struct index_files files = { .write_fd = open_own(path, O_RDONLY, &why), .read_fd = -1 };
 	const struct maildrop_options options = { .index = &files };
 	if (files.write_fd < 0)
-		return 0;
-	index_begin(&x, &options);
-	const size_t count = index_messages(&x);
+		return (struct maildrop_trace){ .count = 0 };
+	index_begin(&x, &options, place->path);
+	const struct maildrop_trace trace = index_trace(&x);
 	(void)close(files.write_fd);
-	return count;
+	return trace;
 }

@@ -142,16 +142,22 @@ void mbox_notice(const struct mbox *m, enum notice weight, const char *what)
 }
 
 /* An empty mailbox, or the file system that it is on is not mounted. */
+static int check_mounted(const struct mbox *m, struct why *why_r)
+{
+	const struct maildrop_trace trace = index_trace(&m->index);
+	return maildrop_check_mounted(m->path, &trace, why_r);
+}
+
 static int no_directory(const struct mbox *m, struct why *why_r)
 {
 	if (m->journal.state == JOURNAL_WHOLE)
 		return mbox_not_mounted(m, why_r);
-	return maildrop_check_mounted(m->path, index_messages(&m->index), why_r);
+	return check_mounted(m, why_r);
 }
 
 static int scan(struct mbox *m, struct why *why_r)
 {
-	index_begin(&m->index, &m->drop.options);
+	index_begin(&m->index, &m->drop.options, m->path);
 	if (journal_read(&m->journal, m->drop.options.journal, why_r) != 0)
 		return -1;
 	if (m->dir_fd < 0)
@@ -161,7 +167,7 @@ static int scan(struct mbox *m, struct why *why_r)
 		return -1;
 	int r = mbox_recover(m, why_r);
 	if (m->fd < 0)
-		return r;
+		return r == 0 ? check_mounted(m, why_r) : r;
 	/* Again, now that nobody else writes: mail may have come while we waited for the locks. */
 	if (r == 0 && fstat(m->fd, &m->scanned) != 0)
 		r = why_errno(why_r, errno, "stat %s", m->path);

@@ -283,7 +283,7 @@ static void test_ring(void)
 	begin();
 	options.index = &index_files;
 	for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
-		index_begin(&x, &options);
+		index_begin(&x, &options, "/");
 		struct gone *g = gone_read(&x);
 		CU_ASSERT_FATAL(g != NULL && g->count == made);
 		for (unsigned n = 0; n < pieces[i]; n++, made++)
@@ -291,7 +291,7 @@ static void test_ring(void)
 		gone_write(g, &x);
 		index_keep(&x);
 		free(g);
-		index_begin(&x, &options);
+		index_begin(&x, &options, "/");
 		g = gone_read(&x);
 		CU_ASSERT_FATAL(g != NULL);
 		for (uint64_t n = 0; n < made; n++) {
