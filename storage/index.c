@@ -235,6 +235,13 @@ int index_amend(struct index *x, const struct image *image, size_t from, size_t 
 	return put_head(x, &head);
 }
 
+void index_restate(struct index *x, const void *state, size_t state_size)
+{
+	struct index_head head = x->head;
+	if (x->fd < 0 || !x->there || write_head(x, &head, state, state_size) != 0)
+		index_drop(x);
+}
+
 void index_keep(struct index *x)
 {
 	struct index_head head = x->head;

@@ -85,6 +85,12 @@ int index_append(struct index *x, const struct image *image, const struct list_h
  */
 int index_amend(struct index *x, const struct image *image, size_t from, size_t size);
 
+/*
+ * The image stays, with another state: what clients were told of the messages holds, though nothing else may. index_drop() where that cannot be
+ * written.
+ */
+void index_restate(struct index *x, const void *state, size_t state_size);
+
 /* The head once more, when nothing but the ring was written. */
 void index_keep(struct index *x);
 

@@ -182,6 +182,7 @@ static bool recall(struct maildir *m, struct maildir_left *state_r)
 	memcpy(state_r, state, sizeof *state_r);
 	m->drop.count = m->drop.image.list.count;
 	m->proven = (uint32_t)state_r->proven;
+	m->each = m->drop.count <= CHECK_EACH_MAX || state_r->doubted != 0;
 	return true;
 }
 

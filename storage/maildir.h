@@ -91,7 +91,8 @@ struct maildir_listed {
 struct maildir_left {
 	struct maildir_listed dirs[MAILDIR_DIRS];
 	uint64_t quiet;            /* bit set of directories: as long as each is so, it holds what the list says */
-	uint64_t proven;           /* as in struct maildir; 0 as well in the index of an older version */
+	uint64_t proven;           /* as in struct maildir; 0 as well in the index of an older version, */
+	uint64_t doubted;          /* as this: a file was not as the list had it, so each is looked at */
 };
 _Static_assert(sizeof(struct maildir_left) <= INDEX_STATE, "has room in the index");
 
@@ -107,6 +108,7 @@ struct maildir {
 	struct index index;
 	struct gone *gone;         /* NULL: nothing is remembered */
 	size_t known;              /* records of the index's list that the scan is held against */
+	bool each;                 /* each of their files is looked at */
 	struct maildir_file *files; /* hash table of them by name, directory and inode */
 	size_t file_slots;         /* a power of two */
 	unsigned tabled;           /* bit set of directories whose messages are in the table */

@@ -87,9 +87,18 @@ uint64_t maildir_content(const struct maildir *m, const struct maildir_entry *e)
 void maildir_was_written(struct maildir *m, const struct maildir_entry *e)
 {
 	/* It may have been so at the login already, without the directory's knowing. The name stays that of what was listed. */
+	struct maildir_left left;
+	const void *state = index_state(&m->index);
 	maildir_remember_gone(m, e, maildir_content(m, e));
 	gone_write(m->gone, &m->index);
-	index_drop(&m->index);
+	if (state == NULL) {
+		index_drop(&m->index);
+		return;
+	}
+	memcpy(&left, state, sizeof left);
+	left.quiet = 0;
+	left.doubted = 1;
+	index_restate(&m->index, &left, sizeof left);
 }
 
 void maildir_forget_uidl(struct maildir *m, struct maildir_entry *e)
