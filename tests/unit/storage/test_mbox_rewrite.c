@@ -263,6 +263,22 @@ static void test_emptied_later(void)
 	}
 }
 
+/* Where it cannot be emptied then either, all stays. */
+static void test_not_emptied(void)
+{
+	int errors[2];
+	struct why why;
+	scratch_open();
+	finished();
+	faults_set(FAULT_FTRUNCATE, 1, EIO, 1);
+	struct maildrop *drop = open_drop("not emptied", MAILDROP_MBOX, "mbox");
+	CU_ASSERT(count_of(drop) == 2 && update(drop, "xx", errors, &why) == -1 && errors[0] == EIO && errors[1] == EIO);
+	faults_clear();
+	maildrop_close(&drop);
+	expect_content("not emptied", "mbox", A C);
+	scratch_close();
+}
+
 /* What is set aside stays as it is until it can be renamed, at the next login. */
 static void test_set_aside_in_this_session(void)
 {
@@ -278,5 +294,5 @@ static void test_set_aside_in_this_session(void)
 	scratch_close();
 }
 
-#define TESTS(X) X(test_recovery) X(test_recovery_faults) X(test_read_only) X(test_not_mounted) X(test_journal_written_anew) X(test_gone_for_good) X(test_emptied_later) X(test_set_aside_in_this_session)
+#define TESTS(X) X(test_recovery) X(test_recovery_faults) X(test_read_only) X(test_not_mounted) X(test_journal_written_anew) X(test_gone_for_good) X(test_emptied_later) X(test_not_emptied) X(test_set_aside_in_this_session)
 SUITE("mbox_rewrite")
