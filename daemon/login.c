@@ -155,14 +155,14 @@ static void shed(void *context)
 /* Nothing is at the place: 0; or -1 and *why_r, when that is for want of a mount. */
 static int pass_over(const struct session *s, const struct identity *who, const struct maildrop_place *place, struct why *why_r)
 {
-	const size_t count = index_count(s->settings->index_directory, place, who->uid, who->gid);
-	if (count == 0)
+	const struct maildrop_trace trace = index_look(s->settings->index_directory, place, who->uid, who->gid);
+	if (trace.count == 0)
 		return 0;
 	reach_as(who->uid, who->gid);
-	const int r = maildrop_check_mounted(place->path, count, why_r);
+	const int r = maildrop_check_mounted(place->path, &trace, why_r);
 	reach_as_root();
 	if (r == 0)
-		log_line(LOG_INFO, "%s is gone, where %zu messages were at the last login; the next location is used", s->place, count);
+		log_line(LOG_INFO, "%s is gone, where %zu messages were at the last login; the next location is used", s->place, trace.count);
 	return r;
 }
 

@@ -21,10 +21,10 @@ static struct digest digest_of_head(const struct index_head *head)
 	return digest_so_far(&d);
 }
 
-void index_begin(struct index *x, const struct maildrop_options *options)
+void index_begin(struct index *x, const struct maildrop_options *options, const char *path)
 {
 	struct index_head *h = &x->head;
-	*x = (struct index){ .fd = -1, .read_fd = -1 };
+	*x = (struct index){ .fd = -1, .read_fd = -1, .path = path };
 	if (options->index == NULL)
 		return;
 	x->fd = options->index->write_fd;
@@ -41,6 +41,14 @@ void index_begin(struct index *x, const struct maildrop_options *options)
 const void *index_state(const struct index *x)
 {
 	return x->there && x->head.written <= time(NULL) ? x->head.state : NULL;
+}
+
+struct maildrop_trace index_trace(const struct index *x)
+{
+	struct list_header header;
+	if (index_state(x) == NULL || io_read_at(x->fd, (char *)&header, sizeof header, x->head.offset) != (ssize_t)sizeof header)
+		return (struct maildrop_trace){ .count = 0 };
+	return (struct maildrop_trace){ .count = (size_t)header.count, .dev = x->head.directory_dev, .ino = x->head.directory_ino };
 }
 
 /* ---- the image ---- */
@@ -172,8 +180,12 @@ static int put_head(struct index *x, struct index_head *head)
 
 static int write_head(struct index *x, struct index_head *head, const void *state, size_t state_size)
 {
+	struct stat st;
 	memcpy(head->state, state, state_size);
 	head->written = time(NULL);
+	const bool known = maildrop_stat_directory(x->path, &st) == 0;
+	head->directory_dev = known ? st.st_dev : 0;
+	head->directory_ino = known ? st.st_ino : 0;
 	return put_head(x, head);
 }
 
@@ -221,6 +233,13 @@ int index_amend(struct index *x, const struct image *image, size_t from, size_t 
 		return -1;
 	}
 	return put_head(x, &head);
+}
+
+void index_restate(struct index *x, const void *state, size_t state_size)
+{
+	struct index_head head = x->head;
+	if (x->fd < 0 || !x->there || write_head(x, &head, state, state_size) != 0)
+		index_drop(x);
 }
 
 void index_keep(struct index *x)

@@ -38,7 +38,8 @@ struct index_head {
 	int64_t written;             /* seconds since 1970 */
 	uint8_t state[INDEX_STATE];
 	uint64_t gone;               /* entries of the ring that were ever written */
-	uint8_t reserved[512 - 16 - 8 - 16 - 8 - 8 - INDEX_STATE - 16];
+	uint64_t directory_dev, directory_ino; /* as in struct maildrop_trace; 0 as well in the index of an older version */
+	uint8_t reserved[512 - 16 - 8 - 16 - 8 - 8 - 16 - INDEX_STATE - 16];
 	struct digest head;          /* of all before it */
 };
 _Static_assert(sizeof(struct index_head) == 512, "one block");
@@ -49,14 +50,18 @@ struct index {
 	bool frozen;                 /* nothing of an image may be written */
 	bool there;                  /* the head is whole, and says where an image is */
 	uint64_t gone;               /* as in the head, also when there is no image */
+	const char *path;            /* of the maildrop; borrowed */
 	struct index_head head;
 };
 
-/* Read the head. */
-void index_begin(struct index *x, const struct maildrop_options *options);
+/* Read the head. path is the maildrop's, and outlives the index. */
+void index_begin(struct index *x, const struct maildrop_options *options, const char *path);
 
 /* The state that was written with the image, or NULL when there is no index, or the clock went back since. */
 const void *index_state(const struct index *x);
+
+/* What it knows of the last login; zeros where index_state() has nothing. */
+struct maildrop_trace index_trace(const struct index *x);
 
 /* Read or map the image and prove it whole. 0 and *image_r, or -1: there is no index. */
 int index_image(struct index *x, enum list_kind kind, size_t record_size, struct image *image_r);
@@ -79,6 +84,12 @@ int index_append(struct index *x, const struct image *image, const struct list_h
  * `image` by now, which differs nowhere else. Only when no gate reads it any more. 0, or -1: as for index_append().
  */
 int index_amend(struct index *x, const struct image *image, size_t from, size_t size);
+
+/*
+ * The image stays, with another state: what clients were told of the messages holds, though nothing else may. index_drop() where that cannot be
+ * written.
+ */
+void index_restate(struct index *x, const void *state, size_t state_size);
 
 /* The head once more, when nothing but the ring was written. */
 void index_keep(struct index *x);

@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/io.h"
 #include "storage/index.h"
 
 enum { INDEX_NAME = sizeof ((struct index_files *)NULL)->name, INDEX_PATH = PATH_MAX + INDEX_NAME };
@@ -60,21 +59,18 @@ int index_open(const char *directory, const struct maildrop_place *place, uid_t 
 	return 0;
 }
 
-size_t index_count(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid)
+struct maildrop_trace index_look(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid)
 {
 	char name[INDEX_NAME], path[INDEX_PATH];
-	struct list_header header;
 	struct index x;
 	struct why why;
-	size_t count = 0;
 	name_of(place, uid, gid, directory, name, path);
 	const struct index_files files = { .write_fd = open_own(path, O_RDONLY, &why), .read_fd = -1 };
 	const struct maildrop_options options = { .index = &files };
 	if (files.write_fd < 0)
-		return 0;
-	index_begin(&x, &options);
-	if (index_state(&x) != NULL && io_read_at(x.fd, (char *)&header, sizeof header, x.head.offset) == (ssize_t)sizeof header)
-		count = (size_t)header.count;
+		return (struct maildrop_trace){ .count = 0 };
+	index_begin(&x, &options, place->path);
+	const struct maildrop_trace trace = index_trace(&x);
 	(void)close(files.write_fd);
-	return count;
+	return trace;
 }

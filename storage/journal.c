@@ -181,6 +181,24 @@ int journal_add_edge(struct journal *j, const char *octets, size_t len, struct w
 	return 0;
 }
 
+static int sync_all(struct journal *j, struct why *why_r)
+{
+	return fsync(j->fd) != 0 ? failed(j, "write", why_r) : 0;
+}
+
+int journal_sync(struct journal *j, char *buffer, struct why *why_r)
+{
+	for (uint64_t at = 0; at < j->end;) {
+		const size_t n = j->end - at < JOURNAL_BUFFER ? (size_t)(j->end - at) : JOURNAL_BUFFER;
+		if (io_read_at(j->fd, buffer, n, at) != (ssize_t)n)
+			return failed(j, "read", why_r);
+		if (io_write_at(j->fd, buffer, n, at) != 0)
+			return failed(j, "write", why_r);
+		at += n;
+	}
+	return sync_all(j, why_r);
+}
+
 int journal_seal(struct journal *j, struct journal_plan *plan, struct why *why_r)
 {
 	struct record r;
@@ -195,7 +213,7 @@ int journal_seal(struct journal *j, struct journal_plan *plan, struct why *why_r
 	r.check = check_record(&r);
 	if (io_write_at(j->fd, (const char *)&r, sizeof r, j->end) != 0)
 		return failed(j, "write", why_r);
-	if (journal_sync(j, why_r) != 0)
+	if (sync_all(j, why_r) != 0)
 		return -1;
 	j->end += sizeof r + r.length + plan->edge;
 	j->added = j->edged = 0;
@@ -203,11 +221,6 @@ int journal_seal(struct journal *j, struct journal_plan *plan, struct why *why_r
 	j->plan = *plan;
 	j->state = JOURNAL_WHOLE;
 	return 0;
-}
-
-int journal_sync(struct journal *j, struct why *why_r)
-{
-	return fsync(j->fd) != 0 ? failed(j, "write", why_r) : 0;
 }
 
 int journal_path(int fd, char path_r[PATH_MAX])

@@ -29,7 +29,7 @@ enum {
 
 /* In the file `ino` of `size` octets, `kept` octets take the place of what is behind the first `cut`; the file ends there. */
 struct journal_plan {
-	uint64_t dev, ino;     /* dev is not compared: after a reboot the same disk may have another number */
+	uint64_t dev, ino;     /* dev counts only where the file is missing: after a reboot the same disk may have another number */
 	uint64_t size, cut, kept;
 	uint64_t seed;         /* of the digests, at random: no sender of mail can know what they will be */
 	struct digest head;    /* of the first `cut` octets */
@@ -107,8 +107,11 @@ int journal_seal(struct journal *j, struct journal_plan *plan, struct why *why_r
 /* Of the plan.edge octets of the last whole record, len from `at` on. */
 int journal_edge(const struct journal *j, uint64_t at, size_t len, char *edge_r, struct why *why_r);
 
-/* A journal that was found whole may be so in memory only: its writer was killed before it could sync. */
-int journal_sync(struct journal *j, struct why *why_r);
+/*
+ * A journal that was found whole may be so in memory only: its writer was killed before it could sync, or could not; and after a failed fsync(2) the
+ * kernel counts as written what it lost. So it is written once more as it is, and synced. buffer has JOURNAL_BUFFER octets.
+ */
+int journal_sync(struct journal *j, char *buffer, struct why *why_r);
 
 /* Hand out the octets to keep, in pieces, in order. put() returns 0, or -1 and *why_r. buffer has JOURNAL_BUFFER octets. */
 typedef int journal_put(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r);

@@ -182,6 +182,7 @@ static bool recall(struct maildir *m, struct maildir_left *state_r)
 	memcpy(state_r, state, sizeof *state_r);
 	m->drop.count = m->drop.image.list.count;
 	m->proven = (uint32_t)state_r->proven;
+	m->each = m->drop.count <= CHECK_EACH_MAX || state_r->doubted != 0;
 	return true;
 }
 
@@ -194,16 +195,30 @@ static void hold_directories(struct maildir *m, const struct maildir_left *state
 	memcpy(m->held_as, m->listed, sizeof m->held_as);
 }
 
+/* There is nothing in it, or the file system that it is on, or is, is not mounted. */
+static int check_mounted(const struct maildir *m, const struct maildir_left *state, struct why *why_r)
+{
+	const struct maildrop_trace trace = index_trace(&m->index);
+	struct stat st;
+	if (m->top_fd < 0)
+		return maildrop_check_mounted(m->path, &trace, why_r);
+	for (size_t i = 0; i < MAILDIR_DIRS; i++)
+		if (state->dirs[i].ino != 0 && fstat(m->top_fd, &st) == 0 && st.st_dev != state->dirs[i].dev)
+			return why_set(why_r, REASON_MAILDROP_IO, ENOENT, "find %s/new or %s/cur, which had %zu messages at the last login, and were on another file system "
+			               "(mount it, or make them)", m->path, m->path, trace.count);
+	return 0;
+}
+
 static int list_messages(struct maildir *m, struct why *why_r)
 {
 	struct maildir_left state = { .quiet = 0 };
 	m->steady = MAILDIR_ALL_DIRS;
-	index_begin(&m->index, &m->drop.options);
+	index_begin(&m->index, &m->drop.options, m->path);
 	if (maildir_look(m, m->listed, why_r) != 0)
 		return -1;
 	if (recall(m, &state)) {
 		m->drop.image_at = m->index.head.offset;
-		if (m->dir_fd[MAILDIR_NEW] < 0 && m->dir_fd[MAILDIR_CUR] < 0 && maildrop_check_mounted(m->path, m->drop.count, why_r) != 0)
+		if (m->dir_fd[MAILDIR_NEW] < 0 && m->dir_fd[MAILDIR_CUR] < 0 && check_mounted(m, &state, why_r) != 0)
 			return -1;
 		if (is_as_left(m, &state))
 			return 0;
@@ -312,10 +327,7 @@ static int maildir_read(struct maildrop *drop, size_t idx, char *to, size_t room
 static int changed(struct maildir *m, struct maildir_entry *e, struct why *why_r)
 {
 	struct maildir_shown name;
-	/* It may have been so at the login already, without the directory's knowing. The name stays that of what was listed. */
-	maildir_remember_gone(m, e, maildir_content(m, e));
-	gone_write(m->gone, &m->index);
-	index_drop(&m->index);
+	maildir_was_written(m, e);
 	return why_set(why_r, REASON_MESSAGE_CHANGED, 0, "another program wrote to %s", maildir_show(&name, m, e));
 }
 

@@ -91,7 +91,8 @@ struct maildir_listed {
 struct maildir_left {
 	struct maildir_listed dirs[MAILDIR_DIRS];
 	uint64_t quiet;            /* bit set of directories: as long as each is so, it holds what the list says */
-	uint64_t proven;           /* as in struct maildir; 0 as well in the index of an older version */
+	uint64_t proven;           /* as in struct maildir; 0 as well in the index of an older version, */
+	uint64_t doubted;          /* as this: a file was not as the list had it, so each is looked at */
 };
 _Static_assert(sizeof(struct maildir_left) <= INDEX_STATE, "has room in the index");
 
@@ -107,6 +108,7 @@ struct maildir {
 	struct index index;
 	struct gone *gone;         /* NULL: nothing is remembered */
 	size_t known;              /* records of the index's list that the scan is held against */
+	bool each;                 /* each of their files is looked at */
 	struct maildir_file *files; /* hash table of them by name, directory and inode */
 	size_t file_slots;         /* a power of two */
 	unsigned tabled;           /* bit set of directories whose messages are in the table */
@@ -247,6 +249,9 @@ uint64_t maildir_uidl_hash(const struct maildir *m, const struct maildir_entry *
 
 /* Remember it, which the index has, with the content that may have it again, or GONE_FOR_GOOD. */
 void maildir_remember_gone(struct maildir *m, const struct maildir_entry *e, uint64_t content);
+
+/* Another program wrote to the file: its unique-id is that of what was listed, and the next login looks at all files. */
+void maildir_was_written(struct maildir *m, const struct maildir_entry *e);
 
 /* What tells it from another message of that unique-id, for maildir_remember_gone(). */
 uint64_t maildir_content(const struct maildir *m, const struct maildir_entry *e);

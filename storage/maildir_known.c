@@ -182,7 +182,7 @@ static bool is_digit(char c)
 bool maildir_is_looked_at(const struct maildir *m, const char *name, size_t base_len)
 {
 	size_t digits = 0;
-	if (m->known <= CHECK_EACH_MAX)
+	if (m->each)
 		return true;
 	if (base_len > 0 && is_digit(name[0]) && !is_digit(name[base_len - 1]))
 		return false;
@@ -216,7 +216,7 @@ static void put_batch(struct maildir *m, struct batch *b)
 static bool is_doubted(const struct maildir *m, size_t i, const char *name)
 {
 	char uidl[UIDL_MAX];
-	return (m->known > CHECK_EACH_MAX && maildir_is_looked_at(m, name, maildir_records(m)[i].base)) ||
+	return (!m->each && maildir_is_looked_at(m, name, maildir_records(m)[i].base)) ||
 		(m->gone != NULL && gone_has(m->gone, gone_hash(uidl, list_uidl(&m->drop.image.list, i, uidl))));
 }
 
@@ -260,7 +260,7 @@ void maildir_expect_met(const struct maildir *m, uint64_t hash)
 static bool is_as_known(const struct maildir *m, size_t i, const char *name)
 {
 	const struct list_name *r = &maildir_records(m)[i];
-	return m->known > CHECK_EACH_MAX || maildir_has_identity(m, maildir_dir_of(r), name, r->identity);
+	return !m->each || maildir_has_identity(m, maildir_dir_of(r), name, r->identity);
 }
 
 int maildir_met_known(struct maildir *m, enum maildir_dir dir, uint64_t ino, const char *name, size_t len, struct why *why_r)

@@ -84,6 +84,23 @@ uint64_t maildir_content(const struct maildir *m, const struct maildir_entry *e)
 	return e->unopened ? maildir_named_content(m, e) : gone_content(e->digest);
 }
 
+void maildir_was_written(struct maildir *m, const struct maildir_entry *e)
+{
+	/* It may have been so at the login already, without the directory's knowing. The name stays that of what was listed. */
+	struct maildir_left left;
+	const void *state = index_state(&m->index);
+	maildir_remember_gone(m, e, maildir_content(m, e));
+	gone_write(m->gone, &m->index);
+	if (state == NULL) {
+		index_drop(&m->index);
+		return;
+	}
+	memcpy(&left, state, sizeof left);
+	left.quiet = 0;
+	left.doubted = 1;
+	index_restate(&m->index, &left, sizeof left);
+}
+
 void maildir_forget_uidl(struct maildir *m, struct maildir_entry *e)
 {
 	maildir_remember_gone(m, e, maildir_content(m, e));

@@ -21,8 +21,10 @@ static int remove_entry(struct maildir *m, struct maildir_entry *e)
 	if (!maildir_is_entry(e, &st))
 		return 0;
 	/* The same inode with other content: a file system gives the number of a removed file to the next one. */
-	if (!maildir_is_unchanged(m, e, -1, &st))
+	if (!maildir_is_unchanged(m, e, -1, &st)) {
+		maildir_was_written(m, e);
 		return ESTALE;
+	}
 	if (unlinkat(dir, maildir_name(m, e), 0) != 0)
 		return errno == ENOENT ? 0 : errno;
 	e->touched |= (uint8_t)(1u << e->dir);

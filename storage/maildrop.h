@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -58,11 +59,20 @@ const char *maildrop_location_cut(const char *list, char *one_r);
  */
 bool maildrop_is_absent(const struct maildrop_place *place);
 
+/* What is known of the last login to a maildrop. */
+struct maildrop_trace {
+	size_t count;          /* messages that there were */
+	uint64_t dev, ino;     /* of the directory that it was in; 0: not known */
+};
+
 /*
- * A maildrop that is absent, and had `count` messages at the last login: 0; or -1 and *why_r, because even the directory that it was in is
- * missing: its file system is not mounted. As the mail's owner.
+ * A maildrop that is absent, and had messages at the last login: 0; or -1 and *why_r, because its file system is not mounted: even the directory that
+ * it was in is missing, or another one is there, on another device. As the mail's owner.
  */
-int maildrop_check_mounted(const char *path, size_t count, struct why *why_r);
+int maildrop_check_mounted(const char *path, const struct maildrop_trace *trace, struct why *why_r);
+
+/* The directory that the path is in. 0, or -1 and errno. */
+int maildrop_stat_directory(const char *path, struct stat *st_r);
 
 /*
  * The place's name for lock and journal files: the BLAKE2b hash, in hex digits, of the format and the path with the
@@ -90,8 +100,8 @@ struct index_files {
 int index_open(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid, struct index_files *files_r,
                struct why *why_r);
 
-/* How many messages there were at the last login, by the index; 0 where that is not known. As index_open(), but nothing is made. */
-size_t index_count(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid);
+/* What the index knows of the last login; zeros where there is none. As index_open(), but nothing is made. */
+struct maildrop_trace index_look(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid);
 
 /* The locks of the host's other mail programs, for mbox; in the order to take them. */
 enum host_lock { HOST_LOCK_FCNTL, HOST_LOCK_DOTLOCK, HOST_LOCK_FLOCK };

@@ -41,12 +41,12 @@ static int open_parent(struct mbox *m, struct why *why_r)
 	return 0;
 }
 
-/* For writing if that is possible; reading alone still lets the mail be fetched. */
+/* For writing if that is possible; reading alone still lets the mail be fetched. EPERM: chattr(1) made it append-only or immutable. */
 static int open_file(struct mbox *m, struct why *why_r)
 {
 	m->read_only = 0;
 	m->fd = openat(m->dir_fd, m->name, O_RDWR | OPEN_FLAGS);
-	if (m->fd < 0 && (errno == EACCES || errno == EROFS)) {
+	if (m->fd < 0 && (errno == EACCES || errno == EROFS || errno == EPERM)) {
 		m->read_only = errno;
 		m->fd = openat(m->dir_fd, m->name, O_RDONLY | OPEN_FLAGS);
 	}
@@ -141,18 +141,33 @@ void mbox_notice(const struct mbox *m, enum notice weight, const char *what)
 	m->drop.options.notice(m->drop.options.context, weight, text);
 }
 
+/* An empty mailbox, or the file system that it is on is not mounted. */
+static int check_mounted(const struct mbox *m, struct why *why_r)
+{
+	const struct maildrop_trace trace = index_trace(&m->index);
+	return maildrop_check_mounted(m->path, &trace, why_r);
+}
+
+static int no_directory(const struct mbox *m, struct why *why_r)
+{
+	if (m->journal.state == JOURNAL_WHOLE)
+		return mbox_not_mounted(m, why_r);
+	return check_mounted(m, why_r);
+}
+
 static int scan(struct mbox *m, struct why *why_r)
 {
+	index_begin(&m->index, &m->drop.options, m->path);
+	if (journal_read(&m->journal, m->drop.options.journal, why_r) != 0)
+		return -1;
 	if (m->dir_fd < 0)
-		return 0;
-	index_begin(&m->index, &m->drop.options);
-	if (journal_read(&m->journal, m->drop.options.journal, why_r) != 0 ||
-	    host_lock_init(&m->locks, &m->drop.options, m->path, m->dir_fd, m->name, why_r) != 0 ||
+		return no_directory(m, why_r);
+	if (host_lock_init(&m->locks, &m->drop.options, m->path, m->dir_fd, m->name, why_r) != 0 ||
 	    open_locked(m, why_r) != 0)
 		return -1;
 	int r = mbox_recover(m, why_r);
 	if (m->fd < 0)
-		return r;
+		return r == 0 ? check_mounted(m, why_r) : r;
 	/* Again, now that nobody else writes: mail may have come while we waited for the locks. */
 	if (r == 0 && fstat(m->fd, &m->scanned) != 0)
 		r = why_errno(why_r, errno, "stat %s", m->path);

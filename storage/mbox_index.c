@@ -351,15 +351,29 @@ int mbox_list(struct mbox *m, struct why *why_r)
 	return r;
 }
 
-/* Are the first messages of the one list those of the other, as clients know them? */
+/* Are the first messages of the one list those of the other, as clients know them? A unique-id that another server gave says nothing of the content. */
 static bool begins_with(const struct mbox *m, const struct mbox_message *old, size_t count)
 {
 	if (m->drop.count < count)
 		return false;
 	for (size_t i = 0; i < count; i++)
-		if (m->messages[i].octets != old[i].octets || memcmp(m->messages[i].uidl, old[i].uidl, sizeof old[i].uidl) != 0)
+		if (m->messages[i].octets != old[i].octets || m->messages[i].content != old[i].content || memcmp(m->messages[i].uidl, old[i].uidl, sizeof old[i].uidl) != 0)
 			return false;
 	return true;
+}
+
+/* The file is not as the index has it: the next login reads it. What clients were told of it holds, the numbers of equal messages and another server's. */
+static void distrust(struct mbox *m)
+{
+	struct mbox_left left;
+	const void *state = index_state(&m->index);
+	if (state == NULL) {
+		index_drop(&m->index);
+		return;
+	}
+	memcpy(&left, state, sizeof left);
+	left.dev = left.ino = 0;
+	index_restate(&m->index, &left, sizeof left);
 }
 
 int mbox_list_again(struct mbox *m, struct why *why_r)
@@ -373,11 +387,12 @@ int mbox_list_again(struct mbox *m, struct why *why_r)
 	int r = mbox_parse(m, (uint64_t)m->scanned.st_size, why_r);
 	if (r == 0 && !begins_with(m, was.messages, was.drop.count))
 		r = why_set(why_r, REASON_MAILDROP_CHANGED, ESTALE, "another program changed %s", m->path);
-	index_drop(&m->index);
+	distrust(m);
 	if (r != 0) {
+		const struct index distrusted = m->index;
 		image_free(&m->drop.image);
 		*m = was;
-		m->index.there = false;
+		m->index = distrusted;
 		return -1;
 	}
 	/* What came since is not in this session's list. */

@@ -14,6 +14,7 @@
  * these may be in a file that has its old size. So the journal has a copy of these octets, the edge.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -314,7 +315,7 @@ static int look(struct mbox *m, uint64_t size, char *buffer, enum finding *findi
 static int finish(struct mbox *m, uint64_t size, char *buffer, struct why *why_r)
 {
 	bool arrived = size > m->journal.plan.size;
-	if (journal_sync(&m->journal, why_r) != 0)
+	if (journal_sync(&m->journal, buffer, why_r) != 0)
 		return -1;
 	if (arrived && take_in_arrived(m, size, buffer, why_r) != 0)
 		return -1;
@@ -347,13 +348,27 @@ static int recover(struct mbox *m, char *buffer, struct why *why_r)
 		if (finish(m, size, buffer, why_r) != 0)
 			return -1;
 	} else {
-		/* It is as it should be, perhaps in memory only. */
+		/* It is as it should be; its new size perhaps in memory only. */
 		if (fsync(m->fd) != 0)
 			return why_errno(why_r, errno, "write to %s", m->path);
 		end_journal(m);
 	}
 	mbox_notice(m, NOTICE_DONE, "an interrupted update was finished");
 	return 0;
+}
+
+int mbox_not_mounted(const struct mbox *m, struct why *why_r)
+{
+	return why_set(why_r, REASON_UPDATE_UNFINISHED, ENOENT, "an update of %.100s was interrupted, and neither the file nor the file system that it was on is "
+	               "there: mount it; if the file is gone, make an empty one", m->path);
+}
+
+/* On what that directory is on it never was: what is there may be a mount point without its file system. The number may be another after a reboot. */
+static bool was_elsewhere(const struct mbox *m)
+{
+	struct stat file, directory;
+	return fstatat(m->dir_fd, m->name, &file, AT_SYMLINK_NOFOLLOW) != 0 &&
+		(fstat(m->dir_fd, &directory) != 0 || directory.st_dev != m->journal.plan.dev);
 }
 
 int mbox_recover(struct mbox *m, struct why *why_r)
@@ -366,7 +381,7 @@ int mbox_recover(struct mbox *m, struct why *why_r)
 	if (m->journal.state == JOURNAL_TORN)
 		return journal_clear(&m->journal, why_r);
 	if (m->fd < 0)
-		return set_aside(m, "another program removed or emptied the mailbox", why_r);
+		return was_elsewhere(m) ? mbox_not_mounted(m, why_r) : set_aside(m, "another program removed or emptied the mailbox", why_r);
 	buffer = malloc(MBOX_BUFFER);
 	if (buffer == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "finish the update of %s", m->path);

@@ -37,6 +37,9 @@ int mbox_append(struct mbox *m, struct journal_plan *plan, char *buffer, struct 
 /* Cut the file off, on the disk. arrived: it holds mail that nobody has read. */
 int mbox_cut_off(struct mbox *m, uint64_t size, bool arrived, struct why *why_r);
 
+/* The journal is whole, and its mailbox not to be seen: says what to do. */
+int mbox_not_mounted(const struct mbox *m, struct why *why_r);
+
 /* At open, with the journal read: finish what a crash interrupted, or set it aside, and say so in the log. */
 int mbox_recover(struct mbox *m, struct why *why_r);
 

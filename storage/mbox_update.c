@@ -139,11 +139,13 @@ static int write_journal(struct update *u, struct why *why_r)
 	return mbox_seal_journal(u->m, &u->plan, u->buffer, why_r);
 }
 
-/* All goes, at one stroke; unless a program without our locks has appended meanwhile. */
+/* All goes, at one stroke; unless a program without our locks has appended meanwhile. No journal of what was done before stays, to put it back. */
 static int empty(struct update *u, struct why *why_r)
 {
 	struct mbox *m = u->m;
 	uint64_t size;
+	if (m->journal.state == JOURNAL_WHOLE && journal_clear(&m->journal, why_r) != 0)
+		return -1;
 	if (read_all(u, NULL, why_r) != 0 || mbox_size(m, &size, why_r) != 0)
 		return -1;
 	return size != u->size ? changed(m, why_r) : mbox_cut_off(m, 0, false, why_r);

@@ -168,19 +168,33 @@ bool maildrop_is_absent(const struct maildrop_place *place)
 	return lstat(place->path, &st) != 0 && errno == ENOENT;
 }
 
-int maildrop_check_mounted(const char *path, size_t count, struct why *why_r)
+/* Octets of the path of the directory that it is in. */
+static size_t directory_length(const char *path)
 {
-	char parent[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	return slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
+}
+
+int maildrop_stat_directory(const char *path, struct stat *st_r)
+{
+	char directory[PATH_MAX];
+	(void)snprintf(directory, sizeof directory, "%.*s", (int)directory_length(path), path);
+	return stat(directory, st_r);
+}
+
+int maildrop_check_mounted(const char *path, const struct maildrop_trace *trace, struct why *why_r)
+{
 	struct stat st;
-	(void)snprintf(parent, sizeof parent, "%s", path);
-	char *slash = strrchr(parent, '/');
-	if (count == 0 || slash == NULL || slash == parent)
+	if (trace->count == 0)
 		return 0;
-	*slash = '\0';
-	if (stat(parent, &st) == 0 || errno != ENOENT)
+	if (maildrop_stat_directory(path, &st) != 0)
+		return errno != ENOENT ? 0 : why_set(why_r, REASON_MAILDROP_IO, ENOENT, "look at %.*s, where mail was at the last login, %zu messages (mount its file "
+		                                     "system, or make the directory)", (int)directory_length(path), path, trace->count);
+	/* The device's number may be another after a reboot, and the directory be made anew; a mount point without its file system is neither. */
+	if (trace->ino == 0 || trace->dev == st.st_dev || trace->ino == st.st_ino)
 		return 0;
-	return why_set(why_r, REASON_MAILDROP_IO, ENOENT, "look at %s, where mail was at the last login, %zu messages (mount its file system, or make the directory)",
-	               parent, count);
+	return why_set(why_r, REASON_MAILDROP_IO, ENOENT, "find %s, which had %zu messages at the last login, and was on another file system (mount it, or make an empty mailbox)",
+	               path, trace->count);
 }
 
 /*

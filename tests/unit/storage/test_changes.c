@@ -3,6 +3,7 @@
  * Runs in: the tests. Trusts: nothing.
  */
 #include "storage/changes.h"
+#include "storage/maildir.h"
 
 #include "tests/unit/storage/faults.h"
 #include "tests/unit/storage/index_scratch.h"
@@ -198,6 +199,115 @@ static void test_not_mounted(void)
 	end();
 }
 
+/* The mount point is there, without what was on it: a directory on another device. */
+static void test_mount_point(void)
+{
+	static const struct {
+		const char *label;
+		enum maildrop_format format;
+		const char *name, *file;
+	} cases[] = { { "Maildir", MAILDROP_MAILDIR, "H/M", "H/M/cur/1.a:2," }, { "mbox", MAILDROP_MBOX, "H/mbox", "H/mbox" } };
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct why why;
+		begin();
+		make_dir("H");
+		make_dir("H/M");
+		make_dir("H/M/cur");
+		put(cases[i].file, "From a@b Thu Jan  1 00:00:00 1970\nSubject: a\n\ntext\n\n");
+		tick();
+		struct maildrop *drop = with_index(cases[i].label, cases[i].format, cases[i].name);
+		char *one = list_text(drop);
+		CU_ASSERT(maildrop_count(drop) == 1);
+		maildrop_close(&drop);
+		CU_ASSERT(rename(in_scratch("H"), in_scratch("away")) == 0 && symlink("/proc", in_scratch("H")) == 0);
+		drop = open_indexed(cases[i].format, cases[i].name, true, &why);
+		ROW_ASSERT(why.text, drop == NULL && why.reason == REASON_MAILDROP_IO && strstr(why.text, "was on another file system (mount it") != NULL);
+		maildrop_close(&drop);
+		CU_ASSERT(unlink(in_scratch("H")) == 0 && rename(in_scratch("away"), in_scratch("H")) == 0);
+		drop = with_index(cases[i].label, cases[i].format, cases[i].name);
+		char *back = list_text(drop);
+		ROW_TEXT(cases[i].label, back, one);
+		maildrop_close(&drop);
+		/* Its owner's home was made anew. */
+		CU_ASSERT(rename(in_scratch("H"), in_scratch("away")) == 0);
+		make_dir("H");
+		drop = with_index(cases[i].label, cases[i].format, cases[i].name);
+		CU_ASSERT(maildrop_count(drop) == 0);
+		maildrop_close(&drop);
+		free(one);
+		free(back);
+		end();
+	}
+}
+
+static void other_device(struct index_head *head)
+{
+	struct maildir_left *left = (void *)head->state;
+	for (size_t i = 0; i < MAILDIR_DIRS; i++)
+		left->dirs[i].dev++;
+}
+
+/* A Maildir that is the mount point itself has neither new/ nor cur/ then. */
+static void test_maildir_is_mount_point(void)
+{
+	for (size_t elsewhere = 0; elsewhere < 2; elsewhere++) {
+		struct index_head head;
+		struct digest_state d;
+		struct why why;
+		begin();
+		make_maildir(1);
+		struct maildrop *drop = with_index("one", MAILDROP_MAILDIR, "M");
+		maildrop_close(&drop);
+		CU_ASSERT(pread(index_files.write_fd, &head, sizeof head, 0) == (ssize_t)sizeof head);
+		if (elsewhere)
+			other_device(&head);
+		digest_begin(&d, 0);
+		digest_add(&d, &head, offsetof(struct index_head, head));
+		head.head = digest_so_far(&d);
+		CU_ASSERT(pwrite(index_files.write_fd, &head, sizeof head, 0) == (ssize_t)sizeof head);
+		CU_ASSERT(rename(in_scratch("M/cur"), in_scratch("away")) == 0 && rmdir(in_scratch("M/new")) == 0);
+		drop = open_indexed(MAILDROP_MAILDIR, "M", true, &why);
+		CU_ASSERT((drop == NULL) == (elsewhere == 1) && (drop != NULL || (why.reason == REASON_MAILDROP_IO && strstr(why.text, "/M/cur, which had 1 messages") != NULL)));
+		maildrop_close(&drop);
+		end();
+	}
+}
+
+/* The same of an mbox: its directory is what is missing. */
+static void test_mbox_not_mounted(void)
+{
+	struct why why;
+	begin();
+	make_dir("H");
+	CU_ASSERT(rename(in_scratch("H"), in_scratch("away")) == 0);
+	struct maildrop *drop = with_index("there was no mail", MAILDROP_MBOX, "H/mbox");
+	CU_ASSERT(maildrop_count(drop) == 0);
+	maildrop_close(&drop);
+	CU_ASSERT(rename(in_scratch("away"), in_scratch("H")) == 0);
+	put("H/mbox", "From a@b Thu Jan  1 00:00:00 1970\nSubject: a\n\ntext\n\n");
+	tick();
+	drop = with_index("one", MAILDROP_MBOX, "H/mbox");
+	char *one = list_text(drop);
+	maildrop_close(&drop);
+	CU_ASSERT(rename(in_scratch("H"), in_scratch("away")) == 0);
+	drop = open_indexed(MAILDROP_MBOX, "H/mbox", true, &why);
+	ROW_ASSERT(why.text, drop == NULL && why.reason == REASON_MAILDROP_IO && strstr(why.text, "/H, where mail was at the last login, 1 messages (mount its file system") != NULL);
+	maildrop_close(&drop);
+	CU_ASSERT(rename(in_scratch("away"), in_scratch("H")) == 0);
+	drop = with_index("back", MAILDROP_MBOX, "H/mbox");
+	char *back = list_text(drop);
+	ROW_TEXT("back", back, one);
+	update_well("back", drop, "x");
+	maildrop_close(&drop);
+	CU_ASSERT(rename(in_scratch("H"), in_scratch("away")) == 0);
+	drop = with_index("all was removed", MAILDROP_MBOX, "H/mbox");
+	CU_ASSERT(maildrop_count(drop) == 0);
+	maildrop_close(&drop);
+	free(one);
+	free(back);
+	end();
+}
+
 /* ---- an mbox ---- */
 
 static const struct {
@@ -249,5 +359,5 @@ static void test_mbox(void)
 	}
 }
 
-#define TESTS(X) X(test_maildir) X(test_alike) X(test_ways_out) X(test_other_version) X(test_not_mounted) X(test_mbox)
+#define TESTS(X) X(test_maildir) X(test_alike) X(test_ways_out) X(test_other_version) X(test_not_mounted) X(test_mbox_not_mounted) X(test_mount_point) X(test_maildir_is_mount_point) X(test_mbox)
 SUITE("changes")

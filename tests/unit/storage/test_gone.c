@@ -200,19 +200,28 @@ static void test_missed(void)
 	end();
 }
 
-/* Noticed by FETCH in a large Maildir: the next login, which has no list, still knows. */
+/* Noticed by FETCH in a large Maildir, and another is not: the next login looks at each file, and reads those two. */
 static void test_noticed_late(void)
 {
 	begin();
 	uidl_count = 0;
 	make_maildir(MANY);
 	CU_ASSERT_FATAL(note(MAILDROP_MAILDIR, "M", 1));
+	CU_ASSERT_FATAL(note(MAILDROP_MAILDIR, "M", 2));
 	change_in_place("M/cur/1001.M1P.host:2,S", "text", "TEXT");
+	change_in_place("M/cur/1002.M2P.host:2,S", "text", "TEXT");
 	struct maildrop *drop = with_index("late", MAILDROP_MAILDIR, "M");
 	CU_ASSERT(fetch_reason(drop, 1) == REASON_MESSAGE_CHANGED);
 	maildrop_close(&drop);
+	faults_clear();
 	CU_ASSERT_FATAL(note(MAILDROP_MAILDIR, "M", 1));
-	ROW_ASSERT("another", !same(0, 1));
+	CU_ASSERT(faults[FAULT_READ].calls == 2);
+	CU_ASSERT_FATAL(note(MAILDROP_MAILDIR, "M", 2));
+	ROW_ASSERT("another", !same(0, 2) && !same(1, 3));
+	/* And none later. */
+	faults_clear();
+	CU_ASSERT_FATAL(note(MAILDROP_MAILDIR, "M", 1));
+	CU_ASSERT(faults[FAULT_READ].calls == 0 && faults[FAULT_FSTATAT].calls < MANY);
 	end();
 }
 
@@ -283,7 +292,7 @@ static void test_ring(void)
 	begin();
 	options.index = &index_files;
 	for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
-		index_begin(&x, &options);
+		index_begin(&x, &options, "/");
 		struct gone *g = gone_read(&x);
 		CU_ASSERT_FATAL(g != NULL && g->count == made);
 		for (unsigned n = 0; n < pieces[i]; n++, made++)
@@ -291,7 +300,7 @@ static void test_ring(void)
 		gone_write(g, &x);
 		index_keep(&x);
 		free(g);
-		index_begin(&x, &options);
+		index_begin(&x, &options, "/");
 		g = gone_read(&x);
 		CU_ASSERT_FATAL(g != NULL);
 		for (uint64_t n = 0; n < made; n++) {

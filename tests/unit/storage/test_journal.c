@@ -159,7 +159,11 @@ static int seal_it(struct journal *j, struct why *why_r)
 }
 static int clear_it(struct journal *j, struct why *why_r) { return journal_clear(j, why_r); }
 static int mark_it(struct journal *j, struct why *why_r) { return journal_set_aside(j, why_r); }
-static int sync_it(struct journal *j, struct why *why_r) { return journal_sync(j, why_r); }
+static int sync_it(struct journal *j, struct why *why_r)
+{
+	static char buffer[JOURNAL_BUFFER];
+	return journal_sync(j, buffer, why_r);
+}
 static int hand_out(struct journal *j, struct why *why_r)
 {
 	static char buffer[JOURNAL_BUFFER];
@@ -184,7 +188,8 @@ static void test_faults(void)
 		{ "memory", read_it, FAULT_MALLOC, 1 },
 		{ "add", add_it, FAULT_PWRITE, 1 }, { "seal", seal_it, FAULT_PWRITE, 2 }, { "seal, sync", seal_it, FAULT_FSYNC, 1 },
 		{ "clear", clear_it, FAULT_FTRUNCATE, 1 }, { "clear, sync", clear_it, FAULT_FSYNC, 1 }, { "mark", mark_it, FAULT_PWRITE, 1 },
-		{ "mark, sync", mark_it, FAULT_FSYNC, 1 }, { "sync", sync_it, FAULT_FSYNC, 1 }, { "hand out", hand_out, FAULT_PREAD, 4 },
+		{ "mark, sync", mark_it, FAULT_FSYNC, 1 }, { "sync", sync_it, FAULT_FSYNC, 1 }, { "write anew", sync_it, FAULT_PWRITE, 1 },
+		{ "read to write anew", sync_it, FAULT_PREAD, 1 }, { "hand out", hand_out, FAULT_PREAD, 4 },
 		{ "edge", get_edge, FAULT_PREAD, 1 },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

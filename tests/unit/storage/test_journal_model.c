@@ -347,13 +347,15 @@ static bool run_history(struct history *h)
 	if (trouble == DIES || pick(3) == 0)
 		after_death(h);
 	for (size_t i = 0; i < RECOVERIES_MAX; i++) {
-		set_trouble(DIES, 1 + pick(14));
+		set_trouble(pick(3) == 0 ? FAILS : DIES, 1 + pick(14));
 		drop = try_open(MAILDROP_MBOX, "mbox", &why);
-		bool dead = died();
+		const bool opened = drop != NULL, dead = died();
 		maildrop_close(&drop);
-		if (!dead)
+		if (!dead && opened)
 			break;
-		after_death(h);
+		/* Of what failed the next may know nothing, or find what is left of it on the disk. */
+		if (dead || pick(4) == 0)
+			after_death(h);
 	}
 	set_trouble(NO_TROUBLE, 0);
 	/* Once more without power: what is whole now has to be durable. A journal whose end could not be synced may be back. */

@@ -290,6 +290,37 @@ static void test_cannot_be_read(void)
 	end();
 }
 
+/*
+ * Before a session, of many whose names have the time, so that no login looks at them one by one: QUIT finds out that it was written to, and the
+ * session behind that can remove it.
+ */
+static void test_written_before(void)
+{
+	static void (*const acts[])(void) = { write_over, write_more };
+	for (size_t i = 0; i < 2 * sizeof acts / sizeof acts[0]; i++) {
+		const bool was_read = i % 2 != 0;
+		int errors[1];
+		struct why why;
+		begin();
+		make_maildir(0);
+		put(unread, TEXT);
+		put_some("b", MANY);
+		struct maildrop *drop = log_in("first");
+		if (was_read)
+			free(fetch("first", drop, 0));
+		maildrop_close(&drop);
+		acts[i / 2]();
+		drop = log_in("second");
+		CU_ASSERT(update(drop, "x", errors, &why) != 0 && errors[0] == ESTALE && exists(unread));
+		maildrop_close(&drop);
+		drop = log_in("third");
+		update_well("third", drop, "x");
+		CU_ASSERT(!exists(unread));
+		maildrop_close(&drop);
+		end();
+	}
+}
+
 #define TESTS(X) X(test_names) X(test_large) X(test_learned) X(test_put_right) X(test_not_kept) X(test_others_meanwhile) X(test_written_while_read) \
-	X(test_cannot_be_read)
+	X(test_cannot_be_read) X(test_written_before)
 SUITE("maildir_sizes")

@@ -143,7 +143,7 @@ static void test_without_journal(void)
 /* What may only be read: it can be, and the rest is told. */
 static void test_read_only(void)
 {
-	static const int errors_of_open[] = { EACCES, EROFS };
+	static const int errors_of_open[] = { EACCES, EROFS, EPERM };
 	for (size_t i = 0; i < sizeof errors_of_open / sizeof errors_of_open[0]; i++) {
 		int errors[2];
 		struct why why;

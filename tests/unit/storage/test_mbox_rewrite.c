@@ -179,19 +179,103 @@ static void test_read_only(void)
 	scratch_close();
 }
 
-/* The recovery was done but for the journal, which could not be emptied: the session can delete all the same. */
-static void test_emptied_later(void)
+/*
+ * The file is not there, and what its directory is on is not what it was on; or there is no directory either: its file system is not mounted. Nothing
+ * is given up, and the journal is done when it is back.
+ */
+static void test_not_mounted(void)
+{
+	for (size_t directory = 0; directory < 2; directory++) {
+		struct why why;
+		scratch_open();
+		make_dir("D");
+		not_cut_off();
+		forge_record(scratch_journal, other_device);
+		CU_ASSERT(directory || rmdir(in_scratch("D")) == 0);
+		struct maildrop *drop = try_open(MAILDROP_MBOX, "D/mbox", &why);
+		ROW_ASSERT(why.text, drop == NULL && why.reason == REASON_UPDATE_UNFINISHED && strstr(why.text, "mount it") != NULL);
+		maildrop_close(&drop);
+		CU_ASSERT(journal_size() > 0 && journal_is_aside(scratch_journal) == 0);
+		CU_ASSERT(directory || mkdir(in_scratch("D"), 0755) == 0);
+		CU_ASSERT(rename(in_scratch("mbox"), in_scratch("D/mbox")) == 0);
+		drop = open_drop("mounted", MAILDROP_MBOX, "D/mbox");
+		CU_ASSERT(count_of(drop) == 2);
+		maildrop_close(&drop);
+		expect_content("mounted", "D/mbox", A C);
+		CU_ASSERT(journal_size() == 0);
+		scratch_close();
+	}
+}
+
+static unsigned written_anew;
+static void note_writes(void)
+{
+	if (faults[FAULT_FSYNC].calls == 1)
+		written_anew = faults[FAULT_PWRITE].calls;
+}
+
+/* A sync that fails says so once, and then what was lost counts as written: so the journal that is synced was written just now. */
+static void test_journal_written_anew(void)
 {
 	scratch_open();
-	finished();
-	faults_set(FAULT_FTRUNCATE, 1, EIO, 0);
-	struct maildrop *drop = open_drop("emptied later", MAILDROP_MBOX, "mbox");
+	not_cut_off();
+	written_anew = 0;
+	faults[FAULT_FSYNC].before = note_writes;
+	struct maildrop *drop = open_drop("written anew", MAILDROP_MBOX, "mbox");
 	faults_clear();
-	CU_ASSERT(journal_size() > 0 && count_of(drop) == 2);
-	update_well("emptied later", drop, "x.");
 	maildrop_close(&drop);
-	expect_content("emptied later", "mbox", C);
-	CU_ASSERT(journal_size() == 0);
+	CU_ASSERT(written_anew == 1);
+	expect_content("written anew", "mbox", A C);
+	scratch_close();
+}
+
+/* Who knows better makes an empty file. */
+static void test_gone_for_good(void)
+{
+	scratch_open();
+	removed();
+	forge_record(scratch_journal, other_device);
+	put("mbox", "");
+	struct maildrop *drop = open_drop("empty", MAILDROP_MBOX, "mbox");
+	maildrop_close(&drop);
+	CU_ASSERT(journal_is_aside(scratch_journal) == 1);
+	scratch_close();
+}
+
+/* The recovery was done but for the journal, which could not be emptied: the session can delete all the same, and the next finds nothing to do. */
+static void test_emptied_later(void)
+{
+	static const struct {
+		const char *label, *marks, *left;
+	} rows[] = { { "emptied later", "x.", C }, { "emptied later, all goes", "xx", "" } };
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		scratch_open();
+		finished();
+		faults_set(FAULT_FTRUNCATE, 1, EIO, 0);
+		struct maildrop *drop = open_drop(rows[i].label, MAILDROP_MBOX, "mbox");
+		faults_clear();
+		CU_ASSERT(journal_size() > 0 && count_of(drop) == 2);
+		update_well(rows[i].label, drop, rows[i].marks);
+		maildrop_close(&drop);
+		expect_content(rows[i].label, "mbox", rows[i].left);
+		ROW_ASSERT(rows[i].label, journal_size() == 0);
+		scratch_close();
+	}
+}
+
+/* Where it cannot be emptied then either, all stays. */
+static void test_not_emptied(void)
+{
+	int errors[2];
+	struct why why;
+	scratch_open();
+	finished();
+	faults_set(FAULT_FTRUNCATE, 1, EIO, 1);
+	struct maildrop *drop = open_drop("not emptied", MAILDROP_MBOX, "mbox");
+	CU_ASSERT(count_of(drop) == 2 && update(drop, "xx", errors, &why) == -1 && errors[0] == EIO && errors[1] == EIO);
+	faults_clear();
+	maildrop_close(&drop);
+	expect_content("not emptied", "mbox", A C);
 	scratch_close();
 }
 
@@ -210,5 +294,5 @@ static void test_set_aside_in_this_session(void)
 	scratch_close();
 }
 
-#define TESTS(X) X(test_recovery) X(test_recovery_faults) X(test_read_only) X(test_emptied_later) X(test_set_aside_in_this_session)
+#define TESTS(X) X(test_recovery) X(test_recovery_faults) X(test_read_only) X(test_not_mounted) X(test_journal_written_anew) X(test_gone_for_good) X(test_emptied_later) X(test_not_emptied) X(test_set_aside_in_this_session)
 SUITE("mbox_rewrite")

@@ -182,14 +182,41 @@ static void test_absent(void)
 	maildrop_key(&place, key);
 	maildrop_key(&same, other);
 	ROW_TEXT("below a link, not there", key, other);
-	CU_ASSERT(maildrop_check_mounted(place.path, 0, &why) == 0);
-	CU_ASSERT(maildrop_check_mounted(place.path, 2, &why) == -1 && why.reason == REASON_MAILDROP_IO && strstr(why.text, "/link/ann, where mail was at the last login, 2 messages") != NULL);
+	const struct maildrop_trace none = { .count = 0 }, two = { .count = 2 };
+	CU_ASSERT(maildrop_check_mounted(place.path, &none, &why) == 0);
+	CU_ASSERT(maildrop_check_mounted(place.path, &two, &why) == -1 && why.reason == REASON_MAILDROP_IO && strstr(why.text, "/link/ann, where mail was at the last login, 2 messages") != NULL);
 	make_dir("there/ann");
 	maildrop_key(&place, other);
 	ROW_TEXT("and there", other, key);
-	CU_ASSERT(maildrop_check_mounted(place.path, 2, &why) == 0);
+	CU_ASSERT(maildrop_check_mounted(place.path, &two, &why) == 0);
 	scratch_close();
 }
 
-#define TESTS(X) X(test_table) X(test_format) X(test_pattern_only) X(test_length) X(test_list) X(test_absent)
+/* The directory that it was in is there, or another: only one that is another on another device is a mount point without its file system. */
+static void test_mounted(void)
+{
+	struct why why;
+	struct stat st;
+	scratch_open();
+	const struct maildrop_place place = place_in_scratch(MAILDROP_MBOX, "mbox");
+	CU_ASSERT_FATAL(maildrop_stat_directory(place.path, &st) == 0);
+	const struct {
+		const char *label;
+		struct maildrop_trace trace;
+		bool mounted;
+	} cases[] = {
+		{ "the same", { 2, st.st_dev, st.st_ino }, true }, { "made anew", { 2, st.st_dev, st.st_ino + 1 }, true },
+		{ "the device has another number", { 2, st.st_dev + 1, st.st_ino }, true }, { "another", { 2, st.st_dev + 1, st.st_ino + 1 }, false },
+		{ "another, and there was no mail", { 0, st.st_dev + 1, st.st_ino + 1 }, true }, { "not known", { 2, 0, 0 }, true },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		why.text[0] = '\0';
+		ROW_ASSERT(cases[i].label, (maildrop_check_mounted(place.path, &cases[i].trace, &why) == 0) == cases[i].mounted);
+		ROW_ASSERT(cases[i].label, cases[i].mounted || (why.reason == REASON_MAILDROP_IO && strstr(why.text, "/mbox, which had 2 messages at the last login") != NULL));
+	}
+	CU_ASSERT(maildrop_stat_directory("/mbox", &st) == 0 && maildrop_stat_directory("/no such/mbox", &st) == -1);
+	scratch_close();
+}
+
+#define TESTS(X) X(test_table) X(test_format) X(test_pattern_only) X(test_length) X(test_list) X(test_absent) X(test_mounted)
 SUITE("place")
