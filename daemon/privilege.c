@@ -183,6 +183,15 @@ void worker_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &set, NULL);
 }
 
+void end_in(unsigned seconds)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+	(void)alarm(seconds);
+}
+
 /* Advice about the pages from..to. A kernel that does not know it leaves things as they are. */
 static void advise(uintptr_t from, uintptr_t to, int advice)
 {

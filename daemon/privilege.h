@@ -58,6 +58,9 @@ void keep_only(const int *fds, size_t count);
  */
 void worker_signals(void);
 
+/* End this process in so many seconds, by SIGALRM: as alarm(2), which alone does nothing behind worker_signals(). */
+void end_in(unsigned seconds);
+
 enum { PAGE = 4096 };  /* advice for part of a larger page is refused, and does no harm */
 
 /*
