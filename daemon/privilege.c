@@ -72,6 +72,9 @@ void shrink_master(void)
 		CAPABILITY(SETGID) | CAPABILITY(SETPCAP) | CAPABILITY(SETUID) | CAPABILITY(SYS_CHROOT) | CAPABILITY(SYS_RESOURCE);
 	uint64_t inheritable;
 	const uint64_t there = geteuid() == 0 ? get_capabilities(&inheritable) : 0;
+	/* Root needs none of the groups that whoever started it has, and reach_as() leaves them. A user namespace may keep them. */
+	if (geteuid() == 0)
+		(void)setgroups(0, NULL);
 	/* Where a container keeps CAP_SETPCAP for itself, it has its own bounding set. */
 	if ((there & CAPABILITY(SETPCAP)) == 0)
 		return;
