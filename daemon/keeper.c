@@ -185,6 +185,26 @@ static bool may_go_on(struct session *s)
 	return s->ready;
 }
 
+/*
+ * Until the gate is gone as well. Where its client is given time for the last words, or takes them as slowly as it likes, it is a connection that
+ * counts for its source, its account and `max`. Nothing is open to it any more, and when the server stops nobody waits for it.
+ */
+static void await_gate(const struct session *s)
+{
+	struct pollfd fds[] = { { .fd = s->gate, .events = 0 }, { .fd = s->master, .events = POLLIN } };
+	struct job job;
+	int fd = -1;
+	while (s->said_bye && !s->stopping && fds[0].revents == 0) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			fatal("poll");
+		if (fds[1].revents == 0)
+			continue;
+		if (rpc_receive(s->master, &job, sizeof job, &fd) != (ssize_t)sizeof job || job.verb != JOB_MAKE_ROOM)
+			return;
+		fds[1] = (struct pollfd){ .fd = -1 }; /* it is on its way, and the master counts those */
+	}
+}
+
 void keeper_serve(const struct settings *settings, const char *pam_helper, int master, int gate, int signer)
 {
 	static struct session session;
@@ -205,8 +225,10 @@ void keeper_serve(const struct settings *settings, const char *pam_helper, int m
 		session_init(s, settings, pam_helper, master, gate, signer);
 		await_job(s, &job);
 		serve_job(s, &job);
-		if (!may_go_on(s))
+		if (!may_go_on(s)) {
+			await_gate(s);
 			leave(EXIT_GOOD);
+		}
 		session_forget(s);
 		explicit_bzero(&job, sizeof job);
 		(void)rpc_send(master, &idle, sizeof idle, -1);
