@@ -191,7 +191,8 @@ static bool may_go_on(struct session *s)
  */
 static void await_gate(const struct session *s)
 {
-	struct pollfd fds[] = { { .fd = s->gate, .events = 0 }, { .fd = s->master, .events = POLLIN } };
+	/* A shared one's may be READY too late, instead of gone. */
+	struct pollfd fds[] = { { .fd = s->gate, .events = shared_workers(s->settings) ? POLLIN : 0 }, { .fd = s->master, .events = POLLIN } };
 	struct job job;
 	int fd = -1;
 	while (s->said_bye && !s->stopping && fds[0].revents == 0) {
