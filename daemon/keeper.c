@@ -23,14 +23,11 @@
 #include "daemon/session.h"
 #include "daemon/shared.h"
 
-/* The unit test puts a shorter one in its place. */
+/* The unit test puts shorter ones in their place. */
 #ifndef KEEPER_STOP_LIMIT_MS
 #define KEEPER_STOP_LIMIT_MS 30000 /* a gate that is told to stop takes a few seconds; a hostile one would take for ever */
+#define READY_LIMIT_MS 5000        /* a gate that has said goodbye lingers for two seconds at most */
 #endif
-
-enum {
-	READY_LIMIT_MS = 5000,    /* a gate that has said goodbye lingers for two seconds at most */
-};
 
 /*
  * A gate takes each answer as it comes. One that does not, and goes on asking, would hold us where neither the master nor the bell is heard:
@@ -194,15 +191,20 @@ static void await_gate(const struct session *s)
 	/* A shared one's may be READY too late, instead of gone. */
 	struct pollfd fds[] = { { .fd = s->gate, .events = shared_workers(s->settings) ? POLLIN : 0 }, { .fd = s->master, .events = POLLIN } };
 	struct job job;
-	int fd = -1;
+	int fd = -1, left = -1;
 	while (s->said_bye && !s->stopping && fds[0].revents == 0) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		const int n = poll(fds, 2, left);
+		if (n < 0 && errno != EINTR)
 			fatal("poll");
+		if (n == 0)
+			return;
 		if (fds[1].revents == 0)
 			continue;
 		if (rpc_receive(s->master, &job, sizeof job, &fd) != (ssize_t)sizeof job || job.verb != JOB_MAKE_ROOM)
 			return;
-		fds[1] = (struct pollfd){ .fd = -1 }; /* it is on its way, and the master counts those */
+		/* It is on its way, the master counts those, and says nothing more. */
+		fds[1] = (struct pollfd){ .fd = -1 };
+		left = READY_LIMIT_MS;
 	}
 }
 

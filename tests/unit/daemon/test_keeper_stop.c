@@ -3,6 +3,7 @@
  * Runs in: the tests; the gate and the master are played.
  */
 #define KEEPER_STOP_LIMIT_MS 300
+#define READY_LIMIT_MS 300
 #include "daemon/keeper.c"
 #include "tests/unit/daemon/keeper_peer.h"
 
@@ -55,7 +56,7 @@ static void test_last_wait(void)
 {
 	static const struct { const char *label; bool said_bye, stopping; enum { GOES, STAYS, IS_READY } gate; uint32_t job; } rows[] = {
 		{ "the gate goes", true, false, GOES, 0 }, { "the server stops", true, false, STAYS, JOB_STOP },
-		{ "room is made, and the gate goes", true, false, GOES, JOB_MAKE_ROOM }, { "the master goes", true, false, STAYS, 0 },
+		{ "room is made, and the gate goes", true, false, GOES, JOB_MAKE_ROOM }, { "room is made, and the gate stays", true, false, STAYS, JOB_MAKE_ROOM }, { "the master goes", true, false, STAYS, 0 },
 		{ "no goodbye", false, false, STAYS, 0 }, { "told to stop before", true, true, STAYS, 0 }, { "a shared one's is ready too late", true, false, IS_READY, 0 },
 	};
 	const struct rpc_ready is_ready = { .verb = RPC_READY };
