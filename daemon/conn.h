@@ -44,7 +44,8 @@ struct conn {
 	bool stopping;          /* RPC_STOP came: */
 	struct rpc_stop stop;   /* and this is it */
 	bool keeper_lost;
-	long long stop_deadline; /* set with either */
+	bool keeper_done;       /* it has heard all, and waits for our end: there is nothing to say to it, and its end is a loss all the same */
+	long long stop_deadline; /* set with .stopping or .keeper_lost */
 	bool rested;            /* the client is silent, and memory was given back */
 	const char *problem;    /* why CONN_BROKEN, for the log */
 	bool no_signature;      /* the keeper had no signature for the handshake */

@@ -178,9 +178,7 @@ static void host_commit(void *context, const struct pop3_maildrop *drop, size_t 
 	ask_plainly(g, &request, sizeof request, answer_r);
 	if (answer_r->reply == REPLY_KEEPER_LOST && marked > 0)
 		answer_r->reply = REPLY_UPDATE_LOST;
-	/* It has heard all, and goes: that is no loss while the last words are on their way. */
-	if (!g->conn.keeper_lost && answer_r->reply != REPLY_TAKEN_OVER)
-		g->conn.keeper = -1;
+	g->conn.keeper_done = !g->conn.keeper_lost && answer_r->reply != REPLY_TAKEN_OVER;
 }
 
 static uint32_t host_refer(void *context, enum reply reply, const struct reply_args *args)
@@ -188,7 +186,7 @@ static uint32_t host_refer(void *context, enum reply reply, const struct reply_a
 	struct gate *g = context;
 	struct pop3_answer answer;
 	struct rpc_refer request = { .verb = RPC_REFER, .reply = (uint32_t)reply, .tls = g->bye.tls };
-	if (g->conn.keeper_lost || g->conn.keeper < 0 || g->refer_asked++ >= RPC_REFER_MOST)
+	if (g->conn.keeper_lost || g->conn.keeper_done || g->refer_asked++ >= RPC_REFER_MOST)
 		return REF_NONE;
 	memcpy(request.n, args->n, sizeof request.n);
 	ask_plainly(g, &request, sizeof request, &answer);
@@ -416,7 +414,7 @@ static void serve_one(struct gate *g, int keeper, SSL_CTX *context, const struct
 	gate_end_figures(&g->bye, &g->pop3, &g->conn, serve(g, hello.tls != 0, &linger));
 	ahead_forget(&g->ahead);
 	/* The last word to the keeper comes first: it lets go of the maildrop while the client reads on. */
-	if (g->conn.keeper >= 0)
+	if (!g->conn.keeper_done)
 		(void)rpc_send(keeper, &g->bye, sizeof g->bye, -1);
 	conn_close(&g->conn, linger);
 }

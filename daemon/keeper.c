@@ -23,14 +23,11 @@
 #include "daemon/session.h"
 #include "daemon/shared.h"
 
-/* The unit test puts a shorter one in its place. */
+/* The unit test puts shorter ones in their place. */
 #ifndef KEEPER_STOP_LIMIT_MS
 #define KEEPER_STOP_LIMIT_MS 30000 /* a gate that is told to stop takes a few seconds; a hostile one would take for ever */
+#define READY_LIMIT_MS 5000        /* a gate that has said goodbye lingers for two seconds at most */
 #endif
-
-enum {
-	READY_LIMIT_MS = 5000,    /* a gate that has said goodbye lingers for two seconds at most */
-};
 
 /*
  * A gate takes each answer as it comes. One that does not, and goes on asking, would hold us where neither the master nor the bell is heard:
@@ -185,6 +182,32 @@ static bool may_go_on(struct session *s)
 	return s->ready;
 }
 
+/*
+ * Until the gate is gone as well. Where its client is given time for the last words, or takes them as slowly as it likes, it is a connection that
+ * counts for its source, its account and `max`. Nothing is open to it any more, and when the server stops nobody waits for it.
+ */
+static void await_gate(const struct session *s)
+{
+	/* A shared one's may be READY too late, instead of gone. */
+	struct pollfd fds[] = { { .fd = s->gate, .events = shared_workers(s->settings) ? POLLIN : 0 }, { .fd = s->master, .events = POLLIN } };
+	struct job job;
+	int fd = -1, left = -1;
+	while (s->said_bye && !s->stopping && fds[0].revents == 0) {
+		const int n = poll(fds, 2, left);
+		if (n < 0 && errno != EINTR)
+			fatal("poll");
+		if (n == 0)
+			return;
+		if (fds[1].revents == 0)
+			continue;
+		if (rpc_receive(s->master, &job, sizeof job, &fd) != (ssize_t)sizeof job || job.verb != JOB_MAKE_ROOM)
+			return;
+		/* It is on its way, the master counts those, and says nothing more. */
+		fds[1] = (struct pollfd){ .fd = -1 };
+		left = READY_LIMIT_MS;
+	}
+}
+
 void keeper_serve(const struct settings *settings, const char *pam_helper, int master, int gate, int signer)
 {
 	static struct session session;
@@ -205,8 +228,10 @@ void keeper_serve(const struct settings *settings, const char *pam_helper, int m
 		session_init(s, settings, pam_helper, master, gate, signer);
 		await_job(s, &job);
 		serve_job(s, &job);
-		if (!may_go_on(s))
+		if (!may_go_on(s)) {
+			await_gate(s);
 			leave(EXIT_GOOD);
+		}
 		session_forget(s);
 		explicit_bzero(&job, sizeof job);
 		(void)rpc_send(master, &idle, sizeof idle, -1);

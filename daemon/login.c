@@ -196,6 +196,8 @@ static int enter(struct session *s, const struct identity *who, uint32_t crowd, 
 {
 	struct maildrop_place place;
 	const enum on_locked on_locked = s->settings->on_locked.what == ON_LOCKED_WAIT && crowd != CROWD_NONE ? ON_LOCKED_REFUSE : s->settings->on_locked.what;
+	/* Whom another login of this connection met is not in the way of this one. */
+	s->in = NO_ENTRY;
 	if (crowd == CROWD_FULL)
 		return why_set(why_r, REASON_MAILDROP_LOCKED, 0, "%d sessions of this user are open, or wait for the mailbox", ACCOUNT_SESSIONS);
 	if (choose_place(s, who, &place, why_r) != 0)

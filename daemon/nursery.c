@@ -121,7 +121,8 @@ static void serve_orders(SSL_CTX *context, const struct settings *settings)
 			fork_gate(&order, keeper, context, settings);
 		else if (n == 0)
 			break;
-		else if (n < 0 && errno != EAGAIN && errno != EPROTO)
+		/* A reset comes first where the master has gone without reading all that was reported; orders may lie behind it. */
+		else if (n < 0 && errno != EAGAIN && errno != EPROTO && errno != ECONNRESET)
 			fatal("orders"); /* whoever waits here for a gate sees an end; the master starts another nursery */
 		if (keeper >= 0)
 			(void)close(keeper);

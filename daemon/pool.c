@@ -240,25 +240,46 @@ static bool may_say(const struct worker *w, const struct keeper_word *word, uid_
 	return false;
 }
 
+/* One word of that keeper's, if there is one. False: it has said its last. */
+static bool hear_word(struct pool *pool, size_t at)
+{
+	struct worker *w = &pool->workers.rows->list[at];
+	struct keeper_word word;
+	struct ucred who;
+	ssize_t size;
+	/* Where it has closed its end and not read all of ours, the kernel says that once, before what it has said. */
+	do
+		size = rpc_receive_from(w->channel, &word, sizeof word, &who, 0);
+	while (size < 0 && errno == ECONNRESET);
+	/* At the end of file it is on its way out, and will be reaped. */
+	if (size != (ssize_t)sizeof word || !may_say(w, &word, who.uid) || !attempts_hear(&pool->attempts, at, &word, now_ms())) {
+		(void)epoll_ctl(pool->words, EPOLL_CTL_DEL, w->channel, NULL);
+		w->unheard = true;
+	} else if (word.verb == KEEPER_FREE && pool->workers.rows->states[at] == WORKER_IDLE) {
+		take_back(pool, at);
+	}
+	return !w->unheard && w->channel >= 0;
+}
+
 void pool_hear(struct pool *pool)
 {
 	enum { AT_ONCE = 32 };
 	struct epoll_event events[AT_ONCE];
 	const int n = epoll_wait(pool->words, events, AT_ONCE, 0);
 	for (int i = 0; i < n; i++) {
-		struct keeper_word word;
-		struct ucred who;
 		const ssize_t at = workers_by_number(&pool->workers, events[i].data.u64);
-		if (at < 0)
-			continue;
-		const int channel = pool->workers.rows->list[at].channel;
-		const ssize_t size = rpc_receive_from(channel, &word, sizeof word, &who, 0);
-		/* At the end of file it is on its way out, and will be reaped. */
-		if (size != (ssize_t)sizeof word || !may_say(&pool->workers.rows->list[at], &word, who.uid) || !attempts_hear(&pool->attempts, (size_t)at, &word, now_ms()))
-			(void)epoll_ctl(pool->words, EPOLL_CTL_DEL, channel, NULL);
-		else if (word.verb == KEEPER_FREE && pool->workers.rows->states[at] == WORKER_IDLE)
-			take_back(pool, (size_t)at);
+		if (at >= 0)
+			(void)hear_word(pool, (size_t)at);
 	}
+}
+
+/* What it said before it ended, as its last words may be what became of a password. */
+static void hear_out(struct pool *pool, size_t at)
+{
+	const struct worker *w = &pool->workers.rows->list[at];
+	bool more = !w->unheard && w->channel >= 0;
+	while (more)
+		more = hear_word(pool, at);
 }
 
 /* What its client was told with this reference, if it was there to be told. */
@@ -312,6 +333,7 @@ void pool_reaped(struct pool *pool, pid_t pid, int status, uid_t uid)
 	const ssize_t at = workers_by_pid(&pool->workers, pid);
 	if (at < 0)
 		return;
+	hear_out(pool, (size_t)at);
 	note_end(pool, (size_t)at, status, uid);
 	attempts_end(&pool->attempts, (size_t)at, now_ms());
 	hang_up(&pool->workers.rows->list[at].channel);

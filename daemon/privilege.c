@@ -72,6 +72,9 @@ void shrink_master(void)
 		CAPABILITY(SETGID) | CAPABILITY(SETPCAP) | CAPABILITY(SETUID) | CAPABILITY(SYS_CHROOT) | CAPABILITY(SYS_RESOURCE);
 	uint64_t inheritable;
 	const uint64_t there = geteuid() == 0 ? get_capabilities(&inheritable) : 0;
+	/* Root needs none of the groups that whoever started it has, and reach_as() leaves them. A user namespace may keep them. */
+	if (geteuid() == 0)
+		(void)setgroups(0, NULL);
 	/* Where a container keeps CAP_SETPCAP for itself, it has its own bounding set. */
 	if ((there & CAPABILITY(SETPCAP)) == 0)
 		return;
@@ -181,6 +184,15 @@ void worker_signals(void)
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN);
 	(void)sigprocmask(SIG_SETMASK, &set, NULL);
+}
+
+void end_in(unsigned seconds)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+	(void)alarm(seconds);
 }
 
 /* Advice about the pages from..to. A kernel that does not know it leaves things as they are. */

@@ -30,7 +30,8 @@ void become_owner(uid_t uid, gid_t gid);
  * The master, and everything that it starts, without what neither postern nor PAM's authentication has a use for: loading
  * modules, raw devices, other users' memory, mounts, the network's set-up. systemd's unit does the same. What is left is in the
  * inheritable set as well, by which a program has it that root executes, and the bounding set is empty: here once, so that no child has
- * to empty it (capabilities(7)). Does nothing without root, or where a container keeps CAP_SETPCAP for itself.
+ * to empty it (capabilities(7)); none of that where a container keeps CAP_SETPCAP for itself. And without the groups of who started it,
+ * so that what is looked up with a user's rights (reach_as()) is so with his alone. Does nothing without root.
  */
 void shrink_master(void);
 
@@ -57,6 +58,9 @@ void keep_only(const int *fds, size_t count);
  * something to other servers and would end this one with all its sessions.
  */
 void worker_signals(void);
+
+/* End this process in so many seconds, by SIGALRM: as alarm(2), which alone does nothing behind worker_signals(). */
+void end_in(unsigned seconds);
 
 enum { PAGE = 4096 };  /* advice for part of a larger page is refused, and does no harm */
 

@@ -6,12 +6,13 @@
 #include "daemon/recorder_answer.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "daemon/privilege.h"
 
 enum { ANSWER_SECONDS = 5 };
 
@@ -22,16 +23,6 @@ static void bound_time(int socket)
 	const struct timeval limit = { .tv_sec = ANSWER_SECONDS };
 	(void)setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 	(void)setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-}
-
-/* This process, by SIGALRM, which all of the server's processes hold back otherwise. */
-static void end_in(unsigned seconds)
-{
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGALRM);
-	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
-	(void)alarm(seconds);
 }
 
 static int send_record(void *context, const struct history_record *record)

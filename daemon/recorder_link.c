@@ -25,16 +25,22 @@ struct recorder_link recorder_link(void)
 	return state;
 }
 
+/*
+ * Whole ones only are written, so whole ones only are read. But a user's keeper that was taken over reads as it likes, and where it took a
+ * part of one, what comes behind is no reference.
+ */
+static bool take(uint32_t *ref_r)
+{
+	return read(state.refs, ref_r, sizeof *ref_r) == (ssize_t)sizeof *ref_r && *ref_r != REF_NONE && *ref_r < REF_FAILURES;
+}
+
 uint32_t recorder_take_ref(void)
 {
 	uint32_t ref;
 	struct pollfd p = { .fd = state.refs, .events = POLLIN };
 	if (state.refs < 0)
 		return REF_NONE;
-	/* Whole ones only are written, so whole ones only are read. */
-	if (read(state.refs, &ref, sizeof ref) == (ssize_t)sizeof ref)
-		return ref;
-	if (poll(&p, 1, REF_WAIT_MS) == 1 && read(state.refs, &ref, sizeof ref) == (ssize_t)sizeof ref)
+	if (take(&ref) || (poll(&p, 1, REF_WAIT_MS) == 1 && take(&ref)))
 		return ref;
 	uint64_t n = 0;
 	(void)!getrandom(&n, sizeof n, GRND_NONBLOCK);

@@ -26,7 +26,7 @@ void recorder_connect(const struct recorder_link *link);
 /* The link in use: to be kept when other descriptors are closed. */
 struct recorder_link recorder_link(void);
 
-/* A reference that nobody else gets. A random one when the recorder does not keep up, REF_NONE without a link. */
+/* A reference that nobody else gets. A random one when the recorder does not keep up, or what comes is none; REF_NONE without a link. */
 uint32_t recorder_take_ref(void);
 
 /*

@@ -49,7 +49,8 @@ static void serve(EVP_PKEY *key)
 		struct sign_request request;
 		int back;
 		ssize_t n = rpc_receive(NURSERY_CHANNEL_FD, &request, sizeof request, &back);
-		if (n < 0 && errno != EPROTO)
+		/* A reset comes first where the master has gone without reading that we are ready. */
+		if (n < 0 && errno != EPROTO && errno != ECONNRESET)
 			fatal("requests");
 		if (n == 0 && back < 0 && alone())
 			return;

@@ -18,6 +18,11 @@
 #include "daemon/log.h"
 #include "daemon/privilege.h"
 
+/* The unit test puts a shorter one in its place. */
+#ifndef REHEARSAL_SECONDS
+#define REHEARSAL_SECONDS 10
+#endif
+
 enum {
 	NUMBERS = 1 << 17,            /* of allocations: those behind are not noted */
 	STEP = 16,                    /* octets: sizes are multiples of it, and so is a block's head */
@@ -27,7 +32,6 @@ enum {
 	SLOT_SIZE = 6 * PAGE,         /* what OpenSSL takes for a message of the handshake; a record is smaller */
 	STAGE_PAGES = 1 << 15,        /* of the rehearsal: it needs 9000 at a time */
 	OPENED_MAX = 1024,            /* pages: the client's end writes to a few dozen */
-	REHEARSAL_SECONDS = 10,
 	IN_USE = 0x7573ed, FREE = 0xf4ee,
 };
 
@@ -151,7 +155,7 @@ static void rehearse(void (*load)(void *data), void (*play)(void *data), void *d
 	load(data);
 	const pid_t pid = fork();
 	if (pid == 0) {
-		(void)alarm(REHEARSAL_SECONDS);
+		end_in(REHEARSAL_SECONDS);
 		play(data);
 	} else {
 		await(pid);

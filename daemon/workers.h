@@ -38,6 +38,7 @@ struct worker {
 	long long since;    /* now_ms(): when its connection came */
 	char peer[INET6_ADDRSTRLEN]; /* as text, for the log */
 	bool halted;        /* its keeper is stopped by a signal (SIGSTOP) */
+	bool unheard;       /* its channel is at its end, or it is not listened to any more */
 	bool quiet;         /* its end without a login is not to be logged */
 	unsigned sessions;  /* connections that it may serve in its life */
 	unsigned served;    /* and those that it has got */

@@ -4,6 +4,7 @@ Small in make check (hundreds of connections, a server for 300); with POSTERN_FA
 with its defaults. Times are printed, and not judged.
 """
 import os
+import socket
 import statistics
 import time
 import unittest
@@ -143,3 +144,26 @@ class Floods(unittest.TestCase):
             self.assertTrue(all(talk.answers[0].startswith("+OK") for talk in talks), [talk.answers for talk in talks][:3])
             crowd.close()
             wait_until(lambda: len([k for k in self.server.keepers()]) <= 16, "the workers' end", 10)
+
+
+class LastWords(unittest.TestCase):
+    """A connection whose client is given time to read why it was ended is one that counts, as long as it is there."""
+
+    def test_wrong_door(self):
+        per_source, spare = 5, 4
+        server = Server(settings={"workers": {"spare_min": 2, "spare_max": spare, "max": 40}, "limits": {"per_source": per_source}})
+        self.addCleanup(server.stop)
+        connections, most = [], 0
+        for n in range(120):
+            connections.append(socket.create_connection(("127.0.0.1", server.pop3_port)))
+            connections[-1].sendall(b"GET / HTTP/1.0\r\n")
+            if n % 10 == 9:
+                most = max(most, len(server.gates()))
+        # One that is being forked for a connection, and one that is on its way out.
+        self.assertLessEqual(most, per_source + spare + 2)
+        for connection in connections:
+            connection.close()
+        wait_until(lambda: len(server.gates()) <= spare, "the gates end")
+        with Client(server) as client:
+            client.login("anna")
+            client.quit()

@@ -43,8 +43,10 @@ static int worker_waits(struct pollfd *fds, nfds_t count, int r)
 		}
 		return 1;
 	}
-	/* A failed login waits for its slot: as if the gate were gone. */
+	/* A failed login waits for its slot, and the end for the gate's: as if that were gone. */
 	CHECK(r != 0 || (count == 2 && fds[0].events == 0), "a wait for what will not come");
+	if (r == 0)
+		fds[0].revents = POLLHUP;
 	return r != 0 ? r : 1;
 }
 

@@ -142,7 +142,7 @@ static void test_room(void)
 	now++;
 	CU_ASSERT(say(1, KEEPER_ROOM, 64) && heard(1, &job) == 0);
 	now++;
-	CU_ASSERT(say(2, KEEPER_ROOM, 300) && heard(2, &job) == 0);
+	CU_ASSERT(say(2, KEEPER_ROOM, 200) && heard(2, &job) == 0);
 	now++;
 	CU_ASSERT(say(3, KEEPER_ROOM, 30) && heard(3, &job) == JOB_ROOM);
 	CU_ASSERT(say(0, KEEPER_FAILED, 0) && heard(1, &job) == JOB_ROOM && heard(2, &job) == 0);
@@ -152,8 +152,12 @@ static void test_room(void)
 	CU_ASSERT(say(4, KEEPER_ROOM, 1) && heard(4, &job) == 0);
 	now += ATTEMPT_HOLD_MS;
 	attempts_run(&attempts, now);
-	CU_ASSERT(heard(4, &job) == JOB_REFUSED && attempts.room == 300);
+	CU_ASSERT(heard(4, &job) == JOB_REFUSED && attempts.room == 200);
 	CU_ASSERT(say(2, KEEPER_MOOT, 0) && attempts.room == 0);
+	/* Nor is anything added up to less than there was. */
+	CU_ASSERT(say(0, KEEPER_ATTEMPT, 9) && heard(0, &job) == JOB_VERIFY);
+	CU_ASSERT(!say(0, KEEPER_ROOM, UINT32_MAX) && !say(0, KEEPER_ROOM, HASH_MEMORY_MIB_MAX + 1) && heard(0, &job) == 0 && attempts.room == 0);
+	CU_ASSERT(say(0, KEEPER_ROOM, HASH_MEMORY_MIB_MAX) && heard(0, &job) == JOB_ROOM);
 	end();
 }
 

@@ -113,6 +113,41 @@ static void test_holder(void)
 	host_remove();
 }
 
+/* Ann's login, as a master lets it go that is asked. The answer's name. */
+static const char *login_let_go(const struct worker_ends *w, enum job_crowd crowd, struct rpc_answer *answer_r)
+{
+	const struct rpc_auth auth = auth_of("ann", "secret");
+	const struct job job = { .verb = JOB_VERIFY, .crowd = crowd };
+	struct keeper_word word = { .verb = 0 };
+	int fd;
+	CU_ASSERT(rpc_send(w->gate, &auth, sizeof auth, -1) == 0);
+	while (word.verb != KEEPER_ATTEMPT)
+		CU_ASSERT_FATAL(rpc_await(w->master, &word, sizeof word, &fd) == (ssize_t)sizeof word);
+	CU_ASSERT(rpc_send(w->master, &job, sizeof job, -1) == 0);
+	CU_ASSERT_FATAL(rpc_await(w->gate, answer_r, sizeof *answer_r, &fd) == (ssize_t)sizeof *answer_r && fd == -1);
+	return reply_row((enum reply)answer_r->reply)->name;
+}
+
+/* Who is refused because there are too many is not told of the one that his login before met. */
+static void test_crowd(void)
+{
+	static const struct holder holder = { 12, true, false, NULL };
+	struct rpc_answer answer;
+	host_make();
+	make_users();
+	struct settings *settings = settings_of("");
+	settings->free_failures = 10;
+	pid_t pid = start_holder(settings, &holder);
+	struct worker_ends w = keeper_serving(settings, "192.0.2.1");
+	ROW_TEXT("the lock", login_let_go(&w, CROWD_NONE, &answer), "LOCKED_ACTIVE");
+	ROW_TEXT("the lock", answer.told, "203.0.113.7");
+	ROW_TEXT("the crowd", login_let_go(&w, CROWD_FULL, &answer), "LOCKED_UNNAMED");
+	ROW_TEXT("the crowd", answer.told, "");
+	keeper_end("crowd", &w, EXIT_GOOD, NULL);
+	CU_ASSERT(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+	host_remove();
+}
+
 /* A bell, and what its ringers use: its address. */
 static int hang(int lock, struct sockaddr_un *address_r)
 {
@@ -258,5 +293,5 @@ static void test_answers(void)
 	host_remove();
 }
 
-#define TESTS(X) X(test_holder) X(test_noise) X(test_strangers) X(test_answers)
+#define TESTS(X) X(test_holder) X(test_crowd) X(test_noise) X(test_strangers) X(test_answers)
 SUITE("bell")

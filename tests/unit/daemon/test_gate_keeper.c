@@ -49,6 +49,39 @@ static void test_keeper_vanishes(void)
 	gates_end();
 }
 
+/* So many of that command, which fit into one read, and QUIT behind them if it is to be. */
+static void ask_much(const char *command, bool quit)
+{
+	char octets[LINE_BUFFER];
+	struct buf b = BUF_OVER(octets);
+	while (b.cap - b.len > strlen(command) + strlen("QUIT\r\n"))
+		(void)buf_add_text(&b, command);
+	if (quit)
+		(void)buf_add_text(&b, "QUIT\r\n");
+	peer_send(&client, octets, b.len);
+}
+
+/* A keeper that has heard all waits for its gate, and is the master's word on it: where it is killed, the gate goes, however little its client takes. */
+static void test_keeper_killed_at_the_end(void)
+{
+	static const char label[] = "killed at the end";
+	const struct rpc_answer updated = { .verb = RPC_COMMIT, .reply = REPLY_BYE_UPDATED };
+	gates_begin(false);
+	begin(NULL, "127.0.0.1", false);
+	greet(label);
+	log_in(label, 2);
+	/* What the first two ask for fits into the socket, and what the last does not. */
+	ask_much("CAPA\r\n", false);
+	ask_much("CAPA\r\n", false);
+	ask_much("LANG\r\n", true);
+	(void)expect_request(label, RPC_COMMIT);
+	CU_ASSERT(rpc_send(keeper, &updated, sizeof updated, -1) == 0);
+	keeper_close();
+	expect_end(label, gate, EXIT_GOOD, NULL);
+	peer_close(&client);
+	gates_end();
+}
+
 static void test_not_needed(void)
 {
 	int rpc[2];
@@ -267,5 +300,5 @@ static void test_known(void)
 	gates_end();
 }
 
-#define TESTS(X) X(test_keeper_vanishes) X(test_not_needed) X(test_no_hello) X(test_broken_word) X(test_refusals) X(test_known)
+#define TESTS(X) X(test_keeper_vanishes) X(test_keeper_killed_at_the_end) X(test_not_needed) X(test_no_hello) X(test_broken_word) X(test_refusals) X(test_known)
 SUITE("gate_keeper")

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/history.h"
+#include "daemon/recorder_link.h"
 #include "tests/unit/suite.h"
 
 enum { ANY = 1u << HISTORY_GUESS | 1u << HISTORY_FAILURE | 1u << HISTORY_SESSION, FOUND_MAX = 256, REFS = 100000 };
@@ -350,6 +350,34 @@ static void test_references_are_unique(void)
 	end();
 }
 
+/* Who takes less than a whole one spoils none that others get: each can be typed, and then is the one that was kept. */
+static void test_part_of_a_reference(void)
+{
+	enum { READY = 1000 };
+	char part[3], text[REF_TEXT_MAX];
+	uint32_t refs[READY];
+	int pipes[2];
+	for (size_t taken = 0; taken <= sizeof part; taken++) {
+		CU_ASSERT_FATAL(pipe2(pipes, O_CLOEXEC | O_NONBLOCK) == 0);
+		for (size_t i = 0; i < READY; i++)
+			refs[i] = ref_of_failure(i, 7);
+		CU_ASSERT(write(pipes[1], refs, sizeof refs) == (ssize_t)sizeof refs);
+		CU_ASSERT(taken == 0 || read(pipes[0], part, taken) == (ssize_t)taken);
+		const struct recorder_link link = { .records = -1, .refs = pipes[0] };
+		recorder_connect(&link);
+		unsigned spoilt = 0;
+		for (size_t i = 0; i < READY / 4; i++) {
+			const uint32_t ref = recorder_take_ref();
+			spoilt += ref == REF_NONE || ref >= REF_FAILURES || ref_parse(ref_text(ref, text)) != ref;
+			CU_ASSERT(taken > 0 || ref == refs[i]);
+		}
+		CU_ASSERT_EQUAL(spoilt, 0);
+		recorder_connect(&NO_RECORDER);
+		(void)close(pipes[0]);
+		(void)close(pipes[1]);
+	}
+}
+
 /* ---- queries ---- */
 
 static void test_queries(void)
@@ -390,5 +418,5 @@ static void test_queries(void)
 
 #define TESTS(X) X(test_wraps) X(test_restart_goes_on) X(test_resume) X(test_kinds_are_apart) X(test_another_size_begins_anew) \
 	X(test_what_is_not_whole_is_passed_over) X(test_cut_off) X(test_huge_head) X(test_foreign_file) X(test_links_are_not_followed) X(test_nothing_there) \
-	X(test_modes) X(test_references_are_unique) X(test_queries)
+	X(test_modes) X(test_references_are_unique) X(test_part_of_a_reference) X(test_queries)
 SUITE("history")

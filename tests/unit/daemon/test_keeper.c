@@ -297,9 +297,7 @@ static void test_commit(void)
 	CU_ASSERT(answer.count == 1);
 	(void)close(fd);
 	keeper_end("next", &next, EXIT_GOOD, NULL);
-	expect_end("commit", w.pid, EXIT_GOOD, "fetched=7 octets=4711 deleted=2 left=1 dropped-marks=0");
-	(void)close(w.gate);
-	(void)close(w.master);
+	keeper_end("commit", &w, EXIT_GOOD, "fetched=7 octets=4711 deleted=2 left=1 dropped-marks=0");
 	host_remove();
 }
 

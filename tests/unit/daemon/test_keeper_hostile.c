@@ -187,8 +187,10 @@ static void test_violations(void)
 		if (rows[i].phase != AT_THE_END)
 			host_log[0] = '\0';
 		(void)rpc_send(w.gate, &sent, size, rows[i].descriptor ? STDIN_FILENO : -1);
+		/* COMMIT is the last that it hears; then it waits for its gate's end. */
+		if (rows[i].phase == AT_THE_END)
+			(void)shutdown(w.gate, SHUT_RDWR);
 		int status = child_status(w.pid);
-		/* COMMIT is the last that it hears. */
 		const int want = rows[i].phase == AT_THE_END ? EXIT_GOOD : EXIT_VIOLATION;
 		if (status != want || strstr(host_log, rows[i].words) == NULL)
 			fprintf(stderr, "row \"%s\": ended with %d, log %s", rows[i].label, status, host_log);

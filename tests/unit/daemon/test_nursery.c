@@ -77,7 +77,7 @@ static void test_gates(void)
 	log_release(kept);
 	/* One that is not needed, one that serves, one whose keeper breaks its word. */
 	(void)close(order(&n, 1));
-	int keeper = order(&n, 2), liar = order(&n, 3), late = order(&n, 4);
+	int keeper = order(&n, 2), liar = order(&n, 3), late = order(&n, 4), other = order(&n, 5);
 	socket_pair(SOCK_STREAM, connection);
 	CU_ASSERT(fcntl(connection[0], F_SETFL, O_NONBLOCK) == 0);
 	struct rpc_hello hello = { .verb = RPC_HELLO, .peer = address_of("127.0.0.1") };
@@ -89,7 +89,8 @@ static void test_gates(void)
 	CU_ASSERT(rpc_send(liar, &hello, 4, -1) == 0);
 	CU_ASSERT(hear(&n, &report) == 1 && report.verb == NURSERY_GATE_DIED);
 	CU_ASSERT(report.worker == 3 && report.signal == 0 && report.status == EXIT_BUG);
-	/* Dismissed, it ends when its last gate has. */
+	/* Dismissed, it ends when its last gate has, also where its last report was not read any more. */
+	CU_ASSERT(rpc_send(other, &hello, 4, -1) == 0 && ready(n.channel, POLLIN));
 	pid_t pid = n.pid, signer = n.signer_pid;
 	nursery_dismiss(&n);
 	CU_ASSERT(n.pid == 0 && n.channel == -1 && n.signer_pid == 0 && n.signer == -1);
@@ -105,6 +106,25 @@ static void test_gates(void)
 	(void)close(keeper);
 	(void)close(liar);
 	(void)close(late);
+	(void)close(other);
+	host_remove();
+}
+
+/* Given up before it was heard that they are ready: no trouble of theirs. */
+static void test_given_up(void)
+{
+	struct nursery n;
+	char problem[NURSERY_TEXT_MAX] = "";
+	begin();
+	int kept = log_capture();
+	CU_ASSERT_FATAL(nursery_start(&n, program(NULL), settings, problem) == 0);
+	log_release(kept);
+	const pid_t pid = n.pid, signer = n.signer_pid;
+	CU_ASSERT(ready(n.channel, POLLIN) && ready(n.signer, POLLIN));
+	nursery_dismiss(&n);
+	expect_end("nursery", pid, EXIT_GOOD, NULL);
+	expect_end("signer", signer, EXIT_GOOD, NULL);
+	CU_ASSERT(strstr(host_log, "fatal") == NULL);
 	host_remove();
 }
 
@@ -216,5 +236,5 @@ static void test_hear(void)
 	nursery_dismiss(&n);
 }
 
-#define TESTS(X) X(test_gates) X(test_rights) X(test_try) X(test_certificate_ends) X(test_hear)
+#define TESTS(X) X(test_gates) X(test_given_up) X(test_rights) X(test_try) X(test_certificate_ends) X(test_hear)
 SUITE("nursery")

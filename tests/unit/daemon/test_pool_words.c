@@ -79,6 +79,42 @@ static void test_shared(void)
 	end();
 }
 
+/* What a keeper said last counts also where its end is known first, or a gate that goes at once would have its guesses for nothing. */
+static void test_last_words(void)
+{
+	const struct sockaddr_storage one = address_of("192.0.2.1");
+	static const struct proven_hash guess = { .account = 9, .password = { 1, 2 } };
+	const struct keeper_word attempt = { .verb = KEEPER_ATTEMPT, .hash = guess }, failed = { .verb = KEEPER_FAILED, .reason = REASON_PASSWORD_WRONG },
+	                         illegal = { .verb = KEEPER_FREE };
+	const int on = 1;
+	struct job job;
+	int keepers[3], gates[3], fd;
+	begin("");
+	settings->repeat_seconds = 600;
+	for (size_t i = 0; i < 3; i++) {
+		const size_t at = add_shared(&pool, i + 1, 1, &keepers[i], &gates[i]);
+		CU_ASSERT(setsockopt(pool.workers.rows->list[at].channel, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0);
+		CU_ASSERT(pool_assign(&pool, STDIN_FILENO, &one, false) == 0);
+		CU_ASSERT(rpc_await(keepers[i], &job, sizeof job, &fd) == (ssize_t)sizeof job && job.verb == JOB_SERVE);
+		CU_ASSERT(rpc_send(keepers[i], &attempt, sizeof attempt, -1) == 0);
+		pool_hear(&pool);
+		CU_ASSERT(pool.workers.rows->states[at] == (i < 2 ? WORKER_VERIFYING : WORKER_STRANGER));
+		if (i == 0) { /* who is not listened to is not heard out, either */
+			CU_ASSERT(rpc_send(keepers[i], &illegal, sizeof illegal, -1) == 0);
+			pool_hear(&pool);
+		}
+		CU_ASSERT(rpc_send(keepers[i], &failed, sizeof failed, -1) == 0);
+		(void)close(keepers[i]);
+		if (i < 2)
+			pool_reaped(&pool, (pid_t)(100 + i + 1), EXIT_GOOD << 8, 0);
+		(void)close(gates[i]);
+	}
+	/* The third was told that it is the same wrong password. */
+	CU_ASSERT(strstr(read_log(), "said verb 6, as its word 1, in state 4: not listened to any more") != NULL);
+	workers_close(&pool.workers);
+	end();
+}
+
 /* A word from a process of that user's. */
 static void say_as(uid_t uid, int keeper, enum keeper_verb verb)
 {
@@ -169,5 +205,5 @@ static void test_late(void)
 	}
 }
 
-#define TESTS(X) X(test_shared) X(test_owners_words) X(test_late)
+#define TESTS(X) X(test_last_words) X(test_shared) X(test_owners_words) X(test_late)
 SUITE("pool words")

@@ -103,6 +103,20 @@ static void reach_and_return(void)
 	reach_as_root();
 }
 
+/* A master has no groups of who started it, a shell of root's, and so nobody who reaches files from there reaches those. */
+static void reach_after_start(void)
+{
+	const gid_t starters[] = { SOME_GID + 1 };
+	const char *const directory = in_host("starters");
+	struct stat st;
+	check(setgroups(1, starters) == 0 && mkdir(directory, 0750) == 0 && chown(directory, 0, starters[0]) == 0 && chmod(directory, 0750) == 0);
+	check(close(open(in_host("starters/file"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)) == 0);
+	shrink_master();
+	reach_as(SOME_UID, SOME_GID);
+	check(lstat(in_host("starters"), &st) == 0);
+	check(lstat(in_host("starters/file"), &st) == -1 && errno == EACCES);
+}
+
 /* What it cannot have it does not go on without. */
 static void reach_bound(void)
 {
@@ -119,6 +133,7 @@ static void test_become_owner(void)
 		expect_child("gives up root", give_up_root, EXIT_GOOD, NULL);
 		expect_child("asked for root", become_root, EXIT_BUG, "bug: asked to become root");
 		expect_child("reaches files as another", reach_and_return, EXIT_GOOD, NULL);
+		expect_child("reaches no more than he", reach_after_start, EXIT_GOOD, NULL);
 		expect_child("cannot reach them", reach_bound, EXIT_ENVIRONMENT, "cannot reach files as uid ");
 		expect_child("root comes back", become_owner_bound, EXIT_ENVIRONMENT, "root came back after it was given up");
 	}

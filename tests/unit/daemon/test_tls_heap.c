@@ -2,16 +2,9 @@
  * test_tls_heap.c - where OpenSSL's memory lies: what is written to in the rehearsal is packed, blocks are used again, damage is noticed.
  * Runs in: the tests.
  */
-#include <openssl/crypto.h>
-#include <stdint.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "daemon/log.h"
-#include "daemon/privilege.h"
-#include "daemon/tls_heap.h"
-#include "tests/unit/suite.h"
+#define REHEARSAL_SECONDS 1
+#include "daemon/tls_heap.c"
+#include "tests/unit/daemon/host.h"
 
 enum { OBJECTS = 6, WRITTEN = 3, LATE = 4, LARGE = 20000, SIDE_BY_SIDE = 320 /* of a size that no other test has */ };
 
@@ -57,6 +50,34 @@ static void test_rehearsal(void)
 	tls_heap_settle();
 	for (size_t i = 0; i < OBJECTS; i++)
 		OPENSSL_free(objects[i]);
+}
+
+static void load_nothing(void *unused)
+{
+	(void)unused;
+}
+
+static void play_for_ever(void *unused)
+{
+	(void)unused;
+	for (;;)
+		(void)pause();
+}
+
+/* A handshake that hangs keeps no nursery from coming up, which holds SIGALRM back like all of the server's processes. */
+static void test_hanging(void)
+{
+	host_make();
+	pid_t pid = fork_child();
+	if (pid == 0) {
+		(void)setpgid(0, 0);
+		worker_signals();
+		tls_heap_rehearse(load_nothing, play_for_ever, NULL);
+		_exit(0);
+	}
+	CU_ASSERT(child_status(pid) == 0);
+	(void)kill(-pid, SIGKILL); /* who hangs all the same */
+	host_remove();
 }
 
 /* Has that page memory? */
@@ -137,5 +158,5 @@ static void test_begin(void)
 	OPENSSL_free(p);
 }
 
-#define TESTS(X) X(test_begin) X(test_rehearsal) X(test_own) X(test_damage)
+#define TESTS(X) X(test_begin) X(test_hanging) X(test_rehearsal) X(test_own) X(test_damage)
 SUITE("where OpenSSL's memory lies")
