@@ -164,13 +164,15 @@ static void reload(struct master *m)
 	(void)snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu",
 	               (unsigned long long)t.tv_sec * 1000000ULL + (unsigned long long)t.tv_nsec / 1000ULL);
 	service_notify(text);
-	/* A nursery on its way has older settings. */
-	nursery_dismiss(&m->coming);
+	/* A nursery on its way has older settings; where these stay after all, it was wanted all the same. */
+	const bool wanted = m->coming.pid > 0;
+	nursery_abandon(&m->coming);
 	if (read_again(m, trouble) == 0) {
 		master_start_nursery(m);
 	} else {
 		log_line(LOG_ERR, "reload: the old configuration stays");
 		master_end_reload(m, trouble);
+		m->nursery_due = wanted ? m->nursery_started + NURSERY_PAUSE_MS : m->nursery_due;
 	}
 }
 
@@ -179,14 +181,14 @@ static void stop(struct master *m)
 	if (m->stopping)
 		return;
 	m->stopping = true;
-	m->reload_due = 0;
+	m->reload_due = m->nursery_due = 0;
 	service_notify("STOPPING=1");
 	log_line(LOG_NOTICE, "stopping; sessions to be told or finished: %zu", m->pool.workers.count - m->pool.workers.of_state[WORKER_IDLE] - m->pool.workers.of_state[WORKER_RETIRED]);
 	listeners_close(&m->listeners);
 	proxied_close(&m->proxied);
 	pool_retire_idle(&m->pool);
 	pool_stop(&m->pool);
-	nursery_dismiss(&m->coming);
+	nursery_abandon(&m->coming);
 	nursery_dismiss(&m->nursery);
 	m->pool.nursery = m->pool.signer = -1;
 }
@@ -249,6 +251,7 @@ static int wait_ms(struct master *m)
 	if (!m->stopping && pool_wants_spare(&m->pool))
 		return 0;
 	sooner(&due, m->nursery_due);
+	sooner(&due, m->coming.pid > 0 ? m->nursery_started + NURSERY_COMING_MS : 0);
 	sooner(&due, m->accept_due);
 	sooner(&due, m->next == NULL ? m->reload_due : 0);
 	sooner(&due, m->recorder.due);
@@ -264,6 +267,8 @@ static int wait_ms(struct master *m)
 static void run_timers(struct master *m)
 {
 	long long now = now_ms();
+	if (m->coming.pid > 0 && now >= m->nursery_started + NURSERY_COMING_MS)
+		master_give_up_coming(m);
 	if (m->nursery_due > 0 && now >= m->nursery_due)
 		master_start_nursery(m);
 	if (m->accept_due > 0 && now >= m->accept_due)
@@ -383,7 +388,7 @@ int master_run(const struct master_options *options, struct settings *settings)
 	bool served = m->serving;
 	while (m->pool.workers.count > 0)
 		turn(m);
-	nursery_dismiss(&m->coming);
+	nursery_abandon(&m->coming);
 	nursery_dismiss(&m->nursery);
 	recorder_dismiss(&m->recorder);
 	await_children(m);

@@ -54,6 +54,9 @@ void master_look_at_certificate(struct master *m);
  */
 void master_end_reload(struct master *m, const char *trouble);
 
+/* The nursery that is to come has not in its time. */
+void master_give_up_coming(struct master *m);
+
 /* The nursery that is to come, or its signer, spoke: take them into use when both are ready, or give them up. */
 void master_hear_coming(struct master *m);
 

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "daemon/log.h"
 #include "daemon/master_inside.h"
+#include "daemon/sandbox.h"
 #include "daemon/service.h"
 
 static void want_nursery(struct master *m)
@@ -50,6 +51,9 @@ void master_end_reload(struct master *m, const char *trouble)
 	m->reload_trouble[0] = '\0';
 	if (trouble != NULL)
 		(void)snprintf(m->reload_trouble, sizeof m->reload_trouble, "Reload FAILED at %s: %s. ", when, trouble);
+	/* What was prepared for the new settings, before it was known that they would not come. */
+	if (trouble != NULL)
+		(void)sandbox_prepare(m->settings->sandbox == SANDBOX_REQUIRED);
 	free(m->next);
 	m->next = NULL;
 	if (m->nursery.pid == 0 || (m->nursery.signer < 0 && m->settings->certificate[0] != '\0'))
@@ -61,7 +65,7 @@ void master_end_reload(struct master *m, const char *trouble)
 static void lose_coming(struct master *m, const char *text)
 {
 	log_line(LOG_ERR, "%s%s", text, m->next != NULL ? "; the old configuration and certificate stay" : "");
-	nursery_dismiss(&m->coming);
+	nursery_abandon(&m->coming);
 	if (!m->serving) {
 		m->stopping = true;
 	} else if (m->next != NULL) {
@@ -143,6 +147,11 @@ static void take_nursery(struct master *m)
 		if (m->nursery.seen.doubt[0] != '\0')
 			log_line(LOG_WARNING, "%s", m->nursery.seen.doubt);
 	}
+}
+
+void master_give_up_coming(struct master *m)
+{
+	lose_coming(m, NURSERY_SLOW);
 }
 
 void master_hear_coming(struct master *m)

@@ -22,7 +22,6 @@
 #include "base/clock.h"
 #include "daemon/rpc.h"
 
-enum { TRY_MS = 10000 };
 
 /* Whom gate_user_find() found last; uid 0: nobody yet. */
 static struct {
@@ -200,6 +199,21 @@ int nursery_coming(struct nursery *n, char problem[NURSERY_TEXT_MAX])
 	return -1;
 }
 
+/* A child that has been waited for is no more, and its number may be another's. */
+static void kill_child(pid_t pid)
+{
+	siginfo_t info = { .si_pid = 0 };
+	if (pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0)
+		(void)kill(pid, SIGKILL);
+}
+
+void nursery_abandon(struct nursery *n)
+{
+	kill_child(n->pid);
+	kill_child(n->signer_pid);
+	nursery_dismiss(n);
+}
+
 void nursery_dismiss(struct nursery *n)
 {
 	if (n->channel >= 0)
@@ -212,7 +226,7 @@ void nursery_dismiss(struct nursery *n)
 int nursery_try(const struct nursery_program *program, const struct settings *settings, struct certificate_seen *seen_r, char problem[NURSERY_TEXT_MAX])
 {
 	struct nursery n;
-	const long long deadline = now_ms() + TRY_MS;
+	const long long deadline = now_ms() + NURSERY_COMING_MS;
 	int r = 0;
 	if (nursery_start(&n, program, settings, problem) != 0)
 		return -1;
@@ -222,9 +236,9 @@ int nursery_try(const struct nursery_program *program, const struct settings *se
 		(void)poll(fds, 2, (int)left);
 	}
 	if (r == 0)
-		(void)snprintf(problem, NURSERY_TEXT_MAX, "posternd-gate or posternd-sign did not answer; is one of them damaged, or of another build?");
+		(void)snprintf(problem, NURSERY_TEXT_MAX, "%s", NURSERY_SLOW);
 	*seen_r = n.seen;
-	nursery_dismiss(&n);
+	nursery_abandon(&n);
 	for (size_t i = 0; i < sizeof pids / sizeof pids[0]; i++)
 		if (pids[i] > 0)
 			(void)waitpid(pids[i], NULL, 0);

@@ -56,6 +56,11 @@ int nursery_start(struct nursery *n, const struct nursery_program *program, cons
 /* One report. 1, 0 when there is none now, -1 when the nursery is gone. */
 int nursery_hear(const struct nursery *n, struct nursery_report *report_r);
 
+/* So long they may take until both are ready: they read files, which may be on a network, and try handshakes. Then NURSERY_SLOW is what is wrong. */
+enum { NURSERY_COMING_MS = 20000 };
+#define NURSERY_SLOW "posternd-gate or posternd-sign was not ready within 20 s; is [tls] certificate or key on a file system that does not answer, or one of the programs " \
+	"damaged, or of another build?"
+
 /* What has come from a nursery and its signer since they were started: 1 when both are ready and fit, 0 not yet, -1 and a sentence. */
 int nursery_coming(struct nursery *n, char problem[NURSERY_TEXT_MAX]);
 
@@ -68,6 +73,9 @@ int nursery_try(const struct nursery_program *program, const struct settings *se
  */
 enum { CERTIFICATE_DAYS = 14 };
 bool certificate_is_old(const struct settings *settings, int64_t certificate_ends, int64_t now, char *text_r, size_t size);
+
+/* One that was never used, and is not wanted: both programs end at once, also where a file that they read keeps them waiting. */
+void nursery_abandon(struct nursery *n);
 
 /* It forks no more, and ends when its last gate has; its signer ends when the last keeper that could ask it has let go. */
 void nursery_dismiss(struct nursery *n);

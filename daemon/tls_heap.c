@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -143,10 +144,18 @@ static void await(pid_t pid)
 		;
 }
 
+/* This process, should it hang over the certificate's file or in a handshake, or should the nursery be killed meanwhile. */
+static void be_bounded(void)
+{
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	end_in(REHEARSAL_SECONDS);
+}
+
 /* The load, and the handshakes as in a gate: in a child of the process that has loaded, which OpenSSL takes notice of. */
 static void rehearse(void (*load)(void *data), void (*play)(void *data), void *data)
 {
 	const struct sigaction noting = { .sa_sigaction = note_writing, .sa_flags = SA_SIGINFO };
+	be_bounded();
 	stage.start = shared_memory((size_t)STAGE_PAGES * PAGE, MAP_PRIVATE);
 	stage.pages = shared_memory(STAGE_PAGES * sizeof *stage.pages, MAP_PRIVATE);
 	if (stage.start == NULL || stage.pages == NULL || sigaction(SIGSEGV, &noting, NULL) != 0)
@@ -155,7 +164,7 @@ static void rehearse(void (*load)(void *data), void (*play)(void *data), void *d
 	load(data);
 	const pid_t pid = fork();
 	if (pid == 0) {
-		end_in(REHEARSAL_SECONDS);
+		be_bounded();
 		play(data);
 	} else {
 		await(pid);

@@ -203,7 +203,12 @@ static void test_reload(void)
 	expect_line("new", &other, "STLS", "+OK begin TLS now");
 	expect_line("old goes on", &client, "STLS", "-ERR TLS is not set up");
 	peer_close(&other);
-	static const struct { const char *label, *extra, *words; } bad[] = {
+	/* A certificate that the gate program cannot read to its end, where only the signer says so: another reload is not kept waiting. */
+	CU_ASSERT_FATAL(mkfifo(in_host("fifo"), 0600) == 0);
+	char fifo[512];
+	(void)snprintf(fifo, sizeof fifo, "[tls]\ncertificate = %s\nkey = %s\n", in_host("fifo"), in_host("key.pem"));
+	const struct { const char *label, *extra, *words; } bad[] = {
+		{ "a FIFO for a certificate", fifo, "the old configuration and certificate stay" },
 		{ "bad setting", "[limits]\nlogin_tries = none\n", "reload: the old configuration stays" },
 		{ "bad certificate", "[tls]\ncertificate = /nonexistent\nkey = /nonexistent\n", "the old configuration and certificate stay" },
 	};
@@ -306,6 +311,10 @@ static void test_no_start(void)
 	make_users();
 	port = free_port();
 	write_config("");
+	host_put("sleeper", "#!/bin/sh\nexec sleep 1000\n", 0755);
+	char sleeper[512];
+	(void)snprintf(sleeper, sizeof sleeper, "%s", in_host("sleeper"));
+	expect_end("a gate program that does not come up", start(sleeper, -1), EXIT_ENVIRONMENT, "was not ready within 20 s");
 	expect_end("no gate program", start("/nonexistent/gate", -1), EXIT_ENVIRONMENT, "the gate program ended before it was ready");
 	write_config("[tls]\ncertificate = /nonexistent\nkey = /nonexistent\n");
 	expect_end("no certificate", start(helper("posternd-gate"), -1), EXIT_ENVIRONMENT, "certificate /nonexistent cannot be used");

@@ -172,6 +172,7 @@ static void test_try(void)
 		{ "missing", "none.pem", "key.pem", "nobody", NULL, "none.pem cannot be used" },
 		{ "another's key", "cert.pem", "other.pem", "nobody", NULL, "other.pem" },
 		{ "garbage", "passwd", "key.pem", "nobody", NULL, "it must hold the chain in PEM" },
+		{ "a FIFO, which nobody writes to", "fifo", "key.pem", "nobody", NULL, "fifo cannot be used" },
 		{ "no key", "cert.pem", "none.pem", "nobody", NULL, "none.pem cannot be used with certificate" },
 		{ "garbage for a key", "cert.pem", "passwd", "nobody", NULL, "it must be the PEM key of that certificate" },
 		{ "no program", "cert.pem", "key.pem", "nobody", "/nonexistent/gate", "is posternd-gate beside posternd, whole, and of the same build? After an upgrade restart posternd" },
@@ -182,6 +183,7 @@ static void test_try(void)
 	begin();
 	make_certificate("othercert.pem", "other.pem");
 	host_put("passwd", "x\n", 0600);
+	CU_ASSERT_FATAL(mkfifo(in_host("fifo"), 0600) == 0);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		char problem[NURSERY_TEXT_MAX] = "";
 		if (geteuid() != 0 && strcmp(rows[i].user, "nobody") != 0)
