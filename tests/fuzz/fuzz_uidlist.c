@@ -153,11 +153,11 @@ static size_t list(bool courier, char ids_r[MESSAGES][ID_MOST], struct why *why_
 	return count;
 }
 
-/* A name that looks like the hash of one, and one that two have, become others. */
+/* A name that looks like the hash of one, and one that two have, become others; so does what another file is called, whatever that one was told. */
 static bool is_plain(const struct told *t, size_t i)
 {
 	for (size_t j = 0; j < MESSAGES; j++)
-		if (j != i && strcmp(t->ids[i], t->ids[j]) == 0)
+		if (j != i && (strcmp(t->ids[i], t->ids[j]) == 0 || strcmp(t->ids[i], bases[j]) == 0))
 			return false;
 	return strlen(t->ids[i]) != 32 || strspn(t->ids[i], "0123456789abcdef") != 32;
 }
