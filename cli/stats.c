@@ -28,6 +28,12 @@ struct group {
 	size_t count;
 };
 
+/* Parts of a group, the largest first. */
+struct parts {
+	struct group *list;
+	size_t count;
+};
+
 /* What groups are made by: a session's end, or the answer that was given. */
 static const char *kind_of(const struct history_record *r)
 {
@@ -88,21 +94,20 @@ static int by_count(const void *a, const void *b)
 	return x->count != y->count ? (x->count < y->count) - (x->count > y->count) : strcmp(kind_of(x->list[0]), kind_of(y->list[0]));
 }
 
-/* The group's parts of one kind each, the largest first; NULL: no memory. */
-static struct group *part(struct group g, size_t *parts_r)
+/* The group's parts of one kind each. list NULL: no memory. */
+static struct parts part(struct group g)
 {
-	struct group *parts = calloc(g.count + 1, sizeof *parts);
-	*parts_r = 0;
-	if (parts == NULL)
-		return NULL;
+	struct parts parts = { .list = calloc(g.count + 1, sizeof *parts.list) };
+	if (parts.list == NULL)
+		return parts;
 	if (g.count > 0)
 		qsort(g.list, g.count, sizeof(void *), by_kind);
 	for (size_t i = 0; i < g.count; i++) {
 		if (i == 0 || by_kind(&g.list[i - 1], &g.list[i]) != 0)
-			parts[(*parts_r)++].list = &g.list[i];
-		parts[*parts_r - 1].count++;
+			parts.list[parts.count++].list = &g.list[i];
+		parts.list[parts.count - 1].count++;
 	}
-	qsort(parts, *parts_r, sizeof *parts, by_count);
+	qsort(parts.list, parts.count, sizeof *parts.list, by_count);
 	return parts;
 }
 
@@ -112,7 +117,9 @@ static struct group *part(struct group g, size_t *parts_r)
 struct stats {
 	int64_t since_ms, on_record_ms;  /* on_record_ms: when what is on record begins, if that is later; else 0 */
 	bool own_only;
-	struct group sessions, failures;
+	size_t sessions, users, peers;
+	struct history_figures sum;
+	struct parts ends, failures;
 };
 
 static void print_number(size_t n, const char *one, const char *behind)
@@ -120,89 +127,75 @@ static void print_number(size_t n, const char *one, const char *behind)
 	(void)printf("%zu %s%s%s", n, one, n == 1 ? "" : one[strlen(one) - 1] == 's' ? "es" : "s", behind);
 }
 
-static int print_text(const struct stats *s)
+static void print_text(const struct stats *s)
 {
-	const struct history_figures sum = sum_up(s->sessions);
 	char when[SHOW_TIME], size[SHOW_SIZE], ref[REF_TEXT_MAX];
-	size_t ends_count, failures_count;
 	(void)printf("since %s\n", show_time(s->since_ms, when));
 	if (s->on_record_ms > 0)
 		(void)printf("(not all of it is on record any more: from %s on; `history` in [log] is how much is kept)\n", show_time(s->on_record_ms, when));
 	(void)fputs("  ", stdout);
-	print_number(s->sessions.count, "session", " of ");
-	print_number(count_different(s->sessions, by_user), "user", " from ");
-	print_number(count_different(s->sessions, by_peer), "address", "\n  ");
-	print_number(sum.fetched, "message", " fetched (");
-	(void)printf("%s sent), %ju deleted; %ju deletion%s dropped for want of QUIT\n", show_size(sum.sent, size), (uintmax_t)sum.deleted, (uintmax_t)sum.dropped,
-	             sum.dropped == 1 ? "" : "s");
-	struct group *ends = part(s->sessions, &ends_count), *failures = part(s->failures, &failures_count);
-	if (ends != NULL && ends_count > 0)
+	print_number(s->sessions, "session", " of ");
+	print_number(s->users, "user", " from ");
+	print_number(s->peers, "address", "\n  ");
+	print_number(s->sum.fetched, "message", " fetched (");
+	(void)printf("%s sent), %ju deleted; %ju deletion%s dropped for want of QUIT\n", show_size(s->sum.sent, size), (uintmax_t)s->sum.deleted,
+	             (uintmax_t)s->sum.dropped, s->sum.dropped == 1 ? "" : "s");
+	if (s->ends.count > 0)
 		(void)puts("how sessions ended");
-	for (size_t i = 0; ends != NULL && i < ends_count; i++) {
-		(void)printf("%7zu  ", ends[i].count);
-		show_printable(stdout, kind_of(ends[i].list[0]));
+	for (size_t i = 0; i < s->ends.count; i++) {
+		(void)printf("%7zu  ", s->ends.list[i].count);
+		show_printable(stdout, kind_of(s->ends.list[i].list[0]));
 		(void)fputc('\n', stdout);
 	}
-	if (failures != NULL)
-		(void)puts(failures_count > 0 ? "failures" : "no failure");
-	for (size_t i = 0; failures != NULL && i < failures_count; i++) {
-		(void)printf("%7zu  ", failures[i].count);
-		show_printable(stdout, kind_of(failures[i].list[0]));
+	(void)puts(s->failures.count > 0 ? "failures" : "no failure");
+	for (size_t i = 0; i < s->failures.count; i++) {
+		const struct group *failure = &s->failures.list[i];
+		(void)printf("%7zu  ", failure->count);
+		show_printable(stdout, kind_of(failure->list[0]));
 		(void)fputs("  ", stdout);
-		print_number(count_different(failures[i], by_user), "user", ", ");
-		print_number(count_different(failures[i], by_peer), "address", "");
-		(void)printf("; the last: postern explain %s\n", ref_text(last_of(failures[i])->ref, ref));
+		print_number(count_different(*failure, by_user), "user", ", ");
+		print_number(count_different(*failure, by_peer), "address", "");
+		(void)printf("; the last: postern explain %s\n", ref_text(last_of(*failure)->ref, ref));
 	}
 	if (s->own_only)
 		(void)printf("You are not root, so only what concerns uid %lu is counted.\n", (unsigned long)getuid());
-	const bool done = ends != NULL && failures != NULL;
-	free(ends);
-	free(failures);
-	return done ? 0 : -1;
 }
 
-static int print_json(const struct stats *s)
+static void print_json(const struct stats *s)
 {
-	const struct history_figures sum = sum_up(s->sessions);
 	struct json j = { .out = stdout };
 	char ref[REF_TEXT_MAX];
-	size_t ends_count, failures_count;
-	struct group *ends = part(s->sessions, &ends_count), *failures = part(s->failures, &failures_count);
 	json_open(&j, NULL, '{');
 	json_number(&j, "since_ms", (uint64_t)(s->on_record_ms > 0 ? s->on_record_ms : s->since_ms));
 	json_flag(&j, "own_only", s->own_only);
-	json_number(&j, "sessions", s->sessions.count);
-	json_number(&j, "fetched", sum.fetched);
-	json_number(&j, "octets_sent", sum.sent);
-	json_number(&j, "deleted", sum.deleted);
-	json_number(&j, "deletions_dropped", sum.dropped);
+	json_number(&j, "sessions", s->sessions);
+	json_number(&j, "users", s->users);
+	json_number(&j, "peers", s->peers);
+	json_number(&j, "fetched", s->sum.fetched);
+	json_number(&j, "octets_sent", s->sum.sent);
+	json_number(&j, "deleted", s->sum.deleted);
+	json_number(&j, "deletions_dropped", s->sum.dropped);
 	json_open(&j, "ends", '[');
-	for (size_t i = 0; ends != NULL && i < ends_count; i++) {
+	for (size_t i = 0; i < s->ends.count; i++) {
 		json_open(&j, NULL, '{');
-		json_text(&j, "end", kind_of(ends[i].list[0]));
-		json_number(&j, "count", ends[i].count);
+		json_text(&j, "end", kind_of(s->ends.list[i].list[0]));
+		json_number(&j, "count", s->ends.list[i].count);
 		json_close(&j, '}');
 	}
 	json_close(&j, ']');
 	json_open(&j, "failures", '[');
-	for (size_t i = 0; failures != NULL && i < failures_count; i++) {
+	for (size_t i = 0; i < s->failures.count; i++) {
+		const struct group *failure = &s->failures.list[i];
 		json_open(&j, NULL, '{');
-		json_text(&j, "reply", kind_of(failures[i].list[0]));
-		json_number(&j, "count", failures[i].count);
-		json_text(&j, "reference", ref_text(last_of(failures[i])->ref, ref));
-		json_number(&j, "users", count_different(failures[i], by_user));
-		json_number(&j, "peers", count_different(failures[i], by_peer));
+		json_text(&j, "reply", kind_of(failure->list[0]));
+		json_number(&j, "count", failure->count);
+		json_text(&j, "reference", ref_text(last_of(*failure)->ref, ref));
+		json_number(&j, "users", count_different(*failure, by_user));
+		json_number(&j, "peers", count_different(*failure, by_peer));
 		json_close(&j, '}');
 	}
 	json_close(&j, ']');
-	/* They put the sessions into another order. */
-	json_number(&j, "users", count_different(s->sessions, by_user));
-	json_number(&j, "peers", count_different(s->sessions, by_peer));
 	json_close(&j, '}');
-	const bool done = ends != NULL && failures != NULL;
-	free(ends);
-	free(failures);
-	return done ? 0 : -1;
 }
 
 /* ---- the command line ---- */
@@ -229,28 +222,34 @@ static int show(const struct records *r, int64_t since_ms, bool json)
 {
 	const struct history_record **list = calloc(r->count + 1, sizeof(void *));
 	struct stats s = { .since_ms = since_ms, .on_record_ms = begin_of_record(r, since_ms), .own_only = r->own_only };
-	int result = -1;
-	if (list != NULL) {
-		/* Sessions from the front, failures from the end. */
-		s.sessions.list = list;
-		s.failures.list = list + r->count;
-		for (size_t i = 0; i < r->count; i++) {
-			if (r->list[i].when_ms < since_ms)
-				continue;
-			if (r->list[i].kind == HISTORY_SESSION) {
-				list[s.sessions.count++] = &r->list[i];
-			} else {
-				*--s.failures.list = &r->list[i];
-				s.failures.count++;
-			}
+	/* Sessions from the front, failures from the end. */
+	struct group sessions = { .list = list }, failures = { .list = list != NULL ? list + r->count : NULL };
+	for (size_t i = 0; list != NULL && i < r->count; i++) {
+		if (r->list[i].when_ms < since_ms)
+			continue;
+		if (r->list[i].kind == HISTORY_SESSION) {
+			list[sessions.count++] = &r->list[i];
+		} else {
+			*--failures.list = &r->list[i];
+			failures.count++;
 		}
-		result = (json ? print_json : print_text)(&s);
 	}
-	free(list);
-	if (result != 0) {
+	s.sessions = sessions.count;
+	s.users = count_different(sessions, by_user);
+	s.peers = count_different(sessions, by_peer);
+	s.sum = sum_up(sessions);
+	s.ends = part(sessions);
+	s.failures = part(failures);
+	const bool done = list != NULL && s.ends.list != NULL && s.failures.list != NULL;
+	if (done)
+		(json ? print_json : print_text)(&s);
+	else
 		cli_complain("no memory for %zu records", r->count);
+	free(s.ends.list);
+	free(s.failures.list);
+	free(list);
+	if (!done)
 		return CLI_TEMPORARY;
-	}
 	return fflush(stdout) == 0 ? CLI_OK : CLI_IO;
 }
 
