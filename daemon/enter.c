@@ -27,7 +27,7 @@ static const struct sandbox_path processes = { "/proc", SANDBOX_LOOK };
 
 static void confine(const struct maildrop_place *place, const char *told_list)
 {
-	char added[PATH_MAX + 8], current[PATH_MAX + 8], told[PATH_MAX + 32];
+	char added[PATH_MAX + 8], current[PATH_MAX + 8], told[PATH_MAX + TOLD_LIST_NAME_MAX];
 	const struct sandbox_path mbox[] = { { place->path, SANDBOX_MBOX }, processes };
 	const struct sandbox_path maildir[] = { { added, SANDBOX_MAIL_DIRECTORY }, { current, SANDBOX_MAIL_DIRECTORY }, { told, SANDBOX_READ } };
 	(void)snprintf(added, sizeof added, "%s/new", place->path);

@@ -15,7 +15,10 @@
 
 enum told_by { TOLD_BY_NOBODY, TOLD_BY_DOVECOT, TOLD_BY_COURIER };
 
-enum { TOLD_FORMAT_MAX = 32 }; /* octets of a format, with its NUL */
+enum {
+	TOLD_FORMAT_MAX = 32,    /* octets of a format, with its NUL */
+	TOLD_LIST_NAME_MAX = 32, /* the same of a list's name */
+};
 
 struct told_ids {
 	enum told_by by;
