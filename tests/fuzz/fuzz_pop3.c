@@ -134,7 +134,7 @@ static bool says(const char *line, size_t len, const char *word)
 /* The number behind DELE. A line has no NUL, so strtoull(3) alone would read on behind its end. */
 static size_t msgno_in(const char *line, size_t len)
 {
-	char text[64];
+	char text[COMMAND_LINE_MAX];  /* the number may have zeros in front, as many as fit */
 	const size_t n = strtoull(piece_text((struct piece){ .p = line + 4, .len = len - 4 }, text, sizeof text), NULL, 10);
 	CHECK(n >= 1 && n <= host.count, "message %zu of %zu is marked", n, host.count);
 	return n;
