@@ -125,6 +125,7 @@ static void accept_some(struct master *m, const struct listener *l)
 		/* Descriptors or memory ran out, or the kernel does not let us: the connection may still be waiting, and poll(2) would say so at once. */
 		if (errno != EAGAIN) {
 			log_line(LOG_ERR, "accept: %s; pausing", strerror(errno));
+			refusals_close(&m->refusals);
 			m->accept_due = now_ms() + ACCEPT_PAUSE_MS;
 		}
 		return;

@@ -91,6 +91,12 @@ static void log_sums(struct refusals *r, long long now)
 	}
 }
 
+void refusals_close(struct refusals *r)
+{
+	while (r->count > 0)
+		close_first(r);
+}
+
 void refusals_expire(struct refusals *r, long long now)
 {
 	log_sums(r, now);

@@ -28,6 +28,9 @@ struct refusals {
    a broken handshake). connection: taken. */
 void refusals_add(struct refusals *r, int connection, bool tls, const char *peer, enum reply reply, const struct reply_args *args);
 
+/* Close all that are open: they have been told, and the descriptors are wanted. */
+void refusals_close(struct refusals *r);
+
 /* Close those whose time is over, and log what was not counted yet. */
 void refusals_expire(struct refusals *r, long long now);
 

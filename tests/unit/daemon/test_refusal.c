@@ -97,6 +97,24 @@ static void test_full(void)
 	end();
 }
 
+/* Their descriptors are wanted: all that there are at once, told as they were. */
+static void test_close(void)
+{
+	static struct peer clients[REFUSALS_MAX];
+	begin();
+	for (size_t i = 0; i < REFUSALS_MAX; i++)
+		peer_open(&clients[i], add_one(false));
+	refusals_close(&refusals);
+	CU_ASSERT(refusals.count == 0);
+	for (size_t i = 0; i < REFUSALS_MAX; i++) {
+		expect_line("closed", &clients[i], NULL, "-ERR [SYS/TEMP] your address has 20 of 20 connections open; close one, or wait");
+		expect_closed("closed", &clients[i]);
+		CU_ASSERT(send(clients[i].fd, "x", 1, MSG_NOSIGNAL) < 0 && errno == EPIPE);
+		peer_close(&clients[i]);
+	}
+	end();
+}
+
 /* A flood closes the oldest, in order, and is one line in the log. */
 static void test_flood(void)
 {
@@ -144,5 +162,5 @@ static void test_sum(void)
 	end();
 }
 
-#define TESTS(X) X(test_told) X(test_tls) X(test_full) X(test_flood) X(test_sum)
+#define TESTS(X) X(test_told) X(test_tls) X(test_full) X(test_close) X(test_flood) X(test_sum)
 SUITE("refusal")
