@@ -78,7 +78,7 @@ static enum conn_result wait_for(struct conn *c, short events, enum purpose purp
 		long long left = (c->stop_deadline != 0 && c->stop_deadline < deadline ? c->stop_deadline : deadline) - now_ms();
 		if (left <= 0)
 			return purpose == WRITING ? CONN_STALLED : CONN_TIMEOUT;
-		struct pollfd fds[] = { { .fd = c->fd, .events = events }, { .fd = c->keeper_lost ? -1 : c->keeper, .events = c->keeper_done ? 0 : POLLIN } };
+		struct pollfd fds[] = { { .fd = c->fd, .events = events }, { .fd = c->keeper_lost ? -1 : c->keeper, .events = c->keeper_done ? POLLRDHUP : POLLIN } };
 		const long long most = !c->rested && left > REST_MS ? REST_MS : 3600000;
 		int n = poll(fds, 2, (int)(left < most ? left : most));
 		if (n < 0 && errno != EINTR)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,10 +33,11 @@ static void throttle(struct pool *pool)
 	pool->throttled_until = now_ms() + pool->throttle_ms;
 }
 
-static int listen_to(struct pool *pool, int channel, uint64_t number)
+/* Whatever is listened for, the other end's going is heard. */
+static int listen_to(struct pool *pool, int fd, uint32_t events, uint64_t number)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.u64 = number };
-	return epoll_ctl(pool->words, EPOLL_CTL_ADD, channel, &event);
+	struct epoll_event event = { .events = events, .data.u64 = number };
+	return epoll_ctl(pool->words, EPOLL_CTL_ADD, fd, &event);
 }
 
 int pool_open(struct pool *pool, const struct settings *settings, const char *pam_helper)
@@ -71,7 +73,7 @@ int pool_spawn(struct pool *pool)
 		goto failed;
 	struct nursery_order order = { .worker = ++pool->next_number };
 	what = "epoll_ctl";
-	if (listen_to(pool, channel[0], order.worker) != 0)
+	if (listen_to(pool, channel[0], EPOLLIN, order.worker) != 0)
 		goto failed;
 	what = "order to the nursery";
 	if (rpc_send(pool->nursery, &order, sizeof order, halves[1]) != 0)
@@ -139,6 +141,18 @@ static void let_go(struct pool *pool, size_t at)
 	workers_set(&pool->workers, at, WORKER_RETIRED);
 }
 
+static void forget(struct pool *pool, size_t at)
+{
+	let_go(pool, at);
+	workers_remove(&pool->workers, at);
+}
+
+static bool gate_is_gone(const struct worker *w)
+{
+	struct pollfd p = { .fd = w->gate };
+	return w->gate < 0 || poll(&p, 1, 0) == 1;
+}
+
 /* The last that it hears. It may not have read yet that it has a client: shutdown(2) wakes it. */
 static void tell_to_end(const struct worker *w, uint32_t verb)
 {
@@ -180,8 +194,7 @@ int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage
 	workers_set(t, (size_t)at, WORKER_STRANGER);
 	t->rows->sources[at] = address_source(peer);
 	w->since = now;
-	if (++w->served >= w->sessions)
-		hang_up(&w->gate);
+	w->served++;
 	w->quiet = job.quiet;
 	(void)address_text(peer, w->peer, sizeof w->peer);
 	return 0;
@@ -268,8 +281,13 @@ void pool_hear(struct pool *pool)
 	const int n = epoll_wait(pool->words, events, AT_ONCE, 0);
 	for (int i = 0; i < n; i++) {
 		const ssize_t at = workers_by_number(&pool->workers, events[i].data.u64);
-		if (at >= 0)
+		if (at < 0)
+			continue;
+		/* What is heard may still be its channel's end: a keeper that is being forked may have a copy of that. */
+		if (pool->workers.rows->states[at] != WORKER_LEFT)
 			(void)hear_word(pool, (size_t)at);
+		else if (gate_is_gone(&pool->workers.rows->list[at]))
+			forget(pool, (size_t)at);
 	}
 }
 
@@ -328,6 +346,21 @@ static void note_end(struct pool *pool, size_t at, int status, uid_t uid)
 		log_line(LOG_CRIT, "%s", what);
 }
 
+/*
+ * A connection counts as long as its gate is there, which hears that its keeper is gone, and mostly goes as well. Where the keeper was killed by
+ * its user, who has the gate wait in a file system that does not answer, that lasts as long as he likes. False: it cannot be seen when it goes.
+ */
+static bool await_gate(struct pool *pool, size_t at)
+{
+	struct worker *w = &pool->workers.rows->list[at];
+	(void)shutdown(w->gate, SHUT_WR);
+	if (listen_to(pool, w->gate, 0, pool->workers.rows->numbers[at]) != 0)
+		return false;
+	hang_up(&w->channel);
+	workers_left(&pool->workers, at);
+	return true;
+}
+
 void pool_reaped(struct pool *pool, pid_t pid, int status, uid_t uid)
 {
 	const ssize_t at = workers_by_pid(&pool->workers, pid);
@@ -336,9 +369,8 @@ void pool_reaped(struct pool *pool, pid_t pid, int status, uid_t uid)
 	hear_out(pool, (size_t)at);
 	note_end(pool, (size_t)at, status, uid);
 	attempts_end(&pool->attempts, (size_t)at, now_ms());
-	hang_up(&pool->workers.rows->list[at].channel);
-	hang_up(&pool->workers.rows->list[at].gate);
-	workers_remove(&pool->workers, (size_t)at);
+	if (pool->stopping || gate_is_gone(&pool->workers.rows->list[at]) || !await_gate(pool, (size_t)at))
+		forget(pool, (size_t)at);
 }
 
 void pool_gate_died(struct pool *pool, uint64_t number, int signal, int status)
@@ -365,6 +397,8 @@ void pool_stop(struct pool *pool)
 {
 	const long long now = now_ms();
 	pool->stopping = true;
+	for (ssize_t at; (at = workers_first(&pool->workers, WORKER_LEFT)) >= 0; )
+		forget(pool, (size_t)at);
 	for (size_t i = 0; i < pool->workers.count; i++)
 		if (worker_busy(pool->workers.rows->states[i])) {
 			tell_to_end(&pool->workers.rows->list[i], JOB_STOP);

@@ -18,7 +18,7 @@
 #include "daemon/privilege.h"
 #include "daemon/shared.h"
 
-enum { DESCRIPTORS_SPARE = 64 };  /* besides one a worker, and one more as long as there are connections to hand to its gate */
+enum { DESCRIPTORS_SPARE = 64 };  /* besides two a worker: to it, and to its gate */
 
 int prepare_signals(void)
 {
@@ -75,8 +75,7 @@ void prepare_process(const struct settings *settings)
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
-		const unsigned long long of_gates = shared_workers(settings) ? settings->max : settings->spare_max;
-		if (files.rlim_cur < settings->max + of_gates + DESCRIPTORS_SPARE)
+		if (files.rlim_cur < 2 * settings->max + DESCRIPTORS_SPARE)
 			log_line(LOG_WARNING, "the limit of %llu open files is too small for max = %llu sessions",
 			         (unsigned long long)files.rlim_cur, (unsigned long long)settings->max);
 	}

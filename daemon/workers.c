@@ -47,6 +47,19 @@ void workers_remove(struct workers *t, size_t at)
 	t->rows->states[at] = t->rows->states[last];
 }
 
+static bool has_user(unsigned state)
+{
+	return state == WORKER_REMEMBERED || state == WORKER_PROVEN;
+}
+
+void workers_left(struct workers *t, size_t at)
+{
+	if (!has_user(t->rows->states[at]))
+		t->rows->accounts[at] = 0;
+	t->rows->pids[at] = 0;
+	workers_set(t, at, WORKER_LEFT);
+}
+
 void workers_set(struct workers *t, size_t at, enum worker_state state)
 {
 	t->of_state[t->rows->states[at]]--;
@@ -118,7 +131,7 @@ size_t workers_of_account(const struct workers *t, size_t at, size_t *verifying_
 		const uint8_t state = t->rows->states[i];
 		if (i == at || t->rows->accounts[i] != t->rows->accounts[at])
 			continue;
-		users += state == WORKER_REMEMBERED || state == WORKER_PROVEN;
+		users += has_user(state) || state == WORKER_LEFT;
 		*verifying_r += state == WORKER_VERIFYING;
 	}
 	return users;
@@ -126,7 +139,7 @@ size_t workers_of_account(const struct workers *t, size_t at, size_t *verifying_
 
 bool workers_full(const struct workers *t, uint64_t max)
 {
-	return t->count - t->of_state[WORKER_LEAVING] >= max;
+	return t->count - t->of_state[WORKER_LEAVING] - t->of_state[WORKER_LEFT] >= max;
 }
 
 size_t workers_unproven(const struct workers *t)

@@ -17,7 +17,7 @@
 #include "daemon/proven.h"
 
 enum {
-	WORKERS_MAX = 12000,  /* [workers] max, and those that are on their way out */
+	WORKERS_MAX = 12000,  /* [workers] max, those that are on their way out, and those that are left */
 };
 
 enum worker_state {
@@ -29,12 +29,13 @@ enum worker_state {
 	WORKER_REMEMBERED,  /* its client's password was right a short while ago: has a user, unless its keeper says otherwise */
 	WORKER_PROVEN,      /* has a user */
 	WORKER_LEAVING,     /* was told to make room */
+	WORKER_LEFT,        /* its keeper is gone, and its gate is not */
 	WORKER_STATES,
 };
 
 struct worker {
 	int channel;        /* the master's end, -1: retired */
-	int gate;           /* the keeper's end of the way to its gate, for HELLO; -1: no further connection will come */
+	int gate;           /* the keeper's end of the way to its gate: for HELLO, and to see when that is gone; -1: retired */
 	long long since;    /* now_ms(): when its connection came */
 	char peer[INET6_ADDRSTRLEN]; /* as text, for the log */
 	bool halted;        /* its keeper is stopped by a signal (SIGSTOP) */
@@ -78,6 +79,9 @@ void workers_close(struct workers *t);
 /* A new one, idle. Its index; or -1: there are WORKERS_MAX. */
 ssize_t workers_add(struct workers *t, pid_t pid, int channel, uint64_t number);
 
+/* Its keeper was reaped: from here it counts for its source, and for its account if it had a user, and has no pid. */
+void workers_left(struct workers *t, size_t at);
+
 /* Takes it out. The last one gets its index. */
 void workers_remove(struct workers *t, size_t at);
 
@@ -97,10 +101,13 @@ ssize_t workers_oldest(const struct workers *t, enum worker_state state);
 /* How many connections of that source are open; *unproven_r: how many of them without a login. */
 size_t workers_of_source(const struct workers *t, uint64_t source, size_t *unproven_r);
 
-/* Other workers of the account that at has: how many with a user; *verifying_r: how many more whose password is being verified. */
+/* Other workers of the account that at has: how many with a user, or left by one; *verifying_r: how many more whose password is being verified. */
 size_t workers_of_account(const struct workers *t, size_t at, size_t *verifying_r);
 
-/* Are there as many as there may be, but for those that are on their way out? */
+/*
+ * Are there as many as there may be, but for those that are on their way out, and those that are left? Nobody can be told to make room
+ * in place of a gate that does not go.
+ */
 bool workers_full(const struct workers *t, uint64_t max);
 
 /* Workers with a client who has not proven who he is. */

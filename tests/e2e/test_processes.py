@@ -12,6 +12,8 @@ from client import Client, Closed
 from postern import ROOT, Server, ServerCase
 from processes import descriptors, session_processes, user_of, wait_until
 
+ACCOUNT_SESSIONS = 8  # daemon/contract.h
+
 
 class Limits(unittest.TestCase):
     def refused(self, server, words, **options):
@@ -186,6 +188,29 @@ class Pool(ServerCase):
         other.ok("NOOP")
         other.quit()
         self.server.wait_for_log(r"gate .*killed by signal 9")
+        self.settled()
+
+    @unittest.skipUnless(ROOT, "needs root: what the processes have open is shown to nobody else")
+    def test_left_gates(self):
+        """Gates that do not end, of a user who kills his keepers: each is one of the sessions that he may have, until it has ended."""
+        self.server.expect_trouble = True
+        self.settled()
+        gates = []
+        for _ in range(ACCOUNT_SESSIONS):
+            keeper, gate, _client = self.new_worker(lambda: self.login())
+            # As in the kernel, with an octet that does not come.
+            os.kill(gate, signal.SIGSTOP)
+            gates.append(gate)
+            os.kill(keeper, signal.SIGKILL)
+            wait_until(lambda gone=keeper: gone not in [p.pid for p in self.server.keepers()], "the keeper is gone")
+        with self.client() as client:
+            client.ok("USER anna")
+            client.err("PASS secret", r"\[IN-USE\]")
+        self.login("bert").quit()
+        for gate in gates:
+            os.kill(gate, signal.SIGCONT)
+        wait_until(lambda: not set(gates) & {p.pid for p in self.server.gates()}, "the gates end")
+        self.login().quit()
         self.settled()
 
     def new_worker(self, connect):

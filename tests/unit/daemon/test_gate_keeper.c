@@ -64,22 +64,30 @@ static void ask_much(const char *command, bool quit)
 /* A keeper that has heard all waits for its gate, and is the master's word on it: where it is killed, the gate goes, however little its client takes. */
 static void test_keeper_killed_at_the_end(void)
 {
-	static const char label[] = "killed at the end";
+	/* The master has the keeper's end as well, and shuts it down. */
+	static const struct { const char *label; bool shut_down; } rows[] = { { "killed at the end", false }, { "killed at the end, and the master has its end", true } };
 	const struct rpc_answer updated = { .verb = RPC_COMMIT, .reply = REPLY_BYE_UPDATED };
-	gates_begin(false);
-	begin(NULL, "127.0.0.1", false);
-	greet(label);
-	log_in(label, 2);
-	/* What the first two ask for fits into the socket, and what the last does not. */
-	ask_much("CAPA\r\n", false);
-	ask_much("CAPA\r\n", false);
-	ask_much("LANG\r\n", true);
-	(void)expect_request(label, RPC_COMMIT);
-	CU_ASSERT(rpc_send(keeper, &updated, sizeof updated, -1) == 0);
-	keeper_close();
-	expect_end(label, gate, EXIT_GOOD, NULL);
-	peer_close(&client);
-	gates_end();
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		gates_begin(false);
+		begin(NULL, "127.0.0.1", false);
+		greet(rows[i].label);
+		log_in(rows[i].label, 2);
+		/* What the first two ask for fits into the socket, and what the last does not. */
+		ask_much("CAPA\r\n", false);
+		ask_much("CAPA\r\n", false);
+		ask_much("LANG\r\n", true);
+		(void)expect_request(rows[i].label, RPC_COMMIT);
+		CU_ASSERT(rpc_send(keeper, &updated, sizeof updated, -1) == 0);
+		if (rows[i].shut_down)
+			CU_ASSERT(shutdown(keeper, SHUT_WR) == 0)
+		else
+			keeper_close();
+		expect_end(rows[i].label, gate, EXIT_GOOD, NULL);
+		if (rows[i].shut_down)
+			keeper_close();
+		peer_close(&client);
+		gates_end();
+	}
 }
 
 static void test_not_needed(void)

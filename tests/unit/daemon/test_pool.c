@@ -251,6 +251,56 @@ static void test_retire(void)
 	end();
 }
 
+/* A killed keeper's gate, which does not go: it counts until it has gone, for its source and for the account that it has served. */
+static void test_left_gate(void)
+{
+	static const struct { const char *label; enum worker_state state; size_t of_account; bool stop; } rows[] = {
+		{ "no user", WORKER_STRANGER, 0, false }, { "a session", WORKER_PROVEN, 1, false }, { "remembered", WORKER_REMEMBERED, 1, false },
+		{ "the server stops", WORKER_PROVEN, 1, true },
+	};
+	struct sockaddr_storage one = address_of("192.0.2.1");
+	int connection[2], fd;
+	socket_pair(SOCK_STREAM, connection);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char message[1024];
+		size_t verifying;
+		begin("");
+		settings->max = 1;
+		CU_ASSERT_FATAL(pool_assign(&pool, connection[0], &one, false) == 0);
+		const int gate = take_order(1);
+		CU_ASSERT(rpc_await(gate, message, sizeof message, &fd) == (ssize_t)sizeof(struct rpc_hello));
+		(void)close(fd);
+		struct worker_rows *const w = pool.workers.rows;
+		workers_set(&pool.workers, 0, rows[i].state);
+		w->accounts[0] = 77;
+		CU_ASSERT_FATAL(kill(w->pids[0], SIGKILL) == 0);
+		reap_one();
+		ROW_ASSERT(rows[i].label, pool.workers.count == 1 && w->states[0] == WORKER_LEFT && of_source(&one) == 1);
+		ROW_ASSERT(rows[i].label, rpc_await(gate, message, sizeof message, &fd) == 0);
+		/* Another one beside it, which asks. */
+		ROW_ASSERT(rows[i].label, pool_assign(&pool, connection[0], &one, false) == 0);
+		(void)close(take_order(2));
+		w->accounts[1] = 77;
+		ROW_ASSERT(rows[i].label, workers_of_account(&pool.workers, 1, &verifying) == rows[i].of_account && verifying == 0);
+		reap_one();
+		/* It says something that nobody reads, and then it goes. */
+		ROW_ASSERT(rows[i].label, rpc_send(gate, message, sizeof(struct rpc_ready), -1) == 0);
+		pool_hear(&pool);
+		ROW_ASSERT(rows[i].label, pool.workers.count == 1);
+		if (rows[i].stop)
+			pool_stop(&pool);
+		else
+			(void)close(gate);
+		pool_hear(&pool);
+		ROW_ASSERT(rows[i].label, pool.workers.count == 0 && pool.workers.of_state[WORKER_LEFT] == 0);
+		if (rows[i].stop)
+			(void)close(gate);
+		end();
+	}
+	(void)close(connection[0]);
+	(void)close(connection[1]);
+}
+
 #define TESTS(X) X(test_source) X(test_spare) X(test_workers) X(test_max) X(test_dead_worker) X(test_throttle) \
-	X(test_throttled_assign) X(test_retire)
+	X(test_throttled_assign) X(test_retire) X(test_left_gate)
 SUITE("pool")

@@ -105,9 +105,9 @@ static void test_last_words(void)
 		}
 		CU_ASSERT(rpc_send(keepers[i], &failed, sizeof failed, -1) == 0);
 		(void)close(keepers[i]);
+		(void)close(gates[i]);
 		if (i < 2)
 			pool_reaped(&pool, (pid_t)(100 + i + 1), EXIT_GOOD << 8, 0);
-		(void)close(gates[i]);
 	}
 	/* The third was told that it is the same wrong password. */
 	CU_ASSERT(strstr(read_log(), "said verb 6, as its word 1, in state 4: not listened to any more") != NULL);
