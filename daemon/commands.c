@@ -56,12 +56,19 @@ static enum outcome log_in(struct pop3 *p, const char *user, struct secret *pass
 	return LOGGED_IN;
 }
 
+int command_keep_name(struct pop3 *p, const char *name, size_t len)
+{
+	if (len > USER_NAME_MAX)
+		return -1;
+	memcpy(p->user, name, len);
+	p->user[len] = '\0';
+	return 0;
+}
+
 static enum outcome cmd_user(struct pop3 *p, const struct arguments *a, struct buf *out)
 {
-	if (a->len > USER_NAME_MAX)
+	if (command_keep_name(p, a->text, a->len) != 0)
 		return say(p, out, REPLY_NAME_TOO_LONG, USER_NAME_MAX, 0);
-	memcpy(p->user, a->text, a->len);
-	p->user[a->len] = '\0';
 	p->user_given = true;
 	struct pop3_answer answer = { .reply = REPLY_SEND_PASS };
 	if (p->explain)

@@ -47,6 +47,9 @@ enum outcome {
 	QUIT, TOO_MANY_LOGINS, TLS_PIPELINED,
 };
 
+/* The name is kept, for what comes. 0, or -1: it is too long. */
+int command_keep_name(struct pop3 *p, const char *name, size_t len);
+
 struct command {
 	const char *name;
 	unsigned states;

@@ -189,6 +189,7 @@ static uint32_t host_refer(void *context, enum reply reply, const struct reply_a
 	if (g->conn.keeper_lost || g->conn.keeper_done || g->refer_asked++ >= RPC_REFER_MOST)
 		return REF_NONE;
 	memcpy(request.n, args->n, sizeof request.n);
+	memcpy(request.user, g->pop3.user, sizeof g->pop3.user);
 	ask_plainly(g, &request, sizeof request, &answer);
 	return answer.args.ref;
 }

@@ -128,10 +128,12 @@ bool pop3_login_admitted(const struct pop3 *p)
 }
 
 /* A login command that is refused before it is looked at. */
-static enum outcome refuse_login(struct pop3 *p, const struct command *row, bool argument, struct buf *out)
+static enum outcome refuse_login(struct pop3 *p, const struct command *row, const char *rest, size_t len, struct buf *out)
 {
 	if (!pop3_login_admitted(p)) {
-		bool exposed = (row->flags & SECRET) && argument;
+		bool exposed = (row->flags & SECRET) && len > 0;
+		if (!(row->flags & SECRET) && rest != NULL)
+			(void)command_keep_name(p, rest, len);
 		enum reply reply = exposed ? REPLY_TLS_FIRST_PASS : REPLY_TLS_FIRST;
 		p->in_clear += exposed;
 		p->door = DOOR_NONE; /* this answer is on record */
@@ -154,7 +156,7 @@ static enum outcome run_command(struct pop3 *p, const struct command *row, char 
 	}
 	/* Bare AUTH only asks for the list. */
 	if ((row->flags & LOGIN) && !(row->rule == ARG_OPTIONAL_TEXT && len == 0)) {
-		enum outcome refusal = refuse_login(p, row, len > 0, out);
+		enum outcome refusal = refuse_login(p, row, rest, len, out);
 		if (refusal != LOGIN_FAILED)
 			return refusal;
 	}

@@ -74,6 +74,7 @@ struct rpc_refer {
 	uint32_t tls;               /* for the log: 0 or the TLS protocol version on the connection */
 	uint32_t reserved;
 	uint64_t n[3];              /* its numbers */
+	char user[USER_NAME_MAX + 8]; /* for the log, before the login: the name that was said last, or none; and no padding */
 };
 
 struct rpc_active {

@@ -270,9 +270,10 @@ void session_refer(struct session *s, union rpc_message *message)
 	const struct rpc_refer *m = &message->refer;
 	struct rpc_answer a = { .reply = m->reply, .n = { m->n[0], m->n[1], m->n[2] } };
 	const struct why why = { .reason = REASON_NONE };
+	session_check_text(m->user, USER_NAME_MAX + 1, "user name");
 	if (m->reply >= REPLY_COUNT || !reply_row((enum reply)m->reply)->referenced)
 		violation("a reference for reply %lu", (unsigned long)m->reply);
-	session_report(s, &(struct report){ .event = "told", .words = "told", .guess = !s->logged_in, .quiet = session_log_enough(s, (enum reply)m->reply), .user = s->user,
+	session_report(s, &(struct report){ .event = "told", .words = "told", .guess = !s->logged_in, .quiet = session_log_enough(s, (enum reply)m->reply), .user = s->logged_in ? s->user : m->user,
 	                                    .tls = m->tls, .owner = s->owner, .why = &why }, &a);
 	session_answer(s, &a, RPC_REFER, -1);
 }

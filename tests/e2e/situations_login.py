@@ -43,8 +43,8 @@ class Login(unittest.TestCase):
         server.listen_too(elsewhere())
         server.start()
         client = self.client(server, host=elsewhere())
-        situations.check(server, "TLS_FIRST", "USER in clear", client.cmd("USER anna"), peer=elsewhere())
-        situations.check(server, "TLS_FIRST_PASS", "PASS in clear", client.cmd("PASS secret"), peer=elsewhere())
+        situations.check(server, "TLS_FIRST", "USER in clear", client.cmd("USER anna"), user="anna", peer=elsewhere())
+        situations.check(server, "TLS_FIRST_PASS", "PASS in clear", client.cmd("PASS secret"), user="anna", peer=elsewhere())
         client.stls()
         for situation, user, password, tried in (("a wrong password from the network", "anna", "x", "wrong password"),
                                                  ("an unknown user from the network", "nosuch", "x", "no back end knows")):

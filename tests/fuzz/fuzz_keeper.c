@@ -219,6 +219,7 @@ static size_t take_message(struct input *in, union rpc_message *m, bool *descrip
 		break;
 	case RPC_REFER:
 		m->refer.reply = (uint32_t)take_number(in, odd & 1 ? 4 : 1);
+		memset(m->refer.user, 'a', odd & 2 ? sizeof m->refer.user : 2);
 		break;
 	case RPC_BYE:
 		m->bye.end = take_octet(in);

@@ -95,7 +95,7 @@ static bool judge(const union rpc_message *m, size_t size, bool descriptor)
 		return model.phase == SESSION && judge_commit(&m->commit);
 	case RPC_REFER:
 		model.answers++;
-		return ++model.referred <= REFER_MOST && m->refer.reply < REPLY_COUNT && reply_row((enum reply)m->refer.reply)->referenced;
+		return ends(m->refer.user, USER_NAME_MAX + 1) && ++model.referred <= REFER_MOST && m->refer.reply < REPLY_COUNT && reply_row((enum reply)m->refer.reply)->referenced;
 	case RPC_ACTIVE:
 		return model.phase != LOGIN;
 	case RPC_SIGN:

@@ -30,6 +30,8 @@ static pid_t gate = -1;
 enum { TEST_REF = 33 };
 #define TEST_REF_TEXT " (ref 00011)"
 
+static char referred[USER_NAME_MAX + 8];  /* the name that was said with the last of those */
+
 /* A gate that asks for a reference gets one. False when it is something else that it asks. */
 static inline bool answer_refer(int socket)
 {
@@ -38,6 +40,7 @@ static inline bool answer_refer(int socket)
 	if (recv(socket, &message, sizeof message, MSG_PEEK | MSG_DONTWAIT) != (ssize_t)sizeof message.refer || message.verb != RPC_REFER)
 		return false;
 	CU_ASSERT(rpc_receive(socket, &message, sizeof message, &fd) == (ssize_t)sizeof message.refer && fd == -1);
+	memcpy(referred, message.refer.user, sizeof referred);
 	CU_ASSERT(message.refer.reply < REPLY_COUNT && reply_row((enum reply)message.refer.reply)->referenced);
 	struct rpc_answer answer = { .verb = RPC_REFER, .reply = message.refer.reply, .ref = TEST_REF };
 	CU_ASSERT(rpc_send(socket, &answer, sizeof answer, -1) == 0);

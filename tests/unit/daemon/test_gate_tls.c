@@ -88,6 +88,33 @@ static void test_stls_forgets(void)
 	gates_end();
 }
 
+/* The log is to name whose mail program has no TLS: with each refusal goes the name that was said last, and none that was said before TLS. */
+static void test_refused_by_name(void)
+{
+	char longer[USER_NAME_MAX + 16] = "USER ";
+	memset(longer + strlen(longer), 'n', USER_NAME_MAX + 1);
+	const struct { const char *line, *answer, *name; } rows[] = {
+		{ "PASS secret", "-ERR encryption required first", "" }, { "USER ann", "-ERR encryption required first", "ann" },
+		{ "PASS secret", "-ERR encryption required first", "ann" }, { "USER", "-ERR encryption required first", "ann" },
+		{ longer, "-ERR encryption required first", "ann" }, { "USER b", "-ERR encryption required first", "b" },
+		{ "AUTH PLAIN AGFubgBzZWNyZXQ=", "-ERR encryption required first", "b" },
+	};
+	gates_begin(true);
+	begin(server_tls, "192.0.2.1", false);
+	greet("by name");
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		expect_line(rows[i].line, &client, rows[i].line, rows[i].answer);
+		ROW_TEXT(rows[i].line, referred, rows[i].name);
+	}
+	expect_line("by name", &client, "STLS", "+OK");
+	CU_ASSERT_FATAL(peer_start_tls(&client, client_tls));
+	expect_line("by name", &client, "PASS secret", "-ERR send USER");
+	peer_close(&client);
+	(void)expect_bye("by name", END_PEER_CLOSED);
+	end("by name");
+	gates_end();
+}
+
 /* What the client says to a gate that waits for a handshake. */
 static void test_handshake_fails(void)
 {
@@ -401,7 +428,7 @@ static void test_certificates(void)
 	gates_end();
 }
 
-#define TESTS(X) X(test_stls) X(test_tls_from_the_start) X(test_pipelined) X(test_stls_forgets) X(test_handshake_fails) \
+#define TESTS(X) X(test_stls) X(test_tls_from_the_start) X(test_pipelined) X(test_stls_forgets) X(test_refused_by_name) X(test_handshake_fails) \
 	X(test_policy) X(test_deadlines) X(test_keys) X(test_not_agreed) \
 	X(test_no_signature) X(test_certificates) X(test_half_key_update)
 SUITE("gate_tls")

@@ -53,6 +53,13 @@ static union rpc_message m_long_known(void)
 	return m;
 }
 
+static union rpc_message m_long_refer(void)
+{
+	union rpc_message m = { .refer = { .verb = RPC_REFER, .reply = REPLY_TLS_FIRST } };
+	memset(m.refer.user, 'u', USER_NAME_MAX + 1);
+	return m;
+}
+
 static union rpc_message m_password_length(void)
 {
 	union rpc_message m = m_auth();
@@ -130,6 +137,7 @@ static const struct {
 	{ "FETCH with a descriptor", IN_SESSION, m_fetch, 0, true, " and a descriptor" },
 	{ "user without an end", AT_LOGIN, m_long_user, 0, false, "user name without its end" },
 	{ "known without an end", AT_LOGIN, m_long_known, 0, false, "user name without its end" },
+	{ "REFER with a name without an end", AT_LOGIN, m_long_refer, 0, false, "user name without its end" },
 	{ "password too long", AT_LOGIN, m_password_length, 0, false, "password without its end" },
 	{ "password far too long", AT_LOGIN, m_password_huge, 0, false, "password without its end" },
 	{ "password longer than said", AT_LOGIN, m_password_end, 0, false, "password without its end" },
