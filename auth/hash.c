@@ -109,6 +109,8 @@ static void parse(const char *hash, size_t len, struct parsed *p, struct why *wh
 	if (problem == NULL || p->method->prefix[0] != '\0')
 		(void)snprintf(p->info.scheme, sizeof p->info.scheme, "%s", p->method->name);
 	p->info.weak = p->method->weak;
+	if (problem == NULL && !hash_is_whole(p->method, p->text))
+		problem = "is damaged: it has not the length, or the characters, that such a hash has";
 	if (problem != NULL)
 		unusable(p, why_r, problem);
 	else

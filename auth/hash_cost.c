@@ -27,6 +27,7 @@ enum {
 	BSDI_DIGITS = 4,
 	SHA_ROUNDS_DEFAULT = 5000,
 	DES_LENGTH = 13,
+	BSDI_LENGTH = 19,        /* four characters of rounds, four of salt and eleven of hash */
 };
 
 /* The number in front of the character `end` at *p; *p goes behind it. */
@@ -158,7 +159,8 @@ static const char *bound_sunmd5(const char *rest, struct hash_cost *cost_r)
 static const char *bound_bsdi(const char *rest, struct hash_cost *cost_r)
 {
 	uint64_t rounds;
-	return take_coded(&rest, BSDI_DIGITS, &rounds) ? bound_rounds(rounds, cost_r) : MALFORMED;
+	const bool whole = strlen(rest) == BSDI_LENGTH && strspn(rest, ALPHABET) == BSDI_LENGTH;
+	return whole && take_coded(&rest, BSDI_DIGITS, &rounds) ? bound_rounds(rounds, cost_r) : MALFORMED;
 }
 
 /* The last row takes what no other took: two characters of salt and eleven of hash, or it is no hash at all. */
@@ -170,23 +172,23 @@ static const char *bound_des(const char *rest, struct hash_cost *cost_r)
 }
 
 static const struct hash_method methods[] = {
-	{ "$argon2id$", "ARGON2ID",      ENGINE_ARGON2, false, bound_argon2 },
-	{ "$argon2i$",  "ARGON2I",       ENGINE_ARGON2, false, bound_argon2 },
-	{ "$y$",        "YESCRYPT",      ENGINE_CRYPT,  false, bound_yescrypt },
-	{ "$gy$",       "GOST-YESCRYPT", ENGINE_CRYPT,  false, bound_yescrypt },
-	{ "$7$",        "SCRYPT",        ENGINE_CRYPT,  false, bound_scrypt },
-	{ "$2a$",       "BLF-CRYPT",     ENGINE_CRYPT,  false, bound_bcrypt },
-	{ "$2b$",       "BLF-CRYPT",     ENGINE_CRYPT,  false, bound_bcrypt },
-	{ "$2y$",       "BLF-CRYPT",     ENGINE_CRYPT,  false, bound_bcrypt },
-	{ "$2x$",       "BLF-CRYPT",     ENGINE_CRYPT,  true,  bound_bcrypt },
-	{ "$6$",        "SHA512-CRYPT",  ENGINE_CRYPT,  false, bound_sha },
-	{ "$5$",        "SHA256-CRYPT",  ENGINE_CRYPT,  false, bound_sha },
-	{ "$sha1$",     "SHA1-CRYPT",    ENGINE_CRYPT,  true,  bound_sha1 },
-	{ "$md5",       "SUN-MD5",       ENGINE_CRYPT,  true,  bound_sunmd5 },
-	{ "$1$",        "MD5-CRYPT",     ENGINE_CRYPT,  true,  NULL },
-	{ "$3$",        "NT",            ENGINE_CRYPT,  true,  NULL },
-	{ "_",          "BSDI-CRYPT",    ENGINE_CRYPT,  true,  bound_bsdi },
-	{ "",           "DES-CRYPT",     ENGINE_CRYPT,  true,  bound_des },
+	{ "$argon2id$", "ARGON2ID",      ENGINE_ARGON2, false, bound_argon2, 0 },
+	{ "$argon2i$",  "ARGON2I",       ENGINE_ARGON2, false, bound_argon2, 0 },
+	{ "$y$",        "YESCRYPT",      ENGINE_CRYPT,  false, bound_yescrypt, 43 },
+	{ "$gy$",       "GOST-YESCRYPT", ENGINE_CRYPT,  false, bound_yescrypt, 43 },
+	{ "$7$",        "SCRYPT",        ENGINE_CRYPT,  false, bound_scrypt, 43 },
+	{ "$2a$",       "BLF-CRYPT",     ENGINE_CRYPT,  false, bound_bcrypt, 53 },
+	{ "$2b$",       "BLF-CRYPT",     ENGINE_CRYPT,  false, bound_bcrypt, 53 },
+	{ "$2y$",       "BLF-CRYPT",     ENGINE_CRYPT,  false, bound_bcrypt, 53 },
+	{ "$2x$",       "BLF-CRYPT",     ENGINE_CRYPT,  true,  bound_bcrypt, 53 },
+	{ "$6$",        "SHA512-CRYPT",  ENGINE_CRYPT,  false, bound_sha, 86 },
+	{ "$5$",        "SHA256-CRYPT",  ENGINE_CRYPT,  false, bound_sha, 43 },
+	{ "$sha1$",     "SHA1-CRYPT",    ENGINE_CRYPT,  true,  bound_sha1, 28 },
+	{ "$md5",       "SUN-MD5",       ENGINE_CRYPT,  true,  bound_sunmd5, 22 },
+	{ "$1$",        "MD5-CRYPT",     ENGINE_CRYPT,  true,  NULL, 22 },
+	{ "$3$",        "NT",            ENGINE_CRYPT,  true,  NULL, 32 },
+	{ "_",          "BSDI-CRYPT",    ENGINE_CRYPT,  true,  bound_bsdi, 0 },
+	{ "",           "DES-CRYPT",     ENGINE_CRYPT,  true,  bound_des, 0 },
 };
 
 const struct hash_method *hash_method_find(const char *text)
@@ -195,4 +197,10 @@ const struct hash_method *hash_method_find(const char *text)
 		if (strncmp(text, methods[i].prefix, strlen(methods[i].prefix)) == 0)
 			return &methods[i];
 	return NULL;
+}
+
+bool hash_is_whole(const struct hash_method *method, const char *text)
+{
+	const char *last = strrchr(text, '$');
+	return method->digits == 0 || (last != NULL && strlen(last + 1) == method->digits && strspn(last + 1, ALPHABET) == method->digits);
 }

@@ -23,6 +23,7 @@ struct hash_method {
 	 * or returns what is wrong. NULL: the cost is fixed, and small.
 	 */
 	const char *(*bound)(const char *rest, struct hash_cost *cost_r);
+	size_t digits;       /* of crypt(5)'s, behind the last $: fewer or more match no password. 0: it is not of such a form */
 };
 
 /* What stands in "v=19$m=19456,t=2,p=1$SALT$HASH". */
@@ -33,6 +34,9 @@ struct argon2_text {
 
 /* rest: NUL-terminated, behind "$argon2id$". */
 bool argon2_text_parse(const char *rest, struct argon2_text *text_r);
+
+/* Is the hash as long as that method makes it? text: without {SCHEME}, NUL-terminated. */
+bool hash_is_whole(const struct hash_method *method, const char *text);
 
 /* The kind of a NUL-terminated hash without {SCHEME}, or NULL. */
 const struct hash_method *hash_method_find(const char *text);

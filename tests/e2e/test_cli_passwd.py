@@ -295,7 +295,7 @@ class Look(Case):
     def test_list(self):
         self.add("anna", "correct horse\n", "--uid", "1001", "--gid", "1002")
         with self.file.open("a") as f:
-            f.write("# comment\nb:{SHA512-CRYPT}$6$salt$abc:1003\nlock:!\nplain:{PLAIN}hunter2\ndes:abNANd1rDfiNc\nm\u00fcller:*\n")
+            f.write("# comment\nb:{SHA512-CRYPT}$6$salt$%s:1003\nlock:!\nplain:{PLAIN}hunter2\ndes:abNANd1rDfiNc\nm\u00fcller:*\n" % ("a" * 86))
         out = self.passwd("list")
         rows = [line.split(None, 1) for line in out.splitlines()]
         self.assertEqual([row[0] for row in rows], ["USER", "anna", "b", "lock", "plain", "des", "m\\xc3\\xbcller"])
