@@ -8,7 +8,7 @@
 #define LOCK_ADMIN "`postern log --user NAME` shows both sides. With `on_locked = take-over` in [maildrop] a new login ends a session that has been silent for " \
 	"half a minute; with `on_locked = wait 30` it waits."
 #define KEPT_USER "Nothing is lost: the messages that stayed are in the mailbox, and will be seen again. "
-#define DF "Look with `df -h` and `df -i` at the file systems of the mail (`location` in [maildrop]) and of `journal_directory`, and with `quota -u NAME` at the " \
+#define DF "Look with `df -h` and `df -i` at the file systems of the mail (`location` in [maildrop]) and of `journal_directory` and `lock_directory`, and with `quota -u NAME` at the " \
 	"user's quota."
 
 const struct advice_row advice_mailbox[] = {

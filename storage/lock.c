@@ -108,7 +108,8 @@ int session_lock_open(const char *directory, const struct maildrop_place *place,
 	(void)snprintf(name, sizeof name, "%s-%ju", key, (uintmax_t)owner);
 	fd = openat(dir, name, O_CREAT | O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 	if (fd < 0 || fstat(fd, &st) != 0) {
-		(void)why_set(why_r, REASON_MAILDROP_IO, errno, "open the lock file %s/%s", directory, name);
+		const bool full = errno == ENOSPC || errno == EDQUOT;
+		(void)why_set(why_r, full ? REASON_DISK_FULL : REASON_MAILDROP_IO, errno, "open the lock file %s/%s", directory, name);
 		goto out;
 	}
 	if (!S_ISREG(st.st_mode)) {

@@ -100,6 +100,19 @@ class Errors(unittest.TestCase):
                     self.assertTrue(answer.startswith(expected), answer)
                     self.assertTrue("disk full" in answer or expected == "+OK", answer)
 
+    @unittest.skipUnless(ROOT, "only root mounts a small file system")
+    def test_no_room_for_a_lock(self):
+        """The lock directory's file system is full: no fault of the mailbox's, and told as what it is."""
+        box = Box.of(self, count=1, start=False)
+        locks = box.server.base / "locks"
+        box.server.setup = "mount -t tmpfs -o mode=700,nr_inodes=1 none %s" % locks
+        box.server.expect_trouble = True
+        box.server.start()
+        with box.server.client() as client:
+            client.ok("USER anna")
+            client.err("PASS secret", "the server's disk is full")
+        self.assertIn("reason=\"disk full\"", box.server.log())
+
 
 if __name__ == "__main__":
     unittest.main()
