@@ -1,29 +1,38 @@
 /*
- * sessions.c - postern sessions: who has a mailbox open at this moment.
+ * sessions.c - postern sessions: who has a mailbox open at this moment, and the end of a session, in words.
  * Runs in: postern, as root, or as the one user that the server runs as. Trusts: its caller; nothing in a lock file.
  *
  * What it shows is what the locks say, so it needs no server that answers, and shows sessions that are left of one that is gone.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "cli/show.h"
+#include "daemon/bell.h"
 #include "daemon/settings.h"
 #include "storage/lock.h"
 
 static const char USAGE[] =
 	"usage: postern sessions [-c FILE] [--user NAME] [--json]\n"
+	"       postern sessions [-c FILE] --end NAME\n"
 	"\n"
 	"  -c FILE       the configuration of posternd; " DEFAULT_CONFIG " if not given\n"
 	"  --user NAME   sessions of that user only\n"
+	"  --end NAME    end that user's session; its client is told, and nothing that it marked is deleted\n"
 	"  --json        for programs\n";
 
-enum { SPAN_COLUMN = 10, PEER_COLUMN = 15 };
+enum {
+	SPAN_COLUMN = 10,
+	PEER_COLUMN = 15,
+	END_WAIT_SECONDS = 10,  /* for a session that is at an update, which is let finish */
+};
 
 struct found {
 	const char *user;     /* NULL: any */
@@ -32,10 +41,10 @@ struct found {
 	bool no_memory;
 };
 
-static void keep(void *context, const struct session_holder *holder)
+static void keep(void *context, const struct session_lock *lock)
 {
 	struct found *f = context;
-	if (f->user != NULL && strcmp(f->user, holder->user) != 0)
+	if (f->user != NULL && strcmp(f->user, lock->holder.user) != 0)
 		return;
 	struct session_holder *list = cli_grow(f->list, f->count, &f->room, sizeof *list);
 	if (list == NULL) {
@@ -43,7 +52,7 @@ static void keep(void *context, const struct session_holder *holder)
 		return;
 	}
 	f->list = list;
-	f->list[f->count++] = *holder;
+	f->list[f->count++] = lock->holder;
 }
 
 static int by_since(const void *a, const void *b)
@@ -93,27 +102,76 @@ static void print_json(const struct found *f)
 	json_close(&j, '}');
 }
 
-static int show(const char *config, const char *user, bool json)
+/* As a lock's name is read: printable, and cut. NULL stays NULL. */
+static const char *as_shown(const char *user, char name_r[WHY_TOLD_MAX])
 {
-	static struct settings settings;
-	char wanted[WHY_TOLD_MAX];
-	struct buf as_shown = { .p = wanted, .cap = sizeof wanted - 1 };
-	struct found f = { .user = user != NULL ? wanted : NULL };
+	struct buf name = { .p = name_r, .cap = WHY_TOLD_MAX - 1 };
+	if (user == NULL)
+		return NULL;
+	buf_add_escaped(&name, user, strlen(user));
+	name_r[name.len] = '\0';
+	return name_r;
+}
+
+static int each_held(const struct settings *settings, void (*found)(void *context, const struct session_lock *lock), void *context)
+{
 	struct why why;
-	int result = CLI_OK;
-	if (cli_settings(config, &settings) != CLI_OK)
-		return CLI_CONFIG;
-	/* As a lock's name is read: printable, and cut. */
-	if (user != NULL)
-		buf_add_escaped(&as_shown, user, strlen(user));
-	wanted[as_shown.len] = '\0';
-	if (session_locks_held(settings.lock_directory, keep, &f, &why) != 0) {
-		cli_complain("%s%s", why.text, cli_needs_root(why.err));
-		result = CLI_IO;
-	} else if (f.no_memory) {
+	if (session_locks_held(settings->lock_directory, found, context, &why) == 0)
+		return CLI_OK;
+	cli_complain("%s%s", why.text, cli_needs_root(why.err));
+	return CLI_IO;
+}
+
+/* ---- the end of a session ---- */
+
+struct ending {
+	const char *user;
+	size_t ended, left;
+};
+
+static void end_one(void *context, const struct session_lock *lock)
+{
+	struct ending *e = context;
+	struct bell_state state;
+	if (strcmp(e->user, lock->holder.user) != 0)
+		return;
+	/* Its lock says all that an answer could. */
+	(void)bell_ring(lock->fd, lock->owner, BELL_END, "", &state);
+	if (flock_patiently(lock->fd, 1000LL * END_WAIT_SECONDS, -1) == 0) {
+		(void)printf("ended the session of %s from %s\n", lock->holder.user, lock->holder.peer);
+		e->ended++;
+		return;
+	}
+	cli_complain("the session of %s from %s has not ended in %d s: it is at an update, which is let finish, or it hangs; kill -KILL %ld ends it, and loses no mail",
+	             lock->holder.user, lock->holder.peer, (int)END_WAIT_SECONDS, (long)lock->holder.pid);
+	e->left++;
+}
+
+static int end(const struct settings *settings, const char *user)
+{
+	struct ending e = { .user = user };
+	if (geteuid() != 0) {
+		cli_complain("only root ends a session%s", cli_needs_root(EPERM));
+		return CLI_IO;
+	}
+	const int result = each_held(settings, end_one, &e);
+	if (result == CLI_OK && e.ended + e.left == 0)
+		(void)printf("no session of %s is open\n", user);
+	if (fflush(stdout) != 0)
+		return CLI_IO;
+	return e.left > 0 ? CLI_TEMPORARY : result;
+}
+
+/* ---- what is open ---- */
+
+static int show(const struct settings *settings, const char *user, bool json)
+{
+	struct found f = { .user = user };
+	int result = each_held(settings, keep, &f);
+	if (result == CLI_OK && f.no_memory) {
 		cli_complain("no memory for %zu sessions", f.count);
 		result = CLI_TEMPORARY;
-	} else {
+	} else if (result == CLI_OK) {
 		if (f.count > 0)
 			qsort(f.list, f.count, sizeof *f.list, by_since);
 		(json ? print_json : print_text)(&f);
@@ -125,11 +183,13 @@ static int show(const char *config, const char *user, bool json)
 
 int cli_sessions(int argc, char **argv)
 {
-	enum { USER = 256, JSON };
+	enum { USER = 256, JSON, END };
+	static struct settings settings;
 	static const struct option options[] = {
-		{ "user", required_argument, NULL, USER }, { "json", no_argument, NULL, JSON }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
+		{ "user", required_argument, NULL, USER }, { "json", no_argument, NULL, JSON }, { "end", required_argument, NULL, END }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
 	};
-	const char *config = DEFAULT_CONFIG, *user = NULL;
+	const char *config = DEFAULT_CONFIG, *user = NULL, *ended = NULL;
+	char name[WHY_TOLD_MAX];
 	bool json = false;
 	int option;
 	while ((option = getopt_long(argc, argv, "+c:h", options, NULL)) != -1) {
@@ -137,12 +197,16 @@ int cli_sessions(int argc, char **argv)
 		case 'c': config = optarg; break;
 		case USER: user = optarg; break;
 		case JSON: json = true; break;
+		case END: ended = optarg; break;
 		case 'h': return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
 		default: (void)fputs(USAGE, stderr); return CLI_USAGE;
 		}
 	}
-	if (optind == argc)
-		return show(config, user, json);
-	(void)fputs(USAGE, stderr);
-	return CLI_USAGE;
+	if (optind != argc || (ended != NULL && (user != NULL || json))) {
+		(void)fputs(USAGE, stderr);
+		return CLI_USAGE;
+	}
+	if (cli_settings(config, &settings) != CLI_OK)
+		return CLI_CONFIG;
+	return ended != NULL ? end(&settings, as_shown(ended, name)) : show(&settings, as_shown(user, name), json);
 }

@@ -1,6 +1,6 @@
 /*
  * bell.c - how a login reaches the session that has its maildrop open.
- * Runs in: keeper, as root (rings) or as the mail's owner (answers). Trusts: the kernel's word on who sent a message.
+ * Runs in: keeper, as root (rings) or as the mail's owner (answers); postern sessions. Trusts: the kernel's word on who sent a message.
  *
  * The names are for everybody, and what somebody sends lies in our socket with its descriptors. The last close(2) of a socket
  * that lingers (SO_LINGER) takes as long as its sender likes, and happens in whoever takes the message, or closes the socket
@@ -23,13 +23,13 @@ enum { BELL_FORMAT = 0x42454c02 };
 
 struct ring {
 	uint32_t format;
-	uint32_t take_over;
+	uint32_t wish;     /* enum bell_wish */
 	char peer[INET6_ADDRSTRLEN + 2];
 };
 
 /* Not zero, so that it is among the data that a keeper writes to anyway. */
 static struct {
-	uid_t admitted;    /* who may ring: nobody */
+	uid_t admitted;    /* who may ring, besides root: nobody */
 	bool left_open;    /* a socket stays open, for what lies in it */
 } own = { .admitted = (uid_t)-1 };
 
@@ -93,18 +93,25 @@ bool bell_left_open(void)
 	return own.left_open;
 }
 
-bool bell_heard(int *bell, bool *take_over_r, char peer_r[INET6_ADDRSTRLEN + 2], int *answer_r)
+/* To end a session as he likes is root's alone: shared workers have one uid, and none is to end another's. */
+static bool may_wish(uint32_t wish, uid_t uid)
+{
+	return wish < BELL_WISHES && (wish != BELL_END || uid == 0);
+}
+
+bool bell_heard(int *bell, enum bell_wish *wish_r, char peer_r[INET6_ADDRSTRLEN + 2], int *answer_r)
 {
 	struct ring ring;
 	struct ucred who;
 	/* Whose it is comes first. */
 	const ssize_t n = rpc_receive_from(*bell, &ring, sizeof ring, &who, MSG_PEEK);
 	*answer_r = -1;
-	if (n >= 0 && who.uid != own.admitted) {
+	if (n >= 0 && who.uid != own.admitted && who.uid != 0) {
 		bell_take_down(bell);
 		return false;
 	}
-	if (n < 0 || rpc_receive(*bell, &ring, sizeof ring, answer_r) != (ssize_t)sizeof ring || ring.format != BELL_FORMAT || *answer_r < 0) {
+	if (n < 0 || rpc_receive(*bell, &ring, sizeof ring, answer_r) != (ssize_t)sizeof ring || ring.format != BELL_FORMAT || !may_wish(ring.wish, who.uid) ||
+	    *answer_r < 0) {
 		if (*answer_r >= 0)
 			(void)close(*answer_r);
 		*answer_r = -1;
@@ -112,7 +119,7 @@ bool bell_heard(int *bell, bool *take_over_r, char peer_r[INET6_ADDRSTRLEN + 2],
 	}
 	ring.peer[sizeof ring.peer - 1] = '\0';
 	memcpy(peer_r, ring.peer, sizeof ring.peer);
-	*take_over_r = ring.take_over != 0;
+	*wish_r = (enum bell_wish)ring.wish;
 	return true;
 }
 
@@ -132,11 +139,11 @@ static int ring_with(const struct sockaddr_un *address, socklen_t len, const str
 	return r;
 }
 
-int bell_ring(int lock_fd, uid_t owner, bool take_over, const char *peer, struct bell_state *state_r)
+int bell_ring(int lock_fd, uid_t owner, enum bell_wish wish, const char *peer, struct bell_state *state_r)
 {
 	struct sockaddr_un address;
 	socklen_t len = name_bell(lock_fd, &address);
-	struct ring ring = { .format = BELL_FORMAT, .take_over = take_over };
+	struct ring ring = { .format = BELL_FORMAT, .wish = wish };
 	struct ucred who = { .uid = (uid_t)-1 };
 	int pair[2], r = -1;
 	(void)snprintf(ring.peer, sizeof ring.peer, "%s", peer);

@@ -1,6 +1,7 @@
 /*
  * bell.h - how a login reaches the session that has its maildrop open: who is it, how long was it silent, will it yield?
- * Runs in: keeper; whoever rings as root, before its login's maildrop is open; whoever answers as the mail's owner.
+ * And how the administrator does, who wants it to end.
+ * Runs in: keeper; whoever rings as root, before its login's maildrop is open; whoever answers as the mail's owner. postern sessions, which rings.
  * Trusts: the kernel's word on who sent a message, and nothing else.
  *
  * A datagram socket with an abstract name (unix(7)), made of the lock file's device and inode. With a ring comes one end of a
@@ -20,6 +21,14 @@ enum {
 	TAKE_OVER_SECONDS = 30,      /* a session that was silent for so long may be ended by the same user's new login */
 };
 
+/* What a ring is for. */
+enum bell_wish {
+	BELL_ASK,         /* the state alone */
+	BELL_TAKE_OVER,   /* let go of the maildrop, if you were silent for TAKE_OVER_SECONDS */
+	BELL_END,         /* let go of it: the administrator wants that */
+	BELL_WISHES,
+};
+
 /* What the session says of itself. */
 struct bell_state {
 	int64_t since, heard, free_by;   /* seconds since 1970: login, last sign of life, latest end if it stays silent */
@@ -32,11 +41,11 @@ struct bell_state {
 int bell_hang(int lock_fd);
 
 /*
- * Somebody rang: take one message. True, and *take_over_r: it asks to yield, peer_r: for a login from where, *answer_r: where
- * the answer goes (taken by the caller). False when it is no ring. When it is not of root's (without root, of our own uid's) it is not
- * taken, and the bell is taken down: *bell is -1.
+ * Somebody rang: take one message. True, and *wish_r, peer_r: for a login from where, *answer_r: where the answer goes (taken by the
+ * caller). False when it is no ring. When it is not of root's (nor of the uid that hung the bell) it is not taken, and the bell is taken
+ * down: *bell is -1.
  */
-bool bell_heard(int *bell, bool *take_over_r, char peer_r[INET6_ADDRSTRLEN + 2], int *answer_r);
+bool bell_heard(int *bell, enum bell_wish *wish_r, char peer_r[INET6_ADDRSTRLEN + 2], int *answer_r);
 
 /* Answer what bell_heard() took; closes answer. */
 void bell_answer(int answer, const struct bell_state *state);
@@ -50,6 +59,6 @@ bool bell_left_open(void);
 /*
  * Ring, and wait for the answer. owner: the mail's owner, whose process the session must be. 0, or -1: nobody answers, or not the owner.
  */
-int bell_ring(int lock_fd, uid_t owner, bool take_over, const char *peer, struct bell_state *state_r);
+int bell_ring(int lock_fd, uid_t owner, enum bell_wish wish, const char *peer, struct bell_state *state_r);
 
 #endif

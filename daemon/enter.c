@@ -110,10 +110,10 @@ static void read_holder(struct entry *e, int fd)
 /* Somebody has it: who, and does that session yield? 0 with the lock, or an errno. */
 static int meet_holder(struct entry *e, const struct entrant *who, int fd)
 {
-	const bool take_over = who->on_locked == ON_LOCKED_TAKE_OVER;
+	const enum bell_wish wish = who->on_locked == ON_LOCKED_TAKE_OVER ? BELL_TAKE_OVER : BELL_ASK;
 	struct bell_state state;
 	read_holder(e, fd);
-	if (bell_ring(fd, who->uid, take_over, who->peer, &state) != 0)
+	if (bell_ring(fd, who->uid, wish, who->peer, &state) != 0)
 		return flock_patiently(fd, 0, -1); /* it may have ended meanwhile */
 	e->holder_known = HOLDER_ANSWERED;
 	e->holder = state;

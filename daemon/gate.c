@@ -178,7 +178,7 @@ static void host_commit(void *context, const struct pop3_maildrop *drop, size_t 
 	ask_plainly(g, &request, sizeof request, answer_r);
 	if (answer_r->reply == REPLY_KEEPER_LOST && marked > 0)
 		answer_r->reply = REPLY_UPDATE_LOST;
-	g->conn.keeper_done = !g->conn.keeper_lost && answer_r->reply != REPLY_TAKEN_OVER;
+	g->conn.keeper_done = !g->conn.keeper_lost && answer_r->reply != REPLY_TAKEN_OVER && answer_r->reply != REPLY_ENDED;
 }
 
 static uint32_t host_refer(void *context, enum reply reply, const struct reply_args *args)

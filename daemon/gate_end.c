@@ -27,6 +27,7 @@ enum session_end gate_end_of_stop(const struct rpc_stop *stop)
 {
 	switch ((int)stop->reply) {
 	case REPLY_TAKEN_OVER: return END_TAKEN_OVER;
+	case REPLY_ENDED: return END_ENDED;
 	case REPLY_MADE_ROOM: return END_MADE_ROOM;
 	default: return END_STOPPED;
 	}
@@ -64,6 +65,7 @@ enum reply gate_last_words(enum session_end end, const struct settings *settings
 	case END_IDLE: args->n[0] = settings->idle_minutes; return REPLY_IDLE;
 	case END_STOPPED: return REPLY_STOPPING;
 	case END_TAKEN_OVER: args->text = stop->told; args->ref = stop->ref; return REPLY_TAKEN_OVER;
+	case END_ENDED: args->ref = stop->ref; return REPLY_ENDED;
 	case END_KEEPER_LOST: return REPLY_KEEPER_LOST;
 	default: return REPLY_NONE;
 	}

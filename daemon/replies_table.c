@@ -141,6 +141,7 @@ const struct reply_row replies_table[REPLY_COUNT] = {
 	REF(STOPPING, "SYS/TEMP", LOG_NOTICE, "the server is stopping or restarting; nothing was deleted; try again soon"),
 	REF(MADE_ROOM, "SYS/TEMP", LOG_NOTICE, "the server is full: closed to make room, as no login came yet; connect again"),
 	REF(TAKEN_OVER, "IN-USE", LOG_NOTICE, "this session was ended by a newer login of yours from {t}; nothing was deleted"),
+	REF(ENDED, "SYS/TEMP", LOG_NOTICE, "the administrator ended this session; nothing was deleted"),
 	REF(KEEPER_LOST, "SYS/TEMP", LOG_CRIT, "this session broke on the server; nothing was deleted; connect again"),
 	REF(UPDATE_LOST, "SYS/TEMP", LOG_CRIT,
 	    "this session broke on the server while it deleted: some of the marked messages may be gone; connect again"),

@@ -48,7 +48,7 @@ enum {
 enum session_end {
 	END_QUIT, END_PEER_CLOSED, END_PEER_ERROR, END_LOGIN_TIMEOUT, END_IDLE, END_STALLED, END_STOPPED, END_TLS_FAILED,
 	END_TOO_MANY_BAD, END_TOO_MANY_LOGINS, END_WRONG_DOOR, END_TLS_PIPELINED, END_READ_ERROR, END_KEEPER_LOST, END_TAKEN_OVER,
-	END_COMMAND_TIMEOUT, END_MADE_ROOM,
+	END_COMMAND_TIMEOUT, END_MADE_ROOM, END_ENDED,
 	END_COUNT
 };
 
@@ -62,7 +62,7 @@ struct rpc_hello {
 
 struct rpc_stop {
 	uint32_t verb;
-	uint32_t reply;             /* enum reply: REPLY_STOPPING, REPLY_MADE_ROOM or REPLY_TAKEN_OVER */
+	uint32_t reply;             /* enum reply: REPLY_STOPPING, REPLY_MADE_ROOM, REPLY_TAKEN_OVER or REPLY_ENDED */
 	uint32_t ref;
 	uint32_t reserved;
 	char told[WHY_TOLD_MAX];    /* the row's text */
@@ -127,7 +127,7 @@ struct rpc_bye {
 struct rpc_commit {
 	uint32_t verb;
 	uint32_t marked;            /* how many, as a check */
-	struct rpc_bye bye;         /* the session's figures: no RPC_BYE follows, unless the answer is REPLY_TAKEN_OVER */
+	struct rpc_bye bye;         /* the session's figures: no RPC_BYE follows, unless the answer is REPLY_TAKEN_OVER or REPLY_ENDED */
 };
 
 struct rpc_sign {

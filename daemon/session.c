@@ -74,11 +74,11 @@ static void report(const struct session *s, const char *event, const char *words
 	session_report(s, &(struct report){ .event = event, .words = words, .user = s->user, .tls = s->bye.tls, .owner = s->owner, .why = why }, a);
 }
 
-/* The maildrop is another session's by now. True when that was the answer. */
+/* The maildrop is not ours any more. True when that was the answer. */
 static bool answer_evicted(const struct session *s, uint32_t verb)
 {
-	struct rpc_answer a = { .reply = REPLY_TAKEN_OVER };
-	if (!s->evicted)
+	struct rpc_answer a = { .reply = s->evicted };
+	if (s->evicted == REPLY_NONE)
 		return false;
 	(void)snprintf(a.told, sizeof a.told, "%s", s->successor);
 	session_answer(s, &a, verb, -1);
@@ -285,18 +285,22 @@ void session_active(struct session *s, union rpc_message *message)
 }
 
 /* Let go of the maildrop, so that nothing can be read or removed any more, and tell the client why. */
-static void yield(struct session *s)
+static void yield(struct session *s, enum reply reply)
 {
-	struct rpc_answer a = { .reply = REPLY_TAKEN_OVER };
-	struct rpc_stop stop = { .verb = RPC_STOP, .reply = REPLY_TAKEN_OVER };
+	struct rpc_answer a = { .reply = reply };
+	struct rpc_stop stop = { .verb = RPC_STOP, .reply = reply };
 	const struct why why = { .reason = REASON_NONE };
 	(void)snprintf(a.told, sizeof a.told, "%s", s->successor);
 	memcpy(stop.told, a.told, sizeof stop.told);
-	report(s, "taken-over", "taken over", &why, &a);
+	if (reply == REPLY_ENDED)
+		report(s, "ended-by-administrator", "ended by the administrator", &why, &a);
+	else
+		report(s, "taken-over", "taken over", &why, &a);
 	/* Our gate may be at the list. */
 	s->in.index.frozen = true;
 	stop.ref = a.ref;
-	s->evicted = s->stopping = true;
+	s->evicted = reply;
+	s->stopping = true;
 	leave_maildrop(&s->in);
 	(void)session_send(s, &stop, sizeof stop, -1);
 }
@@ -306,18 +310,18 @@ void session_bell(struct session *s)
 	const time_t limit = (time_t)(60 * s->settings->idle_minutes) + ACTIVE_MS / 1000, silent = (time_t)((now_ms() - s->heard) / 1000);
 	struct bell_state state = { .since = s->since, .heard = time(NULL) - silent };
 	char peer[sizeof s->successor];
-	bool take_over;
+	enum bell_wish wish;
 	int answer;
-	if (!bell_heard(&s->in.bell, &take_over, peer, &answer))
+	if (!bell_heard(&s->in.bell, &wish, peer, &answer))
 		return;
 	/* The whole minute in which it is over at the latest. */
 	state.free_by = (state.heard + limit + 59) / 60 * 60;
-	state.yields = take_over && silent >= TAKE_OVER_SECONDS;
+	state.yields = wish == BELL_END || (wish == BELL_TAKE_OVER && silent >= TAKE_OVER_SECONDS);
 	(void)snprintf(state.peer, sizeof state.peer, "%s", s->peer_text);
 	bell_answer(answer, &state);
 	if (state.yields != 0) {
 		memcpy(s->successor, peer, sizeof s->successor);
-		yield(s);
+		yield(s, wish == BELL_END ? REPLY_ENDED : REPLY_TAKEN_OVER);
 	}
 }
 

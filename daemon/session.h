@@ -58,7 +58,7 @@ struct session {
 	char place[HISTORY_PATH];
 	time_t since;              /* the login */
 	long long heard;           /* now_ms(): the client's last sign of life. Whoever sets the clock takes no session over by it */
-	bool evicted;              /* a newer login took the maildrop over */
+	enum reply evicted;        /* somebody else wants the maildrop, it is closed, and that is told: REPLY_TAKEN_OVER, REPLY_ENDED; or REPLY_NONE */
 	char successor[INET6_ADDRSTRLEN + 2];
 	uint64_t octets;           /* in the maildrop at the login */
 	uint8_t list[HISTORY_DIGEST];

@@ -55,6 +55,7 @@ static const char *const end_names[END_COUNT] = {
 	[END_TAKEN_OVER] = "taken over by a newer login",
 	[END_COMMAND_TIMEOUT] = "no command in time",
 	[END_MADE_ROOM] = "made room for others",
+	[END_ENDED] = "ended by the administrator",
 };
 
 const char *reason_words(enum reason reason)

@@ -127,37 +127,48 @@ out:
 	return r;
 }
 
-/* Is the lock of that name held, and by whom? False when it is not, when it is gone or no lock, and with errno when that cannot be told. */
-static bool is_held(int dir, const char *name, struct session_holder *holder_r)
+/* Its owner stands behind the key in its name. */
+static bool is_lock_name(const char *name, uid_t *owner_r)
+{
+	uint64_t owner;
+	if (strlen(name) <= MAILDROP_KEY || name[MAILDROP_KEY] != '-' || parse_number(name + MAILDROP_KEY + 1, strlen(name + MAILDROP_KEY + 1), 0, UINT32_MAX, &owner) != 0)
+		return false;
+	*owner_r = (uid_t)owner;
+	return true;
+}
+
+/* Is the lock of that name held, and by whom? The caller closes lock_r->fd. False when it is not, when it is gone or no lock, and with errno when that cannot be told. */
+static bool open_held(int dir, const char *name, struct session_lock *lock_r)
 {
 	struct stat st;
-	bool held = false;
 	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0) {
 		errno = errno == ENOENT || errno == ELOOP || errno == ENXIO ? 0 : errno;
 		return false;
 	}
+	lock_r->fd = fd;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-		held = true;
-		if (session_lock_read_holder(fd, holder_r) != 0)
-			*holder_r = (struct session_holder){ .since = 0 };
+		if (session_lock_read_holder(fd, &lock_r->holder) != 0)
+			lock_r->holder = (struct session_holder){ .since = 0 };
+		return true;
 	}
 	(void)close(fd);
 	errno = 0;
-	return held;
+	return false;
 }
 
-int session_locks_held(const char *directory, void (*found)(void *context, const struct session_holder *holder), void *context, struct why *why_r)
+int session_locks_held(const char *directory, void (*found)(void *context, const struct session_lock *lock), void *context, struct why *why_r)
 {
-	struct session_holder holder;
+	struct session_lock lock;
 	struct dirent *e;
 	DIR *d = opendir(directory);
 	if (d == NULL)
 		return why_set(why_r, REASON_MAILDROP_IO, errno, "open the lock directory %s", directory);
 	errno = 0;
 	while (errno == 0 && (e = readdir(d)) != NULL)
-		if (strlen(e->d_name) > MAILDROP_KEY && e->d_name[MAILDROP_KEY] == '-' && is_held(dirfd(d), e->d_name, &holder)) {
-			found(context, &holder);
+		if (is_lock_name(e->d_name, &lock.owner) && open_held(dirfd(d), e->d_name, &lock)) {
+			found(context, &lock);
+			(void)close(lock.fd);
 			errno = 0;
 		}
 	const int error = errno;

@@ -30,6 +30,13 @@ struct session_holder {
 	char user[WHY_TOLD_MAX];  /* who; "" for none, as for a recovery. A longer name is cut */
 };
 
+/* A lock that is held. */
+struct session_lock {
+	int fd;                   /* borrowed */
+	uid_t owner;              /* whose mailbox it is of */
+	struct session_holder holder; /* zeros, where it says nothing */
+};
+
 /* Write it: this process, since now. When it cannot be written (a full disk), the lock is as good. */
 void session_lock_write_holder(int fd, const char *peer, const char *user);
 
@@ -40,7 +47,7 @@ int session_lock_read_holder(int fd, struct session_holder *holder_r);
  * Each lock of the directory that is held at this moment. A lock that is not is held here for that moment, shared, which a login waits for.
  * Files that are no locks are passed over. 0, or -1 and *why_r.
  */
-int session_locks_held(const char *directory, void (*found)(void *context, const struct session_holder *holder), void *context, struct why *why_r);
+int session_locks_held(const char *directory, void (*found)(void *context, const struct session_lock *lock), void *context, struct why *why_r);
 
 /*
  * Lock a file of ours (flock(2)), tried for at most wait_ms. 0, or an errno: EWOULDBLOCK when it stayed busy, ECANCELED when

@@ -1,14 +1,19 @@
 """postern sessions: who has a mailbox open at this moment."""
 import json
+import os
+import signal
 import time
 import unittest
 from pathlib import Path
 
+import bodies
+import situations
 from postern import ROOT
 from processes import wait_until
 from test_explain import USAGE, CommandCase, postern
 
 IO = 74
+TEMPORARY = 75
 CONFIG = 78
 
 
@@ -57,8 +62,43 @@ class Sessions(CommandCase):
             client.err("PASS secret", "unable to lock")
         holder.quit()
 
+    @unittest.skipUnless(ROOT, "only root ends sessions")
+    def test_end(self):
+        """Its client is told, nothing is deleted, and another user's session goes on."""
+        for tls in (False, True):
+            with self.subTest(tls=tls):
+                self.anna.empty()
+                for _ in range(2):
+                    self.anna.deliver(bodies.message())
+                anna, bert = self.login("anna", source="127.0.6.1", tls=tls), self.login("bert")
+                anna.ok("DELE 1")
+                self.assertEqual(self.sessions("--end", "anna"), "ended the session of anna from 127.0.6.1\n")
+                self.assertEqual([s["user"] for s in self.found()], ["bert"])
+                situations.check(self.server, "ENDED", "postern sessions --end", anna.status(), user="anna", peer="127.0.6.1")
+                self.assertEqual(anna.rest(), b"")
+                bert.ok("NOOP")
+                bert.quit()
+                with self.login("anna") as again:
+                    self.assertEqual(again.stat()[0], 2)
+                    again.quit()
+                self.server.wait_for_log(r'session: user="anna" .*dropped-marks=1 .*end="ended by the administrator"')
+        self.assertEqual(self.sessions("--end", "anna"), "no session of anna is open\n")
+
+    @unittest.skipUnless(ROOT, "only root ends sessions")
+    def test_end_of_one_that_hangs(self):
+        anna = self.login("anna")
+        session, = self.found("--user", "anna")
+        os.kill(session["process"], signal.SIGSTOP)
+        try:
+            complaint = self.sessions("--end", "anna", status=TEMPORARY)
+        finally:
+            os.kill(session["process"], signal.SIGCONT)
+        self.assertRegex(complaint, r"^postern: the session of anna from \S+ has not ended in 10 s: .*kill -KILL %d ends it" % session["process"])
+        # What was asked for is done when it goes on.
+        self.assertIn("the administrator ended this session", anna.status())
+
     def test_usage(self):
-        for arguments in (["anna"], ["--nonsense"], ["--user"]):
+        for arguments in (["anna"], ["--nonsense"], ["--user"], ["--end"], ["--end", "anna", "--json"], ["--end", "anna", "--user", "anna"], ["--end", "anna", "bert"]):
             self.sessions(*arguments, status=USAGE)
         self.assertIn("usage: postern sessions", self.sessions("--help"))
         got, _, err = postern("sessions", "-c", "/nonexistent/postern.conf")
@@ -68,6 +108,7 @@ class Sessions(CommandCase):
     def test_not_for_everybody(self):
         holder = self.login("anna")
         self.assertIn("Permission denied; run it as root", self.sessions(uid=self.anna.uid, status=IO))
+        self.assertIn("only root ends a session; run it as root", self.sessions("--end", "anna", uid=self.anna.uid, status=IO))
         holder.quit()
 
 

@@ -13,6 +13,7 @@ from client import Client
 from postern import ROOT
 from processes import user_of, wait_until
 from shared import OWNER, Shared, SharedCase, served, sockets
+from test_explain import postern
 from test_kills import Bar
 
 
@@ -45,6 +46,17 @@ class OneAfterTheOther(SharedCase):
                 client.quit()
         server.rest()
         self.assertEqual(len(set(pid for pid, _ in served(server.log()))), 1)
+
+    @unittest.skipUnless(ROOT, "only root ends sessions")
+    def test_ended_by_the_administrator(self):
+        """The client reads why, and may come again."""
+        server = self.serve()
+        with server.login() as client:
+            self.assertEqual(postern("sessions", "-c", server.config_file, "--end", "anna")[:2], (0, "ended the session of anna from 127.0.0.1\n"))
+            self.assertIn("the administrator ended this session", client.status())
+        with server.login() as client:
+            client.quit()
+        server.rest()
 
     def test_last_words(self):
         """A worker whose client may still be reading its last words is not free: nobody else comes to it."""

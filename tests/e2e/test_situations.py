@@ -19,7 +19,7 @@ class Whole(unittest.TestCase):
 
     ELSEWHERE = {
         "BUSY": "test_waits.py", "BUSY_NAMED": "test_waits.py", "BUSY_DELIVERY": "test_waits.py", "KEPT_BUSY": "test_waits.py",
-        "TAKEN_OVER": "test_waits.py", "LOCKED": "tests/unit/daemon/test_bell.c", "IDLE": "ten minutes at least: RFC 1939", "THROTTLED": "test_processes.py",
+        "TAKEN_OVER": "test_waits.py", "ENDED": "test_sessions_cli.py", "LOCKED": "tests/unit/daemon/test_bell.c", "IDLE": "ten minutes at least: RFC 1939", "THROTTLED": "test_processes.py",
         "DROP_CHANGED": "tests/unit/storage: a file that is replaced again and again", "KEPT_MEMORY": "tests/unit/storage: no memory",
         "NO_MEMORY": "tests/unit/storage: no memory", "DISK_FULL": "tests/fault/test_full.py", "READ_ONLY": "tests/unit/storage",
         "UNFINISHED": "tests/fault/test_errors.py", "UTF8_NEEDED": "test_lang.py", "COMMAND_TIMEOUT": "test_waits.py",

@@ -77,7 +77,7 @@ static int lowest_free(void)
 
 static void ring_once(struct input *in)
 {
-	struct ring ring = { .format = BELL_FORMAT, .take_over = take_flag(in) };
+	struct ring ring = { .format = BELL_FORMAT, .wish = take_below(in, BELL_WISHES + 1) };
 	const unsigned odd = take_octet(in), fds = odd & 1 ? take_below(in, PASSED_MOST + 1) : 1;
 	const bool stranger = (odd & 2) != 0 && geteuid() == 0;
 	char octets[OCTETS_MOST] = { 0 }, peer[INET6_ADDRSTRLEN + 2];
@@ -87,15 +87,15 @@ static void ring_once(struct input *in)
 	memcpy(ring.peer, text.p, text.len);
 	memcpy(octets, &ring, sizeof ring);
 	const size_t len = odd & 8 ? take_below(in, sizeof octets + 1) : sizeof ring;
-	const bool good = len == sizeof ring && ring.format == BELL_FORMAT && fds == 1 && !stranger;
-	bool take_over = false;
+	const bool good = len == sizeof ring && ring.format == BELL_FORMAT && ring.wish < BELL_WISHES && (ring.wish != BELL_END || geteuid() == 0) && fds == 1 && !stranger;
+	enum bell_wish wish = BELL_ASK;
 	int answer = -1;
 	struct stat st;
 	const int hung = bell, before = lowest_free();
 	send_ring(octets, len, fds, stranger);
-	CHECK(bell_heard(&bell, &take_over, peer, &answer) == good, "%zu octets, format %x, %u descriptors, %s", len, ring.format, fds, stranger ? "a stranger" : "root");
+	CHECK(bell_heard(&bell, &wish, peer, &answer) == good, "%zu octets, format %x, %u descriptors, %s", len, ring.format, fds, stranger ? "a stranger" : "root");
 	if (good) {
-		CHECK(take_over == (ring.take_over != 0) && strncmp(peer, ring.peer, sizeof peer - 1) == 0 && memchr(peer, '\0', sizeof peer) != NULL, "another ring");
+		CHECK(wish == ring.wish && strncmp(peer, ring.peer, sizeof peer - 1) == 0 && memchr(peer, '\0', sizeof peer) != NULL, "another ring");
 		CHECK(fstat(answer, &st) == 0 && st.st_ino == passed_inode, "where the answer goes");
 		bell_answer(answer, &(struct bell_state){ .since = 1 });
 	}

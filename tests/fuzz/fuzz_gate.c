@@ -211,7 +211,7 @@ int __wrap_rpc_send(int socket, const void *message, size_t size, int fd)
 		return 0;
 	const unsigned before = take_octet(&script);
 	if (before >= 0xf8) {
-		const struct rpc_stop stop = { .verb = RPC_STOP, .reply = before & 1 ? REPLY_TAKEN_OVER : REPLY_STOPPING, .told = "192.0.2.1" };
+		const struct rpc_stop stop = { .verb = RPC_STOP, .reply = before & 1 ? REPLY_TAKEN_OVER : before & 2 ? REPLY_ENDED : REPLY_STOPPING, .told = "192.0.2.1" };
 		CHECK(__real_rpc_send(keeper_end, &stop, sizeof stop, -1) == 0, "a stop");
 	}
 	if (before == 0xf7)

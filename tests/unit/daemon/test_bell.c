@@ -31,7 +31,7 @@ static void hold(const struct settings *settings, const struct holder *h, int re
 {
 	char peer[INET6_ADDRSTRLEN + 2];
 	const time_t now = time(NULL);
-	bool take_over;
+	enum bell_wish wish;
 	int answer;
 	int lock = open_lock(settings), bell = bell_hang(lock);
 	if (flock(lock, LOCK_EX) != 0 || bell < 0)
@@ -43,13 +43,13 @@ static void hold(const struct settings *settings, const struct holder *h, int re
 	(void)!write(ready, "x", 1);
 	struct pollfd p = { .fd = bell, .events = POLLIN };
 	while (h->answers && poll(&p, 1, -1) == 1) {
-		if (!bell_heard(&bell, &take_over, peer, &answer))
+		if (!bell_heard(&bell, &wish, peer, &answer))
 			continue;
 		struct bell_state state = { .since = now - 1000, .heard = now - h->silent_s, .free_by = 36720, .yields = h->yields };
 		(void)snprintf(state.peer, sizeof state.peer, "203.0.113.7");
 		bell_answer(answer, &state);
 		if (h->yields)
-			_exit(strcmp(peer, "192.0.2.1") == 0 && take_over ? 0 : 1);
+			_exit(strcmp(peer, "192.0.2.1") == 0 && wish == BELL_TAKE_OVER ? 0 : 1);
 	}
 	for (;;)
 		(void)pause();
@@ -172,7 +172,7 @@ static void test_noise(void)
 	char peer[INET6_ADDRSTRLEN + 2];
 	struct bell_state state;
 	struct sockaddr_un address;
-	bool take_over = false;
+	enum bell_wish wish = BELL_ASK;
 	int answer = -1;
 	host_make();
 	make_users();
@@ -180,16 +180,16 @@ static void test_noise(void)
 	/* One bell a maildrop. */
 	CU_ASSERT(bell_hang(lock) == -1);
 	/* Nobody answers: not for ever. */
-	CU_ASSERT(bell_ring(lock, geteuid(), true, "192.0.2.1", &state) == -1);
-	CU_ASSERT(bell_heard(&bell, &take_over, peer, &answer) && take_over && answer >= 0);
+	CU_ASSERT(bell_ring(lock, geteuid(), BELL_TAKE_OVER, "192.0.2.1", &state) == -1);
+	CU_ASSERT(bell_heard(&bell, &wish, peer, &answer) && wish == BELL_TAKE_OVER && answer >= 0);
 	ROW_TEXT("from where", peer, "192.0.2.1");
 	CU_ASSERT(close(answer) == 0);
-	CU_ASSERT(!bell_heard(&bell, &take_over, peer, &answer) && answer == -1);
+	CU_ASSERT(!bell_heard(&bell, &wish, peer, &answer) && answer == -1);
 	static const char noise[4096] = "noise";
 	int stranger = connect_to(&address);
 	for (size_t size = 0; size <= sizeof noise; size += 7) {
 		(void)!send(stranger, noise, size, MSG_DONTWAIT);
-		CU_ASSERT(!bell_heard(&bell, &take_over, peer, &answer) && answer == -1);
+		CU_ASSERT(!bell_heard(&bell, &wish, peer, &answer) && answer == -1);
 	}
 	(void)close(stranger);
 	(void)close(bell);
@@ -215,7 +215,7 @@ static void test_strangers(void)
 	struct sockaddr_un address;
 	struct ucred who;
 	struct flock held = { .l_type = F_WRLCK }, seen;
-	bool take_over = false;
+	enum bell_wish wish = BELL_ASK;
 	int answer, status;
 	if (geteuid() != 0)
 		return; /* it takes two users */
@@ -227,21 +227,48 @@ static void test_strangers(void)
 	CU_ASSERT_FATAL(file >= 0 && fcntl(file, F_SETLK, &held) == 0);
 	/* A ring as it is to be, to be sent once more. */
 	struct bell_state state;
-	(void)bell_ring(lock, geteuid(), true, "192.0.2.66", &state);
+	(void)bell_ring(lock, geteuid(), BELL_TAKE_OVER, "192.0.2.66", &state);
 	ssize_t size = rpc_receive_from(bell, ring, sizeof ring, &who, 0);
 	CU_ASSERT_FATAL(size > 0 && size < (ssize_t)sizeof ring && who.uid == 0 && who.pid == getpid());
 	/* A ring without a socket for the answer is none. */
-	CU_ASSERT(!bell_heard(&bell, &take_over, peer, &answer));
+	CU_ASSERT(!bell_heard(&bell, &wish, peer, &answer));
 	int ringer = connect_to(&address);
-	CU_ASSERT(rpc_send(ringer, ring, (size_t)size, -1) == 0 && !bell_heard(&bell, &take_over, peer, &answer) && answer == -1);
-	CU_ASSERT(rpc_send(ringer, ring, (size_t)size, ringer) == 0 && bell_heard(&bell, &take_over, peer, &answer) && answer >= 0);
+	CU_ASSERT(rpc_send(ringer, ring, (size_t)size, -1) == 0 && !bell_heard(&bell, &wish, peer, &answer) && answer == -1);
+	CU_ASSERT(rpc_send(ringer, ring, (size_t)size, ringer) == 0 && bell_heard(&bell, &wish, peer, &answer) && answer >= 0);
 	ROW_TEXT("from where", peer, "192.0.2.66");
+	/* Who hung it may ring as well, but end no session that is another's; and nobody wishes what there is not. */
+	static const struct { const char *label; enum bell_wish wish; uid_t hung_by, rings; bool heard; } rows[] = {
+		{ "root ends it", BELL_END, 0, 0, true }, { "root ends a shared worker's", BELL_END, MAIL_UID, 0, true },
+		{ "its own uid asks", BELL_ASK, MAIL_UID, MAIL_UID, true }, { "its own uid takes over", BELL_TAKE_OVER, MAIL_UID, MAIL_UID, true },
+		{ "its own uid ends it", BELL_END, MAIL_UID, MAIL_UID, false }, { "no wish", BELL_WISHES, 0, 0, false },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		int another = open(in_host("another"), O_RDWR | O_CREAT | O_CLOEXEC, 0666), made = -1, rang;
+		CU_ASSERT_FATAL(another >= 0 && seteuid(rows[i].hung_by) == 0);
+		made = bell_hang(another);
+		CU_ASSERT_FATAL(made >= 0 && seteuid(0) == 0);
+		const pid_t rings = fork_child();
+		if (rings == 0) {
+			CU_ASSERT(setresuid(rows[i].rings, rows[i].rings, rows[i].rings) == 0);
+			(void)bell_ring(another, rows[i].hung_by, rows[i].wish, "192.0.2.1", &state);
+			_exit(0);
+		}
+		CU_ASSERT(ready(made, POLLIN));
+		answer = -1;
+		ROW_ASSERT(rows[i].label, bell_heard(&made, &wish, peer, &answer) == rows[i].heard && (answer >= 0) == rows[i].heard && made >= 0);
+		ROW_ASSERT(rows[i].label, !rows[i].heard || wish == rows[i].wish);
+		if (answer >= 0)
+			(void)close(answer);
+		CU_ASSERT(waitpid(rings, &rang, 0) == rings);
+		(void)close(made);
+		(void)close(another);
+	}
 	const int heard = answer, hung = bell;
 	CU_ASSERT(!bell_left_open());
 	pid_t pid = fork_child();
 	if (pid == 0)
 		ring_as_stranger(&address, ring, (size_t)size, file);
-	CU_ASSERT(ready(bell, POLLIN) && !bell_heard(&bell, &take_over, peer, &answer) && answer == -1);
+	CU_ASSERT(ready(bell, POLLIN) && !bell_heard(&bell, &wish, peer, &answer) && answer == -1);
 	CU_ASSERT(bell == -1 && bell_left_open() && ready(hung, POLLIN));
 	CU_ASSERT(waitpid(pid, &status, 0) == pid && status == 0);
 	pid = fork_child();
@@ -272,19 +299,19 @@ static void test_answers(void)
 	pid_t pid = fork_child();
 	if (pid == 0) {
 		char peer[INET6_ADDRSTRLEN + 2];
-		bool take_over;
+		enum bell_wish wish;
 		int answer;
 		struct pollfd p = { .fd = bell, .events = POLLIN };
 		if (setresuid(MAIL_UID, MAIL_UID, MAIL_UID) != 0 || write(ends[1], "x", 1) != 1)
 			_exit(1);
 		for (int i = 0; i < 2 && poll(&p, 1, PATIENCE_MS) == 1; i++)
-			if (bell_heard(&bell, &take_over, peer, &answer))
+			if (bell_heard(&bell, &wish, peer, &answer))
 				bell_answer(answer, &(struct bell_state){ .since = 1, .yields = 1 });
 		_exit(0);
 	}
 	CU_ASSERT(read(ends[0], &octet, 1) == 1);
-	CU_ASSERT(bell_ring(lock, MAIL_UID + 1, true, "192.0.2.1", &state) == -1);
-	CU_ASSERT(bell_ring(lock, MAIL_UID, true, "192.0.2.1", &state) == 0 && state.yields == 1);
+	CU_ASSERT(bell_ring(lock, MAIL_UID + 1, BELL_TAKE_OVER, "192.0.2.1", &state) == -1);
+	CU_ASSERT(bell_ring(lock, MAIL_UID, BELL_TAKE_OVER, "192.0.2.1", &state) == 0 && state.yields == 1);
 	CU_ASSERT(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	(void)close(ends[0]);
 	(void)close(ends[1]);

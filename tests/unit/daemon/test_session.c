@@ -192,11 +192,13 @@ static void test_log(void)
 	host_remove();
 }
 
-/* A newer login asks, of a session that was silent for so long by the clock that nobody sets. */
+/* A newer login asks, of a session that was silent for so long by the clock that nobody sets; or the administrator wants its end. */
 static void test_silence(void)
 {
-	static const struct { const char *label; int silent_s; bool yields; } rows[] = {
-		{ "heard of a moment ago", 0, false }, { "nearly too long", TAKE_OVER_SECONDS - 2, false }, { "too long", TAKE_OVER_SECONDS, true },
+	const struct { const char *label; enum bell_wish wish; int silent_s; enum reply evicted; } rows[] = {
+		{ "heard of a moment ago", BELL_TAKE_OVER, 0, REPLY_NONE }, { "nearly too long", BELL_TAKE_OVER, TAKE_OVER_SECONDS - 2, REPLY_NONE },
+		{ "too long", BELL_TAKE_OVER, TAKE_OVER_SECONDS, REPLY_TAKEN_OVER }, { "only asked", BELL_ASK, 2 * TAKE_OVER_SECONDS, REPLY_NONE },
+		{ "ended by root", BELL_END, 0, geteuid() == 0 ? REPLY_ENDED : REPLY_NONE },
 	};
 	host_make();
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -210,12 +212,12 @@ static void test_silence(void)
 		pid_t ringer = fork_child();
 		if (ringer == 0) {
 			struct bell_state state;
-			const bool answered = bell_ring(lock, geteuid(), true, "192.0.2.1", &state) == 0;
-			_exit(answered && (state.yields != 0) == rows[i].yields && labs(time(NULL) - state.heard - rows[i].silent_s) <= 1 ? 0 : 1);
+			const bool answered = bell_ring(lock, geteuid(), rows[i].wish, "192.0.2.1", &state) == 0;
+			_exit(answered && (state.yields != 0) == (rows[i].evicted != REPLY_NONE) && labs(time(NULL) - state.heard - rows[i].silent_s) <= 1 ? 0 : 1);
 		}
 		ROW_ASSERT(rows[i].label, s.in.bell >= 0 && ready(s.in.bell, POLLIN));
 		session_bell(&s);
-		ROW_ASSERT(rows[i].label, s.evicted == rows[i].yields);
+		ROW_ASSERT(rows[i].label, s.evicted == rows[i].evicted);
 		CU_ASSERT(waitpid(ringer, &status, 0) == ringer && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 		leave_maildrop(&s.in);
 		(void)close(lock);

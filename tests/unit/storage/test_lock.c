@@ -192,10 +192,11 @@ static void test_holder_read(void)
 	scratch_close();
 }
 
-static void note_held(void *context, const struct session_holder *holder)
+static void note_held(void *context, const struct session_lock *lock)
 {
 	char *users = context;
-	(void)snprintf(users + strlen(users), 256 - strlen(users), "%s ", holder->user);
+	(void)snprintf(users + strlen(users), 256 - strlen(users), "%s %u ", lock->holder.user, (unsigned)lock->owner);
+	CU_ASSERT(flock(lock->fd, LOCK_SH | LOCK_NB) == -1 && errno == EWOULDBLOCK);
 }
 
 /* Locks that are held are found, others are not, and files that are no locks neither; looking holds none afterwards. */
@@ -208,10 +209,11 @@ static void test_held(void)
 	CU_ASSERT(mkfifo(in_scratch("locks/0123456789abcdef0123456789abcdef-1000"), 0600) == 0);
 	CU_ASSERT(symlink("nowhere", in_scratch("locks/0123456789abcdef0123456789abcde0-1000")) == 0);
 	put("locks/README", "no lock");
+	put("locks/0123456789abcdef0123456789abcdef-x", "no lock");
 	(void)close(lock_session(in_scratch("locks"), MAILDROP_MBOX, "gone", &why));
-	int fd = lock_session(in_scratch("locks"), MAILDROP_MBOX, "here", &why);
+	int fd = lock_session_of(1000, in_scratch("locks"), MAILDROP_MBOX, "here", &why);
 	CU_ASSERT(session_locks_held(in_scratch("locks"), note_held, users, &why) == 0);
-	ROW_TEXT("held", users, "anna ");
+	ROW_TEXT("held", users, "anna 1000 ");
 	(void)close(fd);
 	for (int i = 0; i < 2; i++) {
 		users[0] = '\0';
