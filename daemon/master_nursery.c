@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "daemon/log.h"
 #include "daemon/master_inside.h"
+#include "daemon/prepare.h"
 #include "daemon/sandbox.h"
 #include "daemon/service.h"
 
@@ -130,11 +131,15 @@ static void take_nursery(struct master *m)
 	m->pool.nursery = m->nursery.channel;
 	m->pool.signer = m->nursery.signer;
 	if (m->next != NULL) {
+		const bool recorded_otherwise = recorder_settings_differ(m->settings, m->next);
 		*m->settings = *m->next;
 		m->settings_since = time(NULL);
 		master_end_reload(m, NULL);
 		log_open(m->settings->log_target, m->settings->log_level, !m->options->programs.background);
 		log_line(LOG_NOTICE, "configuration and certificate read again");
+		prepare_own_directories(m->settings);
+		if (recorded_otherwise)
+			recorder_renew(&m->recorder, m->settings);
 	}
 	pool_retire_idle(&m->pool);
 	if (!m->serving)

@@ -52,13 +52,18 @@ static void make_directory(const char *name, const char *path, const char *witho
 		log_line(LOG_ERR, "%s = %s: %s; until it is there, %s", name, path, strerror(errno), without);
 }
 
-int prepare_directories(struct settings *settings, const char *pam_helper)
+void prepare_own_directories(const struct settings *settings)
 {
-	char problem[SHARED_PROBLEM_MAX];
 	make_directory("lock_directory", settings->lock_directory, "nobody can log in");
 	make_directory("journal_directory", settings->journal_directory, "only the newest messages of an mbox can be deleted");
 	make_directory("index_directory", settings->index_directory, "each login reads all of a maildrop");
 	make_directory("history_directory", settings->history_directory, "postern explain and postern log know nothing");
+}
+
+int prepare_directories(struct settings *settings, const char *pam_helper)
+{
+	char problem[SHARED_PROBLEM_MAX];
+	prepare_own_directories(settings);
 	int r = shared_find_owner(settings, pam_helper, problem);
 	if (r == 0) {
 		shared_claim_directories(settings);

@@ -13,10 +13,10 @@ int prepare_signals(void);
 /* Limits, umask, capabilities; from here on children of children come to us. Logs what is too small. */
 void prepare_process(const struct settings *settings);
 
-/*
- * Make those of our directories that are missing. What cannot be made is logged, with what is not possible without it.
- * Then find out whose they are (shared.h; pam_helper as in auth.h). 0; or -1, logged: sessions above 1 cannot be served so.
- */
+/* Make those of our directories that are missing. What cannot be made is logged, with what is not possible without it. */
+void prepare_own_directories(const struct settings *settings);
+
+/* The same; then find out whose they are (shared.h; pam_helper as in auth.h). 0; or -1, logged: sessions above 1 cannot be served so. */
 int prepare_directories(struct settings *settings, const char *pam_helper);
 
 #endif

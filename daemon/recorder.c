@@ -73,16 +73,56 @@ static void open_link(struct recorder *r)
 	recorder_connect(&r->link);
 }
 
-void recorder_open(struct recorder *r, const struct settings *settings, uid_t uid, gid_t gid)
+static void open_history(struct recorder *r, const struct settings *settings)
 {
 	const char *path;
+	if (history_open(&r->history, settings->history_directory, settings->history, true, &path) != 0)
+		log_line(LOG_ERR, "%s: %s; postern explain and postern log will lack what is written there", path, strerror(errno));
+	r->listener = open_listener(settings->history_socket);
+}
+
+void recorder_open(struct recorder *r, const struct settings *settings, uid_t uid, gid_t gid)
+{
 	*r = NO_RECORDER_YET;
 	r->uid = uid;
 	r->gid = gid;
 	open_link(r);
-	if (history_open(&r->history, settings->history_directory, settings->history, true, &path) != 0)
-		log_line(LOG_ERR, "%s: %s; postern explain and postern log will lack what is written there", path, strerror(errno));
-	r->listener = open_listener(settings->history_socket);
+	open_history(r, settings);
+}
+
+/* It must not write to files that another one is made of: the one before has ended. */
+static void open_wanted(struct recorder *r)
+{
+	history_close(&r->history);
+	if (r->listener >= 0)
+		(void)close(r->listener);
+	open_history(r, r->wanted);
+	r->wanted = NULL;
+	r->due = now_ms();
+}
+
+bool recorder_settings_differ(const struct settings *a, const struct settings *b)
+{
+	return a->log_target != b->log_target || a->log_level != b->log_level || a->history != b->history ||
+		strcmp(a->history_directory, b->history_directory) != 0 || strcmp(a->history_socket, b->history_socket) != 0;
+}
+
+void recorder_renew(struct recorder *r, const struct settings *settings)
+{
+	if (r->records < 0)
+		return;
+	recorder_dismiss(r);
+	r->wanted = settings;
+	if (r->pid == 0)
+		open_wanted(r);
+}
+
+static void lose(struct recorder *r, int status)
+{
+	log_line(LOG_CRIT, "the recorder ended (wait status %#x); starting another", (unsigned)status);
+	(void)close(r->alive);
+	r->alive = -1;
+	r->due = now_ms() + RECORDER_PAUSE_MS;
 }
 
 bool recorder_reaped(struct recorder *r, pid_t pid, int status)
@@ -90,12 +130,10 @@ bool recorder_reaped(struct recorder *r, pid_t pid, int status)
 	if (r->pid == 0 || pid != r->pid)
 		return false;
 	r->pid = 0;
-	if (r->alive < 0)
-		return true;
-	log_line(LOG_CRIT, "the recorder ended (wait status %#x); starting another", (unsigned)status);
-	(void)close(r->alive);
-	r->alive = -1;
-	r->due = now_ms() + RECORDER_PAUSE_MS;
+	if (r->wanted != NULL)
+		open_wanted(r);
+	else if (r->alive >= 0)
+		lose(r, status);
 	return true;
 }
 
@@ -105,6 +143,7 @@ void recorder_dismiss(struct recorder *r)
 		(void)close(r->alive);
 	r->alive = -1;
 	r->due = 0;
+	r->wanted = NULL;
 }
 
 /* ---- in the recorder ---- */

@@ -25,6 +25,7 @@ struct recorder {
 	int alive;                   /* our end of a pipe; its end of file is the recorder's end */
 	int records, refs;           /* the recorder's ends of the link */
 	int listener;                /* where users ask, -1 for none */
+	const struct settings *wanted; /* recorder_renew() */
 	uid_t uid;                   /* whose rights it has; and the group's */
 	gid_t gid;
 	struct history history;
@@ -38,6 +39,12 @@ struct recorder {
  * What cannot be had is said in the log, and the rest goes on: the log has it all, too.
  */
 void recorder_open(struct recorder *r, const struct settings *settings, uid_t uid, gid_t gid);
+
+/* Do the two differ in what the recorder has of them, log or history? */
+bool recorder_settings_differ(const struct settings *a, const struct settings *b);
+
+/* It takes in what has been sent, and ends; one with these settings (borrowed) comes then. */
+void recorder_renew(struct recorder *r, const struct settings *settings);
 
 /* Start the process, unless it runs, is not due, or was not opened. */
 void recorder_start(struct recorder *r);

@@ -67,13 +67,17 @@ int shared_find_owner(struct settings *settings, const char *pam_helper, char pr
 	return -1;
 }
 
-/* Sessions under way hold locks and journals as they are. */
+/* By another lock a second session would come to an open maildrop, and what is interrupted in an old journal the next login would not see. */
+static bool same_locks(const struct settings *from, const struct settings *to)
+{
+	return strcmp(from->lock_directory, to->lock_directory) == 0 && strcmp(from->journal_directory, to->journal_directory) == 0;
+}
+
 static bool same_owner(const struct settings *from, const struct settings *to)
 {
 	if (!shared_workers(from) && !shared_workers(to))
 		return true;
 	return shared_workers(from) == shared_workers(to) && from->owner.uid == to->owner.uid && from->owner.gid == to->owner.gid &&
-		strcmp(from->lock_directory, to->lock_directory) == 0 && strcmp(from->journal_directory, to->journal_directory) == 0 &&
 		strcmp(from->index_directory, to->index_directory) == 0;
 }
 
@@ -81,9 +85,9 @@ int shared_reload(const struct settings *from, struct settings *to, const char *
 {
 	if (shared_find_owner(to, pam_helper, problem) != 0)
 		return -1;
-	if (same_owner(from, to))
+	if (same_locks(from, to) && same_owner(from, to))
 		return shared_try_owner(to, true, problem);
-	(void)snprintf(problem, SHARED_PROBLEM_MAX, "sessions from 1 to more or back, and with more another virtual_user, lock_directory, journal_directory or "
+	(void)snprintf(problem, SHARED_PROBLEM_MAX, "another lock_directory or journal_directory, sessions from 1 to more or back, and with more another virtual_user or "
 	               "index_directory, take a restart: sessions under way hold their locks as they are");
 	return -1;
 }

@@ -15,6 +15,7 @@ import bodies
 from client import Client, client_context
 from log_daemon import LogDaemon
 from postern import PREFIX, ROOT, TOP, Server, free_port, make_certificate, need_mounts
+from test_explain import OK, postern, reference
 from processes import all_processes, wait_until
 
 
@@ -363,6 +364,8 @@ class Reload(unittest.TestCase):
             ("no such certificate", {"tls": {"certificate": "/nonexistent/x.pem"}}, r"/nonexistent/x\.pem"),
             ("key of another", {"tls": {"key": make_certificate("renewed")[1]}}, r"(?i)key"),
             ("port taken", {"listen": {"pop3": "127.0.0.1:%d" % taken.getsockname()[1]}}, r"cannot listen"),
+            ("another lock directory", {"maildrop": {"lock_directory": self.server.base / "other"}}, r"another lock_directory or .* take a restart"),
+            ("another journal directory", {"maildrop": {"journal_directory": self.server.base / "other"}}, r"another .*journal_directory, .* take a restart"),
             ("gate_user unknown", {"system": {"gate_user": "no-such-user"}}, r"no-such-user" if ROOT else r""),
         ]
         for label, changes, words in rows:
@@ -396,6 +399,44 @@ class Reload(unittest.TestCase):
             Client(self.server, port=old)
         session.ok("NOOP")
         session.quit()
+
+    def refused(self):
+        """The reference of a wrong password."""
+        with self.server.client() as client:
+            client.ok("USER anna")
+            return reference(client.err("PASS wrong"))
+
+    def known(self, ref, **options):
+        return postern("explain", "-c", self.server.config_file, ref, **options)[0] == OK
+
+    def recorders(self):
+        return [p.pid for p in self.server.processes() if p.name == "posternd-record" and p.ppid == self.server.pid]
+
+    def test_other_records(self):
+        """Where records go is as the new configuration says, and `postern explain` looks there; a reload that changes none of it leaves them alone."""
+        other, recorder = self.server.base / "other", self.recorders()
+        anna = {"uid": self.server.users["anna"].uid} if ROOT else {}
+        ref = self.refused()
+        wait_until(lambda: self.known(ref), "the first record")
+        self.server.write_config(auth={"login_help": "https://example.org/"})
+        self.server.reload()
+        self.assertEqual(self.recorders(), recorder)
+        self.server.write_config(maildrop={"index_directory": other / "index"},
+                                 log={"history_directory": other / "history", "history_socket": other / "ask", "history": 500, "level": "debug"})
+        self.server.reload()
+        ref = self.refused()
+        wait_until(lambda: self.known(ref), "the history has it")
+        wait_until(lambda: self.known(ref, **anna), "its user is told")
+        self.assertEqual(sorted(path.name for path in other.iterdir()), ["ask", "history", "index"])
+        now = self.recorders()
+        self.assertEqual((len(now), now == recorder), (1, False))
+        self.server.login().quit()
+        self.assertNotEqual(list((other / "index").iterdir()), [])
+        # And back, in the same files.
+        self.server.write_config(log={"history": 600})
+        self.server.reload()
+        ref = self.refused()
+        wait_until(lambda: self.known(ref), "the history has it, again")
 
     def test_many_in_a_row(self):
         """Signals that come faster than a reload takes leave one server that works, and nothing else."""
