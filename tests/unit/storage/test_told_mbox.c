@@ -102,7 +102,7 @@ static void test_mbox_validity_first(void)
 /* The first message, which has UIDVALIDITY, goes; mail comes; Dovecot numbers beside us; a sender writes fields of his own. */
 static void test_mbox_goes_on(void)
 {
-	char text[512], *end_of_told;
+	char text[IDS_TEXT], *end_of_told;
 	begin_mbox();
 	message(BASE "X-UID: 1\n", "one");
 	message("X-UID: 2\n", "two");
@@ -134,7 +134,7 @@ static void test_mbox_goes_on(void)
 /* What was told before Dovecot's were wanted stays as it is. */
 static void test_mbox_told_already(void)
 {
-	char before[512];
+	char before[IDS_TEXT];
 	begin_mbox();
 	message(BASE "X-UID: 1\n", "one");
 	message("X-UID: 2\n", "two");
@@ -177,7 +177,7 @@ static void test_mbox_grows(void)
 	tick();
 	const char *told = ids("grown", MAILDROP_MBOX, "mbox"), *all = TOLD(1) TOLD(2) TOLD(3) TOLD(4) TOLD(5);
 	ROW_ASSERT("grown", strncmp(told, all, strlen(all)) == 0 && strlen(told) == strlen(all) + 33);
-	char grown[512];
+	char grown[IDS_TEXT];
 	(void)snprintf(grown, sizeof grown, "%s", told);
 	message("", "six");
 	tick();

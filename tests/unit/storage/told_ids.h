@@ -29,10 +29,12 @@ static inline struct maildrop *try_ids(enum maildrop_format format, const char *
 	return drop;
 }
 
+enum { IDS_TEXT = 4096 };  /* octets of what ids() returns */
+
 /* The unique-ids, a space behind each. */
 static inline const char *ids(const char *label, enum maildrop_format format, const char *name)
 {
-	static char text[4096];
+	static char text[IDS_TEXT];
 	struct why why;
 	struct maildrop *drop = try_ids(format, name, &why);
 	text[0] = '\0';
