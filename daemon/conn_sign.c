@@ -5,13 +5,15 @@
 #include <unistd.h>
 
 #include "daemon/conn.h"
+#include "daemon/tls.h"
 
 bool conn_sign(void *context, const struct sign_request *request, struct sign_answer *answer_r)
 {
 	struct conn *c = context;
-	const struct rpc_sign ask = { .verb = RPC_SIGN, .request = *request };
+	struct rpc_sign ask = { .verb = RPC_SIGN, .request = *request };
 	union rpc_message message;
 	int fd;
+	ask.request.key = tls_key_number(c->ssl);
 	c->no_signature = true;
 	c->keeper_lost = c->keeper_lost || rpc_send(c->keeper, &ask, sizeof ask, -1) != 0;
 	while (!c->keeper_lost) {

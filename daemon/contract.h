@@ -94,8 +94,9 @@ struct nursery_report {
 	int32_t signal;           /* NURSERY_GATE_DIED: what killed it, or 0 and the exit status */
 	int32_t status;
 	uint64_t worker;
-	uint8_t certificate[SIGN_CERTIFICATE]; /* NURSERY_READY: which one was read; zeros: none */
-	int64_t certificate_ends; /* NURSERY_READY of a nursery: until when it holds, in seconds since 1970; 0: there is none */
+	uint32_t ending;          /* NURSERY_READY of a nursery: the certificate that ends first */
+	int64_t certificate_ends; /* and until when it holds, in seconds since 1970; 0: there is none */
+	uint8_t certificates[CERTIFICATES_MAX][SIGN_CERTIFICATE]; /* NURSERY_READY: which ones were read; zeros: no more */
 	char text[NURSERY_TEXT_MAX]; /* NURSERY_FAILED: what is wrong and what to do; NURSERY_READY of a signer: certificate_doubt() */
 };
 

@@ -112,7 +112,7 @@ void master_look_at_certificate(struct master *m)
 {
 	char text[NURSERY_TEXT_MAX];
 	m->certificate_due = now_ms() + CERTIFICATE_MS;
-	if (certificate_is_old(m->settings, m->nursery.seen.ends, time(NULL), text, sizeof text))
+	if (certificate_is_old(m->settings, &m->nursery.seen, time(NULL), text, sizeof text))
 		log_line(LOG_WARNING, "%s", text);
 }
 

@@ -135,8 +135,6 @@ static void serve_orders(SSL_CTX *context, const struct settings *settings)
 struct loading {
 	const struct settings *settings;
 	SSL_CTX *context;         /* NULL: no TLS */
-	uint8_t certificate[SIGN_CERTIFICATE];
-	int64_t certificate_ends;
 	char problem[NURSERY_TEXT_MAX];
 };
 
@@ -151,8 +149,6 @@ static int load(struct loading *l)
 	if (tls_context_new(l->settings, &l->context, l->problem, sizeof l->problem) != 0)
 		return -1;
 	if (l->context != NULL) {
-		tls_certificate_digest(l->context, l->certificate);
-		l->certificate_ends = tls_certificate_end(l->context);
 		tls_warm_up(l->settings, l->context, nobody_watches);
 	}
 	return 0;
@@ -173,7 +169,7 @@ static void rehearse_handshakes(void *loading)
 
 int main(int argc, char **argv)
 {
-	struct nursery_report ready = { .verb = NURSERY_READY };
+	static struct nursery_report ready = { .verb = NURSERY_READY };
 	void *const heap = sbrk(0);
 	(void)argc;
 	(void)argv;
@@ -196,8 +192,8 @@ int main(int argc, char **argv)
 	if (!INSTRUMENTED)
 		freeze_program(heap);
 	give_up_rights(orders, "gate", SANDBOX_NURSERY);
-	memcpy(ready.certificate, loading.certificate, sizeof ready.certificate);
-	ready.certificate_ends = loading.certificate_ends;
+	if (loading.context != NULL)
+		tls_certificates(loading.context, &ready);
 	(void)report_to_master(&ready);
 	serve_orders(loading.context, settings);
 	leave(EXIT_GOOD);

@@ -162,15 +162,17 @@ int nursery_hear(const struct nursery *n, struct nursery_report *report_r)
 }
 
 /* One program that comes up: READY is noted once. -1 and a sentence when it will not. */
-static int hear_half(int channel, const char *gone, bool *ready, uint8_t certificate[SIGN_CERTIFICATE], struct certificate_seen *seen, char problem[NURSERY_TEXT_MAX])
+static int hear_half(int channel, const char *gone, bool *ready, uint8_t certificates[CERTIFICATES_MAX][SIGN_CERTIFICATE], struct certificate_seen *seen, char problem[NURSERY_TEXT_MAX])
 {
 	struct nursery_report report;
 	int r = *ready ? 0 : hear(channel, &report);
 	if (r > 0 && report.verb == NURSERY_READY) {
 		*ready = true;
-		memcpy(certificate, report.certificate, SIGN_CERTIFICATE);
-		if (report.certificate_ends != 0)
+		memcpy(certificates, report.certificates, sizeof report.certificates);
+		if (report.certificate_ends != 0) {
 			seen->ends = report.certificate_ends;
+			seen->ending = report.ending;
+		}
 		if (report.text[0] != '\0')
 			(void)snprintf(seen->doubt, sizeof seen->doubt, "%s", report.text);
 	} else if (r != 0) {
@@ -183,19 +185,19 @@ static int hear_half(int channel, const char *gone, bool *ready, uint8_t certifi
 int nursery_coming(struct nursery *n, char problem[NURSERY_TEXT_MAX])
 {
 	/* Both read the certificate's file and say the same about it; what only the signer knows is about the key. */
-	if (hear_half(n->channel, "the gate program ended before it was ready; is posternd-gate beside posternd, whole, and of the same build? After an upgrade restart posternd", &n->ready, n->certificate,
+	if (hear_half(n->channel, "the gate program ended before it was ready; is posternd-gate beside posternd, whole, and of the same build? After an upgrade restart posternd", &n->ready, n->certificates,
 	              &n->seen, problem) != 0)
 		return -1;
 	if (n->signer < 0)
 		return n->ready;
 	if (hear_half(n->signer, "the program that holds the TLS key ended before it was ready; is posternd-sign beside posternd, whole, and of the same build? After an upgrade restart posternd",
-	              &n->signer_ready, n->signer_certificate, &n->seen, problem) != 0)
+	              &n->signer_ready, n->signer_certificates, &n->seen, problem) != 0)
 		return -1;
 	if (!n->ready || !n->signer_ready)
 		return 0;
-	if (memcmp(n->certificate, n->signer_certificate, SIGN_CERTIFICATE) == 0)
+	if (memcmp(n->certificates, n->signer_certificates, sizeof n->certificates) == 0)
 		return 1;
-	(void)snprintf(problem, NURSERY_TEXT_MAX, "the certificate's file was replaced while it was read; try again");
+	(void)snprintf(problem, NURSERY_TEXT_MAX, "a certificate's file was replaced while it was read; try again");
 	return -1;
 }
 
@@ -245,20 +247,21 @@ int nursery_try(const struct nursery_program *program, const struct settings *se
 	return r > 0 ? 0 : -1;
 }
 
-bool certificate_is_old(const struct settings *settings, int64_t certificate_ends, int64_t now, char *text_r, size_t size)
+bool certificate_is_old(const struct settings *settings, const struct certificate_seen *seen, int64_t now, char *text_r, size_t size)
 {
 	enum { DAY = 24 * 3600, DATE_MAX = 16 };
-	const time_t end = (time_t)certificate_ends;
-	const int64_t left = certificate_ends - now;
+	const time_t end = (time_t)seen->ends;
+	const int64_t left = seen->ends - now;
+	const char *path = settings_path_at(settings->certificate, seen->ending);
 	char date[DATE_MAX] = "";
 	struct tm tm;
-	if (certificate_ends == 0 || left >= (int64_t)CERTIFICATE_DAYS * DAY)
+	if (seen->ends == 0 || path == NULL || left >= (int64_t)CERTIFICATE_DAYS * DAY)
 		return false;
 	if (gmtime_r(&end, &tm) != NULL)
 		(void)strftime(date, sizeof date, "%Y-%m-%d", &tm);
 	if (left <= 0)
-		(void)snprintf(text_r, size, "certificate %s has expired, on %s: mail programs refuse it; renew it, then reload", settings->certificate, date);
+		(void)snprintf(text_r, size, "certificate %s has expired, on %s: mail programs refuse it; renew it, then reload", path, date);
 	else
-		(void)snprintf(text_r, size, "certificate %s ends on %s, in %jd days; renew it, then reload", settings->certificate, date, (intmax_t)(left / DAY));
+		(void)snprintf(text_r, size, "certificate %s ends on %s, in %jd days; renew it, then reload", path, date, (intmax_t)(left / DAY));
 	return true;
 }

@@ -10,9 +10,10 @@
 #include "daemon/contract.h"
 #include "daemon/settings.h"
 
-/* What is to be known of a certificate. */
+/* What is to be known of the certificates. */
 struct certificate_seen {
-	int64_t ends;                  /* seconds since 1970; 0: there is none */
+	int64_t ends;                  /* the first that ends: seconds since 1970; 0: there is none */
+	size_t ending;                 /* which one that is */
 	char doubt[NURSERY_TEXT_MAX];  /* certificate_doubt() */
 };
 
@@ -26,7 +27,7 @@ struct nursery {
 	pid_t signer_pid;
 	int signer;    /* where keepers ask for signatures, too; -1: none; non-blocking */
 	bool ready, signer_ready;
-	uint8_t certificate[SIGN_CERTIFICATE], signer_certificate[SIGN_CERTIFICATE];
+	uint8_t certificates[CERTIFICATES_MAX][SIGN_CERTIFICATE], signer_certificates[CERTIFICATES_MAX][SIGN_CERTIFICATE];
 	struct certificate_seen seen;
 };
 
@@ -68,11 +69,11 @@ int nursery_coming(struct nursery *n, char problem[NURSERY_TEXT_MAX]);
 int nursery_try(const struct nursery_program *program, const struct settings *settings, struct certificate_seen *seen_r, char problem[NURSERY_TEXT_MAX]);
 
 /*
- * Is it to be renewed? At `now`, in seconds since 1970, it has ended or will within CERTIFICATE_DAYS: true, and a sentence that says
+ * Is one to be renewed? At `now`, in seconds since 1970, it has ended or will within CERTIFICATE_DAYS: true, and a sentence that says
  * so and what to do.
  */
 enum { CERTIFICATE_DAYS = 14 };
-bool certificate_is_old(const struct settings *settings, int64_t certificate_ends, int64_t now, char *text_r, size_t size);
+bool certificate_is_old(const struct settings *settings, const struct certificate_seen *seen, int64_t now, char *text_r, size_t size);
 
 /* One that was never used, and is not wanted: both programs end at once, also where a file that they read keeps them waiting. */
 void nursery_abandon(struct nursery *n);

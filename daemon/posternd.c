@@ -107,7 +107,7 @@ static int report_check(const struct master_options *options, struct settings *s
 		print_finding(NULL, options->config, 0, problem);
 		wrong++;
 	} else if (!quiet) {
-		const char *const notes[] = { certificate_is_old(settings, seen.ends, time(NULL), problem, sizeof problem) ? problem : "", seen.doubt };
+		const char *const notes[] = { certificate_is_old(settings, &seen, time(NULL), problem, sizeof problem) ? problem : "", seen.doubt };
 		for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++) {
 			if (notes[i][0] == '\0')
 				continue;

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <netinet/in.h>
 
@@ -19,6 +20,7 @@
 enum {
 	LISTEN_MAX = 16,            /* addresses for each kind */
 	SETTING_TEXT_MAX = 256,
+	CERTIFICATES_MAX = 32,
 	GATEWAYS_MAX = 16,
 	PROXIES_MAX = 16,
 	ADDRESS_HOST = 16,          /* octets of an IPv6 address, or of an IPv4 address as it is mapped into these */
@@ -69,7 +71,7 @@ struct settings {
 	struct listen_list pop3, pop3s;
 	struct host_list proxies;
 	/* [tls] */
-	char certificate[PATH_MAX], key[PATH_MAX];
+	char certificate[PATH_MAX], key[PATH_MAX]; /* the first path, and behind its NUL perhaps others: settings_path_at() */
 	enum tls_minimum tls_minimum;
 	enum policy plaintext_login;
 	/* [auth] */
@@ -111,6 +113,14 @@ struct settings {
 	char gate_user[64];         /* whose rights a gate has; "postern" */
 	enum sandbox_policy sandbox;
 };
+
+/* The n-th of several paths, from 0 on; NULL: there are not so many. */
+static inline const char *settings_path_at(const char *paths, size_t n)
+{
+	while (n-- > 0 && *paths != '\0')
+		paths += strlen(paths) + 1;
+	return *paths != '\0' ? paths : NULL;
+}
 
 /* Called once for each finding: line is 0 when the finding belongs to no line. text names what to write instead. */
 typedef void settings_finding(void *context, const char *file, unsigned line, const char *text);

@@ -66,8 +66,6 @@ static void check_sandbox(struct check *c)
 static void check_readable(struct check *c, const char *name, const char *path, mode_t forbidden)
 {
 	struct stat st;
-	if (*path == '\0')
-		return;
 	/* O_NONBLOCK: a FIFO in its place must not hang the check. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd == -1) {
@@ -80,6 +78,13 @@ static void check_readable(struct check *c, const char *name, const char *path, 
 	else if (st.st_mode & forbidden)
 		report(c, name, "%s can be read by everyone on this host; run: chmod o-rwx %s", path, path);
 	(void)close(fd);
+}
+
+static void check_all_readable(struct check *c, const char *name, const char *paths, mode_t forbidden)
+{
+	const char *path;
+	for (size_t n = 0; (path = settings_path_at(paths, n)) != NULL; n++)
+		check_readable(c, name, path, forbidden);
 }
 
 static void backend_finding(void *context, const char *text)
@@ -251,8 +256,8 @@ size_t settings_check_host(const char *file, const struct settings *settings, co
 	check_sandbox(&c);
 	if (wrong == 0 && settings_lack_tls(settings))
 		report(&c, "certificate", "%s", settings_lacking_tls);
-	check_readable(&c, "certificate", settings->certificate, 0);
-	check_readable(&c, "key", settings->key, S_IRWXO);
+	check_all_readable(&c, "certificate", settings->certificate, 0);
+	check_all_readable(&c, "key", settings->key, S_IRWXO);
 	check_backends(&c);
 	check_users(&c);
 	check_own_directory(&c, "lock_directory", settings->lock_directory, "lock users out");

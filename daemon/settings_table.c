@@ -46,11 +46,13 @@ const struct setting settings_table[] = {
 	  .help = "Addresses of proxies that put a PROXY header before what a client says, such as haproxy with send-proxy. Limits, log and "
 	          "passwords go by the client's address then. From these hosts every connection has to begin with such a header." },
 
-	{ .section = "tls", .name = "certificate", .set = setting_path, FIELD(certificate), .may_be_empty = true,
+	{ .section = "tls", .name = "certificate", .set = setting_paths, FIELD(certificate), .may_be_empty = true,
 	  .value = "",
-	  .help = "File with the certificate and the chain to its root, in PEM. Without one there is no TLS." },
-	{ .section = "tls", .name = "key", .set = setting_path, FIELD(key), .may_be_empty = true, .value = "",
-	  .help = "File with the certificate's private key, in PEM. No one but its owner and group may read it." },
+	  .help = "File with the certificate and the chain to its root, in PEM. Without one there is no TLS. Of several, with spaces between them, a "
+	          "client gets the first that is for the host name that it asks for (SNI), else the first of all." },
+	{ .section = "tls", .name = "key", .set = setting_paths, FIELD(key), .may_be_empty = true, .value = "",
+	  .help = "File with the certificate's private key, in PEM; of several certificates one each, in the same order. No one but its owner and "
+	          "group may read it." },
 	{ .section = "tls", .name = "minimum", .set = setting_choice, FIELD(tls_minimum), .choices = tls_minimums,
 	  .value = "1.2",
 	  .help = "The oldest TLS version that is spoken." },

@@ -45,6 +45,7 @@ void choices_add(struct buf *b, const struct choice *choices);
 int setting_number(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_choice(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_path(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
+int setting_paths(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_word(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_domains(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
 int setting_sentence(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);

@@ -17,6 +17,15 @@ static bool certificate_alone(const struct settings *s)
 	return s->certificate[0] != '\0' && s->key[0] == '\0';
 }
 
+/* One each, in the same order. */
+static bool keys_and_certificates_differ(const struct settings *s)
+{
+	size_t n = 0;
+	while (settings_path_at(s->certificate, n) != NULL && settings_path_at(s->key, n) != NULL)
+		n++;
+	return n > 0 && (settings_path_at(s->certificate, n) != NULL || settings_path_at(s->key, n) != NULL);
+}
+
 bool settings_pop3s_lacks_certificate(const struct settings *s)
 {
 	return s->pop3s.count > 0 && s->certificate[0] == '\0' && s->key[0] == '\0';
@@ -105,6 +114,8 @@ static const struct together {
 	{ key_alone, { "key", "certificate" }, "[tls] key is set and certificate is not; set certificate, too, or remove key" },
 	{ certificate_alone, { "certificate", "key" },
 	  "[tls] certificate is set and key is not; set key, too, or remove certificate" },
+	{ keys_and_certificates_differ, { "key", "certificate" },
+	  "[tls] there are not as many keys as certificates; write a key for each certificate, in the same order" },
 	{ settings_pop3s_lacks_certificate, { "pop3s", "certificate", "key" },
 	  "[listen] pop3s needs a certificate; set certificate and key in [tls], or write pop3s =" },
 	{ no_login_possible, { "plaintext_login", "certificate", "key" },

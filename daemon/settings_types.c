@@ -72,6 +72,30 @@ int setting_path(const struct setting *row, struct settings *settings, const cha
 	return text_store(row, settings, text, fix);
 }
 
+/* Several with blanks between them; kept each with its NUL, and an empty one behind the last. */
+int setting_paths(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
+{
+	char kept[PATH_MAX];
+	size_t count = 0, used = 0, len;
+	for (const char *word = text + strspn(text, BLANKS); *word != '\0'; word += len + strspn(word + len, BLANKS)) {
+		len = strcspn(word, BLANKS);
+		if (*word != '/') {
+			(void)buf_add_text(fix, "write whole paths, from the / on, with spaces between them, or nothing");
+			return -1;
+		}
+		if (++count > CERTIFICATES_MAX || used + len + 2 > sizeof kept) {
+			(void)buf_printf(fix, "write at most %d paths, of at most %zu characters together", (int)CERTIFICATES_MAX, sizeof kept - 2);
+			return -1;
+		}
+		memcpy(kept + used, word, len);
+		used += len;
+		kept[used++] = '\0';
+	}
+	kept[used++] = '\0';
+	memcpy(field(row, settings), kept, used);
+	return 0;
+}
+
 /* A user's or a file's name: no path, no option, nothing that a log or a command line could misread. */
 int setting_word(const struct setting *row, struct settings *settings, const char *text, struct buf *fix)
 {

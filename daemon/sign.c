@@ -6,10 +6,12 @@
 
 #include <stddef.h>
 
+#include "daemon/settings.h"
+
 const struct sign_digest *sign_row(const struct sign_request *request)
 {
 	static const struct sign_digest digests[] = { { 32, "SHA256" }, { 48, "SHA384" }, { 64, "SHA512" } };
-	if (request->scheme < SIGN_ECDSA || request->scheme > SIGN_RSA_PSS)
+	if (request->key >= CERTIFICATES_MAX || request->scheme < SIGN_ECDSA || request->scheme > SIGN_RSA_PSS)
 		return NULL;
 	for (size_t i = 0; i < sizeof digests / sizeof digests[0]; i++)
 		if (digests[i].size == request->size)

@@ -18,6 +18,7 @@ enum {
 enum sign_scheme { SIGN_ECDSA = 1, SIGN_RSA_PKCS1, SIGN_RSA_PSS };
 
 struct sign_request {
+	uint32_t key;             /* that of which certificate of the settings, from 0 on */
 	uint32_t scheme;          /* enum sign_scheme */
 	uint32_t size;            /* octets of the digest: which says which one it is */
 	uint8_t digest[SIGN_DIGEST_MAX];

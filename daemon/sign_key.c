@@ -62,29 +62,29 @@ static const char *unfit(const EVP_PKEY *key)
 	return NULL;
 }
 
-int sign_key_load(const struct settings *settings, EVP_PKEY **key_r, uint8_t certificate_r[SIGN_CERTIFICATE], char *problem, size_t size)
+int sign_key_load(const struct settings *settings, size_t n, EVP_PKEY **key_r, uint8_t certificate_r[SIGN_CERTIFICATE], char *problem, size_t size)
 {
-	const char *reason;
+	const char *reason, *const certificate_path = settings_path_at(settings->certificate, n), *const key_path = settings_path_at(settings->key, n);
 	X509 *certificate = NULL;
 	int result = -1;
 	ERR_clear_error();
 	*key_r = NULL;
-	read_pem(settings->certificate, &certificate, NULL, &reason);
+	read_pem(certificate_path, &certificate, NULL, &reason);
 	if (certificate != NULL)
-		read_pem(settings->key, NULL, key_r, &reason);
+		read_pem(key_path, NULL, key_r, &reason);
 	if (certificate == NULL) {
 		(void)snprintf(problem, size, "certificate %s cannot be used: %s; it must hold the chain in PEM, the server's own first",
-		               settings->certificate, reason);
+		               certificate_path, reason);
 	} else if (*key_r == NULL) {
 		(void)snprintf(problem, size, "key %s cannot be used with certificate %s: %s; it must be the PEM key of that certificate, without a pass phrase",
-		               settings->key, settings->certificate, reason);
+		               key_path, certificate_path, reason);
 	} else if (X509_check_private_key(certificate, *key_r) != 1) {
 		(void)snprintf(problem, size, "key %s does not belong to certificate %s: %s; it must be the PEM key of that certificate, without a pass phrase",
-		               settings->key, settings->certificate, tls_error());
+		               key_path, certificate_path, tls_error());
 	} else if ((reason = unfit(*key_r)) != NULL) {
-		(void)snprintf(problem, size, "key %s cannot be used: %s", settings->key, reason);
+		(void)snprintf(problem, size, "key %s cannot be used: %s", key_path, reason);
 	} else if (X509_digest(certificate, EVP_sha256(), certificate_r, NULL) != 1) {
-		(void)snprintf(problem, size, "certificate %s cannot be used: %s", settings->certificate, tls_error());
+		(void)snprintf(problem, size, "certificate %s cannot be used: %s", certificate_path, tls_error());
 	} else {
 		result = 0;
 	}

@@ -33,17 +33,23 @@ static bool awaited(int back)
 	return poll(&p, 1, 0) != 1;
 }
 
-static void answer(EVP_PKEY *key, const struct sign_request *request, size_t size, int back)
+/* One for each certificate of the settings. */
+static struct keys {
+	size_t count;
+	EVP_PKEY *list[CERTIFICATES_MAX];
+} keys;
+
+static void answer(const struct sign_request *request, size_t size, int back)
 {
 	struct sign_answer signature = { .size = 0 };
-	if (size != sizeof *request || sign_with(key, request, &signature) != 0)
+	if (size != sizeof *request || request->key >= keys.count || sign_with(keys.list[request->key], request, &signature) != 0)
 		log_line(LOG_WARNING, "a request that is not signed: %zu octets", size);
 	/* The one message that this socket ever carries: there is room, and nobody is waited for. */
 	(void)send(back, &signature, sizeof signature, MSG_NOSIGNAL | MSG_DONTWAIT);
 	explicit_bzero(&signature, sizeof signature);
 }
 
-static void serve(EVP_PKEY *key)
+static void serve(void)
 {
 	for (;;) {
 		struct sign_request request;
@@ -55,7 +61,7 @@ static void serve(EVP_PKEY *key)
 		if (n == 0 && back < 0 && alone())
 			return;
 		if (back >= 0 && awaited(back))
-			answer(key, &request, (size_t)n, back);
+			answer(&request, (size_t)n, back);
 		if (back >= 0)
 			(void)close(back);
 	}
@@ -70,25 +76,35 @@ static void try_key(EVP_PKEY *key)
 		give_up("the key does not sign");
 }
 
-int main(int argc, char **argv)
+/* All of them; and of the first certificate that mail programs may hold something against, a sentence. */
+static void load_keys(const struct settings *settings, struct nursery_report *ready)
 {
 	char problem[NURSERY_TEXT_MAX];
-	struct nursery_report ready = { .verb = NURSERY_READY };
-	EVP_PKEY *key;
+	const char *path;
+	for (; (path = settings_path_at(settings->certificate, keys.count)) != NULL; keys.count++) {
+		EVP_PKEY **key = &keys.list[keys.count];
+		if (sign_key_load(settings, keys.count, key, ready->certificates[keys.count], problem, sizeof problem) != 0)
+			give_up(problem);
+		try_key(*key);
+		if (ready->text[0] == '\0')
+			certificate_doubt(path, time(NULL), ready->text, sizeof ready->text);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct nursery_report ready = { .verb = NURSERY_READY };
 	(void)argc;
 	(void)argv;
 	const struct nursery_orders *orders = started_by_master("posternd-sign", "signer");
 	/* Before there is anything to be seen: no core file, no ptrace(2), no /proc/PID/mem but for root. */
 	if (prctl(PR_SET_DUMPABLE, INSTRUMENTED, 0, 0, 0) != 0)
 		fatal("prctl");
-	if (sign_key_load(&orders->settings, &key, ready.certificate, problem, sizeof problem) != 0)
-		give_up(problem);
-	try_key(key);
-	certificate_doubt(orders->settings.certificate, time(NULL), ready.text, sizeof ready.text);
+	load_keys(&orders->settings, &ready);
 	/* Never to swap. A host that does not let us may have encrypted that, too. */
 	(void)mlockall(MCL_CURRENT | MCL_ONFAULT);
 	give_up_rights(orders, "sign", SANDBOX_SIGNER);
 	(void)report_to_master(&ready);
-	serve(key);
+	serve();
 	leave(EXIT_GOOD);
 }

@@ -7,7 +7,9 @@
 #include <openssl/err.h>
 #include <openssl/objects.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -109,29 +111,106 @@ static bool key_fits(const SSL_CTX *context)
 	return key != NULL && (EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_is_a(key, "EC"));
 }
 
-int tls_context_new(const struct settings *settings, SSL_CTX **context_r, char *problem, size_t size)
+/* ---- one of several certificates ---- */
+
+/* What a context has of ours. */
+struct link {
+	uint32_t number;
+	SSL_CTX *next;
+};
+
+static void free_link(void *parent, void *data, CRYPTO_EX_DATA *all, int index, long number, void *unused)
 {
-	SSL_CTX *context = NULL;
-	*context_r = NULL;
-	if (settings->certificate[0] == '\0')
-		return 0;
+	struct link *link = data;
+	(void)parent, (void)all, (void)index, (void)number, (void)unused;
+	if (link != NULL)
+		SSL_CTX_free(link->next);
+	free(link);
+}
+
+static int link_index(void)
+{
+	static int index = -1;
+	if (index < 0)
+		index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_link);
+	return index;
+}
+
+static const struct link *link_of(const SSL_CTX *context)
+{
+	static const struct link none = { .next = NULL };
+	const struct link *link = SSL_CTX_get_ex_data(context, link_index());
+	return link != NULL ? link : &none;
+}
+
+static int set_link(SSL_CTX *context, uint32_t number)
+{
+	struct link *link = calloc(1, sizeof *link);
+	if (link == NULL || SSL_CTX_set_ex_data(context, link_index(), link) != 1) {
+		free(link);
+		return -1;
+	}
+	link->number = number;
+	return 0;
+}
+
+uint32_t tls_key_number(const SSL *ssl)
+{
+	return link_of(SSL_get_SSL_CTX(ssl))->number;
+}
+
+static int choose_certificate(SSL *ssl, int *alert, void *first)
+{
+	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	(void)alert;
+	for (SSL_CTX *context = name != NULL ? first : NULL; context != NULL; context = link_of(context)->next)
+		if (X509_check_host(SSL_CTX_get0_certificate(context), name, 0, 0, NULL) == 1)
+			return SSL_set_SSL_CTX(ssl, context) != NULL ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+	/* The first is for all other names. */
+	return SSL_TLSEXT_ERR_OK;
+}
+
+/* The n-th certificate's. NULL, and a sentence. */
+static SSL_CTX *context_of(const struct settings *settings, uint32_t n, char *problem, size_t size)
+{
+	const char *path = settings_path_at(settings->certificate, n);
 	ERR_clear_error();
-	context = SSL_CTX_new(TLS_server_method());
+	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
 	if (context == NULL) {
 		(void)snprintf(problem, size, "TLS cannot be set up: %s", tls_error());
-	} else if (SSL_CTX_use_certificate_chain_file(context, settings->certificate) != 1) {
+	} else if (SSL_CTX_use_certificate_chain_file(context, path) != 1) {
 		(void)snprintf(problem, size, "certificate %s cannot be used: %s; it must hold the chain in PEM, the server's own first",
-		               settings->certificate, tls_error());
+		               path, tls_error());
 	} else if (!key_fits(context)) {
-		(void)snprintf(problem, size, "certificate %s cannot be used: its key is neither RSA nor ECDSA", settings->certificate);
-	} else if (set_policy(context, settings) != 0 || use_remote_key(context) != 0) {
-		(void)snprintf(problem, size, "certificate %s cannot be used: %s", settings->certificate, tls_error());
+		(void)snprintf(problem, size, "certificate %s cannot be used: its key is neither RSA nor ECDSA", path);
+	} else if (set_policy(context, settings) != 0 || use_remote_key(context) != 0 || set_link(context, n) != 0) {
+		(void)snprintf(problem, size, "certificate %s cannot be used: %s", path, tls_error());
 	} else {
-		*context_r = context;
-		return 0;
+		return context;
 	}
 	SSL_CTX_free(context);
-	return -1;
+	return NULL;
+}
+
+int tls_context_new(const struct settings *settings, SSL_CTX **context_r, char *problem, size_t size)
+{
+	SSL_CTX *first = NULL, **at = &first;
+	*context_r = NULL;
+	for (uint32_t n = 0; settings_path_at(settings->certificate, n) != NULL; n++) {
+		*at = context_of(settings, n, problem, size);
+		if (*at == NULL) {
+			SSL_CTX_free(first);
+			return -1;
+		}
+		at = &((struct link *)SSL_CTX_get_ex_data(*at, link_index()))->next;
+	}
+	/* One alone is for all names, and they are not looked at. */
+	if (first != NULL && link_of(first)->next != NULL) {
+		(void)SSL_CTX_set_tlsext_servername_callback(first, choose_certificate);
+		(void)SSL_CTX_set_tlsext_servername_arg(first, first);
+	}
+	*context_r = first;
+	return 0;
 }
 
 /* Let both ends go on until neither gets any further. */
@@ -202,21 +281,32 @@ void tls_warm_up(const struct settings *settings, SSL_CTX *context, void (*watch
 		    SSL_CTX_set1_groups_list(client, clients[i].group) == 1) {
 			if (usable)
 				talk_to_ourselves(passing, client, watch);
-			talk_to_ourselves(context, client, watch);
+			for (SSL_CTX *each = context; each != NULL; each = link_of(each)->next)
+				talk_to_ourselves(each, client, watch);
 		}
 		SSL_CTX_free(client);
 	}
 	SSL_CTX_free(passing);
 }
 
-void tls_certificate_digest(const SSL_CTX *context, uint8_t digest_r[SIGN_CERTIFICATE])
-{
-	if (X509_digest(SSL_CTX_get0_certificate(context), EVP_sha256(), digest_r, NULL) != 1)
-		memset(digest_r, 0, SIGN_CERTIFICATE);
-}
-
-int64_t tls_certificate_end(const SSL_CTX *context)
+/* In seconds since 1970; 0: it does not say so. */
+static int64_t end_of(const X509 *certificate)
 {
 	struct tm end;
-	return ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(context)), &end) == 1 ? (int64_t)timegm(&end) : 0;
+	return ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) == 1 ? (int64_t)timegm(&end) : 0;
+}
+
+void tls_certificates(const SSL_CTX *context, struct nursery_report *report)
+{
+	for (; context != NULL; context = link_of(context)->next) {
+		const X509 *certificate = SSL_CTX_get0_certificate(context);
+		const uint32_t n = link_of(context)->number;
+		const int64_t end = end_of(certificate);
+		if (X509_digest(certificate, EVP_sha256(), report->certificates[n], NULL) != 1)
+			memset(report->certificates[n], 0, sizeof report->certificates[n]);
+		if (end != 0 && (report->certificate_ends == 0 || end < report->certificate_ends)) {
+			report->certificate_ends = end;
+			report->ending = n;
+		}
+	}
 }

@@ -7,6 +7,7 @@
 
 #include <openssl/ssl.h>
 
+#include "daemon/contract.h"
 #include "daemon/doors.h"
 #include "daemon/settings.h"
 #include "daemon/sign.h"
@@ -14,16 +15,20 @@
 
 /*
  * A context from the settings' certificate chain; *context_r is NULL when none is set. Its key signs by
- * remote_key_signs(): the key file is not read. 0, or -1 and a sentence in problem (size octets) that says what is wrong
+ * remote_key_signs(): the key file is not read. Of several certificates each has a context: the first is given, and has the others.
+ * A client that names a host (RFC 6066) gets the first whose certificate is for that name, or else the first. 0, or -1 and a sentence in problem (size octets) that says what is wrong
  * with which file.
  */
 int tls_context_new(const struct settings *settings, SSL_CTX **context_r, char *problem, size_t size);
 
-/* SHA-256 of the server's own certificate: the signer's key must belong to the same one. */
-void tls_certificate_digest(const SSL_CTX *context, uint8_t digest_r[SIGN_CERTIFICATE]);
+/*
+ * SHA-256 of each certificate, to which the signer's keys must belong; the one that ends first, and when. One that does not say so in a
+ * way that OpenSSL understands does not count.
+ */
+void tls_certificates(const SSL_CTX *context, struct nursery_report *report);
 
-/* Until when that certificate holds, in seconds since 1970; 0 when it does not say so in a way that OpenSSL understands. */
-int64_t tls_certificate_end(const SSL_CTX *context);
+/* That of which certificate is the key of this connection? */
+uint32_t tls_key_number(const SSL *ssl);
 
 /*
  * Handshakes and messages with ourselves, in memory, with a key and a certificate made for it; then with the context, as

@@ -46,9 +46,10 @@ def client_context(cafile, minimum=None, maximum=None):
 
 
 class Client:
-    def __init__(self, server, tls=False, host="127.0.0.1", source=None, greeting=True, context=None, port=None):
+    def __init__(self, server, tls=False, host="127.0.0.1", source=None, greeting=True, context=None, port=None, name="localhost"):
+        """name: of the host, as asked for in TLS; None: not at all."""
         self.server = server
-        self.context = context
+        self.context, self.name = context, name
         self.charset = "ascii"  # of status lines; "utf-8" after LANG (RFC 6856)
         self.buffer = b""
         self.transcript = []
@@ -71,7 +72,7 @@ class Client:
     def handshake(self):
         assert not self.buffer, "octets in clear before the handshake: %r" % self.buffer
         context = self.context or client_context(self.server.certificate)
-        self.sock = context.wrap_socket(self.sock, server_hostname="localhost")
+        self.sock = context.wrap_socket(self.sock, server_hostname=self.name)
 
     def send(self, data):
         self.sock.sendall(data.encode() if isinstance(data, str) else data)

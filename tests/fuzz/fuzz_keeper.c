@@ -216,6 +216,7 @@ static size_t take_message(struct input *in, union rpc_message *m, bool *descrip
 	case RPC_SIGN:
 		m->sign.request.scheme = (uint32_t)take_number(in, odd & 1 ? 4 : 1);
 		m->sign.request.size = (uint32_t)take_number(in, odd & 2 ? 4 : 1);
+		m->sign.request.key = odd & 4 ? (uint32_t)take_number(in, 1) : 0;
 		break;
 	case RPC_REFER:
 		m->refer.reply = (uint32_t)take_number(in, odd & 1 ? 4 : 1);

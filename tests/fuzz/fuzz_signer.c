@@ -16,7 +16,7 @@ int signer_main(int argc, char **argv);
 #undef main
 #include "tests/fuzz/fuzz_worker.h"
 
-enum { ASKED_MOST = 24, RSA_BITS = 1280 /* room for PSS with SHA-512: 2 * 64 + 2 octets */ };
+enum { KEYS = 2, ASKED_MOST = 24, RSA_BITS = 1280 /* room for PSS with SHA-512: 2 * 64 + 2 octets */ };
 
 /* What was asked, and what has to come of it. */
 static struct asked {
@@ -39,14 +39,14 @@ static void tell_judged(void)
 
 static EVP_PKEY *key_of(bool rsa)
 {
-	static EVP_PKEY *keys[2];
-	if (keys[0] == NULL && keys[1] == NULL)
+	static EVP_PKEY *made[2];
+	if (made[0] == NULL && made[1] == NULL)
 		(void)atexit(tell_judged);
-	if (keys[rsa] == NULL) {
-		keys[rsa] = rsa ? EVP_RSA_gen((size_t)RSA_BITS) : EVP_EC_gen("P-256");
-		CHECK(keys[rsa] != NULL, "a key");
+	if (made[rsa] == NULL) {
+		made[rsa] = rsa ? EVP_RSA_gen((size_t)RSA_BITS) : EVP_EC_gen("P-256");
+		CHECK(made[rsa] != NULL, "a key");
 	}
-	return keys[rsa];
+	return made[rsa];
 }
 
 /* A request that is mostly as it should be; its octets. */
@@ -59,15 +59,23 @@ static size_t take_request(struct input *in, struct sign_request *r)
 		r->size = odd & 0x20 ? (uint32_t)take_number(in, 4) : sizes[3 + odd % 3];
 	if ((odd & 0xc0) == 0x80)
 		r->scheme = (uint32_t)take_number(in, odd & 0x20 ? 4 : 1);
+	if ((odd & 0xe0) == 0xc0)
+		r->key = (uint32_t)take_number(in, odd & 0x10 ? 4 : 1) % (odd & 0x10 ? UINT32_MAX : KEYS + 2);
 	memset(r->digest, (int)take_octet(in), sizeof r->digest);
 	/* Not empty: that is what the end looks like. */
 	return (odd & 0xe0) == 0xe0 ? 1 + take_number(in, 1) % (sizeof *r + 8) : sizeof *r;
 }
 
+/* The other key is of the other kind. */
+static bool is_rsa(const struct sign_request *r, bool first_is_rsa)
+{
+	return r->key == 0 ? first_is_rsa : !first_is_rsa;
+}
+
 static bool is_signed(const struct sign_request *r, bool rsa)
 {
 	const bool sized = r->size == 32 || r->size == 48 || r->size == 64;
-	return sized && (rsa ? r->scheme == SIGN_RSA_PKCS1 || r->scheme == SIGN_RSA_PSS : r->scheme == SIGN_ECDSA);
+	return sized && r->key < KEYS && (is_rsa(r, rsa) ? r->scheme == SIGN_RSA_PKCS1 || r->scheme == SIGN_RSA_PSS : r->scheme == SIGN_ECDSA);
 }
 
 static size_t ask_all(struct input *in, int to, bool rsa)
@@ -107,7 +115,7 @@ static bool verifies(EVP_PKEY *key, const struct sign_request *r, const struct s
 	return good;
 }
 
-static void check_answer(EVP_PKEY *key, const struct asked *a, size_t n)
+static void check_answer(const struct asked *a, size_t n)
 {
 	struct sign_answer answer;
 	int fd;
@@ -120,17 +128,17 @@ static void check_answer(EVP_PKEY *key, const struct asked *a, size_t n)
 		return;
 	}
 	CHECK(a->good ? answer.size > 0 && answer.size <= sizeof answer.octets : answer.size == 0, "answer %zu has %u octets", n, answer.size);
-	CHECK(!a->good || verifies(key, &a->request, &answer), "signature %zu", n);
+	CHECK(!a->good || verifies(keys.list[a->request.key], &a->request, &answer), "signature %zu", n);
 	CHECK(rpc_receive(a->back, &answer, sizeof answer, &fd) == 0, "another answer to request %zu", n);
 	(void)close(a->back);
 	judged.signatures += a->good;
 }
 
 /* Until all who could ask have closed their ends. */
-static void run_signer(EVP_PKEY *key)
+static void run_signer(void)
 {
 	if (setjmp(ending.back) == 0) {
-		serve(key);
+		serve();
 		ending.status = EXIT_GOOD;
 	}
 	CHECK(ending.status == EXIT_GOOD, "ended with %d: %s", ending.status, ending.words);
@@ -140,15 +148,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = INPUT_OF(data, size);
 	const bool rsa = take_octet(&in) % 8 == 0;
-	EVP_PKEY *key = key_of(rsa);
+	keys = (struct keys){ .count = KEYS, .list = { key_of(rsa), key_of(!rsa) } };
 	int pair[2];
 	worker_pair(SOCK_SEQPACKET, pair);
 	requests = pair[1];
 	size_t n = ask_all(&in, pair[0], rsa);
 	(void)close(pair[0]);
-	run_signer(key);
+	run_signer();
 	for (size_t i = 0; i < n; i++)
-		check_answer(key, &asked[i], i);
+		check_answer(&asked[i], i);
 	(void)close(requests);
 	return 0;
 }

@@ -236,7 +236,7 @@ static inline void gates_begin_with(EVP_PKEY *pair)
 	if (!tls)
 		return;
 	CU_ASSERT_FATAL(tls_context_new(settings, &server_tls, problem, sizeof problem) == 0 && server_tls != NULL);
-	CU_ASSERT_FATAL(sign_key_load(settings, &server_key, certificate, problem, sizeof problem) == 0);
+	CU_ASSERT_FATAL(sign_key_load(settings, 0, &server_key, certificate, problem, sizeof problem) == 0);
 	client_tls = SSL_CTX_new(TLS_client_method());
 	CU_ASSERT_FATAL(client_tls != NULL);
 }

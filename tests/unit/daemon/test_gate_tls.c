@@ -415,8 +415,8 @@ static void test_certificates(void)
 	host_put("text", "some text\n", 0600);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		problem[0] = '\0';
-		(void)snprintf(settings->certificate, sizeof settings->certificate, "%s", in_host(rows[i].certificate));
-		(void)snprintf(settings->key, sizeof settings->key, "%s", in_host(rows[i].key));
+		put_path(settings->certificate, in_host(rows[i].certificate));
+		put_path(settings->key, in_host(rows[i].key));
 		ROW_ASSERT(rows[i].label, tls_context_new(settings, &context, problem, sizeof problem) == -1 && context == NULL);
 		if (strstr(problem, rows[i].words) == NULL)
 			ROW_TEXT(rows[i].label, problem, rows[i].words);

@@ -37,6 +37,12 @@ static union rpc_message m_sign_none(void) { return m_sign_as(SIGN_RSA_PSS, 0); 
 static union rpc_message m_sign_sha1(void) { return m_sign_as(SIGN_RSA_PKCS1, 20); }
 static union rpc_message m_sign_33(void) { return m_sign_as(SIGN_ECDSA, 33); }
 static union rpc_message m_sign_256(void) { return m_sign_as(SIGN_RSA_PKCS1, 256); }
+static union rpc_message m_sign_key(void)
+{
+	union rpc_message m = m_sign();
+	m.sign.request.key = CERTIFICATES_MAX;
+	return m;
+}
 static union rpc_message m_sign_all(void) { return m_sign_as(SIGN_RSA_PSS, 0xffffffff); }
 
 static union rpc_message m_long_user(void)
@@ -167,6 +173,7 @@ static const struct {
 	{ "SIGN of a SHA-1", AT_LOGIN, m_sign_sha1, 0, false, "a signature by scheme 2 for 20 octets" },
 	{ "SIGN of no digest's size", AT_LOGIN, m_sign_33, 0, false, "a signature by scheme 1 for 33 octets" },
 	{ "SIGN of a block", AT_LOGIN, m_sign_256, 0, false, "a signature by scheme 2 for 256 octets" },
+	{ "SIGN with a key that nobody can have", AT_LOGIN, m_sign_key, 0, false, "a signature by scheme 1 for 32 octets" },
 	{ "SIGN of everything", AT_LOGIN, m_sign_all, 0, false, "a signature by scheme 3 for 4294967295 octets" },
 	{ "READY before the login", AT_LOGIN, m_ready, 0, false, "verb 12 of" },
 	{ "READY in a session", IN_SESSION, m_ready, 0, false, "verb 12 of" },

@@ -188,8 +188,8 @@ static void test_try(void)
 		char problem[NURSERY_TEXT_MAX] = "";
 		if (geteuid() != 0 && strcmp(rows[i].user, "nobody") != 0)
 			continue; /* it is not looked up then */
-		(void)snprintf(settings->certificate, sizeof settings->certificate, "%s", rows[i].certificate != NULL ? in_host(rows[i].certificate) : "");
-		(void)snprintf(settings->key, sizeof settings->key, "%s", rows[i].key != NULL ? in_host(rows[i].key) : "");
+		put_path(settings->certificate, rows[i].certificate != NULL ? in_host(rows[i].certificate) : "");
+		put_path(settings->key, rows[i].key != NULL ? in_host(rows[i].key) : "");
 		(void)snprintf(settings->gate_user, sizeof settings->gate_user, "%s", rows[i].user);
 		struct certificate_seen seen;
 		int r = nursery_try(program(rows[i].program), settings, &seen, problem);
@@ -212,10 +212,10 @@ static void test_certificate_ends(void)
 		{ 0, NULL }, { 14 * DAY + 1000, NULL }, { 14 * DAY + 999, "certificate cert.pem ends on 1970-01-15, in 13 days; renew it" },
 		{ 1001, "ends on 1970-01-01, in 0 days" }, { 1000, "certificate cert.pem has expired, on 1970-01-01: mail programs refuse it" }, { 1, "has expired" },
 	};
-	static struct settings one = { .certificate = "cert.pem" };
+	static struct settings one = { .certificate = "other.pem\0cert.pem" };
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		char text[NURSERY_TEXT_MAX] = "";
-		ROW_ASSERT(rows[i].words != NULL ? rows[i].words : "good", certificate_is_old(&one, rows[i].ends, 1000, text, sizeof text) == (rows[i].words != NULL));
+		ROW_ASSERT(rows[i].words != NULL ? rows[i].words : "good", certificate_is_old(&one, &(struct certificate_seen){ .ends = rows[i].ends, .ending = 1 }, 1000, text, sizeof text) == (rows[i].words != NULL));
 		ROW_ASSERT(text, strstr(text, rows[i].words != NULL ? rows[i].words : "") != NULL);
 	}
 }

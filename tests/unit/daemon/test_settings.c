@@ -116,8 +116,8 @@ static const char full[] =
 	"# another\n"
 	"\n"
 	"[tls] # the keys\n"
-	"certificate = /c/cert.pem\n"
-	"    key = /c/key.pem ; to the right\n"
+	"certificate = /c/cert.pem\t /d/cert.pem\n"
+	"    key = /c/key.pem  /d/key.pem ; to the right\n"
 	"minimum = 1.3\n"
 	"plaintext_login = never\n"
 	"[auth]\n"
@@ -165,6 +165,8 @@ static void test_full(void)
 	ROW_TEXT("pop3s", listen_text(&s.pop3s), "[2001:db8::9]:995");
 	ROW_ASSERT("proxies", s.proxies.count == 2 && s.proxies.list[0][12] == 192 && s.proxies.list[0][15] == 7 && s.proxies.list[1][0] == 0x20 && s.proxies.list[1][15] == 8);
 	ROW_TEXT("certificate", s.certificate, "/c/cert.pem");
+	ROW_TEXT("another key", settings_path_at(s.key, 1), "/d/key.pem");
+	CU_ASSERT(settings_path_at(s.certificate, 1) != NULL && settings_path_at(s.certificate, 2) == NULL && settings_path_at(s.key, 9) == NULL);
 	ROW_TEXT("key", s.key, "/c/key.pem");
 	CU_ASSERT(s.tls_minimum == TLS_1_3 && s.plaintext_login == POLICY_NEVER && s.explain_failures == POLICY_ALWAYS);
 	ROW_TEXT("backends", s.backends[0], "pam");
@@ -300,6 +302,9 @@ static const struct {
 	/* settings that must fit each other */
 	{ "[tls]\nkey = /k\n", 2, "set certificate, too, or remove key" },
 	{ "[tls]\ncertificate = /c\n", 2, "set key, too, or remove certificate" },
+	{ "[tls]\nkey = /k\ncertificate = /c /d\n", 2, "write a key for each certificate" },
+	{ "[tls]\nkey = /k /l\ncertificate = /c\n", 2, "write a key for each certificate" },
+	{ "[tls]\nkey = /k\ncertificate = /c, d\n", 3, "write whole paths" },
 	{ "[tls]\n[listen]\npop3s = 0.0.0.0:995\n", 3, "or write pop3s =" },
 	{ "[tls]\nplaintext_login = never\n", 2, "plaintext_login = loopback" },
 	{ "\n[listen]\npop3 =\n", 3, "nothing to listen on" },

@@ -77,6 +77,11 @@ static void test_refused(void)
 			const struct sign_request r = request_of(schemes[i], 32);
 			CU_ASSERT(sign_row(&r) == NULL && sign_with(keys[k], &r, &a) == -1 && a.size == 0);
 		}
+		struct sign_request other = request_of(k == 0 ? SIGN_ECDSA : SIGN_RSA_PSS, 32);
+		other.key = CERTIFICATES_MAX - 1;
+		CU_ASSERT(sign_row(&other) != NULL);
+		other.key++;
+		CU_ASSERT(sign_row(&other) == NULL && sign_with(keys[k], &other, &a) == -1 && a.size == 0);
 		EVP_PKEY_free(keys[k]);
 	}
 }
@@ -124,9 +129,9 @@ static void test_files(void)
 		uint8_t digest[SIGN_CERTIFICATE] = { 0 };
 		char problem[512] = "";
 		EVP_PKEY *key;
-		(void)snprintf(settings->certificate, sizeof settings->certificate, "%s", in_host(rows[i].certificate));
-		(void)snprintf(settings->key, sizeof settings->key, "%s", in_host(rows[i].key));
-		int r = sign_key_load(settings, &key, digest, problem, sizeof problem);
+		put_path(settings->certificate, in_host(rows[i].certificate));
+		put_path(settings->key, in_host(rows[i].key));
+		int r = sign_key_load(settings, 0, &key, digest, problem, sizeof problem);
 		ROW_ASSERT(rows[i].label, rows[i].words == NULL ? r == 0 && key != NULL : r == -1 && key == NULL);
 		ROW_ASSERT(rows[i].label, (memcmp(digest, zeros, sizeof digest) != 0) == (r == 0));
 		if (rows[i].words != NULL && strstr(problem, rows[i].words) == NULL)

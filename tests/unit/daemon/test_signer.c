@@ -24,7 +24,7 @@ static void begin(EVP_PKEY *pair)
 	make_users();
 	make_certificate_for(pair, "cert.pem", "key.pem");
 	settings = settings_of(tls_text("cert.pem", "key.pem"));
-	CU_ASSERT_FATAL(sign_key_load(settings, &own, certificate, problem, sizeof problem) == 0);
+	CU_ASSERT_FATAL(sign_key_load(settings, 0, &own, certificate, problem, sizeof problem) == 0);
 	kept_stderr = log_capture();
 	CU_ASSERT_FATAL(nursery_start(&nursery, &programs, settings, problem) == 0);
 	int r;
@@ -102,6 +102,12 @@ static void test_requests(void)
 		{ "a good one afterwards", SIGN_ECDSA, 48, 0, true },
 	};
 	begin(EVP_EC_gen("P-256"));
+	/* Keys of certificates that there are not. */
+	for (uint32_t key = 1; key != 0; key *= 2) {
+		struct sign_request r = request_of(SIGN_ECDSA, 32);
+		r.key = key;
+		CU_ASSERT(answer_on(sent(&r, sizeof r), &r) == 0);
+	}
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct sign_request r = request_of(rows[i].scheme, rows[i].size);
 		int back = sent(&r, rows[i].octets != 0 ? rows[i].octets : sizeof r);

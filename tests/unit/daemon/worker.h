@@ -109,6 +109,13 @@ static inline struct sockaddr_storage address_of(const char *text)
 	return address;
 }
 
+/* One path in place of all that were there. */
+static inline void put_path(char paths[PATH_MAX], const char *path)
+{
+	memset(paths, 0, PATH_MAX);
+	(void)snprintf(paths, PATH_MAX, "%s", path);
+}
+
 /* A self-signed certificate and its key (taken), as two files in the host. */
 static inline void make_certificate_for(EVP_PKEY *pair, const char *certificate, const char *key)
 {
