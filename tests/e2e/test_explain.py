@@ -86,6 +86,10 @@ class Records(ExplainCase):
         want = self.explain(ref)
         for typed in ([ref.lower()], [ref.replace("0", "O").replace("1", "l")], [line], ["The server said:", line], line.split(" ")):
             self.assertEqual(self.explain(*typed), want, typed)
+        # Options behind it, as every other command of postern's takes them.
+        for typed in ((ref, "-c", self.server.config_file), (*line.split(" "), "-c", self.server.config_file), ("-c", self.server.config_file, "--", ref)):
+            self.assertEqual(postern("explain", *typed), (OK, want, ""), typed)
+        self.assertEqual(json.loads(self.explain(ref, "--json"))["reference"], ref)
 
     def test_over_tls(self):
         for tls in (True, False):
@@ -343,7 +347,7 @@ class Words(unittest.TestCase):
             self.assertRegex(line, r"^[A-Z0-9_]+ +(?:your|the|this|another) [a-z ]*? +-ERR ")
 
     def test_usage(self):
-        for arguments in ([], ["--list", "x"], ["--nonsense"], ["-c"]):
+        for arguments in ([], ["--list", "x"], ["x", "--list"], ["--nonsense"], ["7KQ2M", "--nonsense"], ["-c"], ["--json"], ["--"]):
             self.explain(*arguments, status=USAGE)
         self.assertIn("usage: postern explain", self.explain("--help"))
         self.assertIn("no answer of postern has these words", self.explain("bananas", "galore", status=NO))
