@@ -19,7 +19,7 @@ static const char USAGE[] =
 	"\n"
 	"  -c FILE    the configuration of posternd; " DEFAULT_CONFIG " if not given\n"
 	"\n"
-	"A whole line can be pasted: postern explain '-ERR [AUTH] invalid password (ref 7KQ2M)'.\n"
+	"A whole line can be pasted: postern explain '-ERR [AUTH] invalid password (ref 7KQ2M)'; so can one of the log.\n"
 	"Users other than root see what concerns their own sessions.\n";
 
 enum { SHOWN_WHOLE = 3 };  /* answers that are explained at length when the words fit several */
