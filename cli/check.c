@@ -173,8 +173,13 @@ static int take_target(char *target, struct check_options *o)
 static int take_arguments(int argc, char **argv, struct check_options *o)
 {
 	int option, result = CLI_OK;
-	while (result == CLI_OK && (option = getopt_long(argc, argv, "46h", long_options, NULL)) != -1)
+	while (result == CLI_OK && (option = getopt_long(argc, argv, "46h", long_options, NULL)) != -1) {
+		if (option == 'h') {
+			o->help = true;
+			return CLI_OK;
+		}
 		result = take_option(option, o);
+	}
 	if (result != CLI_OK)
 		return result;
 	if (argc - optind > 1) {
@@ -344,9 +349,9 @@ int cli_check(int argc, char **argv)
 		.attempt = -1, .mask_from = MASK_NONE,
 	};
 	struct conclusion conclusion;
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
 	int result = take_arguments(argc, argv, &c.o);
+	if (c.o.help)
+		return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
 	if (result == CLI_OK)
 		result = prepare(&c);
 	if (result != CLI_OK)

@@ -266,13 +266,14 @@ int cli_recover(int argc, char **argv)
 {
 	static struct settings settings;
 	static struct left l = { .settings = &settings, .fd = -1 };
+	static const struct option options[] = { { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 	const char *config = DEFAULT_CONFIG;
 	char problem[SHARED_PROBLEM_MAX];
 	int option;
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
-	while ((option = getopt(argc, argv, "+c:")) == 'c')
+	while ((option = getopt_long(argc, argv, "+c:h", options, NULL)) == 'c')
 		config = optarg;
+	if (option == 'h')
+		return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
 	const int left = argc - optind;
 	if (option != -1 || !(left == 0 || (left == 2 && is_action(argv[optind])))) {
 		(void)fputs(USAGE, stderr);

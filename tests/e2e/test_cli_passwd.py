@@ -65,6 +65,14 @@ class Dispatch(Case):
         done = self.run_cli("passwd", "--help")
         self.assertEqual(done.returncode, 0)
         self.assertIn("never an argument", done.stdout.decode())
+        commands = re.findall(r"(?m)^  (\w+) +\w", self.run_cli("help").stdout.decode())
+        self.assertGreater(len(commands), 6)
+        for command in set(commands) - {"help"}:
+            for option in ("--help", "-h"):
+                done = self.run_cli(command, option)
+                self.assertEqual((done.returncode, done.stderr), (0, b""), (command, option))
+                self.assertIn("usage: postern %s" % command, done.stdout.decode())
+        self.assertEqual(self.run_cli("recover", "-c", "/nonexistent", "--help").returncode, 0)
 
     def test_wrong_usage(self):
         for arguments, says in (([], "usage: postern"), (["pop"], 'no command "pop"'), (["passwd"], "wants an action"),
