@@ -200,6 +200,10 @@ static int prepare(struct check *c)
 {
 	const struct check_options *o = &c->o;
 	if (o->ca_file != NULL) {
+		if (access(o->ca_file, R_OK) != 0) {
+			cli_complain("cannot open %s: %s", o->ca_file, strerror(errno));
+			return CLI_DATA;
+		}
 		SSL_CTX *context = SSL_CTX_new(TLS_client_method());
 		bool is_good = context != NULL && SSL_CTX_load_verify_locations(context, o->ca_file, NULL) == 1;
 		SSL_CTX_free(context);
