@@ -326,10 +326,6 @@ static int try_login(struct check *c)
 	int result = cli_read_password(c->user, 0, &c->password);
 	if (result != CLI_OK)
 		return result;
-	if (strpbrk(c->password.text, "\r\n") != NULL) {
-		cli_complain("a password cannot contain a line end");
-		return CLI_DATA;
-	}
 	if (!log_in(c, best) && login_was_refused(c) && login_other_name(c, c->name_storage, sizeof c->name_storage)) {
 		size_t refused = c->step_count - 1;
 		if (c->o.other_name) {

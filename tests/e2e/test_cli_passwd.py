@@ -150,7 +150,8 @@ class Change(Case):
         rows = ((["add", "anna"], "x\n", DATA, "already"), (["set", "otto"], "x\n", NO_USER, "no user otto"),
                 (["delete", "otto"], "", NO_USER, "no user otto"), (["add", "b"], "", DATA, "empty"),
                 (["add", "b"], "\n", DATA, "empty"), (["add", "b"], "p" * 513 + "\n", DATA, "longer than 512"),
-                (["add", "b"], "p\0q\n", DATA, "NUL"), (["add", "--uid", "x", "b"], "p\n", DATA, "the uid is not a number"),
+                (["add", "b"], "p\0q\n", DATA, "NUL"),
+                (["add", "b"], "pq\r\n", DATA, "DOS line end"), (["set", "anna"], "pq\r\n", DATA, "DOS line end"), (["add", "--uid", "x", "b"], "p\n", DATA, "the uid is not a number"),
                 (["add", "--uid", "4294967295", "b"], "p\n", DATA, "the uid is not a number"),
                 (["add", "--uid", "0", "b"], "p\n", DATA, "uid 0"), (["add", "--gid", "5", "b"], "p\n", DATA, "a gid but no uid"),
                 (["add", "--home", "h", "b"], "p\n", DATA, "the home"), (["add", "--home", "/h:x", "b"], "p\n", DATA, "without colons"),
@@ -167,6 +168,7 @@ class Change(Case):
         self.add("anna", "p" * 512 + "\n")
         self.passwd("verify", "anna", password="p" * 512)
         self.passwd("verify", "anna", password="p" * 511 + "\n", status=1)
+        self.passwd("verify", "anna", password="p" * 511 + "\r\n", status=2, says="DOS line end")
 
     def test_distrusted_files(self):
         for mode, says in ((0o644, "chmod o="), (0o660, "chmod g-w")):
