@@ -97,6 +97,13 @@ class Check(unittest.TestCase):
                     self.assertTrue(findings, text)
                     self.assertRegex(" ".join(findings), words)
 
+    def test_no_such_file(self):
+        """A path that was mistyped says nothing about a configuration that nobody wrote."""
+        for options in (("-t",), ("-t", "-q"), ("-F",)):
+            status, text = run(self.server, *options, "-c", "/nonexistent/postern.conf")
+            self.assertEqual(status, 1, text)
+            self.assertRegex(text, r"\A/nonexistent/postern\.conf: cannot be opened: No such file or directory; name another with -c.*\n(?:.*: to be corrected before postern can use it\n)?\Z")
+
     def test_findings_about_the_host(self):
         """What is wrong outside the file, each as a row: label, sections changed, words."""
         other = make_certificate("other")
