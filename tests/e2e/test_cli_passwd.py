@@ -183,6 +183,14 @@ class Change(Case):
         self.passwd("add", "b", password="x\n", status=CONFIG, says="symbolic link")
         self.assertTrue(self.file.is_symlink())
 
+    @unittest.skipUnless(os.geteuid() == 0, "root reads every file, and nobody else this one")
+    def test_without_root(self):
+        self.add("anna")
+        Path(self.directory.name).chmod(0o755)
+        for arguments in (["list"], ["verify", "anna"], ["add", "b"], ["set", "anna"], ["delete", "anna"]):
+            done = subprocess.run([POSTERN, "passwd", "-f", self.file, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False, user=65534)
+            self.assertIn(b"Permission denied; run it as root", done.stderr, arguments)
+
     def test_no_file(self):
         for action in ("set", "delete"):
             self.passwd(action, "anna", password="x\n", status=CONFIG, says="there is no passwd file")
