@@ -111,7 +111,7 @@ const struct setting settings_table[] = {
 	{ .section = "maildrop", .name = "index_directory", .set = setting_path, FIELD(index_directory),
 	  .value = "/var/lib/postern/index",
 	  .help = "Where each maildrop's list of messages is kept, so that a login reads only what is new: a directory on a local disk "
-	          "that only root may write. It may be emptied at any time." },
+	          "that only root may write. It may be emptied where unique_ids is own; else the numbers of the server before may be in it alone." },
 	{ .section = "maildrop", .name = "on_locked", .set = setting_on_locked, FIELD(on_locked), .value = "refuse",
 	  .help = "What becomes of a login while another session has the mailbox open: refuse (say who has it, and until when), "
 	          "wait SECONDS (at most 300, at most eight of a user at a time) for it to become free, or take-over: end a session that has been silent for half a "
