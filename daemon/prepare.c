@@ -77,7 +77,7 @@ void prepare_process(const struct settings *settings)
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 		const unsigned long long of_gates = shared_workers(settings) ? settings->max : settings->spare_max;
 		if (files.rlim_cur < settings->max + of_gates + DESCRIPTORS_SPARE)
-			log_line(LOG_WARNING, "the limit of %llu open files is too small for max = %llu sessions",
+			log_line(LOG_WARNING, "the limit of %llu open files is too small for max = %llu sessions; raise it (LimitNOFILE= of the unit, ulimit -n), or lower max",
 			         (unsigned long long)files.rlim_cur, (unsigned long long)settings->max);
 	}
 	(void)umask(INSTRUMENTED ? 0 : 077);

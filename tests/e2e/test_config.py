@@ -229,6 +229,13 @@ class Check(unittest.TestCase):
                 self.assertRegex(text, words)
                 self.assertEqual(self.of_config(server), [])
 
+    def test_too_few_descriptors(self):
+        """It serves as long as they are enough, and the log says what to raise."""
+        server = Server(start=False, settings={"workers": {"max": 900}})
+        server.start(launcher=("prlimit", "--nofile=930:930"))
+        self.addCleanup(server.stop)
+        self.assertRegex(server.log(), r"the limit of 930 open files is too small for max = 900 sessions; raise it \(LimitNOFILE= of the unit, ulimit -n\)")
+
     def of_config(self, server):
         """The processes whose command line names that configuration."""
         found = []
