@@ -8,7 +8,7 @@
 
 const struct advice_row advice_login[] = {
 	ADVICE(MECHANISM_UNKNOWN, SETTINGS,
-		"The program asked for a way to log in that this server does not offer: an encrypted password, OAuth, Kerberos or the like.",
+		"The program asked for a way to log in that this server does not offer: an encrypted password (APOP, CRAM-MD5), OAuth, Kerberos or the like.",
 		"Choose the ordinary password (`normal password`, `password`) in the mail program, together with SSL/TLS.", NOTHING),
 	ADVICE(AUTH_CANCELLED, SETTINGS,
 		"The program took its login back in the middle of AUTH.", "Try again. If it happens each time, choose the ordinary password login.", NOTHING),
