@@ -213,7 +213,7 @@ class Change(Case):
             self.assertIn(says, done.stderr.decode())
             return done.stderr.decode()
 
-        write("passwd_file = %s\nbackends = passwd-file\n" % self.file)
+        write("passwd_file = %s\nbackends = passwd-file\nvirtual_user = vmail\n" % self.file)
         self.assertNotIn("note:", run("add", *CHEAP, "anna"))
         self.passwd("verify", "anna", password="correct horse\n")
         write("passwd_file = %s\nbackends = pam\n" % self.file)
@@ -232,6 +232,19 @@ class Change(Case):
         config.unlink()
         run("list", status=CONFIG, says="cannot be opened")
         self.assertEqual(self.file.read_bytes(), before)
+
+    def test_nobodys_mail(self):
+        """Who is added and could not log in all the same is told so then, and not by his users."""
+        config = Path(self.directory.name) / "postern.conf"
+        config.write_text("[auth]\npasswd_file = %s\nbackends = passwd-file\n" % self.file)
+        for arguments, says in ((["no-such-account"], "note: nobody can log in as no-such-account yet: no account has that name, and virtual_user in %s is not set; give --uid and --gid" % config),
+                                (["--uid", "64123", "b"], "note: nobody can log in as b yet: no account has the uid 64123; give --gid, too"),
+                                (["--uid", "64123", "--gid", "64123", "c"], None), (["--uid", "65534", "d"], None), (["nobody"], None)):
+            done = self.run_cli("passwd", "-c", config, "add", *CHEAP, *arguments, stdin=b"correct horse\n")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            (self.assertIn if says else self.assertNotIn)(says or "note:", done.stderr.decode())
+        done = self.run_cli("passwd", "-c", config, "verify", "b", stdin=b"correct horse\n")
+        self.assertNotIn(b"note:", done.stderr)
 
     def test_many_at_once(self):
         """Each of 40 concurrent changes is in the file afterwards, and every reader sees whole lines."""
