@@ -127,11 +127,18 @@ bool pop3_login_admitted(const struct pop3 *p)
 	return p->tls || p->plaintext_admitted;
 }
 
+/* Is there a secret in what stands behind the command? With AUTH it stands behind the mechanism's name, or comes later (RFC 5034 section 4). */
+static bool is_exposed(const struct command *row, const char *rest, size_t len)
+{
+	if ((row->flags & SECRET) == 0 || len == 0)
+		return false;
+	return row->rule != ARG_OPTIONAL_TEXT || memchr(rest, ' ', len - 1) != NULL;
+}
+
 /* A login command that is refused before it is looked at. */
-static enum outcome refuse_login(struct pop3 *p, const struct command *row, bool argument, struct buf *out)
+static enum outcome refuse_login(struct pop3 *p, bool exposed, struct buf *out)
 {
 	if (!pop3_login_admitted(p)) {
-		bool exposed = (row->flags & SECRET) && argument;
 		enum reply reply = exposed ? REPLY_TLS_FIRST_PASS : REPLY_TLS_FIRST;
 		p->in_clear += exposed;
 		p->door = DOOR_NONE; /* this answer is on record */
@@ -154,7 +161,7 @@ static enum outcome run_command(struct pop3 *p, const struct command *row, char 
 	}
 	/* Bare AUTH only asks for the list. */
 	if ((row->flags & LOGIN) && !(row->rule == ARG_OPTIONAL_TEXT && len == 0)) {
-		enum outcome refusal = refuse_login(p, row, len > 0, out);
+		enum outcome refusal = refuse_login(p, is_exposed(row, rest, len), out);
 		if (refusal != LOGIN_FAILED)
 			return refusal;
 	}
