@@ -294,7 +294,8 @@ static void not_sent(struct check *c, const struct attempt *a)
 	struct step *step = step_begin(c, "password", "");
 	step_detail(step, "not sent: %s", a->tls == TLS_NONE ? "it would be readable; --plaintext permits that" :
 	            "the server's certificate is bad; --plaintext permits that");
-	step_end(step, has_fault(c) ? OUTCOME_NOTE : OUTCOME_FAULT, SITUATION_CLEAR_ONLY);
+	const bool has_stls = c->o.tls == TLS_NONE && a->tls == TLS_NONE && session_can(&session, "STLS", NULL);
+	step_end(step, has_fault(c) ? OUTCOME_NOTE : OUTCOME_FAULT, has_stls ? SITUATION_CLEAR_ASKED : SITUATION_CLEAR_ONLY);
 }
 
 static bool log_in(struct check *c, size_t attempt)
