@@ -123,6 +123,7 @@ class Check(unittest.TestCase):
         if ROOT:
             rows.append(("gate_user unknown", {"system": {"gate_user": "no-such-user"}}, r"no-such-user"))
             rows.append(("gate_user root", {"system": {"gate_user": "root"}}, r"root"))
+            rows.append(("gate_user with mail", {"auth": {"virtual_user": "nobody"}}, r"\[system\] gate_user: nobody owns all mail, as virtual_user"))
         for label, changes, words in rows:
             with self.subTest(label):
                 server = Server(start=False, settings=changes)
