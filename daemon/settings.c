@@ -12,6 +12,7 @@
 #include <ini.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/log.h"
 #include "daemon/settings_table.h"
@@ -319,7 +320,8 @@ size_t settings_read_lines(const char *file, struct settings *settings_r, unsign
 	set_defaults(settings_r);
 	r.stream = fopen(file, "re");
 	if (r.stream == NULL) {
-		report(&r, 0, "cannot be opened: %s%s", strerror(errno), errno == ENOENT ? "; name another with -c, or make it: posternd -D prints one, with all defaults" : "");
+		report(&r, 0, "cannot be opened: %s%s", strerror(errno), errno == ENOENT ? "; name another with -c, or make it: posternd -D prints one, with all defaults" :
+		       errno == EACCES && geteuid() != 0 ? "; run it as root, or let others read it, as there is no secret in it" : "");
 		return r.findings;
 	}
 	int broken = ini_parse_stream(line_read, &r, setting_take, &r);

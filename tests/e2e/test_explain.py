@@ -257,6 +257,13 @@ class OrdinaryUsers(ExplainCase):
         for name in ("guesses", "failures", "sessions"):
             self.assertEqual(os.stat(self.server.base / "history" / name).st_mode & 0o777, 0o600)
 
+    def test_configuration_for_root_alone(self):
+        self.server.config_file.chmod(0o600)
+        self.addCleanup(self.server.config_file.chmod, 0o644)
+        for command in ("explain", "log", "stats"):
+            text = self.command(command, *(["00001"] if command == "explain" else []), uid=self.anna.uid, status=CONFIG)
+            self.assertIn("cannot be opened: Permission denied; run it as root, or let others read it, as there is no secret in it", text)
+
     def test_server_that_does_not_run(self):
         server = Server(("anna",))
         server.terminate()
