@@ -274,6 +274,20 @@ class OrdinaryUsers(ExplainCase):
         server.stop()
 
 
+@unittest.skipUnless(ROOT, "only root reads the files")
+class Unreadable(unittest.TestCase):
+    def test_no_history(self):
+        """A file that has nothing in it, as a full disk leaves it, or is of another version."""
+        server = Server(("anna",))
+        self.addCleanup(server.stop)
+        for octets in (b"", b"x" * RECORD):
+            (server.base / "history" / "guesses").write_bytes(octets)
+            for arguments in (["log"], ["stats"], ["explain", "00001"]):
+                status, _, err = postern(arguments[0], "-c", server.config_file, *arguments[1:])
+                self.assertEqual(status, 74, err)
+                self.assertIn("history/guesses: it is empty, or of another version of postern; posternd begins it anew when it starts and there is room", err)
+
+
 class Restarts(ExplainCase):
     @unittest.skipUnless(ROOT, "only root sees which keeper it is")
     def test_keeper(self):
