@@ -105,8 +105,8 @@ const struct advice_row advice_mailbox[] = {
 	ADVICE(KEPT_DENIED, SERVER,
 		"At QUIT some messages could not be removed, because the mail's owner may not write to the mailbox or its directory, or the files are immutable.",
 		KEPT_USER "Tell the administrator the reference.",
-		"The log has a line for each message that stayed. Look at owner and mode with `namei -l PATH`. `lsattr -d PATH` and, for a Maildir, `lsattr PATH` "
-		"show whether somebody made something immutable; `chattr -i` takes that back. An mbox also needs a directory in which its lock file can be made."),
+		"The log has a line for each message that stayed. Look at owner and mode with `namei -l PATH` and, for a Maildir, `ls -l PATH`. `lsattr -d PATH` and, for a "
+		"Maildir, `lsattr PATH` show whether somebody made something immutable; `chattr -i` takes that back. An mbox also needs a directory in which its lock file can be made."),
 	ADVICE(KEPT_IO, SERVER,
 		"At QUIT some messages could not be removed, because of an error of the disk. An mbox stays as it was.",
 		KEPT_USER "Tell the administrator the reference.",
