@@ -288,7 +288,7 @@ int cli_recover(int argc, char **argv)
 	log_open(LOG_TARGET_STDERR, LOG_WARNING, true);
 	l.dir = open(settings.journal_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (l.dir < 0)
-		return complain(CLI_CONFIG, "open", settings.journal_directory);
+		return complain(errno == ENOENT ? CLI_CONFIG : CLI_IO, "open", settings.journal_directory);
 	int result = each_left(&l, name_aside) < 0 ? CLI_IO : CLI_OK;
 	l.name = left == 2 ? argv[optind + 1] : NULL;
 	if (result == CLI_OK)

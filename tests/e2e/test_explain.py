@@ -257,6 +257,9 @@ class OrdinaryUsers(ExplainCase):
         for name in ("guesses", "failures", "sessions"):
             self.assertEqual(os.stat(self.server.base / "history" / name).st_mode & 0o777, 0o600)
 
+    def test_command_for_root_alone(self):
+        self.assertIn("Permission denied; run it as root", self.command("recover", uid=self.anna.uid, status=74))
+
     def test_configuration_for_root_alone(self):
         self.server.config_file.chmod(0o600)
         self.addCleanup(self.server.config_file.chmod, 0o644)
