@@ -3,6 +3,7 @@
  * Runs in: keeper, as root; PAM itself runs in the helper. Trusts: nothing that the helper answers
  * but the verdict, and that only for the user who was asked about.
  */
+#include <ctype.h>
 #include <security/pam_appl.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,10 +25,23 @@ static enum auth_verdict failed(struct why *why_r, enum reason reason, const cha
 	return AUTH_FAILED;
 }
 
+/* What the modules said, which may be several lines, as one. */
+static void one_line(const char *text, char line_r[PAM_WIRE_TEXT_MAX])
+{
+	size_t len = 0;
+	for (; *text != '\0'; text++) {
+		if (!isspace((unsigned char)*text))
+			line_r[len++] = *text;
+		else if (len > 0 && line_r[len - 1] != ' ')
+			line_r[len++] = ' ';
+	}
+	line_r[len] = '\0';
+}
+
 /* A code other than PAM_SUCCESS. */
 static enum auth_verdict refuse(const char *service, const struct pam_wire_result *result, struct identity *identity_r, struct why *why_r)
 {
-	char said_storage[PAM_WIRE_TEXT_MAX];
+	char said_storage[PAM_WIRE_TEXT_MAX], line[PAM_WIRE_TEXT_MAX];
 	struct buf said = BUF_OVER(said_storage);
 	const struct pam_meaning *meaning = pam_meaning_of(result->code);
 	bool is_account = result->stage == PAM_STAGE_ACCOUNT;
@@ -43,14 +57,15 @@ static enum auth_verdict refuse(const char *service, const struct pam_wire_resul
 		verdict = AUTH_FAILED;
 		reason = meaning->reason_at_authenticate == REASON_AUTH_SETUP ? REASON_AUTH_SETUP : REASON_AUTH_TEMPORARY;
 	}
-	buf_add_escaped(&said, result->text, strlen(result->text));
+	one_line(result->text, line);
+	buf_add_escaped(&said, line, strlen(line));
 	(void)why_set(why_r, reason, 0, "PAM service %s: %s: %s (%s)%s%s", service, stage_names[result->stage], meaning->name,
 	              meaning->text, said.len > 0 ? "; PAM says: " : "", buf_text(&said));
 	why_r->pam = result->code;
 	if (result->account == PAM_ACCOUNT_THERE)
 		identity_r->uid = result->uid;
 	if (verdict == AUTH_BARRED)
-		(void)snprintf(why_r->told, sizeof why_r->told, "%.*s", WHY_TOLD_MAX - 1, buf_text(&said));
+		(void)snprintf(why_r->told, sizeof why_r->told, "%.*s", WHY_TOLD_MAX - 1, line); /* escaped where it is sent */
 	return verdict;
 }
 

@@ -6,6 +6,7 @@
  *
  * Its exit status says nothing: a module can exit(0).
  */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -35,6 +36,11 @@ static void note(struct conversation *conversation, const char *text)
 {
 	struct buf *said = &conversation->said;
 	size_t len = strlen(text), left = said->cap - 1 - said->len;
+	/* Of a file, such as /etc/nologin, the last line's end comes, too. */
+	while (len > 0 && isspace((unsigned char)text[len - 1]))
+		len--;
+	if (len == 0)
+		return;
 	if (said->len > 0 && left > 2) {
 		(void)buf_add_text(said, "; ");
 		left -= 2;

@@ -55,7 +55,7 @@ struct why {
 	int err;                  /* errno where a system call failed, else 0 */
 	int pam;                  /* PAM's code where PAM refused, else 0 (PAM_SUCCESS) */
 	char text[WHY_TEXT_MAX];  /* for the log: what was tried, on what, with what result; no secret */
-	char told[WHY_TOLD_MAX];  /* may be shown to this user once the password is proven; usually empty */
+	char told[WHY_TOLD_MAX];  /* may be shown to this user once the password is proven, as it came; usually empty */
 };
 
 /*

@@ -173,8 +173,13 @@ static int take_target(char *target, struct check_options *o)
 static int take_arguments(int argc, char **argv, struct check_options *o)
 {
 	int option, result = CLI_OK;
-	while (result == CLI_OK && (option = getopt_long(argc, argv, "46h", long_options, NULL)) != -1)
+	while (result == CLI_OK && (option = getopt_long(argc, argv, "46h", long_options, NULL)) != -1) {
+		if (option == 'h') {
+			o->help = true;
+			return CLI_OK;
+		}
 		result = take_option(option, o);
+	}
 	if (result != CLI_OK)
 		return result;
 	if (argc - optind > 1) {
@@ -195,6 +200,10 @@ static int prepare(struct check *c)
 {
 	const struct check_options *o = &c->o;
 	if (o->ca_file != NULL) {
+		if (access(o->ca_file, R_OK) != 0) {
+			cli_complain("cannot open %s: %s", o->ca_file, strerror(errno));
+			return CLI_DATA;
+		}
 		SSL_CTX *context = SSL_CTX_new(TLS_client_method());
 		bool is_good = context != NULL && SSL_CTX_load_verify_locations(context, o->ca_file, NULL) == 1;
 		SSL_CTX_free(context);
@@ -285,7 +294,8 @@ static void not_sent(struct check *c, const struct attempt *a)
 	struct step *step = step_begin(c, "password", "");
 	step_detail(step, "not sent: %s", a->tls == TLS_NONE ? "it would be readable; --plaintext permits that" :
 	            "the server's certificate is bad; --plaintext permits that");
-	step_end(step, has_fault(c) ? OUTCOME_NOTE : OUTCOME_FAULT, SITUATION_CLEAR_ONLY);
+	const bool has_stls = c->o.tls == TLS_NONE && a->tls == TLS_NONE && session_can(&session, "STLS", NULL);
+	step_end(step, has_fault(c) ? OUTCOME_NOTE : OUTCOME_FAULT, has_stls ? SITUATION_CLEAR_ASKED : SITUATION_CLEAR_ONLY);
 }
 
 static bool log_in(struct check *c, size_t attempt)
@@ -317,10 +327,6 @@ static int try_login(struct check *c)
 	int result = cli_read_password(c->user, 0, &c->password);
 	if (result != CLI_OK)
 		return result;
-	if (strpbrk(c->password.text, "\r\n") != NULL) {
-		cli_complain("a password cannot contain a line end");
-		return CLI_DATA;
-	}
 	if (!log_in(c, best) && login_was_refused(c) && login_other_name(c, c->name_storage, sizeof c->name_storage)) {
 		size_t refused = c->step_count - 1;
 		if (c->o.other_name) {
@@ -344,9 +350,9 @@ int cli_check(int argc, char **argv)
 		.attempt = -1, .mask_from = MASK_NONE,
 	};
 	struct conclusion conclusion;
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
 	int result = take_arguments(argc, argv, &c.o);
+	if (c.o.help)
+		return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
 	if (result == CLI_OK)
 		result = prepare(&c);
 	if (result != CLI_OK)

@@ -47,6 +47,7 @@ struct check_options {
 	bool plaintext;          /* the password may be sent in clear, or to a server whose certificate is bad */
 	bool other_name;         /* a second login, with the other form of the user name, may be tried */
 	bool json;
+	bool help;
 	unsigned connect_ms, reply_ms, late_ms, total_ms;
 };
 

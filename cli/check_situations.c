@@ -118,6 +118,8 @@ static const struct situation_row rows[SITUATION_COUNT] = {
 	    "Choose OAuth2 as the authentication method, in a mail program that has it."),
 	ROW(CLEAR_ONLY, "clear-only", SERVER, LIKELY, ___, "The password was not sent: no protected connection to this server works.",
 	    "Correct what is wrong with TLS first. --plaintext sends the password readable, if you accept that."),
+	ROW(CLEAR_ASKED, "clear-asked", SETTINGS, SURE, ___, "The password was not sent: it would be readable on its way, and the server has STARTTLS, which was not asked for.",
+	    "Set the connection security to STARTTLS, or to SSL/TLS with port 995. --plaintext sends the password readable, if you accept that."),
 	ROW(BETWEEN, "between", NETWORK, LIKELY, ___, "A program in between answers in the server's place, and changes the user name.",
 	    "Enter the user name as that program wants it, or switch it off and connect to the server itself."),
 

@@ -57,7 +57,7 @@ int edit_begin(const char *path, bool may_create, struct edit *edit_r)
 		goto failed;
 	/* No settling: all who write it take the lock. */
 	if (passwd_image_read(path, false, &edit_r->image, &why) < 0) {
-		cli_complain("%s", why.text);
+		cli_complain("%s%s", why.text, cli_needs_root(why.err));
 		result = CLI_CONFIG;
 	} else if (edit_r->image.data == NULL && !may_create) {
 		cli_complain("there is no passwd file %s", path);

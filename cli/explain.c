@@ -19,7 +19,7 @@ static const char USAGE[] =
 	"\n"
 	"  -c FILE    the configuration of posternd; " DEFAULT_CONFIG " if not given\n"
 	"\n"
-	"A whole line can be pasted: postern explain '-ERR [AUTH] invalid password (ref 7KQ2M)'.\n"
+	"A whole line can be pasted: postern explain '-ERR [AUTH] invalid password (ref 7KQ2M)'; so can one of the log.\n"
 	"Users other than root see what concerns their own sessions.\n";
 
 enum { SHOWN_WHOLE = 3 };  /* answers that are explained at length when the words fit several */
@@ -155,6 +155,12 @@ static int usage(void)
 	return CLI_USAGE;
 }
 
+/* A pasted "-ERR" is no option. */
+static bool is_word(const char *argument)
+{
+	return argument[0] != '-' || argument[1] == '\0' || strncmp(argument, "-ERR", 4) == 0;
+}
+
 int cli_explain(int argc, char **argv)
 {
 	enum { LIST = 256, MAN, HTML, JSON, HELP };
@@ -163,10 +169,16 @@ int cli_explain(int argc, char **argv)
 		{ "json", no_argument, NULL, JSON }, { "help", no_argument, NULL, HELP }, { NULL, 0, NULL, 0 },
 	};
 	struct request q = { .config = DEFAULT_CONFIG };
-	int option, page = 0;
-	/* A pasted "-ERR" is no option. */
-	while (!(optind < argc && strncmp(argv[optind], "-ERR", 4) == 0) && (option = getopt_long(argc, argv, "+c:h", options, NULL)) != -1) {
+	int page = 0, words = 0;
+	bool only_words = false;
+	while (optind < argc) {
+		if (only_words || is_word(argv[optind])) {
+			argv[++words] = argv[optind++];
+			continue;
+		}
+		const int option = getopt_long(argc, argv, "+c:h", options, NULL);
 		switch (option) {
+		case -1: only_words = true; break;
 		case 'c': q.config = optarg; break;
 		case JSON: q.json = true; break;
 		case LIST: case MAN: case HTML: page = option; break;
@@ -174,7 +186,7 @@ int cli_explain(int argc, char **argv)
 		default: return usage();
 		}
 	}
-	if ((page != 0) != (optind == argc))
+	if ((page != 0) != (words == 0))
 		return usage();
 	switch (page) {
 	case LIST: explain_list(stdout); return flushed(CLI_OK);
@@ -182,6 +194,6 @@ int cli_explain(int argc, char **argv)
 	case HTML: explain_html(stdout); return flushed(CLI_OK);
 	default: break;
 	}
-	int result = join_words(argc - optind, argv + optind, q.words, sizeof q.words);
+	int result = join_words(words, argv + 1, q.words, sizeof q.words);
 	return result == CLI_OK ? flushed(explain(&q)) : result;
 }

@@ -199,15 +199,29 @@ size_t explain_find(const char *words, enum reply found_r[REPLY_COUNT])
 	return count;
 }
 
+/* Where the reference begins, as in an answer, or as in the log, where a client's words stand in quotes; NULL for nowhere. */
+static const char *ref_in(const char *words)
+{
+	static const char told[] = "(ref ", logged[] = "ref=";
+	const char *at = strstr(words, told), *last = NULL;
+	bool quoted = false;
+	if (at != NULL)
+		return at + sizeof told - 1;
+	for (; *words != '\0'; words++) {
+		quoted = quoted != (*words == '"');
+		if (!quoted && strncasecmp(words, logged, sizeof logged - 1) == 0)
+			last = words + sizeof logged - 1;
+	}
+	return last;
+}
+
 uint32_t explain_ref(const char *words)
 {
-	static const char before[] = "(ref ";
-	const char *at = strstr(words, before);
+	const char *at = ref_in(words);
 	char text[REF_TEXT_MAX];
 	if (at == NULL)
 		return ref_parse(words);
-	at += sizeof before - 1;
-	size_t len = strcspn(at, ")");
+	size_t len = strcspn(at, ") ");
 	if (len >= sizeof text)
 		return REF_NONE;
 	memcpy(text, at, len);

@@ -165,7 +165,8 @@ static struct wrong count_wrong(const struct evidence *e)
 static const char *whose_password(const struct wrong *w)
 {
 	return w->since ? "Since then it has logged in."
-		: w->before ? "It could log in before: the password was changed, and this device was not told."
+		: w->before && w->repeats >= REPEATS_TIMES ? "It could log in before: the password was changed, and this device was not told."
+		: w->before ? "Somebody could log in from there before: a device that was not told a new password, or somebody else behind that address."
 		: "Nobody ever logged in from there: a device with an old password, or somebody who guesses.";
 }
 

@@ -5,6 +5,7 @@
 #include "cli/passwd.h"
 
 #include <getopt.h>
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -140,8 +141,18 @@ static void tell_notes(const struct passwd_options *o, const struct settings *se
 		cli_complain("note: nobody can log in as %s: user_names and local_domains in %s make %s of it", o->user, config, known);
 }
 
+/* A new record that has no owner. */
+static void tell_no_owner(const struct passwd_options *o, const struct settings *settings, const char *config)
+{
+	uint64_t uid = 0;
+	if (o->uid[0] == '\0' && settings->virtual_user[0] == '\0' && getpwnam(o->user) == NULL)
+		cli_complain("note: nobody can log in as %s yet: no account has that name, and virtual_user in %s is not set; give --uid and --gid, or set it", o->user, config);
+	else if (o->uid[0] != '\0' && o->gid[0] == '\0' && parse_number(o->uid, strlen(o->uid), 1, UINT32_MAX - 1, &uid) == 0 && getpwuid((uid_t)uid) == NULL)
+		cli_complain("note: nobody can log in as %s yet: no account has the uid %s; give --gid, too", o->user, o->uid);
+}
+
 /* The file that the server reads, where none is named: a user in another one could not log in. CLI_OK or CLI_CONFIG. */
-static int take_file(struct passwd_options *o)
+static int take_file(const struct action *action, struct passwd_options *o)
 {
 	static struct settings settings; /* too large for the stack */
 	if (o->file != NULL)
@@ -156,6 +167,8 @@ static int take_file(struct passwd_options *o)
 	}
 	o->file = settings.passwd_file;
 	tell_notes(o, &settings, config);
+	if (action->options & OPTION_RECORD)
+		tell_no_owner(o, &settings, config);
 	return CLI_OK;
 }
 
@@ -188,7 +201,7 @@ int cli_passwd(int argc, char **argv)
 		result = take_operands(action, argc - optind - 1, argv + optind + 1, &o);
 	if (result != CLI_OK)
 		return action != NULL ? action->on_error : result;
-	result = take_file(&o);
+	result = take_file(action, &o);
 	if (result != CLI_OK)
 		return action->on_error == CLI_CANNOT_TELL ? CLI_CANNOT_TELL : result;
 	return action->run(&o);

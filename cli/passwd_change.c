@@ -30,7 +30,7 @@ static int look_early(const struct passwd_options *o, bool want)
 	struct passwd_image image;
 	struct why why;
 	if (passwd_image_read(o->file, false, &image, &why) < 0) {
-		cli_complain("%s", why.text);
+		cli_complain("%s%s", why.text, cli_needs_root(why.err));
 		return CLI_CONFIG;
 	}
 	bool is_missing = image.data == NULL, found = is_there(&image, o->user);

@@ -17,7 +17,7 @@ static int read_file(const struct passwd_options *o, struct passwd_image *image_
 {
 	struct why why;
 	if (passwd_image_read(o->file, true, image_r, &why) < 0) {
-		cli_complain("%s", why.text);
+		cli_complain("%s%s", why.text, cli_needs_root(why.err));
 		return CLI_CONFIG;
 	}
 	if (image_r->data == NULL) {

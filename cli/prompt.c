@@ -113,7 +113,9 @@ static enum line_end ask(const char *prompt, const char *user, struct secret *li
 
 static int complain(enum line_end end, const struct secret *password)
 {
-	if (end == LINE_READ && password->len > 0 && memchr(password->text, '\0', password->len) == NULL)
+	const bool has_nul = end == LINE_READ && memchr(password->text, '\0', password->len) != NULL;
+	const bool has_cr = end == LINE_READ && memchr(password->text, '\r', password->len) != NULL;
+	if (end == LINE_READ && password->len > 0 && !has_nul && !has_cr)
 		return CLI_OK;
 	if (end == LINE_FAILED) {
 		cli_complain("cannot read the password: %s", strerror(errno));
@@ -121,8 +123,10 @@ static int complain(enum line_end end, const struct secret *password)
 	}
 	if (end == LINE_TOO_LONG)
 		cli_complain("the password is longer than %d octets", PASSWORD_MAX);
-	else if (end == LINE_READ && password->len > 0)
+	else if (has_nul)
 		cli_complain("a password cannot contain a NUL");
+	else if (has_cr)
+		cli_complain("the password has a carriage return in it (a DOS line end?), and no mail program can send that");
 	else
 		cli_complain("the password is empty; nobody can log in with an empty password");
 	return CLI_DATA;

@@ -38,8 +38,10 @@ static int read_files(const struct settings *settings, const struct history_quer
 	struct history history;
 	const char *path;
 	if (history_open(&history, settings->history_directory, 0, false, &path) != 0) {
-		cli_complain("cannot read %s: %s%s", path, strerror(errno),
-		             errno == ENOENT ? "; posternd with this configuration makes it when it starts" : "");
+		if (errno == EINVAL)
+			cli_complain("cannot read %s: it is empty, or of another version of postern; posternd begins it anew when it starts and there is room", path);
+		else
+			cli_complain("cannot read %s: %s%s", path, strerror(errno), errno == ENOENT ? "; posternd with this configuration makes it when it starts" : "");
 		history_close(&history);
 		return CLI_IO;
 	}

@@ -266,13 +266,14 @@ int cli_recover(int argc, char **argv)
 {
 	static struct settings settings;
 	static struct left l = { .settings = &settings, .fd = -1 };
+	static const struct option options[] = { { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 	const char *config = DEFAULT_CONFIG;
 	char problem[SHARED_PROBLEM_MAX];
 	int option;
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
-	while ((option = getopt(argc, argv, "+c:")) == 'c')
+	while ((option = getopt_long(argc, argv, "+c:h", options, NULL)) == 'c')
 		config = optarg;
+	if (option == 'h')
+		return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
 	const int left = argc - optind;
 	if (option != -1 || !(left == 0 || (left == 2 && is_action(argv[optind])))) {
 		(void)fputs(USAGE, stderr);
@@ -287,7 +288,7 @@ int cli_recover(int argc, char **argv)
 	log_open(LOG_TARGET_STDERR, LOG_WARNING, true);
 	l.dir = open(settings.journal_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (l.dir < 0)
-		return complain(CLI_CONFIG, "open", settings.journal_directory);
+		return complain(errno == ENOENT ? CLI_CONFIG : CLI_IO, "open", settings.journal_directory);
 	int result = each_left(&l, name_aside) < 0 ? CLI_IO : CLI_OK;
 	l.name = left == 2 ? argv[optind + 1] : NULL;
 	if (result == CLI_OK)

@@ -171,6 +171,13 @@ static enum outcome cmd_auth(struct pop3 *p, const struct arguments *a, struct b
 	return sasl_plain(p, space + 1, len, out);
 }
 
+/* The greeting has no timestamp, which says so already (RFC 1939 section 7); some programs ask all the same, and so do people. */
+static enum outcome cmd_apop(struct pop3 *p, const struct arguments *a, struct buf *out)
+{
+	(void)a;
+	return say(p, out, REPLY_MECHANISM_UNKNOWN, 0, 0);
+}
+
 static enum outcome cmd_stls(struct pop3 *p, const struct arguments *a, struct buf *out)
 {
 	(void)a;
@@ -352,6 +359,7 @@ const struct command commands[] = {
 	{ "USER", IN_AUTHORIZATION, ARG_TEXT,           LOGIN | CAPA_BEFORE,          "USER",       cmd_user },
 	{ "PASS", IN_AUTHORIZATION, ARG_TEXT,           LOGIN | SECRET | MAY_BE_EMPTY, NULL,        cmd_pass },
 	{ "AUTH", IN_AUTHORIZATION, ARG_OPTIONAL_TEXT,  LOGIN | SECRET | CAPA_BEFORE, "SASL PLAIN", cmd_auth },
+	{ "APOP", IN_AUTHORIZATION, ARG_OPTIONAL_TEXT,  LOGIN,                        NULL,         cmd_apop },
 	{ "STLS", IN_AUTHORIZATION, ARG_NONE,           CAPA_BEFORE,                  "STLS",       cmd_stls },
 	{ "STAT", IN_TRANSACTION,   ARG_NONE,           0,                            NULL,         cmd_stat },
 	{ "LIST", IN_TRANSACTION,   ARG_OPTIONAL_MSGNO, 0,                            NULL,         cmd_list },

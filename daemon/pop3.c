@@ -127,11 +127,19 @@ bool pop3_login_admitted(const struct pop3 *p)
 	return p->tls || p->plaintext_admitted;
 }
 
+/* Is there a secret in what stands behind the command? With AUTH it stands behind the mechanism's name, or comes later (RFC 5034 section 4). */
+static bool is_exposed(const struct command *row, const char *rest, size_t len)
+{
+	if ((row->flags & SECRET) == 0 || len == 0)
+		return false;
+	return row->rule != ARG_OPTIONAL_TEXT || memchr(rest, ' ', len - 1) != NULL;
+}
+
 /* A login command that is refused before it is looked at. */
 static enum outcome refuse_login(struct pop3 *p, const struct command *row, const char *rest, size_t len, struct buf *out)
 {
 	if (!pop3_login_admitted(p)) {
-		bool exposed = (row->flags & SECRET) && len > 0;
+		const bool exposed = is_exposed(row, rest, len);
 		if (!(row->flags & SECRET) && rest != NULL)
 			(void)command_keep_name(p, rest, len);
 		enum reply reply = exposed ? REPLY_TLS_FIRST_PASS : REPLY_TLS_FIRST;

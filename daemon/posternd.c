@@ -90,6 +90,11 @@ static int report_check(const struct master_options *options, struct settings *s
 {
 	char problem[NURSERY_TEXT_MAX], shared[SHARED_PROBLEM_MAX];
 	const char *missing = sandbox_missing(sandbox_probe());
+	/* The defaults, which are all there is then, are nobody's configuration. */
+	if (access(options->config, R_OK) != 0) {
+		(void)fprintf(stderr, "%s: to be corrected before postern can use it\n", options->config);
+		return 1;
+	}
 	/* With another owner of the mail than it has, it does not start. */
 	if (wrong == 0 && (shared_find_owner(settings, options->programs.pam_helper, shared) != 0 || shared_try_owner(settings, false, shared) != 0)) {
 		print_finding(NULL, options->config, 0, shared);

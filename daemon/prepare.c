@@ -81,7 +81,7 @@ void prepare_process(const struct settings *settings)
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 		if (files.rlim_cur < 2 * settings->max + DESCRIPTORS_SPARE)
-			log_line(LOG_WARNING, "the limit of %llu open files is too small for max = %llu sessions",
+			log_line(LOG_WARNING, "the limit of %llu open files is too small for max = %llu sessions; raise it (LimitNOFILE= of the unit, ulimit -n), or lower max",
 			         (unsigned long long)files.rlim_cur, (unsigned long long)settings->max);
 	}
 	(void)umask(INSTRUMENTED ? 0 : 077);

@@ -24,7 +24,8 @@ const struct advice_row advice_connection[] = {
 	ADVICE(MADE_ROOM, NETWORK,
 		"All the server's workers were in use, and of those who had not logged in this connection had waited longest, so it had to go for a newcomer.",
 		"Connect again; a mail program that logs in at once is not affected.",
-		"Somebody may be holding connections open: the log's lines `refused` and `without a login` name addresses. `max` in [workers] is how many are served."),
+		"Somebody may be holding connections open: `ss -tn state established` shows from where, and so do the log's lines `refused` and those with `login=no`. "
+		"`max` in [workers] is how many are served."),
 	ADVICE(TAKEN_OVER, OTHER_PROGRAM,
 		"A newer login of the same user came from the address named, and this session had been silent for half a minute, so it had to yield. What was "
 		"marked in it is not deleted.",
@@ -47,7 +48,8 @@ const struct advice_row advice_connection[] = {
 	ADVICE(SERVER_FULL, SERVER,
 		"As many connections are open as the server takes in all.",
 		"Try again in a minute.",
-		"The number is `max` in [workers]. `ss -tn state established '( sport = :110 or sport = :995 )'` shows from where they come; raise `max` if they are your users'."),
+		"The number is `max` in [workers]. `ss -tn state established '( sport = :110 or sport = :995 )'` shows from where they come; raise `max` if they are your "
+		"users' (`man postern.conf` says what the unit has to allow then)."),
 	ADVICE(SOURCE_FULL, NETWORK,
 		"As many connections are open from your address as one address may have. Everybody behind the same router or proxy counts together.",
 		"Close mail programs that fetch the same mail, or wait until others have finished.",
@@ -66,6 +68,7 @@ const struct advice_row advice_connection[] = {
 	ADVICE(THROTTLED, SERVER,
 		"New sessions break at once, or cannot be started, so the server pauses before it tries again.",
 		"Try again in a minute; tell the administrator if it stays so.",
-		"The log has the cause just before: lines `ended with status` or `cannot fork`. Look at memory, `TasksMax=` and `LimitNOFILE=` of the unit, and run `posternd -t`."),
+		"The log has the cause just before: lines `ended with status`, `killed by signal`, `cannot start a worker` or `cannot fork`. "
+		"Look at memory, `TasksMax=` and `LimitNOFILE=` of the unit, and run `posternd -t`."),
 };
 const size_t advice_connection_count = sizeof advice_connection / sizeof advice_connection[0];

@@ -8,7 +8,7 @@
 
 const struct advice_row advice_login[] = {
 	ADVICE(MECHANISM_UNKNOWN, SETTINGS,
-		"The program asked for a way to log in that this server does not offer: an encrypted password, OAuth, Kerberos or the like.",
+		"The program asked for a way to log in that this server does not offer: an encrypted password (APOP, CRAM-MD5), OAuth, Kerberos or the like.",
 		"Choose the ordinary password (`normal password`, `password`) in the mail program, together with SSL/TLS.", NOTHING),
 	ADVICE(AUTH_CANCELLED, SETTINGS,
 		"The program took its login back in the middle of AUTH.", "Try again. If it happens each time, choose the ordinary password login.", NOTHING),
@@ -52,11 +52,13 @@ const struct advice_row advice_login[] = {
 		"No back end of this server knows a user of that name. The password was not looked at.",
 		"Look at the spelling of the user name, and try it with or without the part behind the @. Upper and lower case may matter.",
 		"Look with `postern passwd list` and `getent passwd NAME`. `backends` in [auth] says which of them are asked. A user that is in neither has to be "
-		"added, for example with `postern passwd add NAME`."),
+		"added, for example with `postern passwd add NAME`. Where users write capitals, or a domain behind the name, `user_names` and `local_domains` in [auth] "
+		"are for that."),
 	ADVICE(INVALID_PASSWORD, ACCOUNT,
-		"The user exists, and this is not the password.",
+		"The user exists, and this is not the password; or PAM takes none, because the account is locked.",
 		"Type the password again in the mail program; a phone or a second computer may still have an old one. Ask for a new one if it is forgotten.",
-		"Check what the user types with `postern passwd verify NAME`, or give a new password with `postern passwd set NAME` (PAM: `passwd NAME`). "
+		"Check what the user types with `postern passwd verify NAME`, or give a new password with `postern passwd set NAME`. (PAM: `passwd -S NAME` says "
+		"whether it is locked, L, or there is none, NP; `passwd NAME` gives a new one.) "
 		"`postern log --user NAME` shows which address sends the wrong one, and how often."),
 	ADVICE(EMPTY_PASSWORD, SETTINGS,
 		"The program sent a password of no length, which is never right here.",

@@ -54,7 +54,7 @@ const struct advice_row advice_mailbox[] = {
 		"a second name (hard link), or a directory in which no lock file can be made.",
 		"Your settings and your password are right. Tell the administrator the reference.",
 		"`postern explain` with the reference names the file and what is wrong with it. As the user, `namei -l PATH` shows every step of the way. An mbox has to "
-		"belong to its user and have mode 600 or 660. Debian's /var/mail is root:mail, mode 2775. Look at `location` in [maildrop], too."),
+		"belong to its user, who may read and write it (mode 600 or 660). Debian's /var/mail is root:mail, mode 2775. Look at `location` in [maildrop], too."),
 	ADVICE(DROP_BROKEN, SERVER,
 		"What is at the mailbox's place is not what `location` says: a file that does not begin as an mbox does, a directory where a file should be, or an mbox "
 		"on a network file system, where it is not safe. It was not touched. Or `location` cannot be filled in for this user: it has ~, and the account no home, or %d, and the "
@@ -105,8 +105,8 @@ const struct advice_row advice_mailbox[] = {
 	ADVICE(KEPT_DENIED, SERVER,
 		"At QUIT some messages could not be removed, because the mail's owner may not write to the mailbox or its directory, or the files are immutable.",
 		KEPT_USER "Tell the administrator the reference.",
-		"The log has a line for each message that stayed. Look at owner and mode with `namei -l PATH`. `lsattr -d PATH` and, for a Maildir, `lsattr PATH` "
-		"show whether somebody made something immutable; `chattr -i` takes that back. An mbox also needs a directory in which its lock file can be made."),
+		"The log has a line for each message that stayed. Look at owner and mode with `namei -l PATH` and, for a Maildir, `ls -l PATH`. `lsattr -d PATH` and, for a "
+		"Maildir, `lsattr PATH` show whether somebody made something immutable; `chattr -i` takes that back. An mbox also needs a directory in which its lock file can be made."),
 	ADVICE(KEPT_IO, SERVER,
 		"At QUIT some messages could not be removed, because of an error of the disk. An mbox stays as it was.",
 		KEPT_USER "Tell the administrator the reference.",

@@ -73,7 +73,7 @@ const struct reply_row replies_table[REPLY_COUNT] = {
 	ERR(TLS_ON_PLAIN, NULL, "TLS came where plain POP3 begins: use port 995 for SSL/TLS, or STARTTLS on this one; closing"),
 	ERR(PLAIN_ON_TLS, NULL, "this port begins with TLS: choose SSL/TLS for it, or port 110 with STARTTLS; closing"),
 
-	ERR(MECHANISM_UNKNOWN, NULL, "that AUTH mechanism is not offered: use PLAIN, or USER and PASS"),
+	ERR(MECHANISM_UNKNOWN, NULL, "that way to log in is not offered: use AUTH PLAIN, or USER and PASS"),
 	ERR(AUTH_CANCELLED, NULL, "authentication cancelled"),
 	ERR(BAD_BASE64, NULL, "the response is not base64"),
 	ERR(BAD_PLAIN, NULL, "the response is not what PLAIN needs: identity NUL user NUL password"),

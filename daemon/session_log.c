@@ -137,11 +137,12 @@ void session_log_end(const struct session *s)
 		{ "POSTERN_END", end },
 	};
 	const bool lost = s->bye.door != DOOR_NONE && !s->logged_in, quiet = s->quiet && !s->logged_in;
+	const bool check = s->user[0] == '\0' && settings_proxy(s->settings, &s->peer); /* a proxy's own, every two seconds */
 	if (lost)
 		count_door(s);
 	if (s->logged_in)
 		keep_session(s);
-	log_event(lost || quiet ? LOG_DEBUG : LOG_INFO, fields, sizeof fields / sizeof fields[0],
+	log_event(lost || quiet || check ? LOG_DEBUG : LOG_INFO, fields, sizeof fields / sizeof fields[0],
 	          "session: user=%s login=%s peer=%s tls=%s fetched=%s octets=%s deleted=%s left=%s dropped-marks=%s seconds=%s end=\"%s\"%s%s",
 	          log_text(s->user, name, sizeof name), s->logged_in ? "yes" : "no", s->peer_text, tls_version_text(s->bye.tls), fetched, octets, deleted, left, dropped,
 	          seconds, end, s->bye.detail[0] != '\0' ? " cause=" : "",

@@ -12,6 +12,7 @@
 #include <ini.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/log.h"
 #include "daemon/settings_table.h"
@@ -77,16 +78,31 @@ static size_t name_distance(const char *a, const char *b)
 	return row[blen];
 }
 
+/* Two letters side by side that changed places. */
+static bool names_swapped(const char *a, const char *b)
+{
+	while (*a != '\0' && *a == *b)
+		a++, b++;
+	return *a != '\0' && *b != '\0' && a[0] == b[1] && a[1] == b[0] && strcmp(a + 2, b + 2) == 0;
+}
+
+/* Is `name` that far from what was meant? Of a short one little is left then: min is not max. */
+static bool is_slip(const char *name, size_t distance, const char *meant)
+{
+	return (distance <= SLIPS_MAX && 2 * distance <= strlen(name)) || names_swapped(name, meant);
+}
+
 /* The row whose name (of its section, or its own in `section`, or in any when that is NULL) is nearly `name`. */
 static const struct setting *setting_near(const char *section, const char *name, bool want_section)
 {
 	const struct setting *near = NULL;
-	size_t least = SLIPS_MAX + 1;
+	size_t least = NAME_LIMIT;
 	for (size_t i = 0; i < settings_table_count; i++) {
 		const struct setting *row = &settings_table[i];
+		const char *meant = want_section ? row->section : row->name;
 		const bool in = section == NULL || strcmp(section, row->section) == 0;
-		const size_t d = in ? name_distance(name, want_section ? row->section : row->name) : NAME_LIMIT;
-		if (d < least) {
+		const size_t d = in ? name_distance(name, meant) : NAME_LIMIT;
+		if (d < least && is_slip(name, d, meant)) {
 			least = d;
 			near = row;
 		}
@@ -304,7 +320,8 @@ size_t settings_read_lines(const char *file, struct settings *settings_r, unsign
 	set_defaults(settings_r);
 	r.stream = fopen(file, "re");
 	if (r.stream == NULL) {
-		report(&r, 0, "cannot be opened: %s%s", strerror(errno), errno == ENOENT ? "; name another with -c, or make it: posternd -D prints one, with all defaults" : "");
+		report(&r, 0, "cannot be opened: %s%s", strerror(errno), errno == ENOENT ? "; name another with -c, or make it: posternd -D prints one, with all defaults" :
+		       errno == EACCES && geteuid() != 0 ? "; run it as root, or let others read it, as there is no secret in it" : "");
 		return r.findings;
 	}
 	int broken = ini_parse_stream(line_read, &r, setting_take, &r);

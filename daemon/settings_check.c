@@ -131,6 +131,8 @@ static void check_users(struct check *c)
 		check_user(c, "gate_user", s->gate_user, " --system --no-create-home", 1, "a uid other than root's");
 	if (s->virtual_user[0] != '\0')
 		check_user(c, "virtual_user", s->virtual_user, " --create-home", s->minimum_uid, least);
+	if (geteuid() == 0 && strcmp(s->virtual_user, s->gate_user) == 0)
+		report(c, "gate_user", "%s owns all mail, as virtual_user, and what talks to strangers must own none; write a user who owns nothing", s->gate_user);
 }
 
 /* Cut the last name off an absolute path; "/" stays. */

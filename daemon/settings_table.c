@@ -71,7 +71,7 @@ const struct setting settings_table[] = {
 	{ .section = "auth", .name = "explain_failures", .set = setting_choice, FIELD(explain_failures),
 	  .choices = policies, .value = "loopback",
 	  .help = "Who is told whether the user or the password was wrong. Others read the same words for both; the "
-	          "log always has the reason." },
+	          "log always has the reason. With a webmail on this host write never: all its users come from loopback." },
 	{ .section = "auth", .name = "user_names", .set = setting_choice, FIELD(user_names), .choices = as_typed_lowercase, .value = "as-typed",
 	  .help = "How user names are compared. With lowercase Anna is anna, as Dovecot has it." },
 	{ .section = "auth", .name = "local_domains", .set = setting_domains, FIELD(local_domains), .may_be_empty = true, .value = "",
@@ -113,7 +113,7 @@ const struct setting settings_table[] = {
 	{ .section = "maildrop", .name = "index_directory", .set = setting_path, FIELD(index_directory),
 	  .value = "/var/lib/postern/index",
 	  .help = "Where each maildrop's list of messages is kept, so that a login reads only what is new: a directory on a local disk "
-	          "that only root may write. It may be emptied at any time." },
+	          "that only root may write. It may be emptied where unique_ids is own; else the numbers of the server before may be in it alone." },
 	{ .section = "maildrop", .name = "on_locked", .set = setting_on_locked, FIELD(on_locked), .value = "refuse",
 	  .help = "What becomes of a login while another session has the mailbox open: refuse (say who has it, and until when), "
 	          "wait SECONDS (at most 300, at most eight of a user at a time) for it to become free, or take-over: end a session that has been silent for half a "

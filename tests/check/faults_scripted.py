@@ -303,6 +303,10 @@ class Tls(CheckCase):
         self.assertFalse({"USER", "PASS"} & set(peer.commands()), peer.heard)
         self.expect(run_check("ann@%s:%d" % (address, peer.port), "--plaintext"), "fine", count=False)
         self.assertIn("PASS", peer.commands())
+        # It has TLS, which the options forbade.
+        peer = self.tls(GOOD, host=address)
+        self.expect(run_check("ann@%s:%d" % (address, peer.port), "--tls", "none"), "settings", "clear-asked")
+        self.assertFalse({"USER", "PASS"} & set(peer.commands()), peer.heard)
         for made in (EXPIRED, MISNAMED, STRANGER, SCANNER):
             with self.subTest(made["label"]):
                 peer = self.tls(made, host=address)

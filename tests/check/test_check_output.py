@@ -46,10 +46,12 @@ class Arguments(CheckCase):
     def test_files(self):
         bad = run_directory() / "no.pem"
         bad.write_text("no certificate\n")
-        for arguments, status in ((["--ca-file", str(bad)], DATA), (["--ca-file", "/nonexistent"], DATA),
-                                  (["--transcript", "/nonexistent/x"], CANNOT_CREATE)):
+        for arguments, status, says in ((["--ca-file", str(bad)], DATA, "has to hold certificates"), (["--ca-file", "/nonexistent"], DATA, "No such file"),
+                                        (["--transcript", "/nonexistent/x"], CANNOT_CREATE, "No such file")):
             with self.subTest(arguments):
-                self.assertEqual(run_raw(*arguments, "127.0.0.1:1").returncode, status)
+                done = run_raw(*arguments, "127.0.0.1:1")
+                self.assertEqual(done.returncode, status)
+                self.assertIn(says, done.stderr.decode())
 
     def test_passwords(self):
         """One that cannot be sent is refused before anything is."""

@@ -8,7 +8,7 @@ from test_auth import plain
 # situation, row, what is sent first (each answered by +OK or by "+ "), the line
 BEFORE_LOGIN = [
     ("a word of no protocol", "UNKNOWN_COMMAND", [], b"XYZZY"),
-    ("APOP", "UNKNOWN_COMMAND", [], b"APOP anna c4c9334bac560ecc979e58001b3e22fb"),
+    ("APOP", "MECHANISM_UNKNOWN", [], b"APOP anna c4c9334bac560ecc979e58001b3e22fb"),
     ("an empty line", "EMPTY_LINE", [], b""),
     ("a line of 300 octets", "LINE_TOO_LONG", [], b"NOOP " + b"x" * 300),
     ("a response of 3,000 octets", "RESPONSE_TOO_LONG", [b"AUTH PLAIN"], b"x" * 3000),

@@ -65,6 +65,14 @@ class Dispatch(Case):
         done = self.run_cli("passwd", "--help")
         self.assertEqual(done.returncode, 0)
         self.assertIn("never an argument", done.stdout.decode())
+        commands = re.findall(r"(?m)^  (\w+) +\w", self.run_cli("help").stdout.decode())
+        self.assertGreater(len(commands), 6)
+        for command in set(commands) - {"help"}:
+            for option in ("--help", "-h"):
+                done = self.run_cli(command, option)
+                self.assertEqual((done.returncode, done.stderr), (0, b""), (command, option))
+                self.assertIn("usage: postern %s" % command, done.stdout.decode())
+        self.assertEqual(self.run_cli("recover", "-c", "/nonexistent", "--help").returncode, 0)
 
     def test_wrong_usage(self):
         for arguments, says in (([], "usage: postern"), (["pop"], 'no command "pop"'), (["passwd"], "wants an action"),
@@ -142,7 +150,8 @@ class Change(Case):
         rows = ((["add", "anna"], "x\n", DATA, "already"), (["set", "otto"], "x\n", NO_USER, "no user otto"),
                 (["delete", "otto"], "", NO_USER, "no user otto"), (["add", "b"], "", DATA, "empty"),
                 (["add", "b"], "\n", DATA, "empty"), (["add", "b"], "p" * 513 + "\n", DATA, "longer than 512"),
-                (["add", "b"], "p\0q\n", DATA, "NUL"), (["add", "--uid", "x", "b"], "p\n", DATA, "the uid is not a number"),
+                (["add", "b"], "p\0q\n", DATA, "NUL"),
+                (["add", "b"], "pq\r\n", DATA, "DOS line end"), (["set", "anna"], "pq\r\n", DATA, "DOS line end"), (["add", "--uid", "x", "b"], "p\n", DATA, "the uid is not a number"),
                 (["add", "--uid", "4294967295", "b"], "p\n", DATA, "the uid is not a number"),
                 (["add", "--uid", "0", "b"], "p\n", DATA, "uid 0"), (["add", "--gid", "5", "b"], "p\n", DATA, "a gid but no uid"),
                 (["add", "--home", "h", "b"], "p\n", DATA, "the home"), (["add", "--home", "/h:x", "b"], "p\n", DATA, "without colons"),
@@ -159,6 +168,7 @@ class Change(Case):
         self.add("anna", "p" * 512 + "\n")
         self.passwd("verify", "anna", password="p" * 512)
         self.passwd("verify", "anna", password="p" * 511 + "\n", status=1)
+        self.passwd("verify", "anna", password="p" * 511 + "\r\n", status=2, says="DOS line end")
 
     def test_distrusted_files(self):
         for mode, says in ((0o644, "chmod o="), (0o660, "chmod g-w")):
@@ -172,6 +182,14 @@ class Change(Case):
         self.file.symlink_to("elsewhere")
         self.passwd("add", "b", password="x\n", status=CONFIG, says="symbolic link")
         self.assertTrue(self.file.is_symlink())
+
+    @unittest.skipUnless(os.geteuid() == 0, "root reads every file, and nobody else this one")
+    def test_without_root(self):
+        self.add("anna")
+        Path(self.directory.name).chmod(0o755)
+        for arguments in (["list"], ["verify", "anna"], ["add", "b"], ["set", "anna"], ["delete", "anna"]):
+            done = subprocess.run([POSTERN, "passwd", "-f", self.file, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=False, user=65534)
+            self.assertIn(b"Permission denied; run it as root", done.stderr, arguments)
 
     def test_no_file(self):
         for action in ("set", "delete"):
@@ -195,7 +213,7 @@ class Change(Case):
             self.assertIn(says, done.stderr.decode())
             return done.stderr.decode()
 
-        write("passwd_file = %s\nbackends = passwd-file\n" % self.file)
+        write("passwd_file = %s\nbackends = passwd-file\nvirtual_user = vmail\n" % self.file)
         self.assertNotIn("note:", run("add", *CHEAP, "anna"))
         self.passwd("verify", "anna", password="correct horse\n")
         write("passwd_file = %s\nbackends = pam\n" % self.file)
@@ -214,6 +232,19 @@ class Change(Case):
         config.unlink()
         run("list", status=CONFIG, says="cannot be opened")
         self.assertEqual(self.file.read_bytes(), before)
+
+    def test_nobodys_mail(self):
+        """Who is added and could not log in all the same is told so then, and not by his users."""
+        config = Path(self.directory.name) / "postern.conf"
+        config.write_text("[auth]\npasswd_file = %s\nbackends = passwd-file\n" % self.file)
+        for arguments, says in ((["no-such-account"], "note: nobody can log in as no-such-account yet: no account has that name, and virtual_user in %s is not set; give --uid and --gid" % config),
+                                (["--uid", "64123", "b"], "note: nobody can log in as b yet: no account has the uid 64123; give --gid, too"),
+                                (["--uid", "64123", "--gid", "64123", "c"], None), (["--uid", "65534", "d"], None), (["nobody"], None)):
+            done = self.run_cli("passwd", "-c", config, "add", *CHEAP, *arguments, stdin=b"correct horse\n")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            (self.assertIn if says else self.assertNotIn)(says or "note:", done.stderr.decode())
+        done = self.run_cli("passwd", "-c", config, "verify", "b", stdin=b"correct horse\n")
+        self.assertNotIn(b"note:", done.stderr)
 
     def test_many_at_once(self):
         """Each of 40 concurrent changes is in the file afterwards, and every reader sees whole lines."""

@@ -98,6 +98,13 @@ class Check(unittest.TestCase):
                     self.assertTrue(findings, text)
                     self.assertRegex(" ".join(findings), words)
 
+    def test_no_such_file(self):
+        """A path that was mistyped says nothing about a configuration that nobody wrote."""
+        for options in (("-t",), ("-t", "-q"), ("-F",)):
+            status, text = run(self.server, *options, "-c", "/nonexistent/postern.conf")
+            self.assertEqual(status, 1, text)
+            self.assertRegex(text, r"\A/nonexistent/postern\.conf: cannot be opened: No such file or directory; name another with -c.*\n(?:.*: to be corrected before postern can use it\n)?\Z")
+
     def test_findings_about_the_host(self):
         """What is wrong outside the file, each as a row: label, sections changed, words."""
         other = make_certificate("other")
@@ -117,6 +124,7 @@ class Check(unittest.TestCase):
         if ROOT:
             rows.append(("gate_user unknown", {"system": {"gate_user": "no-such-user"}}, r"no-such-user"))
             rows.append(("gate_user root", {"system": {"gate_user": "root"}}, r"root"))
+            rows.append(("gate_user with mail", {"auth": {"virtual_user": "nobody"}}, r"\[system\] gate_user: nobody owns all mail, as virtual_user"))
         for label, changes, words in rows:
             with self.subTest(label):
                 server = Server(start=False, settings=changes)
@@ -222,6 +230,13 @@ class Check(unittest.TestCase):
                 self.assertNotEqual(status, 0)
                 self.assertRegex(text, words)
                 self.assertEqual(self.of_config(server), [])
+
+    def test_too_few_descriptors(self):
+        """It serves as long as they are enough, and the log says what to raise."""
+        server = Server(start=False, settings={"workers": {"max": 900}})
+        server.start(launcher=("prlimit", "--nofile=930:930"))
+        self.addCleanup(server.stop)
+        self.assertRegex(server.log(), r"the limit of 930 open files is too small for max = 900 sessions; raise it \(LimitNOFILE= of the unit, ulimit -n\)")
 
     def of_config(self, server):
         """The processes whose command line names that configuration."""

@@ -86,6 +86,10 @@ class Records(ExplainCase):
         want = self.explain(ref)
         for typed in ([ref.lower()], [ref.replace("0", "O").replace("1", "l")], [line], ["The server said:", line], line.split(" ")):
             self.assertEqual(self.explain(*typed), want, typed)
+        # Options behind it, as every other command of postern's takes them.
+        for typed in ((ref, "-c", self.server.config_file), (*line.split(" "), "-c", self.server.config_file), ("-c", self.server.config_file, "--", ref)):
+            self.assertEqual(postern("explain", *typed), (OK, want, ""), typed)
+        self.assertEqual(json.loads(self.explain(ref, "--json"))["reference"], ref)
 
     def test_over_tls(self):
         for tls in (True, False):
@@ -253,6 +257,16 @@ class OrdinaryUsers(ExplainCase):
         for name in ("guesses", "failures", "sessions"):
             self.assertEqual(os.stat(self.server.base / "history" / name).st_mode & 0o777, 0o600)
 
+    def test_command_for_root_alone(self):
+        self.assertIn("Permission denied; run it as root", self.command("recover", uid=self.anna.uid, status=74))
+
+    def test_configuration_for_root_alone(self):
+        self.server.config_file.chmod(0o600)
+        self.addCleanup(self.server.config_file.chmod, 0o644)
+        for command in ("explain", "log", "stats"):
+            text = self.command(command, *(["00001"] if command == "explain" else []), uid=self.anna.uid, status=CONFIG)
+            self.assertIn("cannot be opened: Permission denied; run it as root, or let others read it, as there is no secret in it", text)
+
     def test_server_that_does_not_run(self):
         server = Server(("anna",))
         server.terminate()
@@ -261,6 +275,20 @@ class OrdinaryUsers(ExplainCase):
         self.assertEqual(text[0], TEMPORARY, text)
         self.assertIn("posternd answers there while it runs", text[2])
         server.stop()
+
+
+@unittest.skipUnless(ROOT, "only root reads the files")
+class Unreadable(unittest.TestCase):
+    def test_no_history(self):
+        """A file that has nothing in it, as a full disk leaves it, or is of another version."""
+        server = Server(("anna",))
+        self.addCleanup(server.stop)
+        for octets in (b"", b"x" * RECORD):
+            (server.base / "history" / "guesses").write_bytes(octets)
+            for arguments in (["log"], ["stats"], ["explain", "00001"]):
+                status, _, err = postern(arguments[0], "-c", server.config_file, *arguments[1:])
+                self.assertEqual(status, 74, err)
+                self.assertIn("history/guesses: it is empty, or of another version of postern; posternd begins it anew when it starts and there is room", err)
 
 
 class Restarts(ExplainCase):
@@ -343,7 +371,7 @@ class Words(unittest.TestCase):
             self.assertRegex(line, r"^[A-Z0-9_]+ +(?:your|the|this|another) [a-z ]*? +-ERR ")
 
     def test_usage(self):
-        for arguments in ([], ["--list", "x"], ["--nonsense"], ["-c"]):
+        for arguments in ([], ["--list", "x"], ["x", "--list"], ["--nonsense"], ["7KQ2M", "--nonsense"], ["-c"], ["--json"], ["--"]):
             self.explain(*arguments, status=USAGE)
         self.assertIn("usage: postern explain", self.explain("--help"))
         self.assertIn("no answer of postern has these words", self.explain("bananas", "galore", status=NO))

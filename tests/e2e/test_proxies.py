@@ -106,6 +106,30 @@ class Proxies(unittest.TestCase):
                 client.close()
                 server.wait_for_log(r'session: user="anna" .*peer=%s ' % peer.replace(".", r"\."))
 
+    def test_checks(self):
+        """A proxy that looks every two seconds whether the ports are open does not fill the log; who tries to log in there is in it, and so are strangers."""
+        server = self.begin()
+        for port in (server.pop3_port, server.pop3s_port):
+            client = self.client(server, source=PROXY, greeting=False, port=port)
+            client.send(SIGNATURE + b"\x20\0\0\0")
+            if port == server.pop3_port:
+                client.status()
+            client.close()
+        for source, header, user in ((PROXY, SIGNATURE + b"\x20\0\0\0", "anna"), ("127.0.0.5", b"", "")):
+            client = self.client(server, source=source, greeting=False)
+            client.send(header)
+            client.status()
+            if user:
+                client.ok("USER " + user)
+                client.err("PASS wrong")
+            client.quit()
+            server.wait_for_log(r'session: user="%s" login=no peer=%s ' % (user, source.replace(".", r"\.")))
+        server.terminate()
+        wait_until(lambda: server.popen.poll() is not None, "the server ends", 20)
+        log = server.log()
+        server.stop()
+        self.assertNotIn('session: user="" login=no peer=%s ' % PROXY, log)
+
     def test_no_header(self):
         """A person on the proxy's host, and one who says nothing: a sentence, and no session. Others are served meanwhile."""
         server = self.begin()

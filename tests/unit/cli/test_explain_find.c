@@ -83,7 +83,10 @@ static void test_references(void)
 	static const struct { const char *label, *words, *want; } rows[] = {
 		{ "alone", "7KQ2M", "7KQ2M" }, { "typed", "7kq2m", "7KQ2M" }, { "in a line", "-ERR [AUTH] invalid password (ref 7KQ2M)", "7KQ2M" },
 		{ "six symbols", "(ref 0A1B2C)", "0A1B2C" }, { "none in it", "invalid password", "" }, { "not one", "(ref no-such-thing)", "" },
-		{ "cut off", "(ref 7KQ2M", "7KQ2M" },
+		{ "cut off", "(ref 7KQ2M", "7KQ2M" }, { "as the log has it", "ref=7KQ2M", "7KQ2M" },
+		{ "a line of the log", "keeper: login failed: user=\"ann\" reply=NOT_ACCEPTED ref=N9NZX (no back end knows the user)", "N9NZX" },
+		{ "the field of the journal", "POSTERN_REF=7KQ2M", "7KQ2M" }, { "a name in the line is none", "user=\"ref=00000\" reply=NOT_ACCEPTED ref=N9NZX", "N9NZX" },
+		{ "none of the log's", "ref=no-such-thing", "" },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		char text[REF_TEXT_MAX];

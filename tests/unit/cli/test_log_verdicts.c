@@ -111,7 +111,7 @@ static const struct row {
 	{ "an old password, every five minutes", { { .at = 0, .peer = A, .reply = "NOT_ACCEPTED", .reason = "wrong password", .times = 7, .every = 300 } }, "old-password",
 	  "about every 5 minutes. Nobody ever logged in from there" },
 	{ "changed meanwhile", { { .at = -HOUR, .peer = A, .count = 0 }, { .at = 0, .peer = A, .reply = "NOT_ACCEPTED", .reason = "wrong password", .times = 5, .every = 300 } }, "old-password",
-	  "the password was changed" },
+	  "a device that was not told a new password, or somebody else behind that address" },
 	{ "corrected since", { { .at = 0, .peer = A, .reply = "NOT_ACCEPTED", .reason = "wrong password", .times = 5, .every = 300 }, { .at = HOUR, .peer = A, .count = 0 } }, "old-password",
 	  "Since then it has logged in" },
 	{ "the same again, from a device that knew better", { { .at = -HOUR, .peer = A, .count = 0 }, { .at = 0, .peer = A, .reply = "NOT_ACCEPTED", .reason = "wrong password" },

@@ -15,6 +15,7 @@ enum where { BEFORE, CLEAR, BARE, INSIDE, NAMED, AFTER, EMPTY };
 #define BAD_NUMBER "-ERR not a message number"
 #define BAD_LINES "-ERR not a number of lines"
 #define MARKED "-ERR message 2 is already marked"
+#define NOT_OFFERED "-ERR that way to log in is not offered: use AUTH PLAIN, or USER and PASS\r\n"
 #define TLS_FIRST "-ERR encryption required first: use STLS (STARTTLS)"
 #define TLS_FIRST_PASS "-ERR encryption required first: use STLS, or port 995; that password"
 #define NO_TLS "-ERR TLS is not set up on this server\r\n"
@@ -64,8 +65,12 @@ static const struct {
 	{ BEFORE, "AUTH", "+OK mechanisms follow\r\nPLAIN\r\n.\r\n", POP3_NEXT_LINE },
 	{ BEFORE, "AUTH ", "+OK mechanisms follow\r\nPLAIN\r\n.\r\n", POP3_NEXT_LINE },
 	{ INSIDE, "AUTH", "+OK mechanisms follow\r\nPLAIN\r\n.\r\n", POP3_NEXT_LINE },
-	{ BEFORE, "AUTH CRAM-MD5", "-ERR that AUTH mechanism is not offered", POP3_NEXT_LINE },
-	{ BEFORE, "AUTH PLAINER AGFubgBzZWNyZXQ=", "-ERR that AUTH mechanism is not offered", POP3_NEXT_LINE },
+	{ BEFORE, "AUTH CRAM-MD5", NOT_OFFERED, POP3_NEXT_LINE },
+	{ BEFORE, "AUTH PLAINER AGFubgBzZWNyZXQ=", NOT_OFFERED, POP3_NEXT_LINE },
+	{ BEFORE, "APOP ann c4c9334bac560ecc979e58001b3e22fb", NOT_OFFERED, POP3_NEXT_LINE },
+	{ NAMED, "apop", NOT_OFFERED, POP3_NEXT_LINE },
+	{ CLEAR, "APOP ann c4c9334bac560ecc979e58001b3e22fb", TLS_FIRST, POP3_NEXT_LINE },
+	{ AFTER, "APOP ann c4c9334bac560ecc979e58001b3e22fb", "-ERR already logged in", POP3_NEXT_LINE },
 	{ BEFORE, "AUTH PLAIN", "+ \r\n", POP3_NEXT_LINE },
 	{ BEFORE, "AUTH plain", "+ \r\n", POP3_NEXT_LINE },
 	/* Where logins need TLS. */
@@ -73,6 +78,11 @@ static const struct {
 	{ CLEAR, "PASS secret", TLS_FIRST_PASS, POP3_NEXT_LINE },
 	{ CLEAR, "PASS", TLS_FIRST, POP3_NEXT_LINE },
 	{ CLEAR, "AUTH PLAIN AGFubgBzZWNyZXQ=", TLS_FIRST_PASS, POP3_NEXT_LINE },
+	{ CLEAR, "AUTH XOAUTH2 dG9rZW4=", TLS_FIRST_PASS, POP3_NEXT_LINE },
+	/* The password would have come next. */
+	{ CLEAR, "AUTH PLAIN", TLS_FIRST, POP3_NEXT_LINE },
+	{ CLEAR, "AUTH PLAIN ", TLS_FIRST, POP3_NEXT_LINE },
+	{ CLEAR, "AUTH CRAM-MD5", TLS_FIRST, POP3_NEXT_LINE },
 	{ CLEAR, "STAT", LOG_IN_FIRST, POP3_NEXT_LINE },
 	{ CLEAR, "QUIT", "+OK bye\r\n", POP3_NEXT_CLOSE },
 	{ BARE, "USER ann", NO_TLS, POP3_NEXT_LINE },

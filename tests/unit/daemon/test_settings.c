@@ -201,6 +201,8 @@ static const struct {
 	/* sections and names */
 	{ "[limits]\n\n[tsl]\nminimum = 9\n", 3, "no section \"tsl\"; write [tls]" },
 	{ "[Listen]\n", 1, "write [listen]" },
+	{ "[lgo]\n", 1, "write [log]" },
+	{ "[pop]\n", 1, "no section \"pop\"; the sections are [listen], [tls]" },
 	{ "[certificate]\n", 1, "certificate is a setting of [tls]" },
 	{ "[no such thing]\n", 1, "the sections are [listen], [tls], [auth], [maildrop], [workers]" },
 	{ "[\x1b[2J]\n", 1, "\"\\x1b[2J\"" },
@@ -212,6 +214,9 @@ static const struct {
 	{ "[limits]\nLOGIN_SECONDS = 5\n", 2, "write login_seconds" },
 	{ "[limits]\nmax = 5\n", 2, "move it to [workers]" },
 	{ "[limits]\nspare_mn = 5\n", 2, "write spare_min, in [workers]" },
+	{ "[workers]\nmin = 5\n", 2, "no setting \"min\"; its settings are spare_min, spare_max, max, sessions" },
+	{ "[tls]\nkeys = /k\n", 2, "no setting \"keys\"; write key" },
+	{ "[tls]\nkye = /k\n", 2, "no setting \"kye\"; write key" },
 	{ "[limits]\nquota = 5\n", 2, "its settings are login_seconds, idle_minutes, per_source, login_tries" },
 	{ "[limits]\n= 5\n", 2, "no setting \"\"" },
 	{ "[limits]\nlogin_tries three: 3\n", 2, "write name = value" },
