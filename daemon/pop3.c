@@ -135,13 +135,21 @@ static bool is_exposed(const struct command *row, const char *rest, size_t len)
 	return row->rule != ARG_OPTIONAL_TEXT || memchr(rest, ' ', len - 1) != NULL;
 }
 
+/* For the log, which names who is refused. What APOP has behind the name is as good as a password to whoever guesses. */
+static void keep_name(struct pop3 *p, const struct command *row, const char *rest, size_t len)
+{
+	if (rest == NULL || (row->flags & SECRET) != 0)
+		return;
+	const char *end = row->rule == ARG_TEXT ? NULL : memchr(rest, ' ', len);
+	(void)command_keep_name(p, rest, end != NULL ? (size_t)(end - rest) : len);
+}
+
 /* A login command that is refused before it is looked at. */
 static enum outcome refuse_login(struct pop3 *p, const struct command *row, const char *rest, size_t len, struct buf *out)
 {
 	if (!pop3_login_admitted(p)) {
 		const bool exposed = is_exposed(row, rest, len);
-		if (!(row->flags & SECRET) && rest != NULL)
-			(void)command_keep_name(p, rest, len);
+		keep_name(p, row, rest, len);
 		enum reply reply = exposed ? REPLY_TLS_FIRST_PASS : REPLY_TLS_FIRST;
 		p->in_clear += exposed;
 		p->door = DOOR_NONE; /* this answer is on record */

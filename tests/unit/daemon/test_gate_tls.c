@@ -98,6 +98,7 @@ static void test_refused_by_name(void)
 		{ "PASS secret", "-ERR encryption required first", "ann" }, { "USER", "-ERR encryption required first", "ann" },
 		{ longer, "-ERR encryption required first", "ann" }, { "USER b", "-ERR encryption required first", "b" },
 		{ "AUTH PLAIN AGFubgBzZWNyZXQ=", "-ERR encryption required first", "b" },
+		{ "APOP carl c4c9334bac560ecc979e58001b3e22fb", "-ERR encryption required first", "carl" },
 	};
 	gates_begin(true);
 	begin(server_tls, "192.0.2.1", false);
