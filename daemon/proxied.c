@@ -3,7 +3,7 @@
  * Runs in: master. Trusts: as proxied.h says.
  *
  * The header is looked at where it lies in the socket (MSG_PEEK), and taken from there when it is whole: not an octet of what the client says
- * comes into this process but for those that arrived with the header, which are left for the gate.
+ * comes into this process but for those that arrived with the header, which are left for the gate, and wiped here.
  */
 #include "daemon/proxied.h"
 
@@ -73,7 +73,10 @@ static void look(struct proxied *p, size_t i)
 		(void)close(let_go(p, i));
 		return;
 	}
-	switch (proxy_header_read(octets, (size_t)n, &header, &client)) {
+	const enum proxy_header what = proxy_header_read(octets, (size_t)n, &header, &client);
+	/* A password may be among what the client said at once, and all keepers are forked from here. */
+	explicit_bzero(octets, (size_t)n);
+	switch (what) {
 	case PROXY_HEADER_MORE: break;
 	case PROXY_HEADER_BAD: refuse(p, i); break;
 	case PROXY_HEADER_OWN: admit(p, i, header, NULL); break;
