@@ -84,6 +84,15 @@ static void look(struct proxied *p, size_t i)
 	}
 }
 
+/* The oldest is to go. But its header may be there, and nobody has looked yet: many came at once, or this process was held up. */
+static void let_oldest_go(struct proxied *p)
+{
+	const size_t before = p->count;
+	look(p, 0);
+	if (p->count == before)
+		refuse(p, 0);
+}
+
 void proxied_add(struct proxied *p, int connection, bool tls, const struct sockaddr_storage *proxy, long long now)
 {
 	/* At its edge: half a header would be readable all the time. It tells at once what is there already. */
@@ -93,7 +102,7 @@ void proxied_add(struct proxied *p, int connection, bool tls, const struct socka
 		return;
 	}
 	if (p->count == PROXIED_MAX)
-		refuse(p, 0);
+		let_oldest_go(p);
 	p->open[p->count].fd = connection;
 	p->open[p->count].tls = tls;
 	p->open[p->count].due = now + PROXIED_MS;
@@ -117,7 +126,7 @@ void proxied_hear(struct proxied *p)
 void proxied_expire(struct proxied *p, long long now)
 {
 	while (p->count > 0 && now >= p->open[0].due)
-		refuse(p, 0);
+		let_oldest_go(p);
 }
 
 long long proxied_due(const struct proxied *p)
