@@ -167,3 +167,38 @@ class LastWords(unittest.TestCase):
         with Client(server) as client:
             client.login("anna")
             client.quit()
+
+
+class Room(unittest.TestCase):
+    """A stranger who is to make room does so at once, whatever it is at: only so many may be on their way out."""
+
+    def takes_nothing(self, sock):
+        sock.settimeout(1)
+        with self.assertRaises(socket.timeout):
+            while True:
+                sock.sendall(b"CAPA\r\n" * 1000)
+
+    def is_given_time(self, sock):
+        sock.sendall(b"X\r\n" * 3)
+
+    def test_at_once(self):
+        for at in (self.takes_nothing, self.is_given_time):
+            with self.subTest(at=at.__name__):
+                server = Server(settings={"workers": {"spare_min": 1, "spare_max": 1, "max": 2}})
+                self.addCleanup(server.stop)
+                wait_until(lambda: len(server.gates()) == 1, "the start is over")
+                with socket.socket() as sock, Client(server, source="127.0.0.6") as other:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                    sock.bind(("127.0.0.5", 0))
+                    sock.connect(("127.0.0.1", server.pop3_port))
+                    sock.recv(3)
+                    time.sleep(0.4)
+                    other.login("anna")
+                    at(sock)
+                    time.sleep(0.2)
+                    begun = time.monotonic()
+                    with Client(server, source="127.0.0.7"):
+                        wait_until(lambda: len(server.gates()) == 2, lambda: "the one that makes room is gone: %s" % server.gates(), 20)
+                        took = time.monotonic() - begun
+                print("%s: gone after %.1f s" % (at.__name__, took), flush=True)
+                self.assertLess(took, 1 * PATIENCE)
