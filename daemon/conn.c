@@ -266,6 +266,10 @@ enum conn_result conn_start_tls(struct conn *c, SSL_CTX *context)
 		if (n == 1)
 			return CONN_OK;
 		enum conn_result r = tls_wait(c, n, READING, c->deadline);
+		if (r == CONN_BROKEN && c->stopping) {
+			c->problem = NULL;
+			return CONN_STOPPED; /* it was told to while it asked for the signature, and has none therefore */
+		}
 		if (r == CONN_BROKEN && c->no_signature)
 			c->problem = "no signature: the keeper's line in the log says why";
 		if (r != CONN_OK)
