@@ -82,6 +82,6 @@ void session_sign(struct session *s, union rpc_message *message)
 	if (wrong == given_up && !s->stopping)
 		(void)keeper_hear(s);
 	else if (wrong != NULL && wrong != given_up)
-		log_line(LOG_ERR, "no signature for a TLS handshake: peer=%s: %s", s->peer_text, wrong);
+		log_line(s->quiet ? LOG_DEBUG : LOG_ERR, "no signature for a TLS handshake: peer=%s: %s", s->peer_text, wrong);
 	(void)session_send(s, &a, sizeof a, -1);
 }
