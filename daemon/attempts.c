@@ -204,8 +204,8 @@ static void hear_room(struct attempts *a, size_t at, const struct keeper_word *w
 	workers_set(a->workers, at, WORKER_VERIFYING);
 	w->until = now + ATTEMPT_HOLD_MS;
 	w->room_wanted = word->mebibytes;
-	if (has_room(a, word->mebibytes))
-		grant(a, at, word->mebibytes, now);
+	/* Behind those who wait, also where it would fit beside them. */
+	grant_waiting(a, now);
 }
 
 static void hear_failed(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
@@ -279,10 +279,10 @@ void attempts_made(const struct attempts *a, size_t at)
 	w->words_most = ATTEMPT_WORDS * ((unsigned)a->settings->login_tries + 1);
 }
 
-/* A keeper asks for what a hash takes, and none takes more than auth/ lets it. */
-static bool asks_too_much(const struct keeper_word *word)
+/* A keeper asks for what a hash takes, which is something, and no more than auth/ lets it. */
+static bool asks_wrongly(const struct keeper_word *word)
 {
-	return word->verb == KEEPER_ROOM && word->mebibytes > HASH_MEMORY_MIB_MAX;
+	return word->verb == KEEPER_ROOM && (word->mebibytes == 0 || word->mebibytes > HASH_MEMORY_MIB_MAX);
 }
 
 bool attempts_hear(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
@@ -292,7 +292,7 @@ bool attempts_hear(struct attempts *a, size_t at, const struct keeper_word *word
 	/* Said before it heard that. */
 	const bool late = state == WORKER_LEAVING;
 	const struct word_row *row = word->verb > 0 && word->verb < KEEPER_VERBS ? &words[word->verb] : NULL;
-	const bool legal = late || (row != NULL && (row->states & 1u << state) != 0 && (row->of == NULL || row->of(w)) && !asks_too_much(word));
+	const bool legal = late || (row != NULL && (row->states & 1u << state) != 0 && (row->of == NULL || row->of(w)) && !asks_wrongly(word));
 	if (!legal || ++w->words > w->words_most) {
 		log_line(LOG_CRIT, "keeper %ld (%s) said verb %lu, as its word %u, in state %d: not listened to any more", (long)a->workers->rows->pids[at], w->peer,
 		         (unsigned long)word->verb, w->words, (int)state);
