@@ -11,16 +11,22 @@ static bool is_crowding(const struct workers *t, uint64_t max, size_t of_source,
 	return of_source > 0 && strangers > half && chance % (max - half) < strangers - half;
 }
 
-/* Whose password has not come to be looked at, as there was no memory for its hash: of them the one who came first. */
-static ssize_t oldest_without_room(const struct workers *t)
+/* Who has never logged in from there goes before who has; else who came first. */
+static bool goes_before(const struct worker *w, const struct worker *other)
 {
-	ssize_t oldest = -1;
+	return w->trusted != other->trusted ? other->trusted : w->since < other->since;
+}
+
+/* Of those whose password has not come to be looked at, as there was no memory for its hash. */
+static ssize_t first_without_room(const struct workers *t)
+{
+	ssize_t first = -1;
 	for (size_t i = 0; t->of_state[WORKER_VERIFYING] > 0 && i < t->count; i++) {
 		const struct worker *w = &t->rows->list[i];
-		if (t->rows->states[i] == WORKER_VERIFYING && w->room == 0 && w->room_wanted > 0 && (oldest < 0 || w->since < t->rows->list[oldest].since))
-			oldest = (ssize_t)i;
+		if (t->rows->states[i] == WORKER_VERIFYING && w->room == 0 && w->room_wanted > 0 && (first < 0 || goes_before(w, &t->rows->list[first])))
+			first = (ssize_t)i;
 	}
-	return oldest;
+	return first;
 }
 
 static bool had_time(const struct workers *t, ssize_t at, long long now)
@@ -35,7 +41,7 @@ static ssize_t find_victim(const struct workers *t, long long now)
 	if (!had_time(t, at, now))
 		at = workers_oldest(t, WORKER_HELD);
 	if (!had_time(t, at, now))
-		at = oldest_without_room(t);
+		at = first_without_room(t);
 	return had_time(t, at, now) ? at : -1;
 }
 

@@ -113,14 +113,20 @@ static void grant(struct attempts *a, size_t at, unsigned mebibytes, long long n
 	answer(a, at, (struct job){ .verb = JOB_ROOM }, now);
 }
 
-/* Who has waited longest, first; a large one is not passed by smaller ones for ever. */
+/* Guesses of strangers, who may be many, are not before who has logged in from there already. Of either kind it is first come, first served. */
+static bool goes_before(const struct worker *w, const struct worker *other)
+{
+	return w->trusted != other->trusted ? w->trusted : w->until < other->until;
+}
+
+/* A large one is not passed by smaller ones for ever. */
 static void grant_waiting(struct attempts *a, long long now)
 {
 	const struct workers *t = a->workers;
 	for (;;) {
 		ssize_t first = -1;
 		for (size_t i = 0; t->of_state[WORKER_VERIFYING] > 0 && i < t->count; i++)
-			if (t->rows->states[i] == WORKER_VERIFYING && t->rows->list[i].room_wanted > 0 && (first < 0 || t->rows->list[i].until < t->rows->list[first].until))
+			if (t->rows->states[i] == WORKER_VERIFYING && t->rows->list[i].room_wanted > 0 && (first < 0 || goes_before(&t->rows->list[i], &t->rows->list[first])))
 				first = (ssize_t)i;
 		if (first < 0 || !has_room(a, t->rows->list[first].room_wanted))
 			return;
@@ -192,6 +198,7 @@ static void hear_attempt(struct attempts *a, size_t at, const struct keeper_word
 	a->workers->rows->accounts[at] = word->hash.account;
 	w->until = now + ATTEMPT_HOLD_MS;
 	w->proven = proven_check(&a->proven, &w->hash, now, 1000LL * (long long)a->settings->login_cache);
+	w->trusted = w->proven != 0; /* should it have to be hashed after all */
 	if (w->proven != 0)
 		take_for_proven(a, at, now);
 	else

@@ -185,6 +185,31 @@ static void test_room_in_turn(void)
 	end();
 }
 
+/* Who has logged in from there before does not wait behind strangers' guesses; those wait in turn. */
+static void test_room_of_the_known(void)
+{
+	struct job job;
+	begin(6, false);
+	for (size_t i = 4; i < 6; i++) {
+		CU_ASSERT(say(i, KEEPER_ATTEMPT, i + 1) && heard(i, &job) == JOB_VERIFY && say(i, KEEPER_PROVEN, 0));
+		workers_set(&workers, i, WORKER_STRANGER);
+	}
+	settings.free_failures = 100;
+	for (size_t i = 0; i < 6; i++)
+		CU_ASSERT(say(i, KEEPER_ATTEMPT, i + 1) && heard(i, &job) == JOB_VERIFY);
+	for (size_t i = 0; i < 6; i++) {
+		now++;
+		CU_ASSERT(say(i, KEEPER_ROOM, 60) && heard(i, &job) == (i == 0 ? JOB_ROOM : 0));
+	}
+	static const size_t order[] = { 0, 4, 5, 1, 2, 3 };
+	for (size_t i = 0; i + 1 < sizeof order / sizeof *order; i++) {
+		CU_ASSERT(say(order[i], KEEPER_FAILED, 0));
+		for (size_t k = i + 1; k < sizeof order / sizeof *order; k++)
+			CU_ASSERT(heard(order[k], &job) == (k == i + 1 ? JOB_ROOM : 0));
+	}
+	end();
+}
+
 /* Who may say that it is free: workers that are shared, between two connections. It is idle then, and everything is given back. */
 static void test_free(void)
 {
@@ -446,5 +471,5 @@ static void test_sums(void)
 	end();
 }
 
-#define TESTS(X) X(test_answers) X(test_held) X(test_gateway) X(test_room) X(test_room_in_turn) X(test_free) X(test_fewer_tries) X(test_words) X(test_proven) X(test_remembered) X(test_crowd) X(test_proven_probes) X(test_lines) X(test_sums)
+#define TESTS(X) X(test_answers) X(test_held) X(test_gateway) X(test_room) X(test_room_in_turn) X(test_room_of_the_known) X(test_free) X(test_fewer_tries) X(test_words) X(test_proven) X(test_remembered) X(test_crowd) X(test_proven_probes) X(test_lines) X(test_sums)
 SUITE("attempts")
