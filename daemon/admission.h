@@ -7,7 +7,8 @@
  *   - a source has at most `per_source` connections, unless it is one of `gateways`;
  *   - when strangers have more than half of `max`, a source that already has one of theirs is refused at random, more
  *     likely the more there are; a source that has none never is;
- *   - when all workers are in use, the stranger who came first makes room, if he had EVICT_AFTER_MS to log in.
+ *   - when all workers are in use, the stranger who came first makes room, if he had EVICT_AFTER_MS to log in: who has sent no password, else who
+ *     waits for his turn, else who waits for memory to be verified in. Who is being verified never does.
  */
 #ifndef POSTERN_ADMISSION_H
 #define POSTERN_ADMISSION_H

@@ -113,14 +113,20 @@ static void grant(struct attempts *a, size_t at, unsigned mebibytes, long long n
 	answer(a, at, (struct job){ .verb = JOB_ROOM }, now);
 }
 
-/* Who has waited longest, first; a large one is not passed by smaller ones for ever. */
+/* Guesses of strangers, who may be many, are not before who has logged in from there already. Of either kind it is first come, first served. */
+static bool goes_before(const struct worker *w, const struct worker *other)
+{
+	return w->trusted != other->trusted ? w->trusted : w->until < other->until;
+}
+
+/* A large one is not passed by smaller ones for ever. */
 static void grant_waiting(struct attempts *a, long long now)
 {
 	const struct workers *t = a->workers;
 	for (;;) {
 		ssize_t first = -1;
 		for (size_t i = 0; t->of_state[WORKER_VERIFYING] > 0 && i < t->count; i++)
-			if (t->rows->states[i] == WORKER_VERIFYING && t->rows->list[i].room_wanted > 0 && (first < 0 || t->rows->list[i].until < t->rows->list[first].until))
+			if (t->rows->states[i] == WORKER_VERIFYING && t->rows->list[i].room_wanted > 0 && (first < 0 || goes_before(&t->rows->list[i], &t->rows->list[first])))
 				first = (ssize_t)i;
 		if (first < 0 || !has_room(a, t->rows->list[first].room_wanted))
 			return;
@@ -192,6 +198,7 @@ static void hear_attempt(struct attempts *a, size_t at, const struct keeper_word
 	a->workers->rows->accounts[at] = word->hash.account;
 	w->until = now + ATTEMPT_HOLD_MS;
 	w->proven = proven_check(&a->proven, &w->hash, now, 1000LL * (long long)a->settings->login_cache);
+	w->trusted = w->proven != 0; /* should it have to be hashed after all */
 	if (w->proven != 0)
 		take_for_proven(a, at, now);
 	else
@@ -204,8 +211,8 @@ static void hear_room(struct attempts *a, size_t at, const struct keeper_word *w
 	workers_set(a->workers, at, WORKER_VERIFYING);
 	w->until = now + ATTEMPT_HOLD_MS;
 	w->room_wanted = word->mebibytes;
-	if (has_room(a, word->mebibytes))
-		grant(a, at, word->mebibytes, now);
+	/* Behind those who wait, also where it would fit beside them. */
+	grant_waiting(a, now);
 }
 
 static void hear_failed(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
@@ -279,10 +286,10 @@ void attempts_made(const struct attempts *a, size_t at)
 	w->words_most = ATTEMPT_WORDS * ((unsigned)a->settings->login_tries + 1);
 }
 
-/* A keeper asks for what a hash takes, and none takes more than auth/ lets it. */
-static bool asks_too_much(const struct keeper_word *word)
+/* A keeper asks for what a hash takes, which is something, and no more than auth/ lets it. */
+static bool asks_wrongly(const struct keeper_word *word)
 {
-	return word->verb == KEEPER_ROOM && word->mebibytes > HASH_MEMORY_MIB_MAX;
+	return word->verb == KEEPER_ROOM && (word->mebibytes == 0 || word->mebibytes > HASH_MEMORY_MIB_MAX);
 }
 
 bool attempts_hear(struct attempts *a, size_t at, const struct keeper_word *word, long long now)
@@ -292,7 +299,7 @@ bool attempts_hear(struct attempts *a, size_t at, const struct keeper_word *word
 	/* Said before it heard that. */
 	const bool late = state == WORKER_LEAVING;
 	const struct word_row *row = word->verb > 0 && word->verb < KEEPER_VERBS ? &words[word->verb] : NULL;
-	const bool legal = late || (row != NULL && (row->states & 1u << state) != 0 && (row->of == NULL || row->of(w)) && !asks_too_much(word));
+	const bool legal = late || (row != NULL && (row->states & 1u << state) != 0 && (row->of == NULL || row->of(w)) && !asks_wrongly(word));
 	if (!legal || ++w->words > w->words_most) {
 		log_line(LOG_CRIT, "keeper %ld (%s) said verb %lu, as its word %u, in state %d: not listened to any more", (long)a->workers->rows->pids[at], w->peer,
 		         (unsigned long)word->verb, w->words, (int)state);

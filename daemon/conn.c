@@ -25,6 +25,14 @@ void conn_take_stop(struct conn *c, const struct rpc_stop *stop)
 	c->stopping = true;
 	c->stop = *stop;
 	c->stop.told[sizeof c->stop.told - 1] = '\0';
+	/* Others wait for the place of one who is nobody yet. */
+	if (conn_makes_room(c))
+		c->stop_deadline = now_ms();
+}
+
+bool conn_makes_room(const struct conn *c)
+{
+	return c->stopping && c->stop.reply == REPLY_MADE_ROOM && !c->session;
 }
 
 /* The client is there. Whoever meets this session's lock is told how long it was not. */
@@ -258,6 +266,10 @@ enum conn_result conn_start_tls(struct conn *c, SSL_CTX *context)
 		if (n == 1)
 			return CONN_OK;
 		enum conn_result r = tls_wait(c, n, READING, c->deadline);
+		if (r == CONN_BROKEN && c->stopping) {
+			c->problem = NULL;
+			return CONN_STOPPED; /* it was told to while it asked for the signature, and has none therefore */
+		}
 		if (r == CONN_BROKEN && c->no_signature)
 			c->problem = "no signature: the keeper's line in the log says why";
 		if (r != CONN_OK)
@@ -265,18 +277,22 @@ enum conn_result conn_start_tls(struct conn *c, SSL_CTX *context)
 	}
 }
 
-/* Throw away what the client still sends, until it closes, or the time or the patience is over. */
-static void drain(int fd)
+/* Throw away what the client still sends, until it closes, the time or the patience is over, or others are to have the place. */
+static void drain(struct conn *c)
 {
 	char waste[4096];
 	long long end = now_ms() + LINGER_MS;
 	size_t total = 0;
-	while (total < LINGER_OCTETS) {
+	while (total < LINGER_OCTETS && !conn_makes_room(c)) {
 		long long left = end - now_ms();
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-		if (left <= 0 || poll(&p, 1, (int)left) <= 0)
+		struct pollfd fds[] = { { .fd = c->fd, .events = POLLIN }, { .fd = c->keeper_lost || c->keeper_done ? -1 : c->keeper, .events = POLLIN } };
+		if (left <= 0 || poll(fds, 2, (int)left) <= 0)
 			return;
-		ssize_t n = read(fd, waste, sizeof waste);
+		if (fds[1].revents != 0)
+			conn_keeper_speaks(c);
+		if (fds[0].revents == 0)
+			continue;
+		ssize_t n = read(c->fd, waste, sizeof waste);
 		if (n <= 0)
 			return;
 		total += (size_t)n;
@@ -291,7 +307,7 @@ void conn_close(struct conn *c, bool linger)
 	}
 	if (linger) {
 		(void)shutdown(c->fd, SHUT_WR);
-		drain(c->fd);
+		drain(c);
 	}
 	if (c->ssl != NULL)
 		SSL_free(c->ssl); /* a session in clear has none, and touches none of OpenSSL's pages */

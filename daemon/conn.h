@@ -16,7 +16,7 @@
 enum {
 	CONN_OUT = 384 * 1024,        /* answers are gathered up to this before they are sent; a third of it is used by most */
 	WRITE_STALL_SECONDS = 120,    /* a client that takes nothing for so long is gone */
-	STOP_GRACE_MS = 5000,         /* so long may an answer still take once the server stops, or the keeper is gone */
+	STOP_GRACE_MS = 5000,         /* so long may an answer still take once the server stops, or the keeper is gone; none to a stranger who makes room */
 	DOOR_WAIT_MS = 15000,         /* a TLS client speaks first; who says nothing for so long waits for a greeting in clear */
 	REST_MS = 500,                /* of silence, then what only the last answer needed goes back to the kernel */
 	LINGER_MS = 2000,             /* how long a client may take to read our last words */
@@ -94,6 +94,9 @@ void conn_keeper_speaks(struct conn *c);
 
 /* Take note of an RPC_STOP. */
 void conn_take_stop(struct conn *c, const struct rpc_stop *stop);
+
+/* Is it to end at once, for others? Then nothing that the client has not taken yet is waited for. */
+bool conn_makes_room(const struct conn *c);
 
 /*
  * Say goodbye to TLS and close. linger: give the client time to read our last words even though it may still

@@ -355,7 +355,7 @@ static enum session_end converse(struct gate *g, bool *linger_r)
 		/* In the middle of an answer there is no place for other words. */
 		if (doing == POP3_NEXT_LINE) {
 			say_why(g, end);
-			*linger_r = end != END_PEER_CLOSED && end != END_PEER_ERROR && end != END_MADE_ROOM;
+			*linger_r = end != END_PEER_CLOSED && end != END_PEER_ERROR && end != END_MADE_ROOM && end != END_STALLED;
 		}
 		return end;
 	}

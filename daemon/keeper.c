@@ -190,6 +190,7 @@ static void await_gate(const struct session *s)
 {
 	/* A shared one's may be READY too late, instead of gone. */
 	struct pollfd fds[] = { { .fd = s->gate, .events = shared_workers(s->settings) ? POLLIN : 0 }, { .fd = s->master, .events = POLLIN } };
+	const struct rpc_stop stop = { .verb = RPC_STOP, .reply = REPLY_MADE_ROOM };
 	struct job job;
 	int fd = -1, left = -1;
 	while (s->said_bye && !s->stopping && fds[0].revents == 0) {
@@ -202,7 +203,8 @@ static void await_gate(const struct session *s)
 			continue;
 		if (rpc_receive(s->master, &job, sizeof job, &fd) != (ssize_t)sizeof job || job.verb != JOB_MAKE_ROOM)
 			return;
-		/* It is on its way, the master counts those, and says nothing more. */
+		/* It is on its way, the master counts those, and says nothing more. Nor is the client to have time now for what it was told. */
+		(void)rpc_send(s->gate, &stop, sizeof stop, -1);
 		fds[1] = (struct pollfd){ .fd = -1 };
 		left = READY_LIMIT_MS;
 	}

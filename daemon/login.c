@@ -54,13 +54,16 @@ void session_known(struct session *s, union rpc_message *message)
 	session_answer(s, &a, RPC_KNOWN, -1);
 }
 
-/* Hold the answer to a failed login back until its slot; ends early when there is nobody to answer. */
+/*
+ * Hold the answer to a failed login back until its slot; ends early when there is nobody to answer, or was told to end: before that nobody
+ * had looked at the password.
+ */
 static void await_slot(const struct session *s, long long asked)
 {
 	long long slots = (now_ms() - asked) / FAILURE_SLOT_MS + 1;
 	long long due = asked + slots * FAILURE_SLOT_MS, left;
-	struct pollfd fds[] = { { .fd = s->gate, .events = 0 }, { .fd = s->stopping ? -1 : s->master, .events = POLLIN } };
-	while ((left = due - now_ms()) > 0)
+	struct pollfd fds[] = { { .fd = s->gate, .events = 0 }, { .fd = s->master, .events = POLLIN } };
+	while (!s->stopping && (left = due - now_ms()) > 0)
 		if (poll(fds, 2, (int)left) != 0)
 			return;
 }

@@ -3,7 +3,7 @@
  * Runs in: master. Trusts: as proxied.h says.
  *
  * The header is looked at where it lies in the socket (MSG_PEEK), and taken from there when it is whole: not an octet of what the client says
- * comes into this process but for those that arrived with the header, which are left for the gate.
+ * comes into this process but for those that arrived with the header, which are left for the gate, and wiped here.
  */
 #include "daemon/proxied.h"
 
@@ -73,12 +73,24 @@ static void look(struct proxied *p, size_t i)
 		(void)close(let_go(p, i));
 		return;
 	}
-	switch (proxy_header_read(octets, (size_t)n, &header, &client)) {
+	const enum proxy_header what = proxy_header_read(octets, (size_t)n, &header, &client);
+	/* A password may be among what the client said at once, and all keepers are forked from here. */
+	explicit_bzero(octets, (size_t)n);
+	switch (what) {
 	case PROXY_HEADER_MORE: break;
 	case PROXY_HEADER_BAD: refuse(p, i); break;
 	case PROXY_HEADER_OWN: admit(p, i, header, NULL); break;
 	case PROXY_HEADER_CLIENT: admit(p, i, header, &client); break;
 	}
+}
+
+/* The oldest is to go. But its header may be there, and nobody has looked yet: many came at once, or this process was held up. */
+static void let_oldest_go(struct proxied *p)
+{
+	const size_t before = p->count;
+	look(p, 0);
+	if (p->count == before)
+		refuse(p, 0);
 }
 
 void proxied_add(struct proxied *p, int connection, bool tls, const struct sockaddr_storage *proxy, long long now)
@@ -90,7 +102,7 @@ void proxied_add(struct proxied *p, int connection, bool tls, const struct socka
 		return;
 	}
 	if (p->count == PROXIED_MAX)
-		refuse(p, 0);
+		let_oldest_go(p);
 	p->open[p->count].fd = connection;
 	p->open[p->count].tls = tls;
 	p->open[p->count].due = now + PROXIED_MS;
@@ -114,7 +126,7 @@ void proxied_hear(struct proxied *p)
 void proxied_expire(struct proxied *p, long long now)
 {
 	while (p->count > 0 && now >= p->open[0].due)
-		refuse(p, 0);
+		let_oldest_go(p);
 }
 
 long long proxied_due(const struct proxied *p)

@@ -4,6 +4,7 @@ Small in make check (hundreds of connections, a server for 300); with POSTERN_FA
 with its defaults. Times are printed, and not judged.
 """
 import os
+import signal
 import socket
 import statistics
 import time
@@ -13,6 +14,7 @@ from client import Client
 from crowd import Crowd, address, need_descriptors
 from postern import Server
 from processes import PATIENCE, wait_until
+from test_tls import client_hello
 
 FULL = os.environ.get("POSTERN_FAULT") == "full"
 FLOOD, MAX, PER_SOURCE = (10000, 1000, 20) if FULL else (900, 300, 20)
@@ -167,3 +169,76 @@ class LastWords(unittest.TestCase):
         with Client(server) as client:
             client.login("anna")
             client.quit()
+
+
+class Room(unittest.TestCase):
+    """A stranger who is to make room does so at once, whatever it is at: only so many may be on their way out."""
+
+    def takes_nothing(self, sock):
+        sock.settimeout(1)
+        with self.assertRaises(socket.timeout):
+            while True:
+                sock.sendall(b"CAPA\r\n" * 1000)
+
+    def is_given_time(self, sock):
+        sock.sendall(b"X\r\n" * 3)
+        time.sleep(0.2)
+
+    def waits_for_its_turn(self, sock):
+        """Its password is not to be looked at for four seconds. A failure is answered at half a second, a whole one, and so on."""
+        answers = sock.makefile()
+        for n in range(3):
+            sock.sendall(b"USER bert\r\nPASS wrong%d\r\n" % n)
+            self.assertTrue(answers.readline().startswith("+OK") and answers.readline().startswith("-ERR"))
+        sock.sendall(b"USER bert\r\nPASS wrong\r\n")
+        time.sleep(1.05)
+
+    def server(self):
+        server = Server(("anna", "bert"), settings={"workers": {"spare_min": 1, "spare_max": 1, "max": 2}, "limits": {"free_failures": 1, "login_tries": 10}})
+        self.addCleanup(server.stop)
+        wait_until(lambda: len(server.gates()) == 1, "the start is over")
+        return server
+
+    def newcomer(self, server, at):
+        """The one other connection is a stranger's."""
+        begun = time.monotonic()
+        with Client(server, source="127.0.0.7"):
+            wait_until(lambda: len(server.gates()) == 2, lambda: "the one that makes room is gone: %s" % server.gates(), 20)
+            took = time.monotonic() - begun
+        print("%s: gone after %.2f s" % (at, took), flush=True)
+        self.assertLess(took, 0.4 * PATIENCE)
+
+    def test_at_once(self):
+        for at in (self.takes_nothing, self.is_given_time, self.waits_for_its_turn):
+            with self.subTest(at=at.__name__):
+                server = self.server()
+                with socket.socket() as sock, Client(server, source="127.0.0.6") as other:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                    sock.bind(("127.0.0.5", 0))
+                    sock.connect(("127.0.0.1", server.pop3_port))
+                    while not sock.recv(1) == b"\n":
+                        pass
+                    time.sleep(0.4)
+                    other.login("anna")
+                    at(sock)
+                    self.newcomer(server, at.__name__)
+
+    def test_without_a_signature(self):
+        """The signer has too much to do."""
+        server = self.server()
+        signer = server.signers()[0].pid
+        os.kill(signer, signal.SIGSTOP)
+        self.addCleanup(lambda: os.kill(signer, signal.SIGCONT))
+        with socket.socket() as sock, Client(server, source="127.0.0.6") as other:
+            other.login("anna")
+            sock.bind(("127.0.0.5", 0))
+            sock.connect(("127.0.0.1", server.pop3s_port))
+            sock.sendall(client_hello())
+            time.sleep(0.8)
+            self.newcomer(server, "waits for a signature")
+        server.wait_for_log(r'session: .* peer=127\.0\.0\.5 .* end="made room for others"')
+        self.assertNotIn("no signature", server.log())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -3,6 +3,7 @@ memory for hashes. With POSTERN_FAULT=full for a minute each, and from 1,000 add
 """
 import os
 import re
+import signal
 import subprocess
 import time
 import unittest
@@ -253,6 +254,32 @@ class HashMemory(unittest.TestCase):
             self.assertEqual([answer[:3] for answer in talk.answers], ["+OK"] * 4, talk.answers)
         self.assertGreaterEqual(peak, 1, "a hash in the making was seen")
         self.assertLessEqual(peak, self.BUDGET // self.MIB)
+
+    def test_who_waits_for_memory_makes_room(self):
+        """All workers are taken by strangers, one of whom has the memory for a hash, and others wait for theirs: a newcomer gets in."""
+        server = Server(start=False, settings={"auth": {"hash_memory": self.MIB, "login_cache": 0}, "limits": {"free_failures": 100},
+                                               "workers": {"spare_min": 1, "spare_max": 1, "max": 3}})
+        self.addCleanup(server.stop)
+        set_dear_password(server, "anna", self.MIB)
+        server.start()
+        wait_until(lambda: len(server.gates()) == 1, "the start is over")
+        strangers = []
+        for n in range(3):
+            strangers.append(server.client(source="127.0.0.%d" % (5 + n)))
+            self.addCleanup(strangers[-1].close)
+            strangers[-1].send("USER anna\r\nPASS wrong%d\r\n" % n)
+            if n == 0:
+                first = wait_until(lambda: [k.pid for k in server.keepers() if self.resident_mib(k.pid) > self.MIB / 2], "a hash is computed")[0]
+                os.kill(first, signal.SIGSTOP)
+                self.addCleanup(lambda: os.kill(first, signal.SIGCONT))
+        time.sleep(PATIENCE)
+        with server.client(source="127.0.0.9", greeting=False) as newcomer:
+            self.assertTrue(newcomer.status().startswith("+OK"))
+        strangers[1].status()
+        self.assertIn("[SYS/TEMP]", strangers[1].status())
+        self.assertIn("to make room", strangers[1].status())
+        strangers[1].end()
+        server.wait_for_log(r'session: .* peer=127\.0\.0\.6 .* end="made room for others"')
 
     @staticmethod
     def resident_mib(pid):

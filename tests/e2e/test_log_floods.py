@@ -1,6 +1,8 @@
 """Floods and the log: at most ten lines a second of a kind, what has no line is counted, and a log that nobody reads stalls nobody."""
 import os
 import re
+import signal
+import socket
 import threading
 import time
 import unittest
@@ -10,6 +12,7 @@ from log_daemon import FILLER, LogDaemon
 from postern import ROOT, Server, need_mounts
 from processes import wait_until
 from test_auth import plain
+from test_tls import client_hello
 
 LINES_A_SECOND = 10
 ROUNDS = 10
@@ -81,6 +84,23 @@ class Counted(unittest.TestCase):
         with server.login() as client:
             client.quit()
         self.assertEqual(self.expect_sum(server, r"new/\d+: skipped, it is a symbolic link", r"maildrop of \"anna\": (\d+) more of such lines", 60), 10)
+
+    def test_no_signature(self):
+        """More handshakes than the signer can sign: what is said of each is said of ten a second, and the others are in the sum of connections without a login."""
+        server = self.server(limits={"per_source": 100})
+        server.expect_trouble = True
+        os.kill(server.signers()[0].pid, signal.SIGSTOP)
+        self.addCleanup(lambda: [os.kill(s.pid, signal.SIGCONT) for s in server.signers()])
+        connections = []
+        for _ in range(60):
+            connections.append(socket.create_connection(("127.0.0.1", server.pop3s_port)))
+            self.addCleanup(connections[-1].close)
+            connections[-1].sendall(client_hello())
+        wait_until(lambda: len(server.gates()) < 10, "all handshakes have failed", 30)
+        server.wait_for_log(r"master: \d+ more connections without a login")
+        said = server.log().count("no signature for a TLS handshake")
+        self.assertGreaterEqual(said, 1)
+        self.assertLessEqual(said, 30)
 
     def test_no_login(self):
         server = self.server()

@@ -3,7 +3,9 @@ header, in clear and over TLS; and a proxy of our own, that sends what haproxy n
 
 All addresses are this host's: the proxy connects from 127.0.0.9, its clients from others.
 """
+import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -170,6 +172,24 @@ class Proxies(unittest.TestCase):
             client.login("anna", "secret")
             client.quit()
         server.stop()
+
+    def test_burst(self):
+        """Many come at once, each with its header: none of them is told that it lacks one, whatever else there may be no room for."""
+        server = self.begin(workers={"spare_min": 2, "spare_max": 4, "max": 20})
+        os.kill(server.pid, signal.SIGSTOP)
+        clients = []
+        for n in range(500):
+            sock = socket.socket()
+            self.addCleanup(sock.close)
+            sock.bind((PROXY, 0))
+            sock.connect(("127.0.0.1", server.pop3_port))
+            sock.sendall(version_2("127.1.%d.%d" % (n // 250, n % 250)))
+            clients.append(sock)
+        os.kill(server.pid, signal.SIGCONT)
+        for sock in clients:
+            sock.settimeout(20 * PATIENCE)
+            sock.recv(1)
+        self.assertNotIn("NO_PROXY_HEADER", server.log())
 
     def test_reload(self):
         """An address becomes a proxy's, and is none any more."""

@@ -15,6 +15,7 @@ from postern import BUILD, ROOT, Server
 from processes import wait_until
 from test_auth import plain
 from test_pam import REASON, PamServer
+from test_proxies import version_2
 
 LETTERS = string.ascii_letters + string.digits
 DICE = random.Random(20261124)
@@ -207,6 +208,32 @@ class PasswdFile(Case):
         cases = [("refused " + label, "clear", way, "someone", password(), False) for label, way in (("PASS", without_user), ("AUTH", auth_initial))]
         _, wanted = self.talk(server, cases)
         self.assertEqual(self.leaks(server, wanted), [])
+
+    def test_behind_a_proxy_header(self):
+        """What a client says at once comes with the header, and both into the master, which forks the keepers of others."""
+        proxy = "127.0.0.9"
+        server = Server(("anna", "bert"), settings={"listen": {"proxies": proxy}, "workers": {"spare_min": 1, "spare_max": 1}})
+        self.addCleanup(server.stop)
+        wanted = {}
+        for n, header in enumerate((b"PROXY TCP4 127.0.0.5 127.0.0.9 40000 110\r\n", version_2("127.0.0.6"))):
+            secret = password()
+            client = server.client(source=proxy, greeting=False)
+            client.send(header + b"USER anna\r\nPASS " + secret.encode() + b"\r\n")
+            for _ in range(2):
+                client.status()
+            self.assertTrue(client.status().startswith("-ERR"))
+            wanted.update(needles("with header %d" % n, secret))
+            self.assertEqual(self.leaks(server, wanted), [])
+            client.close()
+        # The header of one that is whole only in a second packet, which is looked at twice.
+        secret = password()
+        client = server.client(source=proxy, greeting=False)
+        client.send(b"PROXY UNKNOWN")
+        client.send(b"\r\nUSER anna\r\nPASS " + secret.encode() + b"\r\n")
+        for _ in range(2):
+            client.status()
+        self.assertTrue(client.status().startswith("-ERR"))
+        self.assertEqual(self.leaks(server, needles("behind half a header", secret)), [])
 
     def test_the_search_finds_one(self):
         """What a gate has to have, because the line is not whole yet, is found there and nowhere else."""

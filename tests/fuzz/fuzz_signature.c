@@ -54,7 +54,7 @@ static void check_gate(int gate, bool violated)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct settings unshared = { .sessions = 1 };
-	struct session s = { .phase = RPC_LOGIN, .settings = &unshared };
+	struct session s = { .phase = RPC_LOGIN, .settings = &unshared, .master = -1 };
 	union rpc_message m = { .sign = { .verb = RPC_SIGN } };
 	int gate[2], signer[2];
 	script = INPUT_OF(data, size);

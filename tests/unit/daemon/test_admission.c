@@ -157,5 +157,33 @@ static void test_victim(void)
 	settings.max = 10;
 }
 
-#define TESTS(X) X(test_table) X(test_decisions) X(test_gateway) X(test_victim)
+/* Who only waits for memory to be verified in goes, too, after all others; who is being verified never does. */
+static void test_no_room_yet(void)
+{
+	static const struct { const char *label; long long since; unsigned room, wanted; bool known, held; enum admission want; } rows[] = {
+		{ "it waits", 0, 0, 19, false, false, ADMIT_EVICTING },
+		{ "it has logged in from there, another has not", 0, 0, 19, true, false, ADMIT_EVICTING },
+		{ "it has its memory", 0, 19, 0, false, false, ADMIT_NOT_FULL },
+		{ "it wants more", 0, 19, 19, false, false, ADMIT_NOT_FULL },
+		{ "it came just now", NOW - EVICT_AFTER_MS + 1, 0, 19, false, false, ADMIT_NOT_FULL },
+		{ "one is not even that far", 0, 0, 19, false, true, ADMIT_EVICTING },
+	};
+	size_t victim;
+	settings.max = 4;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const size_t young = put(WORKER_VERIFYING, 2, rows[i].since + 1), at = put(WORKER_VERIFYING, 3, rows[i].since);
+		t.rows->list[young].room = t.rows->list[at].room = rows[i].room;
+		t.rows->list[young].room_wanted = t.rows->list[at].room_wanted = rows[i].wanted;
+		t.rows->list[at].trusted = rows[i].known;
+		(void)put(WORKER_VERIFYING, 4, 0);
+		const size_t other = put(rows[i].held ? WORKER_HELD : WORKER_PROVEN, 5, 10);
+		const enum admission got = decide(1, 0, &victim);
+		ROW_ASSERT(rows[i].label, got == rows[i].want);
+		ROW_ASSERT(rows[i].label, got != ADMIT_EVICTING || victim == (rows[i].held ? other : rows[i].known ? young : at));
+		empty();
+	}
+	settings.max = 10;
+}
+
+#define TESTS(X) X(test_table) X(test_decisions) X(test_gateway) X(test_victim) X(test_no_room_yet)
 SUITE("admission")

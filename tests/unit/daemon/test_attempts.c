@@ -144,8 +144,8 @@ static void test_room(void)
 	now++;
 	CU_ASSERT(say(2, KEEPER_ROOM, 200) && heard(2, &job) == 0);
 	now++;
-	CU_ASSERT(say(3, KEEPER_ROOM, 30) && heard(3, &job) == JOB_ROOM);
-	CU_ASSERT(say(0, KEEPER_FAILED, 0) && heard(1, &job) == JOB_ROOM && heard(2, &job) == 0);
+	CU_ASSERT(say(3, KEEPER_ROOM, 30) && heard(3, &job) == 0);
+	CU_ASSERT(say(0, KEEPER_FAILED, 0) && heard(1, &job) == JOB_ROOM && heard(2, &job) == 0 && heard(3, &job) == 0);
 	CU_ASSERT(say(3, KEEPER_PROVEN, 0) && heard(2, &job) == 0);
 	attempts_end(&attempts, 1, now);
 	CU_ASSERT(heard(2, &job) == JOB_ROOM);
@@ -158,6 +158,55 @@ static void test_room(void)
 	CU_ASSERT(say(0, KEEPER_ATTEMPT, 9) && heard(0, &job) == JOB_VERIFY);
 	CU_ASSERT(!say(0, KEEPER_ROOM, UINT32_MAX) && !say(0, KEEPER_ROOM, HASH_MEMORY_MIB_MAX + 1) && heard(0, &job) == 0 && attempts.room == 0);
 	CU_ASSERT(say(0, KEEPER_ROOM, HASH_MEMORY_MIB_MAX) && heard(0, &job) == JOB_ROOM);
+	end();
+}
+
+/* A large one, and those behind it, are not passed by small ones that come later, however many. */
+static void test_room_in_turn(void)
+{
+	struct job job;
+	begin(KEEPERS_MAX, false);
+	settings.free_failures = 100;
+	for (size_t i = 0; i < KEEPERS_MAX; i++)
+		CU_ASSERT(say(i, KEEPER_ATTEMPT, i + 1) && heard(i, &job) == JOB_VERIFY);
+	for (size_t i = 0; i < 3; i++)
+		CU_ASSERT(say(i, KEEPER_ROOM, 30) && heard(i, &job) == JOB_ROOM);
+	now++;
+	CU_ASSERT(say(3, KEEPER_ROOM, 80) && heard(3, &job) == 0);
+	now++;
+	CU_ASSERT(say(4, KEEPER_ROOM, 30) && heard(4, &job) == 0);
+	/* Each time that one is done, another comes. */
+	for (size_t i = 0; i < 3; i++) {
+		now++;
+		CU_ASSERT(say(i, KEEPER_FAILED, 0) && say(5 + i, KEEPER_ROOM, 10));
+	}
+	CU_ASSERT(heard(3, &job) == JOB_ROOM && heard(4, &job) == 0 && heard(5, &job) == 0);
+	CU_ASSERT(say(3, KEEPER_FAILED, 0) && heard(4, &job) == JOB_ROOM && heard(5, &job) == JOB_ROOM && heard(7, &job) == JOB_ROOM);
+	end();
+}
+
+/* Who has logged in from there before does not wait behind strangers' guesses; those wait in turn. */
+static void test_room_of_the_known(void)
+{
+	struct job job;
+	begin(6, false);
+	for (size_t i = 4; i < 6; i++) {
+		CU_ASSERT(say(i, KEEPER_ATTEMPT, i + 1) && heard(i, &job) == JOB_VERIFY && say(i, KEEPER_PROVEN, 0));
+		workers_set(&workers, i, WORKER_STRANGER);
+	}
+	settings.free_failures = 100;
+	for (size_t i = 0; i < 6; i++)
+		CU_ASSERT(say(i, KEEPER_ATTEMPT, i + 1) && heard(i, &job) == JOB_VERIFY);
+	for (size_t i = 0; i < 6; i++) {
+		now++;
+		CU_ASSERT(say(i, KEEPER_ROOM, 60) && heard(i, &job) == (i == 0 ? JOB_ROOM : 0));
+	}
+	static const size_t order[] = { 0, 4, 5, 1, 2, 3 };
+	for (size_t i = 0; i + 1 < sizeof order / sizeof *order; i++) {
+		CU_ASSERT(say(order[i], KEEPER_FAILED, 0));
+		for (size_t k = i + 1; k < sizeof order / sizeof *order; k++)
+			CU_ASSERT(heard(order[k], &job) == (k == i + 1 ? JOB_ROOM : 0));
+	}
 	end();
 }
 
@@ -422,5 +471,5 @@ static void test_sums(void)
 	end();
 }
 
-#define TESTS(X) X(test_answers) X(test_held) X(test_gateway) X(test_room) X(test_free) X(test_fewer_tries) X(test_words) X(test_proven) X(test_remembered) X(test_crowd) X(test_proven_probes) X(test_lines) X(test_sums)
+#define TESTS(X) X(test_answers) X(test_held) X(test_gateway) X(test_room) X(test_room_in_turn) X(test_room_of_the_known) X(test_free) X(test_fewer_tries) X(test_words) X(test_proven) X(test_remembered) X(test_crowd) X(test_proven_probes) X(test_lines) X(test_sums)
 SUITE("attempts")

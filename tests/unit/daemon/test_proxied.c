@@ -211,6 +211,26 @@ static void test_crowd(void)
 	end();
 }
 
+/* The header is there, and nobody has looked yet: many came at once, or this process was held up. */
+static void test_header_not_seen_yet(void)
+{
+	static int fds[PROXIED_MAX + 1];
+	begin();
+	for (int i = 0; i < PROXIED_MAX; i++) {
+		fds[i] = connect_from("192.0.2.1", NOW + i);
+		CU_ASSERT(send(fds[i], "PROXY UNKNOWN\r\n", 15, MSG_NOSIGNAL) == 15);
+	}
+	fds[PROXIED_MAX] = connect_from("192.0.2.1", NOW + PROXIED_MAX);
+	CU_ASSERT(seen.refused == 0 && seen.admitted == 1 && proxied.count == PROXIED_MAX);
+	(void)close(seen.fd);
+	proxied_expire(&proxied, NOW + 1 + PROXIED_MS);
+	CU_ASSERT(seen.refused == 0 && seen.admitted == 2 && proxied.count == PROXIED_MAX - 1);
+	(void)close(seen.fd);
+	for (int i = 0; i <= PROXIED_MAX; i++)
+		(void)close(fds[i]);
+	end();
+}
+
 /* Whose connections begin with a header: the host counts, not the port, and not how its address is written. */
 static void test_hosts(void)
 {
@@ -236,5 +256,5 @@ static void test_hosts(void)
 	}
 }
 
-#define TESTS(X) X(test_headers) X(test_time) X(test_quiet) X(test_crowd) X(test_hosts)
+#define TESTS(X) X(test_headers) X(test_time) X(test_quiet) X(test_crowd) X(test_header_not_seen_yet) X(test_hosts)
 SUITE("proxied")
