@@ -11,7 +11,7 @@ import unittest
 from client import plain_words
 from crowd import Crowd, address, foreign_address, need_addresses, need_descriptors
 from postern import Server
-from processes import PATIENCE, wait_until
+from processes import PATIENCE, user_of, wait_until
 from test_pam import REASON as NO_PAM
 from test_pam import PamServer, build_module
 
@@ -199,16 +199,11 @@ class LoginCache(unittest.TestCase):
             client.ok("USER anna")
             if not client.cmd("PASS " + password).startswith("+OK"):
                 return None
-            keeper = [k.pid for k in server.keepers() if self.owner(k.pid) != 0]
+            keeper = [k.pid for k in server.keepers() if user_of(k.pid) not in (0, None)]
             with open("/proc/%d/status" % keeper[0], encoding="ascii") as status:
                 most = re.search(r"VmHWM:\s+(\d+) kB", status.read()).group(1)
             client.quit()
         return int(most) >= self.MIB * 1024
-
-    @staticmethod
-    def owner(pid):
-        with open("/proc/%d/status" % pid, encoding="ascii") as status:
-            return int(re.search(r"Uid:\s+(\d+)", status.read()).group(1))
 
     def test_one_hash(self):
         server = Server(users=("anna",), settings={"auth": {"login_cache": 600}})

@@ -12,21 +12,12 @@ import unittest
 import bodies
 from client import Client
 from postern import ROOT, Server
-from processes import PATIENCE, wait_until
+from processes import PATIENCE, user_of, wait_until
 from test_explain import OK, ExplainCase, postern, reference
 from tracing import keeper_in_session
 
 STRANGER = 20099
 LINGER_SECONDS = 3600
-
-
-def owner(pid):
-    """Its uid; None when it is gone."""
-    try:
-        with open("/proc/%d/status" % pid, encoding="ascii") as f:
-            return next(int(line.split()[1]) for line in f if line.startswith("Uid:"))
-    except (FileNotFoundError, ProcessLookupError):
-        return None
 
 
 class Trap:
@@ -144,13 +135,14 @@ class Strangers(ExplainCase):
         server.expect_trouble = True
         anna = server.users["anna"]
         (anna.maildir / "cur").chmod(0)
+        wait_until(lambda: len(server.keepers()) == 1, "who looked whether it serves is gone")
         clients, keepers = [], set()
         for n in range(2):
             clients.append(server.client(source="127.0.0.%d" % (10 + n)))
             self.addCleanup(clients[-1].close)
             clients[-1].ok("USER anna")
             clients[-1].err("PASS secret")
-            keepers |= {p.pid for p in server.keepers() if owner(p.pid) == anna.uid}
+            keepers |= {p.pid for p in server.keepers() if user_of(p.pid) == anna.uid}
             self.assertEqual(len(keepers), n + 1)
         for pid in keepers:
             os.kill(pid, signal.SIGSTOP)
