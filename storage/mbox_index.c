@@ -333,7 +333,7 @@ int mbox_list(struct mbox *m, struct why *why_r)
 	struct image old = { .octets = NULL };
 	const bool known = recall(m, &left);
 	if (known) {
-		if (list_by_index(m, &left))
+		if (!index_is_ahead(&m->index) && list_by_index(m, &left))
 			return 0;
 		old = m->drop.image;
 		m->drop.image = (struct image){ .octets = NULL };

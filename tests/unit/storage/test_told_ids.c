@@ -309,7 +309,19 @@ static void test_maildir_written_to(void)
 	}
 }
 
+/* The list is gone with Dovecot, and the clock goes back: all are looked at, and keep what was told of them. */
+static void test_maildir_clock_back(void)
+{
+	begin_maildir();
+	put("M/dovecot-uidlist", HEAD "1 :1000.a\n255 :1001.b,S=17,W=20\n");
+	ROW_TEXT("told", ids("told", MAILDROP_MAILDIR, "M"), TOLD_A TOLD_B "1002.c ");
+	CU_ASSERT(unlink(in_scratch("M/dovecot-uidlist")) == 0);
+	faults_clock_ms -= 5000;
+	ROW_TEXT("clock back", ids("clock back", MAILDROP_MAILDIR, "M"), TOLD_A TOLD_B "1002.c ");
+	end();
+}
+
 #define TESTS(X)                                                                                                             \
 	X(test_formats) X(test_maildir_format) X(test_courier_lists) X(test_maildir_lists) X(test_maildir_long) X(test_maildir_later) X(test_maildir_places) X(test_maildir_goes_on) \
-	X(test_maildir_old_list) X(test_maildir_written_to)
+	X(test_maildir_old_list) X(test_maildir_written_to) X(test_maildir_clock_back)
 SUITE("told_ids")

@@ -215,6 +215,22 @@ static void test_mbox_distrusted(void)
 	}
 }
 
+/* The first message, which had UIDVALIDITY, is gone, and the clock goes back: a host without one that runs on has that at each start. */
+static void test_mbox_clock_back(void)
+{
+	begin_mbox();
+	message(BASE "X-UID: 1\n", "one");
+	message("X-UID: 2\n", "two");
+	message("X-UID: 3\n", "three");
+	tick();
+	ROW_TEXT("first", ids("first", MAILDROP_MBOX, "mbox"), TOLD(1) TOLD(2) TOLD(3));
+	drop_first(MAILDROP_MBOX, "mbox");
+	faults_clock_ms -= 5000;
+	ROW_TEXT("clock back", ids("clock back", MAILDROP_MBOX, "mbox"), TOLD(2) TOLD(3));
+	ROW_TEXT("and on", ids("and on", MAILDROP_MBOX, "mbox"), TOLD(2) TOLD(3));
+	end();
+}
+
 /* A removed one's is not given again, should the numbers be. */
 static void test_mbox_gone(void)
 {
@@ -233,5 +249,5 @@ static void test_mbox_gone(void)
 }
 
 #define TESTS(X)                                                                                                             \
-	X(test_mbox_fields) X(test_mbox_validity_first) X(test_mbox_goes_on) X(test_mbox_told_already) X(test_mbox_grows) X(test_mbox_distrusted) X(test_mbox_gone)
+	X(test_mbox_fields) X(test_mbox_validity_first) X(test_mbox_goes_on) X(test_mbox_told_already) X(test_mbox_grows) X(test_mbox_distrusted) X(test_mbox_clock_back) X(test_mbox_gone)
 SUITE("told_mbox")
