@@ -94,6 +94,20 @@ static void remember(struct mbox *m)
 		m->drop.image_at = m->index.head.offset;
 }
 
+/* The file is not as the index has it: the next login reads it. What clients were told of it holds, the numbers of equal messages and another server's. */
+static void distrust(struct mbox *m)
+{
+	struct mbox_left left;
+	const void *state = index_state(&m->index);
+	if (state == NULL) {
+		index_drop(&m->index);
+		return;
+	}
+	memcpy(&left, state, sizeof left);
+	left.dev = left.ino = 0;
+	index_restate(&m->index, &left, sizeof left);
+}
+
 void mbox_list_left(struct mbox *m, const bool *marks)
 {
 	struct image image = { .size = sizeof empty + m->drop.count * sizeof *m->messages };
@@ -125,8 +139,10 @@ void mbox_list_left(struct mbox *m, const bool *marks)
 	left.beyond = m->beyond == 0 ? 0 : m->beyond > removed ? m->beyond - removed : 1;
 	left.fresh = 1;
 	gone_write(m->gone, &m->index);
-	if (n == 0 || index_write(&m->index, &image, &left, sizeof left) != 0)
+	if (n == 0)
 		index_drop(&m->index);
+	else if (index_write(&m->index, &image, &left, sizeof left) != 0)
+		distrust(m);
 	free(h);
 }
 
@@ -360,20 +376,6 @@ static bool begins_with(const struct mbox *m, const struct mbox_message *old, si
 		if (m->messages[i].octets != old[i].octets || m->messages[i].content != old[i].content || memcmp(m->messages[i].uidl, old[i].uidl, sizeof old[i].uidl) != 0)
 			return false;
 	return true;
-}
-
-/* The file is not as the index has it: the next login reads it. What clients were told of it holds, the numbers of equal messages and another server's. */
-static void distrust(struct mbox *m)
-{
-	struct mbox_left left;
-	const void *state = index_state(&m->index);
-	if (state == NULL) {
-		index_drop(&m->index);
-		return;
-	}
-	memcpy(&left, state, sizeof left);
-	left.dev = left.ino = 0;
-	index_restate(&m->index, &left, sizeof left);
 }
 
 int mbox_list_again(struct mbox *m, struct why *why_r)

@@ -231,6 +231,40 @@ static void test_mbox_clock_back(void)
 	end();
 }
 
+/*
+ * The list of what QUIT left cannot be written: the session took the maildrop over, and the other's gate may still read an image, or the disk is full.
+ * With the first message UIDVALIDITY goes.
+ */
+static void test_mbox_not_written(void)
+{
+	static const struct {
+		const char *label;
+		bool frozen;
+		unsigned fails;   /* which write of QUIT's; those before are the journal's, the mailbox's and the ring's */
+	} rows[] = { { "taken over", true, 0 }, { "disk full", false, 7 } };
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct why why;
+		int errors[3];
+		begin_mbox();
+		message(BASE "X-UID: 1\n", "one");
+		message("X-UID: 2\n", "two");
+		message("X-UID: 3\n", "three");
+		tick();
+		ROW_TEXT("first", ids("first", MAILDROP_MBOX, "mbox"), TOLD(1) TOLD(2) TOLD(3));
+		index_files.frozen = rows[i].frozen;
+		struct maildrop *drop = try_ids(MAILDROP_MBOX, "mbox", &why);
+		CU_ASSERT_FATAL(drop != NULL);
+		faults_set(FAULT_PWRITE, rows[i].fails, ENOSPC, 0);
+		ROW_ASSERT(rows[i].label, update(drop, "x..", errors, &why) == 0 && faults[FAULT_PWRITE].calls > rows[i].fails);
+		faults_clear();
+		maildrop_close(&drop);
+		index_files.frozen = false;
+		tick();
+		ROW_TEXT(rows[i].label, ids(rows[i].label, MAILDROP_MBOX, "mbox"), TOLD(2) TOLD(3));
+		end();
+	}
+}
+
 /* A removed one's is not given again, should the numbers be. */
 static void test_mbox_gone(void)
 {
@@ -249,5 +283,5 @@ static void test_mbox_gone(void)
 }
 
 #define TESTS(X)                                                                                                             \
-	X(test_mbox_fields) X(test_mbox_validity_first) X(test_mbox_goes_on) X(test_mbox_told_already) X(test_mbox_grows) X(test_mbox_distrusted) X(test_mbox_clock_back) X(test_mbox_gone)
+	X(test_mbox_fields) X(test_mbox_validity_first) X(test_mbox_goes_on) X(test_mbox_told_already) X(test_mbox_grows) X(test_mbox_distrusted) X(test_mbox_clock_back) X(test_mbox_not_written) X(test_mbox_gone)
 SUITE("told_mbox")
