@@ -156,12 +156,15 @@ bool mbox_is_sound(const struct mbox *m)
 	return true;
 }
 
+/* The list as the index has it. False: there is none; *left_r is of the head, which holds also where the image was torn. */
 static bool recall(struct mbox *m, struct mbox_left *left_r)
 {
 	const void *state = index_state(&m->index);
+	*left_r = (struct mbox_left){ .size = 0 };
+	if (state != NULL)
+		memcpy(left_r, state, sizeof *left_r);
 	if (state == NULL || index_image(&m->index, LIST_HASHES, sizeof(struct mbox_message), &m->drop.image) != 0)
 		return false;
-	memcpy(left_r, state, sizeof *left_r);
 	m->messages = (struct mbox_message *)((struct list_header *)m->drop.image.octets + 1);
 	m->drop.count = m->drop.image.list.count;
 	m->next = left_r->next;
@@ -356,9 +359,9 @@ int mbox_list(struct mbox *m, struct why *why_r)
 	}
 	forget(m);
 	/* What clients were told holds, whatever the file says of it by now. */
-	m->take_numbers = !known && m->drop.options.told.by == TOLD_BY_DOVECOT;
-	if (!known)
-		m->numbers = (struct mbox_numbers){ .validity_first = strcmp(m->drop.options.told.format, TOLD_VALIDITY_FIRST) == 0 };
+	const bool told = known || left.numbers.validity != 0;
+	m->take_numbers = !told && m->drop.options.told.by == TOLD_BY_DOVECOT;
+	m->numbers = told ? left.numbers : (struct mbox_numbers){ .validity_first = strcmp(m->drop.options.told.format, TOLD_VALIDITY_FIRST) == 0 };
 	if (m->gone == NULL && m->index.gone > 0)
 		m->gone = gone_read(&m->index);
 	int r = list_by_reading(m, &old, why_r);

@@ -30,6 +30,13 @@ static void replace_mbox(void)
 	tick();
 }
 
+static off_t last_octet_of_index(void)
+{
+	struct stat st;
+	CU_ASSERT_FATAL(fstat(index_files.write_fd, &st) == 0 && st.st_size > INDEX_IMAGES);
+	return st.st_size - 1;
+}
+
 #define BASE "X-IMAPbase: 1796030837 0000000005\n"
 #define TOLD(n) "0000000" #n VALIDITY " "
 
@@ -265,6 +272,24 @@ static void test_mbox_not_written(void)
 	}
 }
 
+/* The power fails when the index's head is on the disk, and its image is not, or in part. */
+static void test_mbox_image_torn(void)
+{
+	for (size_t cut = 0; cut < 2; cut++) {
+		const char odd = 'x';
+		begin_mbox();
+		message(BASE "X-UID: 1\n", "one");
+		message("X-UID: 2\n", "two");
+		message("X-UID: 3\n", "three");
+		tick();
+		ROW_TEXT("first", ids("first", MAILDROP_MBOX, "mbox"), TOLD(1) TOLD(2) TOLD(3));
+		drop_first(MAILDROP_MBOX, "mbox");
+		CU_ASSERT(cut ? ftruncate(index_files.write_fd, INDEX_IMAGES) == 0 : pwrite(index_files.write_fd, &odd, 1, last_octet_of_index()) == 1);
+		ROW_TEXT("torn", ids("torn", MAILDROP_MBOX, "mbox"), TOLD(2) TOLD(3));
+		end();
+	}
+}
+
 /* A removed one's is not given again, should the numbers be. */
 static void test_mbox_gone(void)
 {
@@ -283,5 +308,5 @@ static void test_mbox_gone(void)
 }
 
 #define TESTS(X)                                                                                                             \
-	X(test_mbox_fields) X(test_mbox_validity_first) X(test_mbox_goes_on) X(test_mbox_told_already) X(test_mbox_grows) X(test_mbox_distrusted) X(test_mbox_clock_back) X(test_mbox_not_written) X(test_mbox_gone)
+	X(test_mbox_fields) X(test_mbox_validity_first) X(test_mbox_goes_on) X(test_mbox_told_already) X(test_mbox_grows) X(test_mbox_distrusted) X(test_mbox_clock_back) X(test_mbox_image_torn) X(test_mbox_not_written) X(test_mbox_gone)
 SUITE("told_mbox")
