@@ -309,6 +309,31 @@ static void test_maildir_written_to(void)
 	}
 }
 
+/*
+ * One message was told what a later file is called, and that file is told what another is, too: the first keeps it, and nobody else has it. Which of the two is
+ * noticed first hangs on the names.
+ */
+static void test_maildir_apart_twice(void)
+{
+	for (char letter = 'd'; letter <= 'k'; letter++) {
+		char list[256], name[32];
+		const char *told;
+		begin_maildir();
+		(void)snprintf(list, sizeof list, HEAD "1 P1003.%c :1000.a\n", letter);
+		put("M/dovecot-uidlist", list);
+		(void)ids("first", MAILDROP_MAILDIR, "M");
+		(void)snprintf(name, sizeof name, "M/new/1003.%c", letter);
+		put(name, "Subject: d\n\ntext\n");
+		put("M/new/1004.e", "Subject: e\n\ntext\n");
+		(void)snprintf(list, sizeof list, HEAD "1 P1003.%c :1000.a\n7 Pabc :1003.%c\n8 Pabc :1004.e\n", letter, letter);
+		put("M/dovecot-uidlist", list);
+		tick();
+		told = ids("then", MAILDROP_MAILDIR, "M");
+		ROW_ASSERT(told, strncmp(told, name + 6, 6) == 0 && strstr(told + 6, name + 6) == NULL && strstr(told, "abc") == NULL);
+		end();
+	}
+}
+
 /* The list is gone with Dovecot, and the clock goes back: all are looked at, and keep what was told of them. */
 static void test_maildir_clock_back(void)
 {
@@ -323,5 +348,5 @@ static void test_maildir_clock_back(void)
 
 #define TESTS(X)                                                                                                             \
 	X(test_formats) X(test_maildir_format) X(test_courier_lists) X(test_maildir_lists) X(test_maildir_long) X(test_maildir_later) X(test_maildir_places) X(test_maildir_goes_on) \
-	X(test_maildir_old_list) X(test_maildir_written_to) X(test_maildir_clock_back)
+	X(test_maildir_old_list) X(test_maildir_written_to) X(test_maildir_clock_back) X(test_maildir_apart_twice)
 SUITE("told_ids")
