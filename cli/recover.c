@@ -218,7 +218,7 @@ static void name_aside(struct left *l)
 {
 	l->fd = openat(l->dir, l->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (l->fd >= 0 && strstr(l->name, JOURNAL_ASIDE) == NULL && flock(l->fd, LOCK_EX | LOCK_NB) == 0 &&
-	    journal_is_called(l->dir, l->fd, l->name) && journal_move_aside(l->dir, l->fd, l->name) < 0)
+	    journal_is_called(l->dir, l->fd, l->name) && journal_is_aside(l->fd) > 0 && journal_move_aside(l->dir, l->name) != 0)
 		(void)complain(CLI_IO, "rename", l->name);
 	close_left(l);
 }

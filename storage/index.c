@@ -40,7 +40,12 @@ void index_begin(struct index *x, const struct maildrop_options *options, const 
 
 const void *index_state(const struct index *x)
 {
-	return x->there && x->head.written <= time(NULL) ? x->head.state : NULL;
+	return x->there ? x->head.state : NULL;
+}
+
+bool index_is_ahead(const struct index *x)
+{
+	return x->there && x->head.written > time(NULL);
 }
 
 struct maildrop_trace index_trace(const struct index *x)

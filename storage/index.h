@@ -57,8 +57,11 @@ struct index {
 /* Read the head. path is the maildrop's, and outlives the index. */
 void index_begin(struct index *x, const struct maildrop_options *options, const char *path);
 
-/* The state that was written with the image, or NULL when there is no index, or the clock went back since. */
+/* The state that was written with the image, or NULL when there is no index. */
 const void *index_state(const struct index *x);
+
+/* Did the clock go back since it was written? Then a stamp that is as it was proves nothing. What clients were told holds. */
+bool index_is_ahead(const struct index *x);
 
 /* What it knows of the last login; zeros where index_state() has nothing. */
 struct maildrop_trace index_trace(const struct index *x);

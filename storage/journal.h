@@ -69,8 +69,8 @@ int journal_open(const char *directory, const struct maildrop_place *place, uid_
 /* Is the file that is open and locked still the one of that name? Who waited for the lock may have one that was removed or renamed. */
 bool journal_is_called(int dir, int fd, const char *name);
 
-/* Rename a journal that is marked as set aside: 1; 0 when it is not, or -1 and errno. The caller has it locked, under that name. */
-int journal_move_aside(int dir, int fd, const char *name);
+/* Rename a journal that is marked as set aside. 0, or -1 and errno. The caller has it locked, under that name. */
+int journal_move_aside(int dir, const char *name);
 
 /*
  * Does a journal called `name` belong to the mbox at `path`? Then whose it is; path comes from a journal, so this is

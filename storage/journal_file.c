@@ -56,14 +56,11 @@ bool journal_is_called(int dir, int fd, const char *name)
 	return fstat(fd, &ours) == 0 && fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_ino == there.st_ino;
 }
 
-int journal_move_aside(int dir, int fd, const char *name)
+int journal_move_aside(int dir, const char *name)
 {
 	char to[JOURNAL_NAME_MAX + 32];
-	int aside = journal_is_aside(fd);
-	if (aside <= 0)
-		return aside;
 	(void)snprintf(to, sizeof to, "%s" JOURNAL_ASIDE "%lld", name, (long long)time(NULL));
-	return renameat2(dir, name, dir, to, RENAME_NOREPLACE) != 0 || fsync(dir) != 0 ? -1 : 1;
+	return renameat2(dir, name, dir, to, RENAME_NOREPLACE) != 0 || fsync(dir) != 0 ? -1 : 0;
 }
 
 /* As far as can be told without opening it. */
@@ -86,7 +83,8 @@ static int not_open(const char *directory, const char *name, struct why *why_r)
 static int open_locked(int dir, const char *directory, const char *name, int *fd_r, struct why *why_r)
 {
 	struct stat st;
-	int fd = open_or_make(dir, name), moved = 0;
+	int fd = open_or_make(dir, name), aside = 0;
+	bool moved = false;
 	int err;
 	*fd_r = -1;
 	if (fd < 0 || fstat(fd, &st) != 0) {
@@ -97,18 +95,23 @@ static int open_locked(int dir, const char *directory, const char *name, int *fd
 		(void)why_set(why_r, err == EWOULDBLOCK ? REASON_MAILDROP_LOCKED : REASON_MAILDROP_IO, err, "lock the journal %s/%s",
 		              directory, name);
 	} else if (!journal_is_called(dir, fd, name)) {
-		moved = 1; /* by `postern recover`, or by a session that was quicker */
-	} else if ((moved = journal_move_aside(dir, fd, name)) < 0) {
-		(void)why_errno(why_r, errno, "set the journal %s/%s aside", directory, name);
-	} else if (moved == 0) {
+		moved = true; /* by `postern recover`, or by a session that was quicker */
+	} else if ((aside = journal_is_aside(fd)) < 0) {
+		(void)why_errno(why_r, errno, "read the journal %s/%s", directory, name);
+	} else if (aside == 0) {
 		*fd_r = fd;
 		return 0;
+	} else if (journal_move_aside(dir, name) == 0) {
+		moved = true;
+	} else {
+		(void)why_errno(why_r, errno, "set the journal %s/%s aside", directory, name);
 	}
 	if (fd >= 0)
 		(void)close(fd);
-	if (moved == 0)
-		return not_open(directory, name, why_r);
-	return moved > 0 ? 0 : -1;
+	if (moved)
+		return 0;
+	/* What is set aside is no more to do. */
+	return aside > 0 ? -1 : not_open(directory, name, why_r);
 }
 
 int journal_open(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid, int *fd_r,
@@ -125,8 +128,10 @@ int journal_open(const char *directory, const struct maildrop_place *place, uid_
 	}
 	for (int round = 0; round < REOPEN_MAX && r == 0 && *fd_r < 0; round++)
 		r = open_locked(dir, directory, name, fd_r, why_r);
-	if (r == 0 && *fd_r < 0)
-		r = why_set(why_r, REASON_MAILDROP_IO, 0, "%s/%s is set aside or removed again and again", directory, name);
+	if (r == 0 && *fd_r < 0) {
+		(void)why_set(why_r, REASON_MAILDROP_IO, 0, "%s/%s is set aside or removed again and again", directory, name);
+		r = not_open(directory, name, why_r);
+	}
 	(void)close(dir);
 	return r;
 }

@@ -182,7 +182,10 @@ static bool recall(struct maildir *m, struct maildir_left *state_r)
 	memcpy(state_r, state, sizeof *state_r);
 	m->drop.count = m->drop.image.list.count;
 	m->proven = (uint32_t)state_r->proven;
-	m->each = m->drop.count <= CHECK_EACH_MAX || state_r->doubted != 0;
+	const bool ahead = index_is_ahead(&m->index);
+	if (ahead)
+		state_r->quiet = 0;
+	m->each = m->drop.count <= CHECK_EACH_MAX || state_r->doubted != 0 || ahead;
 	return true;
 }
 

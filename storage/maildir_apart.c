@@ -71,19 +71,40 @@ static int by_id(const void *a, const void *b)
 	return (x->id > y->id) - (x->id < y->id);
 }
 
-/* Several claim one: nobody gets it by being told so, and who would have it by its name gets another if it was told before. */
-static int part(struct maildir *m, const struct claim *claims, size_t count, struct why *why_r)
+/* What becomes of those who claim one. 0, or -1 and *why_r. */
+typedef int part_some(struct maildir *m, const struct claim *claims, size_t count, struct why *why_r);
+
+/* Nobody gets it by being told so. */
+static int part_told(struct maildir *m, const struct claim *claims, size_t count, struct why *why_r)
+{
+	(void)m, (void)why_r;
+	for (size_t i = 0; i < count; i++)
+		if (claims[i].told)
+			claims[i].new->uidl_len = 0;
+	return 0;
+}
+
+/* Who has it by its name, or may have it again, gets another if it was told before. */
+static int part_own(struct maildir *m, const struct claim *claims, size_t count, struct why *why_r)
 {
 	bool held = false;
-	for (size_t i = 0; i < count; i++) {
-		if (claims[i].new == NULL)
-			held = true;
-		else if (claims[i].told)
-			claims[i].new->uidl_len = 0;
-	}
+	for (size_t i = 0; i < count; i++)
+		held = held || claims[i].new == NULL;
 	for (size_t i = 0; held && i < count; i++)
 		if (claims[i].new != NULL && !claims[i].told && maildir_hash_anew(m, claims[i].new, why_r) != 0)
 			return -1;
+	return 0;
+}
+
+/* Wherever several claim one. */
+static int part_each(const struct claims *c, struct maildir *m, part_some *part, struct why *why_r)
+{
+	for (size_t first = 0, n; first < c->count; first += n) {
+		for (n = 1; first + n < c->count && c->list[first].id == c->list[first + n].id; n++)
+			;
+		if (n > 1 && part(m, c->list + first, n, why_r) != 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -94,13 +115,8 @@ static int part_all(struct claims *c, struct maildir *m, struct why *why_r)
 			add_new(c, m, &m->entries[m->order[i]]);
 	add_known(c, m);
 	qsort(c->list, c->count, sizeof *c->list, by_id);
-	for (size_t first = 0, n; first < c->count; first += n) {
-		for (n = 1; first + n < c->count && c->list[first].id == c->list[first + n].id; n++)
-			;
-		if (n > 1 && part(m, c->list + first, n, why_r) != 0)
-			return -1;
-	}
-	return 0;
+	/* First all of those: whoever lost one has that of its name again. */
+	return part_each(c, m, part_told, why_r) == 0 ? part_each(c, m, part_own, why_r) : -1;
 }
 
 int maildir_part_ids(struct maildir *m, struct why *why_r)

@@ -22,7 +22,7 @@
 enum {
 	MBOX_BUFFER = 128 * 1024,
 	MBOX_UIDL = 16,            /* octets of BLAKE2b that unique-ids are made of */
-	MBOX_FROM_LINE_MAX = 1024, /* longer lines are no From_ lines; RFC 5321 allows addresses of 256 */
+	MBOX_FROM_LINE_MAX = 4096, /* longer lines are no From_ lines; RFC 5321 allows addresses of 256, and Postfix takes some of 2,000 */
 };
 
 /* A record of the list: begins as a struct list_hash. */

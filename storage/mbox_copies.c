@@ -73,8 +73,11 @@ static size_t find(const struct known *known, size_t n, const unsigned char *uid
 	return low < n && memcmp(known[low].message->uidl, uidl, MBOX_UIDL) == 0 ? low : n;
 }
 
-/* All that have the unique-id of one with a number, sorted. To be freed; NULL and *count_r 0 when there are none. */
-static struct known *find_numbered(const struct mbox_message *old, size_t count, size_t *count_r)
+/*
+ * All that have the unique-id of one with a number, sorted; but not what a session of ours removed whose list could not be written. To be freed; NULL and
+ * *count_r 0 when there are none.
+ */
+static struct known *find_numbered(const struct mbox *m, const struct mbox_message *old, size_t count, size_t *count_r)
 {
 	size_t numbered = 0, n = 0;
 	for (size_t i = 0; i < count; i++)
@@ -87,7 +90,7 @@ static struct known *find_numbered(const struct mbox_message *old, size_t count,
 	if (all != NULL)
 		qsort(first, n, sizeof *first, compare);
 	for (size_t i = 0; all != NULL && i < count; i++)
-		if (find(first, n, old[i].uidl) < n)
+		if (find(first, n, old[i].uidl) < n && !mbox_is_gone(m, &old[i]))
 			all[(*count_r)++] = (struct known){ .message = &old[i], .at = (uint32_t)i };
 	free(first);
 	if (all != NULL)
@@ -115,7 +118,7 @@ static void give_number(const struct mbox *m, struct mbox_message *message, stru
 void mbox_keep_copies(struct mbox *m, const struct mbox_message *old, size_t count)
 {
 	size_t n;
-	struct known *known = find_numbered(old, count, &n);
+	struct known *known = find_numbered(m, old, count, &n);
 	for (size_t i = 0; n > 0 && i < m->drop.count; i++) {
 		const size_t first = find(known, n, m->messages[i].uidl);
 		if (first < n)

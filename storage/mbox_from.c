@@ -12,7 +12,7 @@
 #include "storage/mbox.h"
 
 enum {
-	WORDS_MAX = 32,
+	WORDS_MAX = 32,     /* the last ones: an address in quotes may have any number before them */
 	DATE_REST_MAX = 5,  /* words behind month and day among which time and year must be */
 };
 
@@ -73,20 +73,26 @@ static bool is_time(const struct word *w)
 	return colons >= 1 && digits == 2;
 }
 
+static bool is_between(char c)
+{
+	return c == ' ' || c == '\t' || c == ',';
+}
+
+/* The last words of the text: where they begin in `words`, which they fill to its end. */
 static size_t split(const char *text, size_t len, struct word words[WORDS_MAX])
 {
-	size_t n = 0, i = 0;
-	while (n < WORDS_MAX) {
-		while (i < len && (text[i] == ' ' || text[i] == '\t' || text[i] == ','))
-			i++;
-		if (i == len)
+	size_t first = WORDS_MAX, i = len;
+	while (first > 0) {
+		while (i > 0 && is_between(text[i - 1]))
+			i--;
+		if (i == 0)
 			break;
-		size_t start = i;
-		while (i < len && text[i] != ' ' && text[i] != '\t' && text[i] != ',')
-			i++;
-		words[n++] = (struct word){ .p = text + start, .len = i - start };
+		const size_t end = i;
+		while (i > 0 && !is_between(text[i - 1]))
+			i--;
+		words[--first] = (struct word){ .p = text + i, .len = end - i };
 	}
-	return n;
+	return first;
 }
 
 /* words[0] is a weekday: does a date go on from there? */
@@ -126,9 +132,8 @@ size_t mbox_from_line(const char *text, size_t len, bool at_eof)
 	size_t whole = lf != NULL ? line + 1 : len;
 	if (text[line - 1] == '\r')
 		line--;
-	size_t n = split(text + from_len, line - from_len, words);
-	for (size_t i = 0; i < n; i++)
-		if (is_weekday(&words[i]) && is_date(words + i, n - i))
+	for (size_t i = split(text + from_len, line - from_len, words); i < WORDS_MAX; i++)
+		if (is_weekday(&words[i]) && is_date(words + i, WORDS_MAX - i))
 			return whole;
 	return 0;
 }

@@ -94,6 +94,20 @@ static void remember(struct mbox *m)
 		m->drop.image_at = m->index.head.offset;
 }
 
+/* The file is not as the index has it: the next login reads it. What clients were told of it holds, the numbers of equal messages and another server's. */
+static void distrust(struct mbox *m)
+{
+	struct mbox_left left;
+	const void *state = index_state(&m->index);
+	if (state == NULL) {
+		index_drop(&m->index);
+		return;
+	}
+	memcpy(&left, state, sizeof left);
+	left.dev = left.ino = 0;
+	index_restate(&m->index, &left, sizeof left);
+}
+
 void mbox_list_left(struct mbox *m, const bool *marks)
 {
 	struct image image = { .size = sizeof empty + m->drop.count * sizeof *m->messages };
@@ -125,8 +139,10 @@ void mbox_list_left(struct mbox *m, const bool *marks)
 	left.beyond = m->beyond == 0 ? 0 : m->beyond > removed ? m->beyond - removed : 1;
 	left.fresh = 1;
 	gone_write(m->gone, &m->index);
-	if (n == 0 || index_write(&m->index, &image, &left, sizeof left) != 0)
+	if (n == 0)
 		index_drop(&m->index);
+	else if (index_write(&m->index, &image, &left, sizeof left) != 0)
+		distrust(m);
 	free(h);
 }
 
@@ -140,12 +156,15 @@ bool mbox_is_sound(const struct mbox *m)
 	return true;
 }
 
+/* The list as the index has it. False: there is none; *left_r is of the head, which holds also where the image was torn. */
 static bool recall(struct mbox *m, struct mbox_left *left_r)
 {
 	const void *state = index_state(&m->index);
+	*left_r = (struct mbox_left){ .size = 0 };
+	if (state != NULL)
+		memcpy(left_r, state, sizeof *left_r);
 	if (state == NULL || index_image(&m->index, LIST_HASHES, sizeof(struct mbox_message), &m->drop.image) != 0)
 		return false;
-	memcpy(left_r, state, sizeof *left_r);
 	m->messages = (struct mbox_message *)((struct list_header *)m->drop.image.octets + 1);
 	m->drop.count = m->drop.image.list.count;
 	m->next = left_r->next;
@@ -333,16 +352,16 @@ int mbox_list(struct mbox *m, struct why *why_r)
 	struct image old = { .octets = NULL };
 	const bool known = recall(m, &left);
 	if (known) {
-		if (list_by_index(m, &left))
+		if (!index_is_ahead(&m->index) && list_by_index(m, &left))
 			return 0;
 		old = m->drop.image;
 		m->drop.image = (struct image){ .octets = NULL };
 	}
 	forget(m);
 	/* What clients were told holds, whatever the file says of it by now. */
-	m->take_numbers = !known && m->drop.options.told.by == TOLD_BY_DOVECOT;
-	if (!known)
-		m->numbers = (struct mbox_numbers){ .validity_first = strcmp(m->drop.options.told.format, TOLD_VALIDITY_FIRST) == 0 };
+	const bool told = known || left.numbers.validity != 0;
+	m->take_numbers = !told && m->drop.options.told.by == TOLD_BY_DOVECOT;
+	m->numbers = told ? left.numbers : (struct mbox_numbers){ .validity_first = strcmp(m->drop.options.told.format, TOLD_VALIDITY_FIRST) == 0 };
 	if (m->gone == NULL && m->index.gone > 0)
 		m->gone = gone_read(&m->index);
 	int r = list_by_reading(m, &old, why_r);
@@ -360,20 +379,6 @@ static bool begins_with(const struct mbox *m, const struct mbox_message *old, si
 		if (m->messages[i].octets != old[i].octets || m->messages[i].content != old[i].content || memcmp(m->messages[i].uidl, old[i].uidl, sizeof old[i].uidl) != 0)
 			return false;
 	return true;
-}
-
-/* The file is not as the index has it: the next login reads it. What clients were told of it holds, the numbers of equal messages and another server's. */
-static void distrust(struct mbox *m)
-{
-	struct mbox_left left;
-	const void *state = index_state(&m->index);
-	if (state == NULL) {
-		index_drop(&m->index);
-		return;
-	}
-	memcpy(&left, state, sizeof left);
-	left.dev = left.ino = 0;
-	index_restate(&m->index, &left, sizeof left);
 }
 
 int mbox_list_again(struct mbox *m, struct why *why_r)

@@ -4,7 +4,7 @@
  * Trusts: nothing in the maildrop; the journal as far as its digests prove it.
  *
  * The order is what makes it safe, whatever stops it and wherever:
- *   1. the journal is on the disk, whole
+ *   1. the file is on the disk as others left it, and the journal is, whole
  *   2. its octets are written over the file from `cut` on, and are on the disk
  *   3. the file is cut off behind them, on the disk
  *   4. the journal is empty, on the disk; only then are the locks released
@@ -56,6 +56,11 @@ int mbox_size(const struct mbox *m, uint64_t *size_r, struct why *why_r)
 	return 0;
 }
 
+static int sync_file(const struct mbox *m, struct why *why_r)
+{
+	return fsync(m->fd) != 0 ? why_errno(why_r, errno, "write to %s", m->path) : 0;
+}
+
 /* ---- steps 2 to 4 ---- */
 
 static int put_in_place(void *context, const char *octets, size_t len, uint64_t at, struct why *why_r)
@@ -74,7 +79,7 @@ static int write_kept(struct mbox *m, char *buffer, struct why *why_r)
 {
 	if (journal_kept(&m->journal, buffer, put_in_place, m, why_r) != 0)
 		return -1;
-	return fsync(m->fd) != 0 ? why_errno(why_r, errno, "write to %s", m->path) : 0;
+	return sync_file(m, why_r);
 }
 
 /* Other programs take "modified after it was read" for new mail: true only of what came meanwhile. */
@@ -91,7 +96,7 @@ int mbox_cut_off(struct mbox *m, uint64_t size, bool arrived, struct why *why_r)
 	if (ftruncate(m->fd, (off_t)size) != 0)
 		return why_errno(why_r, errno, "truncate %s", m->path);
 	set_times(m, arrived);
-	return fsync(m->fd) != 0 ? why_errno(why_r, errno, "write to %s", m->path) : 0;
+	return sync_file(m, why_r);
 }
 
 static int unfinished(const struct mbox *m, struct why *why_r)
@@ -131,6 +136,12 @@ int mbox_seal_journal(struct mbox *m, struct journal_plan *plan, char *buffer, s
 {
 	const uint64_t new_end = plan->cut + plan->kept, doomed = plan->size - new_end;
 	struct statvfs fs;
+	/*
+	 * Delivery agents and mail readers need not sync what they write. If the power took some of that when the file is half rewritten, no
+	 * digest would hold any more, and nobody could finish it.
+	 */
+	if (sync_file(m, why_r) != 0)
+		return -1;
 	if (fstatvfs(m->fd, &fs) != 0)
 		return why_errno(why_r, errno, "statvfs %s", m->path);
 	const uint64_t block = fs.f_bsize < JOURNAL_EDGE_MAX ? fs.f_bsize : JOURNAL_EDGE_MAX, edge = block < doomed ? block : doomed;
@@ -196,7 +207,10 @@ static int promise_to_cut_off(struct mbox *m, struct journal_plan *plan, char *b
 	digest_begin(&none, plan->seed);
 	plan->size = plan->cut + m->journal.edged;
 	plan->doomed = digest_so_far(&none);
-	return digest_range(m, 0, plan->cut, buffer, plan->seed, &plan->head, why_r) != 0 ? -1 : journal_seal(&m->journal, plan, why_r);
+	/* As for mbox_seal_journal(). */
+	if (sync_file(m, why_r) != 0 || digest_range(m, 0, plan->cut, buffer, plan->seed, &plan->head, why_r) != 0)
+		return -1;
+	return journal_seal(&m->journal, plan, why_r);
 }
 
 /* Has no program without our locks been at it? What that wrote is not to be written over. */
@@ -225,7 +239,7 @@ static int grow(struct mbox *m, char *buffer, struct why *why_r)
 		at += n;
 	}
 	set_times(m, true);
-	return fsync(m->fd) != 0 ? why_errno(why_r, errno, "write to %s", m->path) : 0;
+	return sync_file(m, why_r);
 }
 
 /* As it was. What came behind it, from a program without our locks, the next login keeps. */
@@ -349,8 +363,8 @@ static int recover(struct mbox *m, char *buffer, struct why *why_r)
 			return -1;
 	} else {
 		/* It is as it should be; its new size perhaps in memory only. */
-		if (fsync(m->fd) != 0)
-			return why_errno(why_r, errno, "write to %s", m->path);
+		if (sync_file(m, why_r) != 0)
+			return -1;
 		end_journal(m);
 	}
 	mbox_notice(m, NOTICE_DONE, "an interrupted update was finished");

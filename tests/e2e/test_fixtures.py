@@ -82,8 +82,9 @@ def mboxes():
     # What is one.
     for start in (b"From a Thu Jan  1 00:00 1970", b"From a@b Thu, 1 Jan 1970 00:00:00 +0000", b"From - Thu Jan  1 00:00:00 1970",
                   b"From a@b Thu Jan  1 00:00:00 1970 -0800", b"From a@b Thu Jan  1 00:00:00 PST 1970", b"From \"a b\"@c Thu Jan  1 00:00:00 1970",
-                  b"From a@b  Thu Jan 01 00:00:00 1970 remote from c", b"From a@b thu jan  1 00:00:00 1970"):
-        yield "From_ line: %r" % start.decode(), [small[0], Part(HEADER + b"x\n", start=start), small[1]]
+                  b"From a@b  Thu Jan 01 00:00:00 1970 remote from c", b"From a@b thu jan  1 00:00:00 1970",
+                  b'From "%s"@b Thu Jan  1 00:00:00 1970' % b" ".join([b"a"] * 32), b"From %s@b Thu Jan  1 00:00:00 1970" % (b"a" * 2000)):
+        yield "From_ line: %r" % start.decode()[:64], [small[0], Part(HEADER + b"x\n", start=start), small[1]]
     # Forms of a message.
     for name, content in (("no body", b"Subject: x\n"), ("no body, blank line", b"Subject: x\n\n"), ("no header", b"\nbody\n"),
                           ("blank lines only", b"\n\n\n\n"), ("nothing", b""), ("many blank lines at the end", HEADER + b"x\n\n\n\n\n\n")):

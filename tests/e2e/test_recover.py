@@ -78,7 +78,7 @@ class Recovery(ServerCase):
 
     def test_not_begun_is_not_done(self):
         """Killed while the journal is written: no message is gone, and the mailbox as it was."""
-        self.interrupt("fsync:signal=KILL:when=1")
+        self.interrupt("fsync:signal=KILL:when=2")
         with open(self.journals()[0], "r+b") as journal:  # as after a power failure: the journal's end never reached the disk
             journal.truncate(journal.seek(0, os.SEEK_END) - 1)
         self.expect_mailbox(0, 1, 2, 3, 4)

@@ -81,7 +81,7 @@ class Kill(unittest.TestCase):
         marked = PATTERNS["alternate"](12)
         wanted, points = [c for c in STORAGE if FULL or c not in READS], 0
         # Behind what call the session was killed, and whether mail came then.
-        killed = [(first, arrives) for first in (("pwrite64", 2), ("fsync", 2), ("ftruncate", 1), ("ftruncate", 2)) for arrives in (False, True)]
+        killed = [(first, arrives) for first in (("pwrite64", 2), ("fsync", 3), ("ftruncate", 1), ("ftruncate", 2)) for arrives in (False, True)]
         for first, arrives in killed if FULL else killed[::3]:
             for call in wanted:
                 for number in range(1, 200):

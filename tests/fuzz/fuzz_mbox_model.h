@@ -81,7 +81,8 @@ static bool is_date(char *const *words, size_t n)
 static bool is_from_line(struct file f, size_t at)
 {
 	size_t len = at < f.len ? line_length(f, at) : 0, n = 0;
-	char line[MBOX_FROM_LINE_MAX + 1], *words[32], *state = NULL;
+	static char line[MBOX_FROM_LINE_MAX + 1], *words[MBOX_FROM_LINE_MAX];
+	char *state = NULL;
 	if (len < 5 || len > MBOX_FROM_LINE_MAX || memcmp(f.p + at, "From ", 5) != 0)
 		return false;
 	memcpy(line, f.p + at, len);
@@ -94,9 +95,9 @@ static bool is_from_line(struct file f, size_t at)
 			line[i] = '\1';
 	if (len <= 5)
 		return false;
-	for (char *w = strtok_r(line + 5, " \t,", &state); w != NULL && n < 32; w = strtok_r(NULL, " \t,", &state))
+	for (char *w = strtok_r(line + 5, " \t,", &state); w != NULL; w = strtok_r(NULL, " \t,", &state))
 		words[n++] = w;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = n > 32 ? n - 32 : 0; i < n; i++)
 		if (is_date(words + i, n - i))
 			return true;
 	return false;

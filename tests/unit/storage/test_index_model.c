@@ -201,7 +201,7 @@ static void history(enum maildrop_format format, unsigned number)
 		len += n > 0 && (size_t)n < sizeof story - len ? (size_t)n : 0;
 		if (!can_be_opened(format, name))
 			break;  /* it is no mbox any more */
-		if (strncmp(action->name, "index", 5) == 0 || action->act == clock_back || index_files.frozen)
+		if (strncmp(action->name, "index", 5) == 0 || index_files.frozen)
 			told_count = 0;
 		good = lists_agree("history", format, name) && (format == MAILDROP_MBOX || tells_truly(name)) && (pick(3) != 0 || session(format, name));
 	}

@@ -221,6 +221,7 @@ static void test_unopened(void)
 	} rows[] = {
 		{ "empty", FAULT_OPENAT, EMFILE, false, REASON_NO_MEMORY }, { "not empty", FAULT_OPENAT, EMFILE, true, REASON_UPDATE_UNFINISHED },
 		{ "locked", FAULT_FLOCK, EWOULDBLOCK, true, REASON_MAILDROP_LOCKED }, { "no lock", FAULT_FLOCK, ENOLCK, true, REASON_UPDATE_UNFINISHED },
+		{ "not to be read", FAULT_PREAD, EIO, true, REASON_UPDATE_UNFINISHED }, { "not to be looked at", FAULT_FSTATAT, EIO, true, REASON_UPDATE_UNFINISHED },
 	};
 	struct why why;
 	int fd = open_first();

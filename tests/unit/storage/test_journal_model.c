@@ -1,6 +1,6 @@
 /*
  * test_journal_model.c - histories of an mbox's UPDATE on a model of a disk: the real code, with crashes, lost, torn and
- * reordered writes, and errors of the disk, and mail that arrives between a crash and the recovery.
+ * reordered writes, and errors of the disk, and mail that arrives, synced by its agent or not, also between a crash and the recovery.
  * Runs in: the tests. Trusts: nothing.
  *
  * The files are real, on a memory file system, and are what processes see. Beside each is a model of its disk: what is
@@ -49,6 +49,8 @@ static bool modelled;                  /* calls are counted, logged and disturbe
 static enum trouble trouble;
 static unsigned trouble_at, calls;     /* at which call that changes something; how many there were */
 static unsigned seed;
+static bool unsynced;                  /* mail came, and nobody has synced it yet: */
+static bool lost;                      /* the power failed then, so nobody promised it */
 
 static unsigned pick(unsigned n)
 {
@@ -125,6 +127,7 @@ static void lose(struct disk *d)
 /* Some of what was not synced is on the disk; that is what the next process sees. */
 static void power_failure(struct disk *d)
 {
+	lost = lost || (unsynced && d == &mbox_disk);
 	settle(d, false);
 	CU_ASSERT_FATAL(syscall(SYS_ftruncate, d->fd, 0) == 0);
 	CU_ASSERT_FATAL((uint64_t)syscall(SYS_pwrite64, d->fd, d->durable, d->size, 0) == d->size);
@@ -147,6 +150,7 @@ int fsync(int fd)
 		return 0;
 	if (!strike()) {
 		settle(d, true);
+		unsynced = unsynced && d != &mbox_disk;
 		return 0;
 	}
 	if (trouble == FAILS)
@@ -230,8 +234,8 @@ static size_t make_message(char *out, unsigned number)
 	return n;
 }
 
-/* Mail comes, and its agent syncs it. */
-static void arrive(struct history *h)
+/* Mail comes, and its agent syncs it or does not: procmail, for one. */
+static void arrive(struct history *h, bool synced)
 {
 	struct stat st;
 	char *at = h->arrived + h->arrived_len;
@@ -239,7 +243,9 @@ static void arrive(struct history *h)
 	CU_ASSERT_FATAL(syscall(SYS_fstat, mbox_disk.fd, &st) == 0);
 	CU_ASSERT_FATAL(syscall(SYS_pwrite64, mbox_disk.fd, at, n, st.st_size) == (long)n);
 	log_write(&mbox_disk, (uint64_t)st.st_size, at, n);
-	settle(&mbox_disk, true);
+	if (synced)
+		settle(&mbox_disk, true);
+	unsynced = !synced;
 	h->arrived_len += n;
 }
 
@@ -264,7 +270,7 @@ static void after_death(struct history *h)
 		power_failure(&journal_disk);
 	}
 	if (pick(3) == 0 && h->arrivals < 4)
-		arrive(h);
+		arrive(h, true);
 }
 
 static bool content_is(const struct history *h, bool marked_gone)
@@ -279,6 +285,18 @@ static bool content_is(const struct history *h, bool marked_gone)
 	memcpy(want + n, h->arrived, h->arrived_len);
 	n += h->arrived_len;
 	return syscall(SYS_pread64, mbox_disk.fd, got, sizeof got, 0) == (long)n && memcmp(got, want, n) == 0;
+}
+
+/* All that was there is as it was, whatever is behind it. */
+static bool begins_as_it_was(const struct history *h)
+{
+	static char got[ROOM];
+	size_t at = 0;
+	const ssize_t n = (ssize_t)syscall(SYS_pread64, mbox_disk.fd, got, sizeof got, 0);
+	for (size_t i = 0; i < h->count; at += h->len[i++])
+		if (n < (ssize_t)(at + h->len[i]) || memcmp(got + at, h->message[i], h->len[i]) != 0)
+			return false;
+	return true;
 }
 
 static void begin_disk(struct disk *d, int fd, const char *octets, size_t len)
@@ -296,6 +314,7 @@ static void begin(struct history *h, int mbox_fd)
 	static char all[ROOM];
 	size_t n = 0;
 	memset(h, 0, sizeof *h);
+	unsynced = lost = false;
 	h->count = 1 + pick(MESSAGES_MAX);
 	for (size_t i = 0; i < h->count; i++) {
 		h->len[i] = make_message(h->message[i], (unsigned)i);
@@ -316,9 +335,10 @@ static bool update_once(struct history *h)
 	set_trouble(NO_TROUBLE, 0);
 	struct maildrop *drop = try_open(MAILDROP_MBOX, "mbox", &why);
 	CU_ASSERT_FATAL(drop != NULL && maildrop_count(drop) == h->count);
+	const enum trouble what = (enum trouble)pick(3);
 	if (pick(3) == 0)
-		arrive(h);
-	set_trouble((enum trouble)pick(3), 1 + pick(14));
+		arrive(h, what == FAILS || pick(2) == 0);
+	set_trouble(what, 1 + pick(14));
 	int r = maildrop_update(drop, h->marks, errors, &why);
 	bool dead = died();
 	h->committed = r == 0 && !dead;
@@ -370,6 +390,8 @@ static bool run_history(struct history *h)
 		}
 	}
 	bool gone = content_is(h, true), there = content_is(h, false);
+	/* The power took mail that nobody had synced: then nothing was begun. */
+	there = there || (lost && begins_as_it_was(h));
 	return (gone || (there && !h->committed)) && fstat(scratch_journal, &st) == 0 && st.st_size == 0;
 }
 

@@ -12,6 +12,7 @@
 #define L1000 L100 L100 L100 L100 L100 L100 L100 L100 L100 L100
 #define L100 L10 L10 L10 L10 L10 L10 L10 L10 L10 L10
 #define L10 "0123456789"
+#define WORDS "a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e f" /* an address may have 64 octets before its @ */
 
 enum { MESSAGES_MAX = 5 };
 
@@ -44,8 +45,8 @@ static const struct row {
 	  { "S: a\r\n\r\none\r\n\r\nFrom a@b Thu Foo  1 00:00:00 1970\r\nx\r\n" } },
 	{ "quoted From stays quoted", F "S: a\n\n>From me\n>>From you\n", { "S: a\r\n\r\n>From me\r\n>>From you\r\n" } },
 	{ "lower case from", F "S: a\n\n\nfrom a@b Thu Jan  1 00:00:00 1970\n", { "S: a\r\n\r\n\r\nfrom a@b Thu Jan  1 00:00:00 1970\r\n" } },
-	{ "From_ line too long", F "S: a\n\none\n\nFrom " L1000 "@b Thu Jan  1 00:00:00 1970\n",
-	  { "S: a\r\n\r\none\r\n\r\nFrom " L1000 "@b Thu Jan  1 00:00:00 1970\r\n" } },
+	{ "a sender of many words first", "From \"" WORDS "\"@b Thu Jan  1 00:00:00 1970\nS: a\n\none\n\n" F "S: b\n\ntwo\n", { "S: a\r\n\r\none\r\n", "S: b\r\n\r\ntwo\r\n" } },
+	{ "a long sender behind another message", F "S: a\n\none\n\nFrom " L1000 L1000 "@b Thu Jan  1 00:00:00 1970\nS: b\n\ntwo\n", { "S: a\r\n\r\none\r\n", "S: b\r\n\r\ntwo\r\n" } },
 	{ "Content-Length at the end", F "Content-Length: 61\n\none\n\n" F "S: b\n\ntwo\n", /* 5 + 46 + 6 + 4 */
 	  { "Content-Length: 61\r\n\r\none\r\n\r\nFrom ann@example.org Thu Jan  1 00:00:00 1970\r\nS: b\r\n\r\ntwo\r\n" } },
 	{ "Content-Length at the end, separator behind", F "Content-Length: 61\n\none\n\n" F "S: b\n\ntwo\n\n",
@@ -151,7 +152,9 @@ static const struct {
 	{ "From ann Thu 29 29 22:33:52 2001\n", false },
 	{ "From ann Thu Nov\n", false },
 	{ "From we left on Thu Nov 29 and came back, all of us, in the year after 22:33 2001\n", false },
-	{ "From a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e f g Thu Nov 29 22:33:52 2001\n", false },
+	{ "From \"a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e f g\"@example.org Thu Nov 29 22:33:52 2001\n", true },
+	{ "From " L1000 L1000 "@example.org Thu Nov 29 22:33:52 2001\n", true },
+	{ "From a Thu Nov 29 22:33:52 2001 a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d\n", false },
 };
 
 static void test_from_lines(void)
@@ -233,7 +236,7 @@ static void test_edges(void)
 /* A line that begins like a From_ line and never ends like one, longer than any buffer. */
 static void test_long_from(void)
 {
-	static const size_t lengths[] = { 1024, 8187, 8192, 9000, MBOX_BUFFER, 3 * MBOX_BUFFER };
+	static const size_t lengths[] = { 4096, 8187, 8192, 9000, MBOX_BUFFER, 3 * MBOX_BUFFER };
 	static const char head[] = F "S: a\n\n\nFrom ", tail[] = " Thu Jan  1 00:00:00 1970\n\n" F "S: b\n\n";
 	scratch_open();
 	for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {

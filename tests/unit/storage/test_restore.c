@@ -209,7 +209,7 @@ static void test_faults(void)
 		int error;
 		unsigned least;  /* calls that there are, where something is missing */
 	} cases[] = {
-		{ "write", FAULT_PWRITE, ENOSPC, 3 }, { "sync", FAULT_FSYNC, EIO, 3 }, { "stat", FAULT_FSTAT, EIO, 4 },
+		{ "write", FAULT_PWRITE, ENOSPC, 3 }, { "sync", FAULT_FSYNC, EIO, 4 }, { "stat", FAULT_FSTAT, EIO, 4 },
 		{ "cut off", FAULT_FTRUNCATE, EIO, 2 }, { "read", FAULT_PREAD, EIO, 6 }, { "memory", FAULT_MALLOC, ENOMEM, 4 },
 	};
 	for (size_t f = 0; f < sizeof faulty / sizeof faulty[0]; f++)
@@ -230,12 +230,12 @@ static void test_taken_back_later(void)
 		const char *label;
 		enum fault_call call;
 		unsigned at;   /* from there on, while the mbox cannot be synced */
-	} rows[] = { { "sync", FAULT_FSYNC, 2 }, { "cut off", FAULT_FTRUNCATE, 2 }, { "size", FAULT_FSTAT, 5 } };
+	} rows[] = { { "sync", FAULT_FSYNC, 3 }, { "cut off", FAULT_FTRUNCATE, 2 }, { "size", FAULT_FSTAT, 5 } };
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct why why;
 		size_t appended;
 		struct under_way u = set_out(A, C D);
-		faults_set(FAULT_FSYNC, 2, EIO, 0);
+		faults_set(FAULT_FSYNC, 3, EIO, 0);
 		faults[rows[i].call].fail_at = rows[i].at;
 		faults[rows[i].call].error = EIO;
 		faults[rows[i].call].lasting = 1;
@@ -267,9 +267,9 @@ static void test_mail_comes(void)
 		int result;
 		const char *want;
 	} rows[] = {
-		{ "before it grows", FAULT_FSYNC, 1, false, -1, A NEW },
-		{ "behind what is put back", FAULT_FSYNC, 2, false, 0, A C D NEW },
-		{ "behind what is taken back", FAULT_FSYNC, 2, true, -1, A NEW },
+		{ "before it grows", FAULT_FSYNC, 2, false, -1, A NEW },
+		{ "behind what is put back", FAULT_FSYNC, 3, false, 0, A C D NEW },
+		{ "behind what is taken back", FAULT_FSYNC, 3, true, -1, A NEW },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct why why;

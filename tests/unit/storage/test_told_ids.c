@@ -309,7 +309,44 @@ static void test_maildir_written_to(void)
 	}
 }
 
+/*
+ * One message was told what a later file is called, and that file is told what another is, too: the first keeps it, and nobody else has it. Which of the two is
+ * noticed first hangs on the names.
+ */
+static void test_maildir_apart_twice(void)
+{
+	for (char letter = 'd'; letter <= 'k'; letter++) {
+		char list[256], name[32];
+		const char *told;
+		begin_maildir();
+		(void)snprintf(list, sizeof list, HEAD "1 P1003.%c :1000.a\n", letter);
+		put("M/dovecot-uidlist", list);
+		(void)ids("first", MAILDROP_MAILDIR, "M");
+		(void)snprintf(name, sizeof name, "M/new/1003.%c", letter);
+		put(name, "Subject: d\n\ntext\n");
+		put("M/new/1004.e", "Subject: e\n\ntext\n");
+		(void)snprintf(list, sizeof list, HEAD "1 P1003.%c :1000.a\n7 Pabc :1003.%c\n8 Pabc :1004.e\n", letter, letter);
+		put("M/dovecot-uidlist", list);
+		tick();
+		told = ids("then", MAILDROP_MAILDIR, "M");
+		ROW_ASSERT(told, strncmp(told, name + 6, 6) == 0 && strstr(told + 6, name + 6) == NULL && strstr(told, "abc") == NULL);
+		end();
+	}
+}
+
+/* The list is gone with Dovecot, and the clock goes back: all are looked at, and keep what was told of them. */
+static void test_maildir_clock_back(void)
+{
+	begin_maildir();
+	put("M/dovecot-uidlist", HEAD "1 :1000.a\n255 :1001.b,S=17,W=20\n");
+	ROW_TEXT("told", ids("told", MAILDROP_MAILDIR, "M"), TOLD_A TOLD_B "1002.c ");
+	CU_ASSERT(unlink(in_scratch("M/dovecot-uidlist")) == 0);
+	faults_clock_ms -= 5000;
+	ROW_TEXT("clock back", ids("clock back", MAILDROP_MAILDIR, "M"), TOLD_A TOLD_B "1002.c ");
+	end();
+}
+
 #define TESTS(X)                                                                                                             \
 	X(test_formats) X(test_maildir_format) X(test_courier_lists) X(test_maildir_lists) X(test_maildir_long) X(test_maildir_later) X(test_maildir_places) X(test_maildir_goes_on) \
-	X(test_maildir_old_list) X(test_maildir_written_to)
+	X(test_maildir_old_list) X(test_maildir_written_to) X(test_maildir_clock_back) X(test_maildir_apart_twice)
 SUITE("told_ids")

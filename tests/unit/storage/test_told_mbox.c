@@ -30,6 +30,13 @@ static void replace_mbox(void)
 	tick();
 }
 
+static off_t last_octet_of_index(void)
+{
+	struct stat st;
+	CU_ASSERT_FATAL(fstat(index_files.write_fd, &st) == 0 && st.st_size > INDEX_IMAGES);
+	return st.st_size - 1;
+}
+
 #define BASE "X-IMAPbase: 1796030837 0000000005\n"
 #define TOLD(n) "0000000" #n VALIDITY " "
 
@@ -215,6 +222,74 @@ static void test_mbox_distrusted(void)
 	}
 }
 
+/* The first message, which had UIDVALIDITY, is gone, and the clock goes back: a host without one that runs on has that at each start. */
+static void test_mbox_clock_back(void)
+{
+	begin_mbox();
+	message(BASE "X-UID: 1\n", "one");
+	message("X-UID: 2\n", "two");
+	message("X-UID: 3\n", "three");
+	tick();
+	ROW_TEXT("first", ids("first", MAILDROP_MBOX, "mbox"), TOLD(1) TOLD(2) TOLD(3));
+	drop_first(MAILDROP_MBOX, "mbox");
+	faults_clock_ms -= 5000;
+	ROW_TEXT("clock back", ids("clock back", MAILDROP_MBOX, "mbox"), TOLD(2) TOLD(3));
+	ROW_TEXT("and on", ids("and on", MAILDROP_MBOX, "mbox"), TOLD(2) TOLD(3));
+	end();
+}
+
+/*
+ * The list of what QUIT left cannot be written: the session took the maildrop over, and the other's gate may still read an image, or the disk is full.
+ * With the first message UIDVALIDITY goes.
+ */
+static void test_mbox_not_written(void)
+{
+	static const struct {
+		const char *label;
+		bool frozen;
+		unsigned fails;   /* which write of QUIT's; those before are the journal's, the mailbox's and the ring's */
+	} rows[] = { { "taken over", true, 0 }, { "disk full", false, 7 } };
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct why why;
+		int errors[3];
+		begin_mbox();
+		message(BASE "X-UID: 1\n", "one");
+		message("X-UID: 2\n", "two");
+		message("X-UID: 3\n", "three");
+		tick();
+		ROW_TEXT("first", ids("first", MAILDROP_MBOX, "mbox"), TOLD(1) TOLD(2) TOLD(3));
+		index_files.frozen = rows[i].frozen;
+		struct maildrop *drop = try_ids(MAILDROP_MBOX, "mbox", &why);
+		CU_ASSERT_FATAL(drop != NULL);
+		faults_set(FAULT_PWRITE, rows[i].fails, ENOSPC, 0);
+		ROW_ASSERT(rows[i].label, update(drop, "x..", errors, &why) == 0 && faults[FAULT_PWRITE].calls > rows[i].fails);
+		faults_clear();
+		maildrop_close(&drop);
+		index_files.frozen = false;
+		tick();
+		ROW_TEXT(rows[i].label, ids(rows[i].label, MAILDROP_MBOX, "mbox"), TOLD(2) TOLD(3));
+		end();
+	}
+}
+
+/* The power fails when the index's head is on the disk, and its image is not, or in part. */
+static void test_mbox_image_torn(void)
+{
+	for (size_t cut = 0; cut < 2; cut++) {
+		const char odd = 'x';
+		begin_mbox();
+		message(BASE "X-UID: 1\n", "one");
+		message("X-UID: 2\n", "two");
+		message("X-UID: 3\n", "three");
+		tick();
+		ROW_TEXT("first", ids("first", MAILDROP_MBOX, "mbox"), TOLD(1) TOLD(2) TOLD(3));
+		drop_first(MAILDROP_MBOX, "mbox");
+		CU_ASSERT(cut ? ftruncate(index_files.write_fd, INDEX_IMAGES) == 0 : pwrite(index_files.write_fd, &odd, 1, last_octet_of_index()) == 1);
+		ROW_TEXT("torn", ids("torn", MAILDROP_MBOX, "mbox"), TOLD(2) TOLD(3));
+		end();
+	}
+}
+
 /* A removed one's is not given again, should the numbers be. */
 static void test_mbox_gone(void)
 {
@@ -233,5 +308,5 @@ static void test_mbox_gone(void)
 }
 
 #define TESTS(X)                                                                                                             \
-	X(test_mbox_fields) X(test_mbox_validity_first) X(test_mbox_goes_on) X(test_mbox_told_already) X(test_mbox_grows) X(test_mbox_distrusted) X(test_mbox_gone)
+	X(test_mbox_fields) X(test_mbox_validity_first) X(test_mbox_goes_on) X(test_mbox_told_already) X(test_mbox_grows) X(test_mbox_distrusted) X(test_mbox_clock_back) X(test_mbox_image_torn) X(test_mbox_not_written) X(test_mbox_gone)
 SUITE("told_mbox")
