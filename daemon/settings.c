@@ -81,8 +81,8 @@ static size_t name_distance(const char *a, const char *b)
 /* Two letters side by side that changed places. */
 static bool names_swapped(const char *a, const char *b)
 {
-	while (*a != '\0' && *a == *b)
-		a++, b++;
+	for (; *a != '\0' && *a == *b; a++)
+		b++;
 	return *a != '\0' && *b != '\0' && a[0] == b[1] && a[1] == b[0] && strcmp(a + 2, b + 2) == 0;
 }
 
