@@ -130,3 +130,9 @@ bool settings_gateway(const struct settings *settings, uint64_t source)
 			return true;
 	return false;
 }
+
+bool settings_explain(const struct settings *settings, const struct sockaddr_storage *peer)
+{
+	const bool through = settings->gateways.count > 0 && settings->explain_failures != POLICY_ALWAYS && settings_gateway(settings, address_source(peer));
+	return !through && policy_admits(settings->explain_failures, peer);
+}

@@ -410,7 +410,7 @@ static void serve_one(struct gate *g, int keeper, SSL_CTX *context, const struct
 	g->login_deadline = g->conn.deadline = now_ms() + 1000LL * (long long)settings->login_seconds;
 	g->pop3 = (struct pop3){ .host = host, .tls = hello.tls != 0, .tls_offered = context != NULL,
 	                         .plaintext_admitted = policy_admits(settings->plaintext_login, &hello.peer),
-	                         .explain = policy_admits(settings->explain_failures, &hello.peer),
+	                         .explain = settings_explain(settings, &hello.peer),
 	                         .input_pending = &g->input_pending, .login_tries = (unsigned)settings->login_tries };
 	gate_end_figures(&g->bye, &g->pop3, &g->conn, serve(g, hello.tls != 0, &linger));
 	ahead_forget(&g->ahead);

@@ -43,7 +43,7 @@ void session_known(struct session *s, union rpc_message *message)
 	prepare(s);
 	session_check_text(user, sizeof message->known.user, "user name");
 	auth_user_name(&s->auth, user);
-	if (!policy_admits(s->settings->explain_failures, &s->peer))
+	if (!settings_explain(s->settings, &s->peer))
 		violation("asked who exists, which explain_failures does not admit");
 	if (auth_known(&s->auth, user, &why) == 0) {
 		a.reply = REPLY_MAILBOX_UNKNOWN;
@@ -82,7 +82,7 @@ static void login_failed(struct session *s, const struct rpc_auth *request, long
 {
 	const struct why *why = &v->why;
 	struct rpc_answer a = { .reply = REPLY_NONE, .n = { v->seconds } };
-	bool told = v->proven || policy_admits(s->settings->explain_failures, &s->peer);
+	bool told = v->proven || settings_explain(s->settings, &s->peer);
 	a.reply = (uint32_t)reply_for_reason(why->reason, told);
 	/* What PAM's modules said is for who has proven the password; where to find help is for everybody. */
 	if (v->proven)

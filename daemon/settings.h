@@ -144,6 +144,12 @@ void settings_print_defaults(FILE *out);
 /* Do the users of a webmail, or of a proxy, come from there (gateways)? */
 bool settings_gateway(const struct settings *settings, uint64_t source);
 
+/*
+ * Is this peer told whether the user or the password was wrong (explain_failures)? Behind a gateway is anybody: what it may hear as this host's
+ * loopback it would show to strangers.
+ */
+bool settings_explain(const struct settings *settings, const struct sockaddr_storage *peer);
+
 /* Is that a proxy which puts a PROXY header before what its clients say (proxies)? The port does not count. */
 bool settings_proxy(const struct settings *settings, const struct sockaddr_storage *peer);
 

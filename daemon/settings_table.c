@@ -71,7 +71,7 @@ const struct setting settings_table[] = {
 	{ .section = "auth", .name = "explain_failures", .set = setting_choice, FIELD(explain_failures),
 	  .choices = policies, .value = "loopback",
 	  .help = "Who is told whether the user or the password was wrong. Others read the same words for both; the "
-	          "log always has the reason. With a webmail on this host write never: all its users come from loopback." },
+	          "log always has the reason. A webmail on this host, whose users all come from loopback, belongs into gateways, which hear it with always only." },
 	{ .section = "auth", .name = "user_names", .set = setting_choice, FIELD(user_names), .choices = as_typed_lowercase, .value = "as-typed",
 	  .help = "How user names are compared. With lowercase Anna is anna, as Dovecot has it." },
 	{ .section = "auth", .name = "local_domains", .set = setting_domains, FIELD(local_domains), .may_be_empty = true, .value = "",

@@ -276,6 +276,20 @@ class Explained(ServerCase):
         client.quit()
 
 
+class Gateway(ServerCase):
+    """A webmail on this host shows its users, who may be strangers, what it is told."""
+    settings = {"limits": {"gateways": "127.0.0.9"}}
+
+    def test_not_explained(self):
+        for source, user, password in (("127.0.0.9", "nosuch", NEUTRAL), ("127.0.0.9", "anna", NEUTRAL), ("127.0.0.1", "anna", "-ERR [AUTH] invalid password")):
+            with self.subTest(source=source, user=user):
+                client = self.client(source=source)
+                client.ok("USER " + user)
+                self.assertEqual(plain_words(client.cmd("PASS wrong")), password)
+        client = self.client(source="127.0.0.1")
+        client.err("USER nosuch", "mailbox unknown")
+
+
 class ExplainedAlways(ServerCase):
     settings = {"tls": {"plaintext_login": "always"}, "auth": {"explain_failures": "always"}}
     address = elsewhere()

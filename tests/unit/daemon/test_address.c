@@ -62,6 +62,23 @@ static void test_policy(void)
 	}
 }
 
+/* Who comes through a gateway may be anybody. */
+static void test_explain(void)
+{
+	static struct settings settings;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct sockaddr_storage address = address_of(rows[i].address);
+		settings = (struct settings){ .explain_failures = POLICY_LOOPBACK };
+		ROW_ASSERT(rows[i].address, settings_explain(&settings, &address) == rows[i].loopback);
+		settings.gateways = (struct source_list){ .count = 2, .list = { 1, address_source(&address) } };
+		ROW_ASSERT(rows[i].address, !settings_explain(&settings, &address));
+		settings.explain_failures = POLICY_ALWAYS;
+		ROW_ASSERT(rows[i].address, settings_explain(&settings, &address));
+		settings.explain_failures = POLICY_NEVER;
+		ROW_ASSERT(rows[i].address, !settings_explain(&settings, &address));
+	}
+}
+
 static void test_text(void)
 {
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -90,5 +107,5 @@ static void test_source(void)
 	}
 }
 
-#define TESTS(X) X(test_loopback) X(test_policy) X(test_text) X(test_source)
+#define TESTS(X) X(test_loopback) X(test_policy) X(test_explain) X(test_text) X(test_source)
 SUITE("address")
