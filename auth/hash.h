@@ -37,7 +37,7 @@ struct hash_cost {
 	unsigned mebibytes;        /* of memory for one verification; 0 is next to nothing */
 };
 
-/* Who hands out memory for verifications, when many have to share it. */
+/* Who hands out memory for verifications, when many have to share it. Asked anew, it has back what it gave for that login before. */
 struct hash_room {
 	int (*take)(void *context, size_t mebibytes);  /* wait for it: 0, or -1: there is none for now */
 	void *context;

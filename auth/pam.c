@@ -90,6 +90,12 @@ static enum auth_verdict judge(const struct auth_request *request, const char *s
 	return AUTH_ACCEPTED;
 }
 
+/*
+ * A process of its own for each attempt, and most of its memory is what the module's hash takes: yescrypt, at the cost that Debian has. So many
+ * are under way as fit into what hashes may have, however many connections there are.
+ */
+enum { PAM_MEBIBYTES = 16 };
+
 static enum auth_verdict verify(const struct auth_settings *settings, const struct auth_request *request,
                                 struct identity *identity_r, struct why *why_r)
 {
@@ -99,6 +105,8 @@ static enum auth_verdict verify(const struct auth_settings *settings, const stru
 
 	if (!pam_service_ok(service))
 		return failed(why_r, REASON_AUTH_SETUP, service, "this cannot be the name of a service");
+	if (settings->room.take != NULL && settings->room.take(settings->room.context, PAM_MEBIBYTES) != 0)
+		return failed(why_r, REASON_AUTH_TEMPORARY, service, "not asked, no memory is free for it: hash_memory is in use");
 	memset(&wire, 0, sizeof wire);
 	(void)snprintf(wire.service, sizeof wire.service, "%s", service);
 	(void)snprintf(wire.user, sizeof wire.user, "%s", request->user);

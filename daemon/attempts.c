@@ -108,7 +108,7 @@ static void grant(struct attempts *a, size_t at, unsigned mebibytes, long long n
 {
 	struct worker *w = &a->workers->rows->list[at];
 	w->room_wanted = 0;
-	w->room += mebibytes;
+	w->room = mebibytes;
 	a->room += mebibytes;
 	answer(a, at, (struct job){ .verb = JOB_ROOM }, now);
 }
@@ -209,6 +209,8 @@ static void hear_room(struct attempts *a, size_t at, const struct keeper_word *w
 {
 	struct worker *w = &a->workers->rows->list[at];
 	workers_set(a->workers, at, WORKER_VERIFYING);
+	/* Who waits for more and keeps what it has may wait for others who do the same. */
+	release_room(a, at, now);
 	w->until = now + ATTEMPT_HOLD_MS;
 	w->room_wanted = word->mebibytes;
 	/* Behind those who wait, also where it would fit beside them. */

@@ -10,10 +10,10 @@ import unittest
 
 from client import plain_words
 from crowd import Crowd, address, foreign_address, need_addresses, need_descriptors
-from postern import Server
+from postern import Server, User
 from processes import PATIENCE, user_of, wait_until
 from test_pam import REASON as NO_PAM
-from test_pam import PamServer, build_module
+from test_pam import PamServer, build_module, host_files
 
 FULL = os.environ.get("POSTERN_FAULT") == "full"
 FREE, LONGEST = 5, 4          # free_failures, longest_wait
@@ -224,6 +224,31 @@ class LoginCache(unittest.TestCase):
 
 class HashMemory(unittest.TestCase):
     MIB, BUDGET, AT_ONCE = 64, 128, 8
+    PAM_MIB = 16  # auth/pam.c
+
+    @unittest.skipIf(NO_PAM, NO_PAM)
+    def test_pam_budget(self):
+        """Eight logins by PAM at the same time, and memory for two: all succeed, and never are there three helpers."""
+        names = ["user%d" % n for n in range(self.AT_ONCE)]
+        module = build_module()
+        server = Server(users=(), start=False, settings={"auth": {"backends": "pam", "pam_service": "postern-e2e", "hash_memory": 2 * self.PAM_MIB}})
+        self.addCleanup(server.stop)
+        server.users = {name: User(server, name, 100 + n) for n, name in enumerate(names)}
+        server.setup = host_files(server, names, "auth required %s 200\naccount required %s\n" % (module, module))
+        server.start()
+        crowd = Crowd(server)
+        self.addCleanup(crowd.close)
+        talks = [crowd.talk("127.0.0.1", ["USER " + name, "PASS secret", "QUIT"]) for name in names]
+        most = 0
+
+        def over():
+            nonlocal most
+            most = max(most, sum(1 for p in server.processes() if p.name == "posternd-pam" and p.state != "Z"))
+            return all(talk.over for talk in talks)
+        crowd.until(over, "eight logins", 60)
+        for talk in talks:
+            self.assertEqual([answer[:3] for answer in talk.answers], ["+OK"] * 4, talk.answers)
+        self.assertIn(most, (1, 2))
 
     def test_budget(self):
         """Eight logins of 64 MiB each at the same time, and 128 MiB for them: all succeed, never three at once."""

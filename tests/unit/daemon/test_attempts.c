@@ -161,6 +161,22 @@ static void test_room(void)
 	end();
 }
 
+/* Who asks anew, for the next back end, has given back what it had: those who have some and want more would wait for each other. */
+static void test_room_anew(void)
+{
+	struct job job;
+	begin(2, false);
+	for (size_t i = 0; i < 2; i++)
+		CU_ASSERT(say(i, KEEPER_ATTEMPT, i + 1) && heard(i, &job) == JOB_VERIFY && say(i, KEEPER_ROOM, 50) && heard(i, &job) == JOB_ROOM);
+	CU_ASSERT(attempts.room == 100);
+	CU_ASSERT(say(0, KEEPER_ROOM, 60) && heard(0, &job) == 0);
+	now++;
+	CU_ASSERT(say(1, KEEPER_ROOM, 60) && heard(0, &job) == JOB_ROOM && heard(1, &job) == 0 && attempts.room == 60);
+	CU_ASSERT(say(0, KEEPER_FAILED, 0) && heard(1, &job) == JOB_ROOM && attempts.room == 60);
+	CU_ASSERT(say(1, KEEPER_FAILED, 0) && attempts.room == 0);
+	end();
+}
+
 /* A large one, and those behind it, are not passed by small ones that come later, however many. */
 static void test_room_in_turn(void)
 {
@@ -471,5 +487,5 @@ static void test_sums(void)
 	end();
 }
 
-#define TESTS(X) X(test_answers) X(test_held) X(test_gateway) X(test_room) X(test_room_in_turn) X(test_room_of_the_known) X(test_free) X(test_fewer_tries) X(test_words) X(test_proven) X(test_remembered) X(test_crowd) X(test_proven_probes) X(test_lines) X(test_sums)
+#define TESTS(X) X(test_answers) X(test_held) X(test_gateway) X(test_room) X(test_room_anew) X(test_room_in_turn) X(test_room_of_the_known) X(test_free) X(test_fewer_tries) X(test_words) X(test_proven) X(test_remembered) X(test_crowd) X(test_proven_probes) X(test_lines) X(test_sums)
 SUITE("attempts")
