@@ -80,38 +80,49 @@ static int not_open(const char *directory, const char *name, struct why *why_r)
 	return -1;
 }
 
-static int open_locked(int dir, const char *directory, const char *name, int *fd_r, struct why *why_r)
+/* One that is open and locked: 0 when it is ours, 1 when it has another name by now, or as not_open(). */
+static int settle(int dir, const char *directory, const char *name, int fd, struct why *why_r)
+{
+	if (!journal_is_called(dir, fd, name))
+		return 1; /* by `postern recover`, or by a session that was quicker */
+	const int aside = journal_is_aside(fd);
+	if (aside == 0)
+		return 0;
+	if (aside < 0) {
+		(void)why_errno(why_r, errno, "read the journal %s/%s", directory, name);
+		return not_open(directory, name, why_r);
+	}
+	/* What is set aside is no more to do. */
+	return journal_move_aside(dir, name) == 0 ? 1 : why_errno(why_r, errno, "set the journal %s/%s aside", directory, name);
+}
+
+/* Is it open, a file of ours, and locked? */
+static bool lock_it(const char *directory, const char *name, int fd, struct why *why_r)
 {
 	struct stat st;
-	int fd = open_or_make(dir, name), aside = 0;
-	bool moved = false;
-	int err;
-	*fd_r = -1;
 	if (fd < 0 || fstat(fd, &st) != 0) {
 		(void)why_errno(why_r, errno, "open the journal %s/%s", directory, name);
-	} else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1) {
+		return false;
+	}
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1) {
 		(void)why_set(why_r, REASON_MAILDROP_IO, 0, "%s/%s is not a file of posternd's own", directory, name);
-	} else if ((err = flock_patiently(fd, SESSION_LOCK_WAIT_MS, -1)) != 0) {
+		return false;
+	}
+	const int err = flock_patiently(fd, SESSION_LOCK_WAIT_MS, -1);
+	if (err != 0)
 		(void)why_set(why_r, err == EWOULDBLOCK ? REASON_MAILDROP_LOCKED : REASON_MAILDROP_IO, err, "lock the journal %s/%s",
 		              directory, name);
-	} else if (!journal_is_called(dir, fd, name)) {
-		moved = true; /* by `postern recover`, or by a session that was quicker */
-	} else if ((aside = journal_is_aside(fd)) < 0) {
-		(void)why_errno(why_r, errno, "read the journal %s/%s", directory, name);
-	} else if (aside == 0) {
-		*fd_r = fd;
-		return 0;
-	} else if (journal_move_aside(dir, name) == 0) {
-		moved = true;
-	} else {
-		(void)why_errno(why_r, errno, "set the journal %s/%s aside", directory, name);
-	}
-	if (fd >= 0)
+	return err == 0;
+}
+
+static int open_locked(int dir, const char *directory, const char *name, int *fd_r, struct why *why_r)
+{
+	const int fd = open_or_make(dir, name);
+	const int r = lock_it(directory, name, fd, why_r) ? settle(dir, directory, name, fd, why_r) : not_open(directory, name, why_r);
+	*fd_r = r == 0 ? fd : -1;
+	if (r != 0 && fd >= 0)
 		(void)close(fd);
-	if (moved)
-		return 0;
-	/* What is set aside is no more to do. */
-	return aside > 0 ? -1 : not_open(directory, name, why_r);
+	return r > 0 ? 0 : r;
 }
 
 int journal_open(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid, int *fd_r,
