@@ -106,16 +106,22 @@ static void test_mbox_validity_first(void)
 	end();
 }
 
-/* The first message, which has UIDVALIDITY, goes; mail comes; Dovecot numbers beside us; a sender writes fields of his own. */
-static void test_mbox_goes_on(void)
+/* Three that Dovecot has numbered, as they are told at the first login. */
+static void begin_three(void)
 {
-	char text[IDS_TEXT], *end_of_told;
 	begin_mbox();
 	message(BASE "X-UID: 1\n", "one");
 	message("X-UID: 2\n", "two");
 	message("X-UID: 3\n", "three");
 	tick();
 	ROW_TEXT("first", ids("first", MAILDROP_MBOX, "mbox"), TOLD(1) TOLD(2) TOLD(3));
+}
+
+/* The first message, which has UIDVALIDITY, goes; mail comes; Dovecot numbers beside us; a sender writes fields of his own. */
+static void test_mbox_goes_on(void)
+{
+	char text[IDS_TEXT], *end_of_told;
+	begin_three();
 	drop_first(MAILDROP_MBOX, "mbox");
 	ROW_TEXT("without the first", ids("without the first", MAILDROP_MBOX, "mbox"), TOLD(2) TOLD(3));
 	message("X-UID: 1\n", "forged");
@@ -225,12 +231,7 @@ static void test_mbox_distrusted(void)
 /* The first message, which had UIDVALIDITY, is gone, and the clock goes back: a host without one that runs on has that at each start. */
 static void test_mbox_clock_back(void)
 {
-	begin_mbox();
-	message(BASE "X-UID: 1\n", "one");
-	message("X-UID: 2\n", "two");
-	message("X-UID: 3\n", "three");
-	tick();
-	ROW_TEXT("first", ids("first", MAILDROP_MBOX, "mbox"), TOLD(1) TOLD(2) TOLD(3));
+	begin_three();
 	drop_first(MAILDROP_MBOX, "mbox");
 	faults_clock_ms -= 5000;
 	ROW_TEXT("clock back", ids("clock back", MAILDROP_MBOX, "mbox"), TOLD(2) TOLD(3));
@@ -252,12 +253,7 @@ static void test_mbox_not_written(void)
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct why why;
 		int errors[3];
-		begin_mbox();
-		message(BASE "X-UID: 1\n", "one");
-		message("X-UID: 2\n", "two");
-		message("X-UID: 3\n", "three");
-		tick();
-		ROW_TEXT("first", ids("first", MAILDROP_MBOX, "mbox"), TOLD(1) TOLD(2) TOLD(3));
+		begin_three();
 		index_files.frozen = rows[i].frozen;
 		struct maildrop *drop = try_ids(MAILDROP_MBOX, "mbox", &why);
 		CU_ASSERT_FATAL(drop != NULL);
@@ -277,12 +273,7 @@ static void test_mbox_image_torn(void)
 {
 	for (size_t cut = 0; cut < 2; cut++) {
 		const char odd = 'x';
-		begin_mbox();
-		message(BASE "X-UID: 1\n", "one");
-		message("X-UID: 2\n", "two");
-		message("X-UID: 3\n", "three");
-		tick();
-		ROW_TEXT("first", ids("first", MAILDROP_MBOX, "mbox"), TOLD(1) TOLD(2) TOLD(3));
+		begin_three();
 		drop_first(MAILDROP_MBOX, "mbox");
 		CU_ASSERT(cut ? ftruncate(index_files.write_fd, INDEX_IMAGES) == 0 : pwrite(index_files.write_fd, &odd, 1, last_octet_of_index()) == 1);
 		ROW_TEXT("torn", ids("torn", MAILDROP_MBOX, "mbox"), TOLD(2) TOLD(3));
