@@ -91,10 +91,11 @@ static enum auth_verdict judge(const struct auth_request *request, const char *s
 }
 
 /*
- * A process of its own for each attempt, and most of its memory is what the module's hash takes: yescrypt, at the cost that Debian has. So many
- * are under way as fit into what hashes may have, however many connections there are.
+ * A process of its own for each attempt, and most of its memory is what the module's hash takes: 16 MiB for yescrypt, at the cost that Debian has,
+ * for a part of the time. So many are under way as fit into what hashes may have, however many connections there are. By default these are 64, enough
+ * for 200 guesses a second where a module takes 0.3 s.
  */
-enum { PAM_MEBIBYTES = 16 };
+enum { PAM_MEBIBYTES = 8 };
 
 static enum auth_verdict verify(const struct auth_settings *settings, const struct auth_request *request,
                                 struct identity *identity_r, struct why *why_r)

@@ -22,11 +22,24 @@ NEUTRAL = "user name or password not accepted"
 SLOWED = "password not checked"
 
 
-def guess_server(users, **limits):
-    return Server(users=users, settings={
+def guess_server(users, milliseconds=None, **limits):
+    """milliseconds: that a PAM module takes for each login; None: there is a passwd file."""
+    server = Server(users=users if milliseconds is None else (), start=False, settings={
         "auth": {"explain_failures": "never"}, "tls": {"plaintext_login": "always"},
         "limits": {"free_failures": FREE, "longest_wait": LONGEST, "repeat_seconds": 600, "per_source": 20, **limits},
         "workers": {"max": 200}})
+    if milliseconds is not None:
+        ask_module(server, users, milliseconds)
+    return server.start()
+
+
+def ask_module(server, names, milliseconds):
+    """Its users are these, whom a PAM module knows that takes so long, and no passwd file."""
+    module = build_module()
+    server.settings["auth"].update(backends="pam", pam_service="postern-e2e")
+    server.write_config()
+    server.users = {name: User(server, name, 100 + n) for n, name in enumerate(names)}
+    server.setup = host_files(server, names, "auth required %s %d\naccount required %s\n" % (module, milliseconds, module))
 
 
 class Guesser(Crowd):
@@ -51,12 +64,14 @@ class Guesser(Crowd):
 
 
 class Guessing(unittest.TestCase):
+    milliseconds = None
+
     def run_guesser(self, addresses, seconds):
         need_addresses()
         reason = need_descriptors(4096)
         if reason:
             self.skipTest(reason)
-        server = guess_server(["anna", "berta", "clara"])
+        server = guess_server(["anna", "berta", "clara"], self.milliseconds)
         self.addCleanup(server.stop)
         with server.client(source="198.19.255.7") as known:
             known.login("anna")
@@ -94,6 +109,12 @@ class Guessing(unittest.TestCase):
     def test_many_addresses(self):
         """For a user who is guessed at by all of them, each address but the first few has one try before it waits."""
         self.run_guesser(1000 if FULL else 100, 60 if FULL else 8)
+
+
+@unittest.skipIf(NO_PAM, NO_PAM)
+class GuessingByPam(Guessing):
+    """The same where each password is asked of another host, say, and few of them at a time."""
+    milliseconds = 300
 
 
 class Loopback(unittest.TestCase):
@@ -224,7 +245,7 @@ class LoginCache(unittest.TestCase):
 
 class HashMemory(unittest.TestCase):
     MIB, BUDGET, AT_ONCE = 64, 128, 8
-    PAM_MIB = 16  # auth/pam.c
+    PAM_MIB = 8  # auth/pam.c
 
     def at_once(self, server, seen):
         """All users log in at the same time and succeed; the most that seen() said meanwhile."""
@@ -247,11 +268,9 @@ class HashMemory(unittest.TestCase):
     def test_pam_budget(self):
         """Eight logins by PAM at the same time, and memory for two: all succeed, and never are there three helpers."""
         names = ["user%d" % n for n in range(self.AT_ONCE)]
-        module = build_module()
-        server = Server(users=(), start=False, settings={"auth": {"backends": "pam", "pam_service": "postern-e2e", "hash_memory": 2 * self.PAM_MIB}})
+        server = Server(users=(), start=False, settings={"auth": {"hash_memory": 2 * self.PAM_MIB}})
         self.addCleanup(server.stop)
-        server.users = {name: User(server, name, 100 + n) for n, name in enumerate(names)}
-        server.setup = host_files(server, names, "auth required %s 200\naccount required %s\n" % (module, module))
+        ask_module(server, names, 200)
         server.start()
         helpers = self.at_once(server, lambda: sum(1 for p in server.processes() if p.name == "posternd-pam" and p.state != "Z"))
         self.assertLessEqual(helpers, 2)

@@ -232,7 +232,7 @@ static void test_pam_without_memory(void)
 	settings.room.take = note_room;
 	settings.room.context = &noted;
 	CU_ASSERT(auth_verify(&settings, &request, &identity, &proven, &why) == -1 && why.reason == REASON_AUTH_TEMPORARY && !proven);
-	CU_ASSERT(noted == 16 && strstr(why.text, "hash_memory is in use") != NULL);
+	CU_ASSERT(noted == 8 && strstr(why.text, "hash_memory is in use") != NULL);
 	fixture_remove();
 }
 
