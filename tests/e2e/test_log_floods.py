@@ -91,16 +91,19 @@ class Counted(unittest.TestCase):
         server.expect_trouble = True
         os.kill(server.signers()[0].pid, signal.SIGSTOP)
         self.addCleanup(lambda: [os.kill(s.pid, signal.SIGCONT) for s in server.signers()])
-        connections = []
+        connections, begun = [], time.monotonic()
         for _ in range(60):
             connections.append(socket.create_connection(("127.0.0.1", server.pop3s_port)))
             self.addCleanup(connections[-1].close)
             connections[-1].sendall(client_hello())
+        took = time.monotonic() - begun
         wait_until(lambda: len(server.gates()) < 10, "all handshakes have failed", 30)
-        server.wait_for_log(r"master: \d+ more connections without a login")
         said = server.log().count("no signature for a TLS handshake")
         self.assertGreaterEqual(said, 1)
-        self.assertLessEqual(said, 30)
+        # Ten of those that came in one second, where such a second may begin and end within the time.
+        self.assertLessEqual(said, 10 * (int(took) + 2))
+        if said < 30:
+            server.wait_for_log(r"master: \d+ more connections without a login")
 
     def test_no_login(self):
         server = self.server()

@@ -239,6 +239,7 @@ class Processes(Case):
                 server.write_config(workers={"spare_min": 1, "spare_max": 1})
                 server.start()
                 self.addCleanup(server.stop)
+                server.wait_for_log(r"session: user=\"\" ")  # who looked whether it serves
                 wait_until(lambda s=server: len(s.keepers()) == 1, "one keeper waits")
                 with Trace(server.keepers()[0].pid, "clone,clone3,fork,vfork:error=EAGAIN", calls="clone,clone3,fork,vfork"), Client(server) as client:
                     client.ok("USER " + user)
