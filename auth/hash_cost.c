@@ -27,7 +27,6 @@ enum {
 	BSDI_DIGITS = 4,
 	SHA_ROUNDS_DEFAULT = 5000,
 	DES_LENGTH = 13,
-	BSDI_LENGTH = 19,        /* four characters of rounds, four of salt and eleven of hash */
 };
 
 /* The number in front of the character `end` at *p; *p goes behind it. */
@@ -159,8 +158,7 @@ static const char *bound_sunmd5(const char *rest, struct hash_cost *cost_r)
 static const char *bound_bsdi(const char *rest, struct hash_cost *cost_r)
 {
 	uint64_t rounds;
-	const bool whole = strlen(rest) == BSDI_LENGTH && strspn(rest, ALPHABET) == BSDI_LENGTH;
-	return whole && take_coded(&rest, BSDI_DIGITS, &rounds) ? bound_rounds(rounds, cost_r) : MALFORMED;
+	return take_coded(&rest, BSDI_DIGITS, &rounds) ? bound_rounds(rounds, cost_r) : MALFORMED;
 }
 
 /* The last row takes what no other took: two characters of salt and eleven of hash, or it is no hash at all. */
@@ -187,7 +185,7 @@ static const struct hash_method methods[] = {
 	{ "$md5",       "SUN-MD5",       ENGINE_CRYPT,  true,  bound_sunmd5, 22 },
 	{ "$1$",        "MD5-CRYPT",     ENGINE_CRYPT,  true,  NULL, 22 },
 	{ "$3$",        "NT",            ENGINE_CRYPT,  true,  NULL, 32 },
-	{ "_",          "BSDI-CRYPT",    ENGINE_CRYPT,  true,  bound_bsdi, 0 },
+	{ "_",          "BSDI-CRYPT",    ENGINE_CRYPT,  true,  bound_bsdi, 19 },
 	{ "",           "DES-CRYPT",     ENGINE_CRYPT,  true,  bound_des, 0 },
 };
 
@@ -201,6 +199,6 @@ const struct hash_method *hash_method_find(const char *text)
 
 bool hash_is_whole(const struct hash_method *method, const char *text)
 {
-	const char *last = strrchr(text, '$');
-	return method->digits == 0 || (last != NULL && strlen(last + 1) == method->digits && strspn(last + 1, ALPHABET) == method->digits);
+	const char *last = strrchr(text, '$'), *digits = last != NULL ? last + 1 : text + strlen(method->prefix);
+	return method->digits == 0 || (strlen(digits) == method->digits && strspn(digits, ALPHABET) == method->digits);
 }

@@ -23,7 +23,7 @@ struct hash_method {
 	 * or returns what is wrong. NULL: the cost is fixed, and small.
 	 */
 	const char *(*bound)(const char *rest, struct hash_cost *cost_r);
-	size_t digits;       /* of crypt(5)'s, behind the last $: fewer or more match no password. 0: it is not of such a form */
+	size_t digits;       /* of crypt(5)'s, behind the last $, or the prefix where there is none: fewer or more match no password. 0: bound() sees to it, or it varies */
 };
 
 /* What stands in "v=19$m=19456,t=2,p=1$SALT$HASH". */

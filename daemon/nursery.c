@@ -135,6 +135,7 @@ static void serve_orders(SSL_CTX *context, const struct settings *settings)
 struct loading {
 	const struct settings *settings;
 	SSL_CTX *context;         /* NULL: no TLS */
+	struct nursery_report ready;
 	char problem[NURSERY_TEXT_MAX];
 };
 
@@ -149,6 +150,7 @@ static int load(struct loading *l)
 	if (tls_context_new(l->settings, &l->context, l->problem, sizeof l->problem) != 0)
 		return -1;
 	if (l->context != NULL) {
+		tls_certificates(l->context, &l->ready);
 		tls_warm_up(l->settings, l->context, nobody_watches);
 	}
 	return 0;
@@ -169,13 +171,12 @@ static void rehearse_handshakes(void *loading)
 
 int main(int argc, char **argv)
 {
-	static struct nursery_report ready = { .verb = NURSERY_READY };
 	void *const heap = sbrk(0);
 	(void)argc;
 	(void)argv;
 	const struct nursery_orders *orders = started_by_master("posternd-gate", "gate nursery");
 	const struct settings *settings = &orders->settings;
-	struct loading loading = { .settings = settings };
+	struct loading loading = { .settings = settings, .ready = { .verb = NURSERY_READY } };
 	heap_wipe_freed(settings->sessions > 1);
 	gates = private_memory(sizeof *gates);
 	if (gates == NULL)
@@ -192,9 +193,7 @@ int main(int argc, char **argv)
 	if (!INSTRUMENTED)
 		freeze_program(heap);
 	give_up_rights(orders, "gate", SANDBOX_NURSERY);
-	if (loading.context != NULL)
-		tls_certificates(loading.context, &ready);
-	(void)report_to_master(&ready);
+	(void)report_to_master(&loading.ready);
 	serve_orders(loading.context, settings);
 	leave(EXIT_GOOD);
 }

@@ -350,7 +350,7 @@ static void note_end(struct pool *pool, size_t at, int status, uid_t uid)
  * A connection counts as long as its gate is there, which hears that its keeper is gone, and mostly goes as well. Where the keeper was killed by
  * its user, who has the gate wait in a file system that does not answer, that lasts as long as he likes. False: it cannot be seen when it goes.
  */
-static bool await_gate(struct pool *pool, size_t at)
+static bool keep_for_gate(struct pool *pool, size_t at)
 {
 	struct worker *w = &pool->workers.rows->list[at];
 	(void)shutdown(w->gate, SHUT_WR);
@@ -369,7 +369,7 @@ void pool_reaped(struct pool *pool, pid_t pid, int status, uid_t uid)
 	hear_out(pool, (size_t)at);
 	note_end(pool, (size_t)at, status, uid);
 	attempts_end(&pool->attempts, (size_t)at, now_ms());
-	if (pool->stopping || gate_is_gone(&pool->workers.rows->list[at]) || !await_gate(pool, (size_t)at))
+	if (pool->stopping || gate_is_gone(&pool->workers.rows->list[at]) || !keep_for_gate(pool, (size_t)at))
 		forget(pool, (size_t)at);
 }
 
