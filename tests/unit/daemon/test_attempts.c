@@ -2,66 +2,7 @@
  * test_attempts.c - daemon/attempts.c, daemon/line_limit.c: what the master answers keepers, and when.
  * Runs in: the tests; keepers are played, the clock is made up.
  */
-#include "daemon/attempts.h"
-#include "tests/unit/daemon/worker.h"
-
-static struct workers workers;
-static struct attempts attempts;
-static struct settings settings;
-static int kept_stderr = -1;
-static long long now;
-
-enum { KEEPERS_MAX = 16 };
-static int ends[KEEPERS_MAX];  /* keepers' ends of their channels */
-
-/* So many keepers with strangers, each from a source of its own unless `together`. */
-static void begin(size_t count, bool together)
-{
-	int pair[2];
-	host_make();
-	settings = (struct settings){ .free_failures = 2, .longest_wait = 15, .repeat_seconds = 600, .hash_memory = 100, .login_tries = 3 };
-	now = 5000000;
-	CU_ASSERT_FATAL(workers_open(&workers) == 0 && attempts_open(&attempts, &settings, &workers) == 0);
-	now = attempts.guesses.begun;
-	for (size_t i = 0; i < count; i++) {
-		socket_pair(SOCK_SEQPACKET, pair);
-		ends[i] = pair[0];
-		CU_ASSERT_FATAL(workers_add(&workers, (pid_t)(100 + i), pair[1], i + 1) == (ssize_t)i);
-		attempts_made(&attempts, i);
-		workers_set(&workers, i, WORKER_STRANGER);
-		workers.rows->sources[i] = together ? 1 : i + 1;
-	}
-	kept_stderr = log_capture();
-}
-
-static void end(void)
-{
-	for (size_t i = 0; i < workers.count; i++) {
-		(void)close(workers.rows->list[i].channel);
-		(void)close(ends[i]);
-	}
-	workers_close(&workers);
-	attempts_close(&attempts);
-	log_release(kept_stderr);
-	host_remove();
-}
-
-static bool say(size_t at, enum keeper_verb verb, uint64_t number)
-{
-	const struct keeper_word word = { .verb = verb, .mebibytes = (uint32_t)number, .reason = verb == KEEPER_FAILED ? REASON_PASSWORD_WRONG : 0,
-	                                  .owner = 77, .record = number, .hash = { 9, { number, ~number } } };
-	return attempts_hear(&attempts, at, &word, now);
-}
-
-/* What that keeper was told, 0: nothing. */
-static uint32_t heard(size_t at, struct job *job_r)
-{
-	int fd;
-	*job_r = (struct job){ .verb = 0 };
-	if (recv(ends[at], job_r, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
-		CU_ASSERT(rpc_receive(ends[at], job_r, sizeof *job_r, &fd) == (ssize_t)sizeof *job_r && fd == -1);
-	return job_r->verb;
-}
+#include "tests/unit/daemon/attempts_fixture.h"
 
 /* Right away; the same again; then waits, by a timer and not before. */
 static void test_answers(void)
@@ -128,102 +69,6 @@ static void test_gateway(void)
 		CU_ASSERT(attempts_hear(&attempts, 1, &other, now) && heard(1, &job) == (gateway ? JOB_VERIFY : 0));
 		end();
 	}
-}
-
-/* Memory for hashes: what is there is shared, who is too large goes alone, a death gives it back. */
-static void test_room(void)
-{
-	struct job job;
-	begin(5, false);
-	settings.free_failures = 100;
-	for (size_t i = 0; i < 5; i++)
-		CU_ASSERT(say(i, KEEPER_ATTEMPT, i + 1) && heard(i, &job) == JOB_VERIFY);
-	CU_ASSERT(say(0, KEEPER_ROOM, 64) && heard(0, &job) == JOB_ROOM);
-	now++;
-	CU_ASSERT(say(1, KEEPER_ROOM, 64) && heard(1, &job) == 0);
-	now++;
-	CU_ASSERT(say(2, KEEPER_ROOM, 200) && heard(2, &job) == 0);
-	now++;
-	CU_ASSERT(say(3, KEEPER_ROOM, 30) && heard(3, &job) == 0);
-	CU_ASSERT(say(0, KEEPER_FAILED, 0) && heard(1, &job) == JOB_ROOM && heard(2, &job) == 0 && heard(3, &job) == 0);
-	CU_ASSERT(say(3, KEEPER_PROVEN, 0) && heard(2, &job) == 0);
-	attempts_end(&attempts, 1, now);
-	CU_ASSERT(heard(2, &job) == JOB_ROOM);
-	CU_ASSERT(say(4, KEEPER_ROOM, 1) && heard(4, &job) == 0);
-	now += ATTEMPT_HOLD_MS;
-	attempts_run(&attempts, now);
-	CU_ASSERT(heard(4, &job) == JOB_REFUSED && attempts.room == 200);
-	CU_ASSERT(say(2, KEEPER_MOOT, 0) && attempts.room == 0);
-	/* Nor is anything added up to less than there was. */
-	CU_ASSERT(say(0, KEEPER_ATTEMPT, 9) && heard(0, &job) == JOB_VERIFY);
-	CU_ASSERT(!say(0, KEEPER_ROOM, UINT32_MAX) && !say(0, KEEPER_ROOM, HASH_MEMORY_MIB_MAX + 1) && heard(0, &job) == 0 && attempts.room == 0);
-	CU_ASSERT(say(0, KEEPER_ROOM, HASH_MEMORY_MIB_MAX) && heard(0, &job) == JOB_ROOM);
-	end();
-}
-
-/* Who asks anew, for the next back end, has given back what it had: those who have some and want more would wait for each other. */
-static void test_room_anew(void)
-{
-	struct job job;
-	begin(2, false);
-	for (size_t i = 0; i < 2; i++)
-		CU_ASSERT(say(i, KEEPER_ATTEMPT, i + 1) && heard(i, &job) == JOB_VERIFY && say(i, KEEPER_ROOM, 50) && heard(i, &job) == JOB_ROOM);
-	CU_ASSERT(attempts.room == 100);
-	CU_ASSERT(say(0, KEEPER_ROOM, 60) && heard(0, &job) == 0);
-	now++;
-	CU_ASSERT(say(1, KEEPER_ROOM, 60) && heard(0, &job) == JOB_ROOM && heard(1, &job) == 0 && attempts.room == 60);
-	CU_ASSERT(say(0, KEEPER_FAILED, 0) && heard(1, &job) == JOB_ROOM && attempts.room == 60);
-	CU_ASSERT(say(1, KEEPER_FAILED, 0) && attempts.room == 0);
-	end();
-}
-
-/* A large one, and those behind it, are not passed by small ones that come later, however many. */
-static void test_room_in_turn(void)
-{
-	struct job job;
-	begin(KEEPERS_MAX, false);
-	settings.free_failures = 100;
-	for (size_t i = 0; i < KEEPERS_MAX; i++)
-		CU_ASSERT(say(i, KEEPER_ATTEMPT, i + 1) && heard(i, &job) == JOB_VERIFY);
-	for (size_t i = 0; i < 3; i++)
-		CU_ASSERT(say(i, KEEPER_ROOM, 30) && heard(i, &job) == JOB_ROOM);
-	now++;
-	CU_ASSERT(say(3, KEEPER_ROOM, 80) && heard(3, &job) == 0);
-	now++;
-	CU_ASSERT(say(4, KEEPER_ROOM, 30) && heard(4, &job) == 0);
-	/* Each time that one is done, another comes. */
-	for (size_t i = 0; i < 3; i++) {
-		now++;
-		CU_ASSERT(say(i, KEEPER_FAILED, 0) && say(5 + i, KEEPER_ROOM, 10));
-	}
-	CU_ASSERT(heard(3, &job) == JOB_ROOM && heard(4, &job) == 0 && heard(5, &job) == 0);
-	CU_ASSERT(say(3, KEEPER_FAILED, 0) && heard(4, &job) == JOB_ROOM && heard(5, &job) == JOB_ROOM && heard(7, &job) == JOB_ROOM);
-	end();
-}
-
-/* Who has logged in from there before does not wait behind strangers' guesses; those wait in turn. */
-static void test_room_of_the_known(void)
-{
-	struct job job;
-	begin(6, false);
-	for (size_t i = 4; i < 6; i++) {
-		CU_ASSERT(say(i, KEEPER_ATTEMPT, i + 1) && heard(i, &job) == JOB_VERIFY && say(i, KEEPER_PROVEN, 0));
-		workers_set(&workers, i, WORKER_STRANGER);
-	}
-	settings.free_failures = 100;
-	for (size_t i = 0; i < 6; i++)
-		CU_ASSERT(say(i, KEEPER_ATTEMPT, i + 1) && heard(i, &job) == JOB_VERIFY);
-	for (size_t i = 0; i < 6; i++) {
-		now++;
-		CU_ASSERT(say(i, KEEPER_ROOM, 60) && heard(i, &job) == (i == 0 ? JOB_ROOM : 0));
-	}
-	static const size_t order[] = { 0, 4, 5, 1, 2, 3 };
-	for (size_t i = 0; i + 1 < sizeof order / sizeof *order; i++) {
-		CU_ASSERT(say(order[i], KEEPER_FAILED, 0));
-		for (size_t k = i + 1; k < sizeof order / sizeof *order; k++)
-			CU_ASSERT(heard(order[k], &job) == (k == i + 1 ? JOB_ROOM : 0));
-	}
-	end();
 }
 
 /* Who may say that it is free: workers that are shared, between two connections. It is idle then, and everything is given back. */
@@ -487,5 +332,5 @@ static void test_sums(void)
 	end();
 }
 
-#define TESTS(X) X(test_answers) X(test_held) X(test_gateway) X(test_room) X(test_room_anew) X(test_room_in_turn) X(test_room_of_the_known) X(test_free) X(test_fewer_tries) X(test_words) X(test_proven) X(test_remembered) X(test_crowd) X(test_proven_probes) X(test_lines) X(test_sums)
+#define TESTS(X) X(test_answers) X(test_held) X(test_gateway) X(test_free) X(test_fewer_tries) X(test_words) X(test_proven) X(test_remembered) X(test_crowd) X(test_proven_probes) X(test_lines) X(test_sums)
 SUITE("attempts")
