@@ -283,6 +283,9 @@ class Unreadable(unittest.TestCase):
         """A file that has nothing in it, as a full disk leaves it, or is of another version."""
         server = Server(("anna",))
         self.addCleanup(server.stop)
+        # Its recorder might write what it knows of them.
+        server.terminate()
+        server.popen.wait()
         for octets in (b"", b"x" * RECORD):
             (server.base / "history" / "guesses").write_bytes(octets)
             for arguments in (["log"], ["stats"], ["explain", "00001"]):
