@@ -1,6 +1,6 @@
 #!/bin/sh
 # layers.sh - holds the folders to their order: base knows nobody, auth and storage know base only, the gate's program
-# neither of them, and the daemon and the commands everything below them.
+# neither of them, and the daemon and the commands everything below them. And the documents to the files that there are.
 # Runs in: the build. Trusts: the sources' #include lines.
 set -u
 cd "$(dirname "$0")/.." || exit 2
@@ -65,5 +65,12 @@ for row in $(sed -n 's/^	\(OK\|ERR\|REF\)(\([A-Z0-9_]*\),.*/\2/p' daemon/replies
 		echo "layers: nobody says REPLY_$row"
 		bad=1
 	fi
+done
+
+# A document that names a file which is not there has been left behind.
+for document in README.md SECURITY.md docs/*.md; do
+	for file in $(grep -oE '\b(base|auth|storage|daemon|cli|tools|tests|bench|docs|systemd)/[A-Za-z0-9_./-]+\.(c|h|sh|py|md|service|conf|conf\.5|[1578])\b' "$document"); do
+		[ -e "$file" ] || { echo "layers: $document names $file, which is not there"; bad=1; }
+	done
 done
 exit $bad
