@@ -166,7 +166,7 @@ static void reload(struct master *m)
 	               (unsigned long long)t.tv_sec * 1000000ULL + (unsigned long long)t.tv_nsec / 1000ULL);
 	service_notify(text);
 	/* A nursery on its way has older settings; where these stay after all, it was wanted all the same. */
-	const bool wanted = m->coming.pid > 0;
+	const bool wanted = m->coming.pid > 0 && !m->rereading;
 	nursery_abandon(&m->coming);
 	if (read_again(m, trouble) == 0) {
 		master_start_nursery(m);
@@ -182,7 +182,7 @@ static void stop(struct master *m)
 	if (m->stopping)
 		return;
 	m->stopping = true;
-	m->reload_due = m->nursery_due = 0;
+	m->reload_due = m->nursery_due = m->reread_due = 0;
 	service_notify("STOPPING=1");
 	log_line(LOG_NOTICE, "stopping; sessions to be told or finished: %zu", m->pool.workers.count - m->pool.workers.of_state[WORKER_IDLE] - m->pool.workers.of_state[WORKER_RETIRED]);
 	listeners_close(&m->listeners);
@@ -257,6 +257,7 @@ static int wait_ms(struct master *m)
 	sooner(&due, m->next == NULL ? m->reload_due : 0);
 	sooner(&due, m->recorder.due);
 	sooner(&due, m->watchdog_due);
+	sooner(&due, m->reread_due);
 	sooner(&due, refusals_due(&m->refusals));
 	sooner(&due, proxied_due(&m->proxied));
 	sooner(&due, attempts_due(&m->pool.attempts));
@@ -276,6 +277,8 @@ static void run_timers(struct master *m)
 		m->accept_due = 0;
 	if (m->serving && now >= m->certificate_due)
 		master_look_at_certificate(m);
+	if (m->reread_due > 0 && now >= m->reread_due)
+		master_reread_certificate(m);
 	if (m->watchdog_ms > 0 && now >= m->watchdog_due) {
 		service_notify("WATCHDOG=1");
 		m->watchdog_due = now + m->watchdog_ms;

@@ -33,6 +33,8 @@ struct master {
 	long long nursery_started;
 	long long accept_due;
 	long long certificate_due;       /* when its end is looked at again */
+	long long reread_due;            /* when its file is read again, 0: never */
+	bool rereading;                  /* that is what the nursery that is to come is for */
 	long long reload_due;            /* of a reload that was asked for during another, 0: none */
 	long long watchdog_ms, watchdog_due;
 	struct refusals refusals;
@@ -47,6 +49,9 @@ void master_start_nursery(struct master *m);
 
 /* Say so when the certificate is to be renewed. */
 void master_look_at_certificate(struct master *m);
+
+/* Has somebody renewed it? Start a nursery that reads the files; it is taken into use if what they hold is another certificate. */
+void master_reread_certificate(struct master *m);
 
 /*
  * The reload is over; trouble says why the old settings stay, NULL when there are new ones. The service manager is told. A nursery or signer

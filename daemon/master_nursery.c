@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 
 static void want_nursery(struct master *m)
 {
+	m->rereading = false;
 	if (m->coming.pid == 0 && m->nursery_due == 0 && !m->stopping)
 		m->nursery_due = m->nursery_started + NURSERY_PAUSE_MS;
 }
@@ -65,27 +67,48 @@ void master_end_reload(struct master *m, const char *trouble)
 /* The new nursery will not come up. At the start that is the end; later what is there goes on. */
 static void lose_coming(struct master *m, const char *text)
 {
-	log_line(LOG_ERR, "%s%s", text, m->next != NULL ? "; the old configuration and certificate stay" : "");
+	const bool rereading = m->rereading;
+	log_line(LOG_ERR, "%s%s", text, m->next != NULL ? "; the old configuration and certificate stay" : rereading ? "; the certificate that was read before stays" : "");
 	nursery_abandon(&m->coming);
+	m->rereading = false;
 	if (!m->serving) {
 		m->stopping = true;
 	} else if (m->next != NULL) {
 		master_end_reload(m, text);
-	} else {
+	} else if (!rereading) {
 		m->nursery_due = now_ms() + NURSERY_PAUSE_MS;
 		show_status(m, text);
 	}
 }
 
-void master_start_nursery(struct master *m)
+static void start_nursery(struct master *m, bool rereading)
 {
 	char problem[NURSERY_TEXT_MAX];
+	m->rereading = rereading;
 	m->nursery_due = 0;
 	m->nursery_started = now_ms();
 	/* Without a nursery all are refused, and who comes again at once has the descriptors that it takes. */
 	refusals_close(&m->refusals);
 	if (nursery_start(&m->coming, &m->options->programs, m->next != NULL ? m->next : m->settings, problem) != 0)
 		lose_coming(m, problem);
+}
+
+void master_start_nursery(struct master *m)
+{
+	start_nursery(m, false);
+}
+
+static void await_reread(struct master *m)
+{
+	m->reread_due = m->settings->reread_seconds > 0 && m->settings->certificate[0] != '\0' ? now_ms() + 1000LL * (long long)m->settings->reread_seconds : 0;
+}
+
+void master_reread_certificate(struct master *m)
+{
+	await_reread(m);
+	/* One that is on its way has read it, too, or will. */
+	if (m->coming.pid == 0 && m->nursery_due == 0)
+		start_nursery(m, true);
 }
 
 /* Whoever waits has read on stderr what was wrong; from now on there is only the log. */
@@ -120,7 +143,14 @@ void master_look_at_certificate(struct master *m)
 static void take_nursery(struct master *m)
 {
 	char problem[NURSERY_TEXT_MAX];
-	const bool told = m->next != NULL || !m->serving;
+	const bool renewed = memcmp(m->coming.certificates, m->nursery.certificates, sizeof m->coming.certificates) != 0;
+	const bool told = m->next != NULL || !m->serving || (m->rereading && renewed);
+	if (m->rereading && !renewed) {
+		log_line(LOG_DEBUG, "the certificate is as it was read before");
+		nursery_abandon(&m->coming);
+		m->rereading = false;
+		return;
+	}
 	if (m->next != NULL && listeners_apply(&m->listeners, m->next, problem, sizeof problem) != 0) {
 		lose_coming(m, problem);
 		return;
@@ -141,6 +171,10 @@ static void take_nursery(struct master *m)
 		if (recorded_otherwise)
 			recorder_renew(&m->recorder, m->settings);
 	}
+	if (m->rereading)
+		log_line(LOG_NOTICE, "the certificate was renewed, and read again");
+	m->rereading = false;
+	await_reread(m);
 	pool_retire_idle(&m->pool);
 	if (!m->serving)
 		announce(m);

@@ -252,7 +252,7 @@ bool certificate_is_old(const struct settings *settings, const struct certificat
 	enum { DAY = 24 * 3600, DATE_MAX = 16 };
 	const time_t end = (time_t)seen->ends;
 	const int64_t left = seen->ends - now;
-	const char *path = settings_path_at(settings->certificate, seen->ending);
+	const char *path = settings_path_at(settings->certificate, seen->ending), *then = settings->reread_seconds > 0 ? "" : ", then reload";
 	char date[DATE_MAX] = "";
 	struct tm tm;
 	if (seen->ends == 0 || path == NULL || left >= (int64_t)CERTIFICATE_DAYS * DAY)
@@ -260,8 +260,8 @@ bool certificate_is_old(const struct settings *settings, const struct certificat
 	if (gmtime_r(&end, &tm) != NULL)
 		(void)strftime(date, sizeof date, "%Y-%m-%d", &tm);
 	if (left <= 0)
-		(void)snprintf(text_r, size, "certificate %s has expired, on %s: mail programs refuse it; renew it, then reload", path, date);
+		(void)snprintf(text_r, size, "certificate %s has expired, on %s: mail programs refuse it; renew it%s", path, date, then);
 	else
-		(void)snprintf(text_r, size, "certificate %s ends on %s, in %jd days; renew it, then reload", path, date, (intmax_t)(left / DAY));
+		(void)snprintf(text_r, size, "certificate %s ends on %s, in %jd days; renew it%s", path, date, (intmax_t)(left / DAY), then);
 	return true;
 }

@@ -72,6 +72,7 @@ struct settings {
 	struct host_list proxies;
 	/* [tls] */
 	char certificate[PATH_MAX], key[PATH_MAX]; /* the first path, and behind its NUL perhaps others: settings_path_at() */
+	uint64_t reread_seconds;
 	enum tls_minimum tls_minimum;
 	enum policy plaintext_login;
 	/* [auth] */

@@ -53,6 +53,8 @@ const struct setting settings_table[] = {
 	{ .section = "tls", .name = "key", .set = setting_paths, FIELD(key), .may_be_empty = true, .value = "",
 	  .help = "File with the certificate's private key, in PEM; of several certificates one each, in the same order. No one but its owner and "
 	          "group may read it." },
+	{ .section = "tls", .name = "reread_seconds", .set = setting_number, FIELD(reread_seconds), .max = 604800, .value = "3600",
+	  .help = "How often certificate and key are read again without a reload, so that a renewed certificate is served whoever renewed it. 0: at a reload only." },
 	{ .section = "tls", .name = "minimum", .set = setting_choice, FIELD(tls_minimum), .choices = tls_minimums,
 	  .value = "1.2",
 	  .help = "The oldest TLS version that is spoken." },

@@ -72,6 +72,39 @@ class Reload(unittest.TestCase):
         self.server.reload()
         self.assertNotEqual(self.presented(), old)
 
+    def test_renewed_without_a_reload(self):
+        """Looked at by itself: as it was, nothing is replaced; renewed, it is served; half renewed, the one before stays, and says so."""
+        places = self.server.base / "y.crt", self.server.base / "y.key"
+
+        def put(pair):
+            for place, octets in zip(places, pair):
+                new = place.with_suffix(".new")
+                new.write_bytes(open(octets, "rb").read())
+                new.chmod(0o600)
+                new.rename(place)
+        put(make_certificate())
+        self.server.write_config(tls={"certificate": places[0], "key": places[1], "reread_seconds": 1}, log={"level": "debug"})
+        self.server.reload()
+        old = self.presented()
+        nursery = self.server.nurseries()[0].pid
+        mark = self.server.mark()
+        self.server.wait_for_log("the certificate is as it was read before", since=mark)
+        self.assertIn(nursery, [p.pid for p in self.server.nurseries() if p.state != "Z"])
+        session = self.server.login(tls=True, context=self.context)
+        put(make_certificate("renewed"))
+        self.server.wait_for_log("the certificate was renewed, and read again", since=mark)
+        new = self.presented()
+        self.assertNotEqual(new, old)
+        mark = self.server.mark()
+        places[1].unlink()
+        self.server.wait_for_log("; the certificate that was read before stays", since=mark)
+        self.assertEqual(self.presented(), new)
+        self.assertNotIn("configuration", self.server.log()[mark:])
+        put(make_certificate())
+        self.server.wait_for_log("the certificate was renewed, and read again", since=mark)
+        self.assertEqual(self.presented(), old)
+        session.quit()
+
     def test_bad_ones_are_not_taken(self):
         """label, sections changed, what the log says. The old goes on, for open sessions and new."""
         old = self.presented()

@@ -213,11 +213,19 @@ static void test_certificate_ends(void)
 		{ 1001, "ends on 1970-01-01, in 0 days" }, { 1000, "certificate cert.pem has expired, on 1970-01-01: mail programs refuse it" }, { 1, "has expired" },
 	};
 	static struct settings one = { .certificate = "other.pem\0cert.pem" };
+	static const struct certificate_seen ended = { .ends = 1, .ending = 1 };
+	char said[2][NURSERY_TEXT_MAX] = { "", "" };
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		char text[NURSERY_TEXT_MAX] = "";
 		ROW_ASSERT(rows[i].words != NULL ? rows[i].words : "good", certificate_is_old(&one, &(struct certificate_seen){ .ends = rows[i].ends, .ending = 1 }, 1000, text, sizeof text) == (rows[i].words != NULL));
 		ROW_ASSERT(text, strstr(text, rows[i].words != NULL ? rows[i].words : "") != NULL);
 	}
+	/* A reload is asked for only where nobody looks otherwise. */
+	for (int i = 0; i < 2; i++) {
+		one.reread_seconds = (uint64_t)i;
+		CU_ASSERT(certificate_is_old(&one, &ended, 1000, said[i], sizeof said[i]));
+	}
+	CU_ASSERT(strstr(said[0], "; renew it, then reload") != NULL && strstr(said[1], "reload") == NULL);
 }
 
 /* Reports of another size are the end, like the end itself; a text ends. */

@@ -101,7 +101,7 @@ static void test_defaults(void)
 	ROW_ASSERT("unique_id_changes", s.unique_id_changes == 0);
 	CU_ASSERT(s.minimum_uid == 1000 && s.spare_min == 4 && s.spare_max == 16 && s.max == 1000);
 	CU_ASSERT(s.login_seconds == 120 && s.idle_minutes == 10 && s.per_source == 20 && s.login_tries == 3);
-	CU_ASSERT(s.free_failures == 10 && s.longest_wait == 15 && s.repeat_seconds == 600 && s.hash_memory == 512);
+	CU_ASSERT(s.free_failures == 10 && s.longest_wait == 15 && s.repeat_seconds == 600 && s.hash_memory == 512 && s.reread_seconds == 3600);
 	CU_ASSERT(s.log_target == LOG_TARGET_AUTO && s.log_level == LOG_INFO);
 	ROW_TEXT("gate_user", s.gate_user, "postern");
 }
@@ -119,6 +119,7 @@ static const char full[] =
 	"certificate = /c/cert.pem\t /d/cert.pem\n"
 	"    key = /c/key.pem  /d/key.pem ; to the right\n"
 	"minimum = 1.3\n"
+	"reread_seconds = 604800\n"
 	"plaintext_login = never\n"
 	"[auth]\n"
 	"backends = pam\n"
@@ -187,7 +188,7 @@ static void test_full(void)
 	ROW_ASSERT("unique_id_changes", s.unique_id_changes == 1);
 	CU_ASSERT(s.minimum_uid == 1 && s.spare_min == 1 && s.spare_max == 1 && s.max == 1);
 	CU_ASSERT(s.login_seconds == 3600 && s.idle_minutes == 1440 && s.per_source == 10000 && s.login_tries == 1);
-	CU_ASSERT(s.free_failures == 0 && s.longest_wait == 19 && s.repeat_seconds == 86400 && s.hash_memory == 1048576);
+	CU_ASSERT(s.free_failures == 0 && s.longest_wait == 19 && s.repeat_seconds == 86400 && s.hash_memory == 1048576 && s.reread_seconds == 604800);
 	CU_ASSERT(s.log_target == LOG_TARGET_JOURNAL && s.log_level == LOG_DEBUG);
 	ROW_TEXT("gate_user", s.gate_user, "gate");
 }
@@ -231,6 +232,7 @@ static const struct {
 	{ "[limits]\nlongest_wait = 20\n", 2, "from 1 to 19" },
 	{ "[limits]\nrepeat_seconds = 86401\n", 2, "from 0 to 86400" },
 	{ "[auth]\nhash_memory = 1048577\n", 2, "from 0 to 1048576" },
+	{ "[tls]\nreread_seconds = 604801\n", 2, "from 0 to 604800" },
 	{ "[auth]\nfree_failures = 5\n", 2, "move it to [limits]" },
 	{ "[limits]\nidle_minutes = 10m\n", 2, "from 10 to 1440" },
 	{ "[limits]\nidle_minutes =\n", 2, "from 10 to 1440" },
