@@ -128,29 +128,23 @@ enum conn_result conn_read(struct conn *c)
 	size_t room;
 	char *to = line_room(&c->in, &room);
 	for (;;) {
-		enum conn_result r;
+		/* Before each record, and not only where there is none: who sends without a pause is to meet a stop and his deadline, too. */
+		enum conn_result r = c->ssl != NULL && SSL_has_pending(c->ssl) ? CONN_OK : wait_for(c, POLLIN, READING, c->deadline);
+		if (r != CONN_OK)
+			return r;
+		ssize_t n = c->ssl != NULL ? SSL_read(c->ssl, to, (int)room) : read(c->fd, to, room);
+		if (n > 0) {
+			line_filled(&c->in, (size_t)n);
+			note_active(c);
+			return CONN_OK;
+		}
 		if (c->ssl != NULL) {
-			int n = SSL_read(c->ssl, to, (int)room);
-			if (n > 0) {
-				line_filled(&c->in, (size_t)n);
-				note_active(c);
-				return CONN_OK;
-			}
-			r = tls_wait(c, n, READING, c->deadline);
-		} else {
-			r = wait_for(c, POLLIN, READING, c->deadline);
-			ssize_t n = r == CONN_OK ? read(c->fd, to, room) : -1;
-			if (n > 0) {
-				line_filled(&c->in, (size_t)n);
-				note_active(c);
-				return CONN_OK;
-			}
-			if (r == CONN_OK && n == 0)
-				return CONN_CLOSED;
-			if (r == CONN_OK && errno != EAGAIN && errno != EINTR) {
-				c->problem = strerror(errno);
-				return CONN_BROKEN;
-			}
+			r = tls_wait(c, (int)n, READING, c->deadline);
+		} else if (n == 0) {
+			r = CONN_CLOSED;
+		} else if (errno != EAGAIN && errno != EINTR) {
+			c->problem = strerror(errno);
+			r = CONN_BROKEN;
 		}
 		if (r != CONN_OK)
 			return r;
