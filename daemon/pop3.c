@@ -225,9 +225,9 @@ enum pop3_next pop3_line(struct pop3 *p, char *line, size_t len, struct buf *out
 	char *space = memchr(line, ' ', len);
 	size_t word = space != NULL ? (size_t)(space - line) : len;
 	const struct command *row = find_command(line, word);
-	enum door door = row == NULL ? door_of_line(line, len) : DOOR_NONE;
-	/* Who is logged in came to the right door. A web request is no slip there either. */
-	if (door == DOOR_HTTP || (door != DOOR_NONE && p->state != POP3_TRANSACTION))
+	/* Who is logged in came to the right door, and "DELETE 1" is a slip. */
+	enum door door = row == NULL && p->state != POP3_TRANSACTION ? door_of_line(line, len) : DOOR_NONE;
+	if (door != DOOR_NONE)
 		return pop3_wrong_door(p, door, out);
 	if (row == NULL)
 		return bad_line(p, REPLY_UNKNOWN_COMMAND, NULL, out);
