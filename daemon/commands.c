@@ -34,12 +34,12 @@ static size_t left_count(const struct pop3 *p)
 
 /* ---- AUTHORIZATION ---- */
 
-/* Ask the other half, and take what it says. */
-static enum outcome log_in(struct pop3 *p, const char *user, struct secret *password, struct buf *out)
+/* Ask the other half about the name that is kept, and take what it says. */
+static enum outcome log_in(struct pop3 *p, struct secret *password, struct buf *out)
 {
 	struct pop3_answer answer = { .reply = REPLY_NONE };
 	struct pop3_maildrop drop = { .count = 0 };
-	p->host->login(p->host->context, user, password, &drop, &answer);
+	p->host->login(p->host->context, p->user, password, &drop, &answer);
 	secret_wipe(password);
 	p->user_given = false;
 	if (answer.reply != REPLY_LOGGED_IN) {
@@ -92,7 +92,7 @@ static enum outcome cmd_pass(struct pop3 *p, const struct arguments *a, struct b
 		p->failed_logins++;
 		return say(p, out, REPLY_PASSWORD_TOO_LONG, PASSWORD_MAX, 0);
 	}
-	return log_in(p, p->user, &password, out);
+	return log_in(p, &password, out);
 }
 
 /* RFC 4616: [authorization identity] NUL user NUL password. 0, or -1 when it is not of that form. */
@@ -132,7 +132,8 @@ static enum outcome sasl_plain(struct pop3 *p, char *text, size_t len, struct bu
 	else if (secret_set(&password, password_text, password_len) != 0)
 		refusal = REPLY_PASSWORD_TOO_LONG;
 	if (refusal == REPLY_NONE) {
-		enum outcome outcome = log_in(p, user, &password, out);
+		(void)command_keep_name(p, user, strlen(user));
+		enum outcome outcome = log_in(p, &password, out);
 		wipe(plain, sizeof plain);
 		return outcome;
 	}

@@ -96,7 +96,7 @@ struct pop3 {
 	enum door door;         /* with POP3_END_WRONG_DOOR; or DOOR_NO_TLS, whatever the end */
 	bool login_over;        /* a refusal was final */
 	bool user_given;        /* PASS may follow */
-	char user[USER_NAME_MAX + 1]; /* that USER said last, also where it was refused: the log names who is told what */
+	char user[USER_NAME_MAX + 1]; /* that was said last, also where it was refused: the log names who is told what */
 	unsigned bad, failed_logins;
 	unsigned in_clear;      /* passwords that came in clear where that is not admitted */
 	struct pop3_maildrop drop;
