@@ -231,7 +231,7 @@ enum conn_result conn_look_for_tls(struct conn *c)
 {
 	enum { HANDSHAKE = 0x16 }; /* the type of the record that every TLS client begins with (RFC 8446 section 5.1) */
 	const long long deadline = now_ms() + DOOR_WAIT_MS;
-	unsigned char octet;
+	char octets[PROXY_2_SIGNATURE];
 	enum conn_result r = wait_for(c, POLLIN, READING, deadline < c->deadline ? deadline : c->deadline);
 	if (r == CONN_TIMEOUT) {
 		c->door = DOOR_PLAIN_ON_TLS;
@@ -239,10 +239,15 @@ enum conn_result conn_look_for_tls(struct conn *c)
 	}
 	if (r != CONN_OK)
 		return r;
-	ssize_t n = recv(c->fd, &octet, sizeof octet, MSG_PEEK | MSG_DONTWAIT);
+	ssize_t n = recv(c->fd, octets, sizeof octets, MSG_PEEK | MSG_DONTWAIT);
 	if (n == 0)
 		return CONN_CLOSED;
-	c->door = n > 0 && octet != HANDSHAKE ? DOOR_PLAIN_ON_TLS : DOOR_NONE;
+	if (n < 0 || octets[0] == HANDSHAKE)
+		return CONN_OK;
+	/* Whose proxy sends a header has no client to send elsewhere. */
+	c->door = door_of_octets(octets, (size_t)n);
+	if (c->door == DOOR_NONE)
+		c->door = DOOR_PLAIN_ON_TLS;
 	return CONN_OK;
 }
 

@@ -74,7 +74,7 @@ enum conn_result conn_push(struct conn *c);
  */
 enum conn_result conn_send_file(struct conn *c, int fd, uint64_t offset, uint64_t len);
 
-/* Is there TLS? Looks at the first octet without taking it. CONN_OK and c->door is DOOR_PLAIN_ON_TLS or DOOR_NONE. */
+/* Is there TLS? Looks at the first octets without taking them. CONN_OK and c->door is DOOR_PLAIN_ON_TLS, DOOR_PROXY or DOOR_NONE. */
 enum conn_result conn_look_for_tls(struct conn *c);
 
 /* The server's side of a TLS handshake, within c->deadline. c->ssl is set even when it fails. */
