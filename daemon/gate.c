@@ -252,7 +252,7 @@ static enum conn_result next_line(struct gate *g, enum pop3_next *next_r)
 			break;
 		}
 		if (c->in.skipped > LINE_SKIP_MAX) {
-			pop3_say(&g->pop3, REPLY_TOO_MANY_BAD, NULL, &c->out);
+			(void)pop3_long_line(&g->pop3, &c->out);
 			g->pop3.end = POP3_END_TOO_MANY_BAD;
 			*next_r = POP3_NEXT_CLOSE;
 			return CONN_OK;

@@ -225,7 +225,7 @@ static void test_endless_line(void)
 		peer_send(&client, waste, sizeof waste);
 		sent += sizeof waste;
 	}
-	expect_line("endless", &client, NULL, "-ERR too many commands");
+	expect_line("endless", &client, NULL, "-ERR command line too long: at most 255 octets");
 	(void)expect_bye("endless", END_TOO_MANY_BAD);
 	end("endless");
 	gates_end();
