@@ -45,8 +45,7 @@ static enum outcome log_in(struct pop3 *p, struct secret *password, struct buf *
 	if (answer.reply != REPLY_LOGGED_IN) {
 		p->failed_logins++;
 		p->login_over = p->login_over || answer.final;
-		(void)pass_on(p, out, &answer);
-		return LOGIN_FAILED;
+		return pass_on(p, out, &answer);
 	}
 	p->drop = drop;
 	p->marked = 0;

@@ -52,8 +52,6 @@ static enum pop3_next act(struct pop3 *p, enum outcome outcome)
 {
 	switch (outcome) {
 	case DONE:
-	case BAD:
-	case LOGIN_FAILED:
 		if (p->state == POP3_RESPONSE)
 			p->state = POP3_AUTHORIZATION;
 		return POP3_NEXT_LINE;
@@ -144,23 +142,15 @@ static void keep_name(struct pop3 *p, const struct command *row, const char *res
 	(void)command_keep_name(p, rest, end != NULL ? (size_t)(end - rest) : len);
 }
 
-/* A login command that is refused before it is looked at. */
-static enum outcome refuse_login(struct pop3 *p, const struct command *row, const char *rest, size_t len, struct buf *out)
+/* A login command where there is no login without TLS. */
+static enum outcome refuse_in_clear(struct pop3 *p, const struct command *row, const char *rest, size_t len, struct buf *out)
 {
-	if (!pop3_login_admitted(p)) {
-		const bool exposed = is_exposed(row, rest, len);
-		keep_name(p, row, rest, len);
-		enum reply reply = exposed ? REPLY_TLS_FIRST_PASS : REPLY_TLS_FIRST;
-		p->in_clear += exposed;
-		p->door = DOOR_NONE; /* this answer is on record */
-		pop3_say(p, p->tls_offered ? reply : REPLY_TLS_NOT_OFFERED, NULL, out);
-		return DONE;
-	}
-	if (p->login_over || p->failed_logins >= p->login_tries) {
-		pop3_say(p, p->login_over ? REPLY_RECONNECT : REPLY_TOO_MANY_LOGINS, NULL, out);
-		return TOO_MANY_LOGINS;
-	}
-	return LOGIN_FAILED; /* not refused here */
+	const bool exposed = is_exposed(row, rest, len);
+	keep_name(p, row, rest, len);
+	p->in_clear += exposed;
+	p->door = DOOR_NONE; /* this answer is on record */
+	pop3_say(p, !p->tls_offered ? REPLY_TLS_NOT_OFFERED : exposed ? REPLY_TLS_FIRST_PASS : REPLY_TLS_FIRST, NULL, out);
+	return DONE;
 }
 
 static enum outcome run_command(struct pop3 *p, const struct command *row, char *rest, size_t len, struct buf *out)
@@ -171,10 +161,12 @@ static enum outcome run_command(struct pop3 *p, const struct command *row, char 
 		return DONE;
 	}
 	/* Bare AUTH only asks for the list. */
-	if ((row->flags & LOGIN) && !(row->rule == ARG_OPTIONAL_TEXT && len == 0)) {
-		enum outcome refusal = refuse_login(p, row, rest, len, out);
-		if (refusal != LOGIN_FAILED)
-			return refusal;
+	const bool login = (row->flags & LOGIN) != 0 && !(row->rule == ARG_OPTIONAL_TEXT && len == 0);
+	if (login && !pop3_login_admitted(p))
+		return refuse_in_clear(p, row, rest, len, out);
+	if (login && (p->login_over || p->failed_logins >= p->login_tries)) {
+		pop3_say(p, p->login_over ? REPLY_RECONNECT : REPLY_TOO_MANY_LOGINS, NULL, out);
+		return TOO_MANY_LOGINS;
 	}
 	struct arguments a;
 	struct reply_args args = { .text = NULL };
