@@ -150,7 +150,6 @@ enum outcome command_sasl_response(struct pop3 *p, char *line, size_t len, struc
 
 static enum outcome cmd_auth(struct pop3 *p, const struct arguments *a, struct buf *out)
 {
-	static const char plain[] = "PLAIN";
 	if (!a->given || a->len == 0) {
 		pop3_say(p, REPLY_MECHANISMS, NULL, out);
 		(void)buf_add_text(out, pop3_login_admitted(p) ? "PLAIN\r\n.\r\n" : ".\r\n");
@@ -158,7 +157,7 @@ static enum outcome cmd_auth(struct pop3 *p, const struct arguments *a, struct b
 	}
 	char *space = memchr(a->text, ' ', a->len);
 	size_t word = space != NULL ? (size_t)(space - a->text) : a->len;
-	if (word != sizeof plain - 1 || !same_word(a->text, plain, word))
+	if (!is_keyword(a->text, word, "PLAIN"))
 		return say(p, out, REPLY_MECHANISM_UNKNOWN, 0, 0);
 	if (space == NULL) {
 		(void)buf_add_text(out, "+ \r\n");

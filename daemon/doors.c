@@ -59,7 +59,7 @@ enum door door_of_octets(const char *octets, size_t len)
 static bool is_one_of(const char *text, size_t len, const char *const *words)
 {
 	for (; *words != NULL; words++)
-		if (strlen(*words) == len && same_word(text, *words, len))
+		if (is_keyword(text, len, *words))
 			return true;
 	return false;
 }

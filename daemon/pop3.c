@@ -10,15 +10,10 @@
 #include "base/number.h"
 #include "daemon/commands.h"
 
-static bool is_word(const char *text, size_t len, const char *word)
-{
-	return strlen(word) == len && same_word(text, word, len);
-}
-
 static const struct command *find_command(const char *text, size_t len)
 {
 	for (size_t i = 0; i < commands_count; i++)
-		if (is_word(text, len, commands[i].name))
+		if (is_keyword(text, len, commands[i].name))
 			return &commands[i];
 	return NULL;
 }
