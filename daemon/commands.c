@@ -298,18 +298,14 @@ static enum outcome open_message(struct pop3 *p, size_t idx, struct buf *out)
 	struct pop3_answer answer = { .reply = REPLY_NONE };
 	p->send = (struct pop3_send){ .body = { .fd = -1 } };
 	p->host->fetch(p->host->context, idx, &p->send.body, &answer);
-	if (answer.reply != REPLY_MESSAGE)
-		return pass_on(p, out, &answer);
-	/* Not the list's, which may have it by the name of a file (docs/design.md). */
-	p->send.octets = p->send.body.wire;
-	return MESSAGE_FOLLOWS;
+	return answer.reply == REPLY_MESSAGE ? MESSAGE_FOLLOWS : pass_on(p, out, &answer);
 }
 
 static enum outcome cmd_retr(struct pop3 *p, const struct arguments *a, struct buf *out)
 {
 	enum outcome outcome = open_message(p, a->idx, out);
 	if (outcome == MESSAGE_FOLLOWS)
-		(void)say(p, out, REPLY_MESSAGE, p->send.octets, 0);
+		(void)say(p, out, REPLY_MESSAGE, p->send.body.wire, 0); /* not the list's, which may have it by the name of a file (docs/design.md) */
 	return outcome;
 }
 

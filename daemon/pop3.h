@@ -57,8 +57,7 @@ struct pop3_maildrop {
 
 /* A message to send. */
 struct pop3_send {
-	struct message_body body;  /* the descriptor is taken by whoever sends */
-	uint64_t octets;      /* what must come out, for RETR; the session is cut when it does not */
+	struct message_body body;  /* the descriptor is taken by whoever sends; the session is cut where RETR does not come to .wire octets */
 	uint64_t lines;       /* TOP: lines of the body */
 	bool top;
 };
