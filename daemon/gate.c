@@ -253,7 +253,7 @@ static enum conn_result next_line(struct gate *g, enum pop3_next *next_r)
 		}
 		if (c->in.skipped > LINE_SKIP_MAX) {
 			(void)pop3_long_line(&g->pop3, &c->out);
-			g->pop3.end = POP3_END_TOO_MANY_BAD;
+			g->pop3.end = END_TOO_MANY_BAD;
 			*next_r = POP3_NEXT_CLOSE;
 			return CONN_OK;
 		}
@@ -339,7 +339,7 @@ static enum session_end converse(struct gate *g, bool *linger_r)
 		/* Without its keeper a session ends; a command that met that has said so. */
 		if (r == CONN_OK && (next == POP3_NEXT_CLOSE || c->keeper_lost)) {
 			(void)conn_flush(c);
-			enum session_end end = c->keeper_lost ? END_KEEPER_LOST : gate_end_of_protocol(g->pop3.end);
+			enum session_end end = c->keeper_lost ? END_KEEPER_LOST : g->pop3.end;
 			*linger_r = end != END_QUIT;
 			return end;
 		}

@@ -33,18 +33,6 @@ enum session_end gate_end_of_stop(const struct rpc_stop *stop)
 	}
 }
 
-enum session_end gate_end_of_protocol(enum pop3_end end)
-{
-	switch (end) {
-	case POP3_END_QUIT: return END_QUIT;
-	case POP3_END_TOO_MANY_BAD: return END_TOO_MANY_BAD;
-	case POP3_END_TOO_MANY_LOGINS: return END_TOO_MANY_LOGINS;
-	case POP3_END_WRONG_DOOR: return END_WRONG_DOOR;
-	case POP3_END_TLS_PIPELINED: return END_TLS_PIPELINED;
-	}
-	return END_QUIT;
-}
-
 void gate_end_figures(struct rpc_bye *bye, const struct pop3 *pop3, const struct conn *conn, enum session_end end)
 {
 	bye->verb = RPC_BYE;

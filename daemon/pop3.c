@@ -27,7 +27,7 @@ void pop3_say(struct pop3 *p, enum reply reply, const struct reply_args *args, s
 	(void)reply_add(out, reply, &whole);
 }
 
-static enum pop3_next close_because(struct pop3 *p, enum pop3_end end)
+static enum pop3_next close_because(struct pop3 *p, enum session_end end)
 {
 	p->state = POP3_OVER;
 	p->end = end;
@@ -40,7 +40,7 @@ static enum pop3_next bad_line(struct pop3 *p, enum reply reply, const struct re
 	unsigned most = p->state == POP3_TRANSACTION ? BAD_AFTER_LOGIN : BAD_BEFORE_LOGIN;
 	bool last = ++p->bad >= most;
 	pop3_say(p, last ? REPLY_TOO_MANY_BAD : reply, last ? NULL : args, out);
-	return last ? close_because(p, POP3_END_TOO_MANY_BAD) : POP3_NEXT_LINE;
+	return last ? close_because(p, END_TOO_MANY_BAD) : POP3_NEXT_LINE;
 }
 
 static enum pop3_next act(struct pop3 *p, enum outcome outcome)
@@ -64,11 +64,11 @@ static enum pop3_next act(struct pop3 *p, enum outcome outcome)
 		p->bad = 0;
 		return POP3_NEXT_LINE;
 	case QUIT:
-		return close_because(p, POP3_END_QUIT);
+		return close_because(p, END_QUIT);
 	case TOO_MANY_LOGINS:
-		return close_because(p, POP3_END_TOO_MANY_LOGINS);
+		return close_because(p, END_TOO_MANY_LOGINS);
 	case TLS_PIPELINED:
-		return close_because(p, POP3_END_TLS_PIPELINED);
+		return close_because(p, END_TLS_PIPELINED);
 	}
 	return POP3_NEXT_LINE;
 }
@@ -183,7 +183,7 @@ enum pop3_next pop3_wrong_door(struct pop3 *p, enum door door, struct buf *out)
 {
 	p->door = door;
 	pop3_say(p, door_row(door)->reply, NULL, out);
-	return close_because(p, POP3_END_WRONG_DOOR);
+	return close_because(p, END_WRONG_DOOR);
 }
 
 size_t pop3_line_max(const struct pop3 *p)

@@ -133,7 +133,7 @@ static void test_long_line(void)
 		CU_ASSERT(p.state == POP3_AUTHORIZATION && p.bad == 1);
 		CU_ASSERT(pop3_long_line(&p, &out) == POP3_NEXT_LINE);
 		out.len = 0;
-		CU_ASSERT(pop3_long_line(&p, &out) == POP3_NEXT_CLOSE && p.end == POP3_END_TOO_MANY_BAD);
+		CU_ASSERT(pop3_long_line(&p, &out) == POP3_NEXT_CLOSE && p.end == END_TOO_MANY_BAD);
 		CU_ASSERT(strncmp(buf_text(&out), "-ERR too many", 13) == 0);
 	}
 	fake_end();
@@ -157,7 +157,7 @@ static void test_tries(void)
 		expect(last[i], &p, "STAT", "-ERR log in first", POP3_NEXT_LINE);
 		expect(last[i], &p, "AUTH", "+OK", POP3_NEXT_LINE);
 		expect(last[i], &p, last[i], "-ERR [AUTH] too many failed logins", POP3_NEXT_CLOSE);
-		ROW_ASSERT(last[i], p.end == POP3_END_TOO_MANY_LOGINS && fake.logins == 2);
+		ROW_ASSERT(last[i], p.end == END_TOO_MANY_LOGINS && fake.logins == 2);
 	}
 	fake_end();
 }
@@ -178,7 +178,7 @@ static void test_final(void)
 	expect("denied", &p, "PASS x", "-ERR [SYS/PERM] the mailbox cannot be opened", POP3_NEXT_LINE);
 	expect("the list", &p, "AUTH", "+OK", POP3_NEXT_LINE);
 	expect("final", &p, "USER ann", "-ERR [SYS/TEMP] connect again", POP3_NEXT_CLOSE);
-	CU_ASSERT(p.end == POP3_END_TOO_MANY_LOGINS && fake.logins == 2);
+	CU_ASSERT(p.end == END_TOO_MANY_LOGINS && fake.logins == 2);
 	fake_end();
 }
 
@@ -207,7 +207,7 @@ static void test_stls(void)
 	p.plaintext_admitted = false;
 	fake.pending = true;
 	expect("commands behind it", &p, "STLS", "-ERR commands were sent behind STLS without waiting; closing\r\n", POP3_NEXT_CLOSE);
-	CU_ASSERT(p.end == POP3_END_TLS_PIPELINED && p.state == POP3_OVER);
+	CU_ASSERT(p.end == END_TLS_PIPELINED && p.state == POP3_OVER);
 	/* What was said in clear is forgotten; failures are not. */
 	fake_begin(&p);
 	fake.login = REPLY_NOT_ACCEPTED;
@@ -248,7 +248,7 @@ static void test_bad_lines(void)
 			}
 			ROW_ASSERT(rows[i].label, say_octets(&p, rows[i].octets, rows[i].len, &out) == POP3_NEXT_CLOSE);
 			ROW_TEXT(rows[i].label, out, "-ERR too many commands that POP3 does not know; closing\r\n");
-			ROW_ASSERT(rows[i].label, p.end == POP3_END_TOO_MANY_BAD);
+			ROW_ASSERT(rows[i].label, p.end == END_TOO_MANY_BAD);
 		}
 	struct pop3 p;
 	fake_begin(&p);
@@ -267,7 +267,7 @@ static void test_http(void)
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
 		fake_begin(&p);
 		expect(words[i], &p, words[i], "-ERR this is a POP3 server, not a web server; closing\r\n", POP3_NEXT_CLOSE);
-		ROW_ASSERT(words[i], p.end == POP3_END_WRONG_DOOR && p.door == DOOR_HTTP && fake.commits == 0);
+		ROW_ASSERT(words[i], p.end == END_WRONG_DOOR && p.door == DOOR_HTTP && fake.commits == 0);
 	}
 	fake_begin(&p);
 	expect("a word like one", &p, "GETS /", "-ERR unknown", POP3_NEXT_LINE);

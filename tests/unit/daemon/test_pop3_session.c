@@ -188,7 +188,7 @@ static void test_quit(void)
 		expect(rows[i].want, &p, "DELE 2", "+OK", POP3_NEXT_LINE);
 		expect(rows[i].want, &p, "QUIT", rows[i].want, POP3_NEXT_CLOSE);
 		ROW_ASSERT(rows[i].want, fake.commits == 1 && fake.marked == 1);
-		ROW_ASSERT(rows[i].want, p.end == POP3_END_QUIT && p.state == POP3_OVER);
+		ROW_ASSERT(rows[i].want, p.end == END_QUIT && p.state == POP3_OVER);
 	}
 	/* Nothing is marked: the maildrop is let go of all the same. Before a login there is none. */
 	struct pop3 p;
