@@ -210,6 +210,12 @@ enum conn_result conn_push(struct conn *c)
 	return send_out(c, c->ssl != NULL ? c->out.len - c->out.len % SSL3_RT_MAX_PLAIN_LENGTH : c->out.len, MSG_MORE);
 }
 
+/* Is the connection there? Then what a call that had to do with a file as well says is about the file. */
+static bool is_connected(const struct conn *c)
+{
+	return poll(&(struct pollfd){ .fd = c->fd }, 1, 0) == 0;
+}
+
 enum conn_result conn_send_file(struct conn *c, int fd, uint64_t offset, uint64_t len)
 {
 	off_t at = (off_t)offset;
@@ -218,7 +224,7 @@ enum conn_result conn_send_file(struct conn *c, int fd, uint64_t offset, uint64_
 	long long deadline = 0;
 	while (r == CONN_OK && at < end) {
 		ssize_t n = sendfile(c->fd, fd, &at, (size_t)(end - at));
-		if (n == 0 || (n < 0 && errno == EIO)) {
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR && is_connected(c))) {
 			c->problem = n == 0 ? "the message became shorter while it was sent" : strerror(errno);
 			return CONN_UNREADABLE;
 		}

@@ -276,12 +276,22 @@ static void grow(int fd) { CU_ASSERT(pwrite(fd, "x", 1, ROOM) == 1); }
 static void cut(int fd) { CU_ASSERT(ftruncate(fd, ROOM / 2) == 0); }
 static void rewrite(int fd) { CU_ASSERT(pwrite(fd, ".", 1, 0) == 1); }
 
+/* To read from it is an error that is none of the connection's, as on a network's file system whose server has lost it. */
+static void deny(int fd)
+{
+	char path[32];
+	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	const int writable = open(path, O_WRONLY | O_CLOEXEC);
+	CU_ASSERT_FATAL(writable >= 0 && dup2(writable, fd) == fd && close(writable) == 0);
+}
+
 /* The same, but another program wrote to the file since the keeper looked at it. */
 static void test_stored_changed(void)
 {
 	static const struct { const char *label; void (*change)(int fd); long more; const char *problem; } rows[] = {
 		{ "longer", grow, 0, "the message changed while it was sent" },
 		{ "shorter", cut, 0, "the message became shorter while it was sent" },
+		{ "not to be read", deny, 0, "Bad file descriptor" },
 		{ "other octets", rewrite, 0, "the message changed while it was sent" },
 		{ "one more was said", NULL, 1, "the message changed while it was sent" },
 		{ "one fewer was said", NULL, -1, "the message changed while it was sent" },
