@@ -20,19 +20,20 @@
 #include "daemon/tls.h"
 #include "daemon/tls_heap.h"
 
+/* Is it to end at once, for others? Then nothing that the client has not taken yet is waited for. */
+static bool makes_room(const struct conn *c)
+{
+	return c->stopping && c->stop.reply == REPLY_MADE_ROOM && !c->session;
+}
+
 void conn_take_stop(struct conn *c, const struct rpc_stop *stop)
 {
 	c->stopping = true;
 	c->stop = *stop;
 	c->stop.told[sizeof c->stop.told - 1] = '\0';
 	/* Others wait for the place of one who is nobody yet. */
-	if (conn_makes_room(c))
+	if (makes_room(c))
 		c->stop_deadline = now_ms();
-}
-
-bool conn_makes_room(const struct conn *c)
-{
-	return c->stopping && c->stop.reply == REPLY_MADE_ROOM && !c->session;
 }
 
 /* The client is there. Whoever meets this session's lock is told how long it was not. */
@@ -46,7 +47,8 @@ static void note_active(struct conn *c)
 	(void)rpc_send(c->keeper, &active, sizeof active, -1);
 }
 
-void conn_keeper_speaks(struct conn *c)
+/* A message from the keeper while none was asked for: sets .stopping or .keeper_lost. */
+static void keeper_speaks(struct conn *c)
 {
 	union rpc_message message;
 	int fd;
@@ -97,7 +99,7 @@ static enum conn_result wait_for(struct conn *c, short events, enum purpose purp
 			continue;
 		c->rested = false;
 		if (fds[1].revents != 0)
-			conn_keeper_speaks(c);
+			keeper_speaks(c);
 		else if (fds[0].revents != 0)
 			return CONN_OK;
 	}
@@ -288,13 +290,13 @@ static void drain(struct conn *c)
 	char waste[4096];
 	long long end = now_ms() + LINGER_MS;
 	size_t total = 0;
-	while (total < LINGER_OCTETS && !conn_makes_room(c)) {
+	while (total < LINGER_OCTETS && !makes_room(c)) {
 		long long left = end - now_ms();
 		struct pollfd fds[] = { { .fd = c->fd, .events = POLLIN }, { .fd = c->keeper_lost || c->keeper_done ? -1 : c->keeper, .events = POLLIN } };
 		if (left <= 0 || poll(fds, 2, (int)left) <= 0)
 			return;
 		if (fds[1].revents != 0)
-			conn_keeper_speaks(c);
+			keeper_speaks(c);
 		if (fds[0].revents == 0)
 			continue;
 		ssize_t n = read(c->fd, waste, sizeof waste);

@@ -89,14 +89,8 @@ bool conn_use_bio(struct conn *c);
 /* The keeper's signature for the handshake (context: the conn); a remote_signer of remote_key.h. */
 bool conn_sign(void *context, const struct sign_request *request, struct sign_answer *answer_r);
 
-/* A message from the keeper while none was asked for: sets .stopping or .keeper_lost. */
-void conn_keeper_speaks(struct conn *c);
-
 /* Take note of an RPC_STOP. */
 void conn_take_stop(struct conn *c, const struct rpc_stop *stop);
-
-/* Is it to end at once, for others? Then nothing that the client has not taken yet is waited for. */
-bool conn_makes_room(const struct conn *c);
 
 /*
  * Say goodbye to TLS and close. linger: give the client time to read our last words even though it may still

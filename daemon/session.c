@@ -43,7 +43,12 @@ int session_send(const struct session *s, const void *message, size_t size, int 
 	return r;
 }
 
-bool session_pass(const struct session *s, struct rpc_answer *a, uint32_t verb, int fd, long long wait_ms)
+/*
+ * Send an answer. Descriptors that were sent and not yet received count for their sender's uid in all its processes, and a confined one may have
+ * SANDBOX_DESCRIPTORS of these (unix(7), ETOOMANYREFS), so where one uid owns all mail it may have to be tried again. False, after
+ * wait_ms: nothing was sent; errno.
+ */
+static bool send_answer(const struct session *s, struct rpc_answer *a, uint32_t verb, int fd, long long wait_ms)
 {
 	static const struct timespec pause = { .tv_nsec = 1000000 };
 	const long long end = now_ms() + wait_ms;
@@ -58,7 +63,7 @@ bool session_pass(const struct session *s, struct rpc_answer *a, uint32_t verb, 
 
 void session_answer(const struct session *s, struct rpc_answer *a, uint32_t verb, int fd)
 {
-	if (!session_pass(s, a, verb, fd, PASS_MS))
+	if (!send_answer(s, a, verb, fd, PASS_MS))
 		fatal("the answer to verb %lu, with a descriptor", (unsigned long)verb);
 }
 
@@ -85,7 +90,7 @@ static bool answer_evicted(const struct session *s, uint32_t verb)
 	return true;
 }
 
-/* wait_ms: as for session_pass(). Its descriptor is closed. False: it could not be passed, and nothing was answered. */
+/* wait_ms: as for send_answer(). Its descriptor is closed. False: it could not be passed, and nothing was answered. */
 static bool answer_message(const struct session *s, struct rpc_answer *a, const struct message_body *body, long long wait_ms)
 {
 	a->offset = body->offset;
@@ -95,7 +100,7 @@ static bool answer_message(const struct session *s, struct rpc_answer *a, const 
 	a->file_size = body->file_size;
 	a->modified[0] = (uint64_t)body->modified.tv_sec;
 	a->modified[1] = (uint64_t)body->modified.tv_nsec;
-	const bool passed = session_pass(s, a, RPC_FETCH, body->fd, wait_ms);
+	const bool passed = send_answer(s, a, RPC_FETCH, body->fd, wait_ms);
 	const int error = errno;
 	if (body->fd >= 0)
 		(void)close(body->fd);
