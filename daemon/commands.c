@@ -34,6 +34,14 @@ static size_t left_count(const struct pop3 *p)
 
 /* ---- AUTHORIZATION ---- */
 
+/* Of a login that failed, by that answer. */
+static void count_failure(struct pop3 *p, enum reply reply)
+{
+	const char *code = reply_row(reply)->code;
+	p->failed_logins++;
+	p->blameless = code != NULL && strcmp(code, "AUTH") != 0;
+}
+
 /* Ask the other half about the name that is kept, and take what it says. */
 static enum outcome log_in(struct pop3 *p, struct secret *password, struct buf *out)
 {
@@ -43,7 +51,7 @@ static enum outcome log_in(struct pop3 *p, struct secret *password, struct buf *
 	secret_wipe(password);
 	p->user_given = false;
 	if (answer.reply != REPLY_LOGGED_IN) {
-		p->failed_logins++;
+		count_failure(p, answer.reply);
 		p->login_over = p->login_over || answer.final;
 		return pass_on(p, out, &answer);
 	}
@@ -74,7 +82,7 @@ static enum outcome cmd_user(struct pop3 *p, const struct arguments *a, struct b
 		p->host->known(p->host->context, p->user, &answer);
 	if (answer.reply != REPLY_SEND_PASS) {
 		p->user_given = false;
-		p->failed_logins++;
+		count_failure(p, answer.reply);
 	}
 	return pass_on(p, out, &answer);
 }
@@ -88,7 +96,7 @@ static enum outcome cmd_pass(struct pop3 *p, const struct arguments *a, struct b
 	wipe(a->text, a->len);
 	if (r != 0) {
 		p->user_given = false;
-		p->failed_logins++;
+		count_failure(p, REPLY_PASSWORD_TOO_LONG);
 		return say(p, out, REPLY_PASSWORD_TOO_LONG, PASSWORD_MAX, 0);
 	}
 	return log_in(p, &password, out);
@@ -137,7 +145,7 @@ static enum outcome sasl_plain(struct pop3 *p, char *text, size_t len, struct bu
 		return outcome;
 	}
 	wipe(plain, sizeof plain);
-	p->failed_logins++;
+	count_failure(p, refusal);
 	return say(p, out, refusal, refusal == REPLY_NAME_TOO_LONG ? USER_NAME_MAX : PASSWORD_MAX, 0);
 }
 

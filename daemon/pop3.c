@@ -160,7 +160,7 @@ static enum outcome run_command(struct pop3 *p, const struct command *row, char 
 	if (login && !pop3_login_admitted(p))
 		return refuse_in_clear(p, row, rest, len, out);
 	if (login && (p->login_over || p->failed_logins >= p->login_tries)) {
-		pop3_say(p, p->login_over ? REPLY_RECONNECT : REPLY_TOO_MANY_LOGINS, NULL, out);
+		pop3_say(p, p->login_over || p->blameless ? REPLY_RECONNECT : REPLY_TOO_MANY_LOGINS, NULL, out);
 		return TOO_MANY_LOGINS;
 	}
 	struct arguments a;

@@ -92,6 +92,7 @@ struct pop3 {
 	enum session_end end;   /* why pop3 closes; the caller has its own reasons besides */
 	enum door door;         /* with END_WRONG_DOOR; or DOOR_NO_TLS, whatever the end */
 	bool login_over;        /* a refusal was final */
+	bool blameless;         /* the last one was not about user name or password */
 	bool user_given;        /* PASS may follow */
 	char user[USER_NAME_MAX + 1]; /* that was said last, also where it was refused: the log names who is told what */
 	unsigned bad, failed_logins;

@@ -162,6 +162,27 @@ static void test_tries(void)
 	fake_end();
 }
 
+/* [AUTH] is for name and password: who met a lock, or a server in trouble, is not asked for another password. */
+static void test_tries_spared(void)
+{
+	static const struct { const char *label; enum reply first, last; const char *want; } rows[] = {
+		{ "locked", REPLY_NOT_ACCEPTED, REPLY_LOCKED_UNNAMED, "-ERR [SYS/TEMP] connect again" },
+		{ "in trouble", REPLY_AUTH_TEMPORARY, REPLY_AUTH_TEMPORARY, "-ERR [SYS/TEMP] connect again" },
+		{ "a wrong password last", REPLY_LOCKED_UNNAMED, REPLY_NOT_ACCEPTED, "-ERR [AUTH] too many failed logins" },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct pop3 p;
+		fake_begin(&p);
+		for (unsigned n = 1; n <= p.login_tries; n++) {
+			fake.login = n < p.login_tries ? rows[i].first : rows[i].last;
+			expect(rows[i].label, &p, "AUTH PLAIN AGFubgBzZWNyZXQ=", "-ERR [", POP3_NEXT_LINE);
+		}
+		expect(rows[i].label, &p, "USER ann", rows[i].want, POP3_NEXT_CLOSE);
+		ROW_ASSERT(rows[i].label, p.end == END_TOO_MANY_LOGINS && fake.logins == p.login_tries);
+	}
+	fake_end();
+}
+
 /* A refusal that is final: the mail's owner has been taken on, nobody else can log in. */
 static void test_final(void)
 {
@@ -344,6 +365,6 @@ static void test_greeting(void)
 	fake_end();
 }
 
-#define TESTS(X) X(test_plain) X(test_plain_forms) X(test_plain_lengths) X(test_long_line) X(test_tries) X(test_final) \
+#define TESTS(X) X(test_plain) X(test_plain_forms) X(test_plain_lengths) X(test_long_line) X(test_tries) X(test_tries_spared) X(test_final) \
 	X(test_explain) X(test_stls) X(test_bad_lines) X(test_http) X(test_no_tls) X(test_secrets) X(test_greeting)
 SUITE("pop3_login")
