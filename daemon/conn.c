@@ -235,6 +235,9 @@ enum conn_result conn_send_file(struct conn *c, int fd, uint64_t offset, uint64_
 	return r;
 }
 
+/* Why there was no handshake, though nothing went wrong in one. */
+static const char closed[] = "closed by the client";
+
 enum conn_result conn_look_for_tls(struct conn *c)
 {
 	enum { HANDSHAKE = 0x16 }; /* the type of the record that every TLS client begins with (RFC 8446 section 5.1) */
@@ -248,8 +251,10 @@ enum conn_result conn_look_for_tls(struct conn *c)
 	if (r != CONN_OK)
 		return r;
 	ssize_t n = recv(c->fd, octets, sizeof octets, MSG_PEEK | MSG_DONTWAIT);
-	if (n == 0)
+	if (n == 0) {
+		c->problem = closed;
 		return CONN_CLOSED;
+	}
 	if (n < 0 || octets[0] == HANDSHAKE)
 		return CONN_OK;
 	/* Whose proxy sends a header has no client to send elsewhere. */
@@ -279,6 +284,8 @@ enum conn_result conn_start_tls(struct conn *c, SSL_CTX *context)
 		}
 		if (r == CONN_BROKEN && c->no_signature)
 			c->problem = "no signature: the keeper's line in the log says why";
+		if (r == CONN_CLOSED || r == CONN_TIMEOUT)
+			c->problem = r == CONN_CLOSED ? closed : "no handshake in time";
 		if (r != CONN_OK)
 			return r;
 	}

@@ -47,7 +47,7 @@ struct conn {
 	bool keeper_done;       /* it has heard all, and waits for our end: there is nothing to say to it, and its end is a loss all the same */
 	long long stop_deadline; /* set with .stopping or .keeper_lost */
 	bool rested;            /* the client is silent, and memory was given back */
-	const char *problem;    /* why CONN_BROKEN, for the log */
+	const char *problem;    /* why CONN_BROKEN, or why no handshake; for the log */
 	bool no_signature;      /* the keeper had no signature for the handshake */
 	enum door door;         /* and the wrong door that it shows, if any */
 	int send_flags;         /* of the send(2) that is under way: 0 or MSG_MORE */
