@@ -74,9 +74,9 @@ int command_keep_name(struct pop3 *p, const char *name, size_t len)
 
 static enum outcome cmd_user(struct pop3 *p, const struct arguments *a, struct buf *out)
 {
-	if (command_keep_name(p, a->text, a->len) != 0)
+	p->user_given = command_keep_name(p, a->text, a->len) == 0;
+	if (!p->user_given)
 		return say(p, out, REPLY_NAME_TOO_LONG, USER_NAME_MAX, 0);
-	p->user_given = true;
 	struct pop3_answer answer = { .reply = REPLY_SEND_PASS };
 	if (p->explain)
 		p->host->known(p->host->context, p->user, &answer);
