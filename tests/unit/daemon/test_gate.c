@@ -380,7 +380,28 @@ static void test_busy(void)
 	gates_end();
 }
 
+/* What lies in one record of TLS is read to its end, though nothing more comes in to be waited for. */
+static void test_large_record(void)
+{
+	enum { LINES = 2000 };
+	static const char line[] = "NOOP\r\n";
+	char octets[LINES * (sizeof line - 1)];
+	for (size_t i = 0; i < sizeof octets; i++)
+		octets[i] = line[i % (sizeof line - 1)];
+	gates_begin(true);
+	begin(server_tls, "127.0.0.1", true);
+	CU_ASSERT_FATAL(peer_start_tls(&client, client_tls));
+	greet("a large record");
+	peer_send(&client, octets, sizeof octets);
+	for (int i = 0; i < LINES; i++)
+		expect_line("a large record", &client, NULL, "-ERR log in first");
+	peer_close(&client);
+	(void)expect_bye("a large record", END_PEER_CLOSED);
+	end("a large record");
+	gates_end();
+}
+
 #define TESTS(X) X(test_session) X(test_written_to) X(test_other_size) X(test_ahead) X(test_marks) X(test_client_ends) X(test_endless_line) X(test_long_first_line) \
 	X(test_login_deadline) X(test_sips) X(test_idle) \
-	X(test_stop) X(test_busy)
+	X(test_stop) X(test_busy) X(test_large_record)
 SUITE("gate")
