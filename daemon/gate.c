@@ -32,7 +32,6 @@ struct gate {
 	uint32_t lost_ref;
 	long long login_deadline;
 	bool input_pending;
-	bool begun;               /* a line, or much of one, came in: what follows is no first octet any more */
 	struct conn conn;         /* last: the buffers at its end are touched as far as they are used */
 } __attribute__((aligned(PAGE))); /* all but the buffers on one page, and nothing else on the last */
 
@@ -233,20 +232,17 @@ static enum conn_result next_line(struct gate *g, enum pop3_next *next_r)
 	char *line;
 	size_t len;
 	for (;;) {
-		g->begun = g->begun || c->in.skipped > 0;
-		enum door door = g->begun || g->pop3.tls ? DOOR_NONE : door_of_octets(c->in.octets + c->in.start, c->in.end - c->in.start);
+		enum door door = c->in.begun || g->pop3.tls ? DOOR_NONE : door_of_octets(c->in.octets + c->in.start, c->in.end - c->in.start);
 		if (door != DOOR_NONE) {
 			*next_r = pop3_wrong_door(&g->pop3, door, &c->out);
 			return CONN_OK;
 		}
 		switch (line_next(&c->in, pop3_line_max(&g->pop3), &line, &len)) {
 		case LINE_WHOLE:
-			g->begun = true;
 			g->input_pending = line_pending(&c->in);
 			*next_r = pop3_line(&g->pop3, line, len, &c->out);
 			return CONN_OK;
 		case LINE_TOO_LONG:
-			g->begun = true;
 			*next_r = pop3_long_line(&g->pop3, &c->out);
 			return CONN_OK;
 		case LINE_NONE:
