@@ -108,7 +108,10 @@ static bool answer_message(const struct session *s, struct rpc_answer *a, const 
 	return passed;
 }
 
-/* Those that fit, from the one that is wanted on, in one answer. False: not even that one. */
+/*
+ * Those that fit, from the one that is wanted on, in one answer. False: not even that one, or the host has less room for a message of its
+ * sockets (net.core.wmem_default).
+ */
 static bool answer_text(const struct session *s, size_t idx, size_t most)
 {
 	static struct rpc_text text;
@@ -123,10 +126,10 @@ static bool answer_text(const struct session *s, size_t idx, size_t most)
 	if (text.count == 0)
 		return false;
 	text.answer = (struct rpc_answer){ .verb = RPC_FETCH, .reply = REPLY_MESSAGE, .n = { idx + 1 } };
-	(void)session_send(s, &text, offsetof(struct rpc_text, octets) + used, -1);
+	const bool too_long = session_send(s, &text, offsetof(struct rpc_text, octets) + used, -1) != 0 && errno == EMSGSIZE;
 	if (s->settings->sessions > 1)
 		explicit_bzero(text.octets, used);
-	return true;
+	return !too_long;
 }
 
 /* Of each message that is likely to be wanted next, so much is read from the disk meanwhile; the kernel goes on from there by itself. */
