@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 import unittest
 
 import bodies
@@ -326,6 +327,17 @@ class Answers(Case):
                     with server.login("anna") as client, Trace(keeper_in_session(server), "%s:error=%s:when=1" % (call, error), calls=call):
                         client.send(command.encode() + b"\r\n")
                         self.assertRegex(client.status(), want)
+
+    def test_keeper_cannot_pass_a_signature(self):
+        """Nor is a handshake waited for that cannot come about."""
+        server = self.begin(settings={"workers": {"spare_min": 1, "spare_max": 1}})
+        server.wait_for_log(r"session: user=\"\" ")  # who looked whether it serves
+        wait_until(lambda: len(server.keepers()) == 1, "one keeper waits")
+        begun = time.monotonic()
+        with Trace(server.keepers()[0].pid, "sendto:error=ENOBUFS:when=1", calls="sendto"), self.assertRaises((OSError, Closed)):
+            Client(server, tls=True).close()
+        self.assertLess(time.monotonic() - begun, BACK_SECONDS * PATIENCE)
+        self.back(server, "a signature was not passed")
 
 
 class Memory(Case):
