@@ -93,3 +93,8 @@ bool same_word(const char *a, const char *b, size_t len)
 		at++;
 	return at == len;
 }
+
+bool is_keyword(const char *text, size_t len, const char *word)
+{
+	return strlen(word) == len && same_word(text, word, len);
+}

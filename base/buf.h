@@ -52,6 +52,9 @@ const char *buf_text(struct buf *b);
  */
 bool same_word(const char *a, const char *b, size_t len);
 
+/* Are these len octets that word, in the same way? */
+bool is_keyword(const char *text, size_t len, const char *word);
+
 /* A to Z become a to z, whatever the locale; every other octet stays. */
 char lower_letter(char c);
 

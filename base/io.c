@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { WRITING_PIECE = 4 * 1024 * 1024 };  /* smaller orders cost more than they gain */
@@ -56,6 +57,19 @@ int io_write_at(int fd, const char *octets, size_t len, uint64_t offset)
 int io_write_all(int fd, const char *octets, size_t len)
 {
 	return write_all(fd, octets, len, NULL);
+}
+
+int io_sealed(const char *name, const void *octets, size_t len)
+{
+	const int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -1;
+	if (io_write_at(fd, octets, len, 0) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
+		return fd;
+	const int error = errno;
+	(void)close(fd);
+	errno = error;
+	return -1;
 }
 
 void io_start_writing(int fd, size_t len, uint64_t offset)

@@ -24,6 +24,9 @@ int io_write_at(int fd, const char *octets, size_t len, uint64_t offset);
 /* write(2) until all len octets are written: 0; or -1 and errno, and some may be written. */
 int io_write_all(int fd, const char *octets, size_t len);
 
+/* A file in memory that holds these octets, which nobody can change any more. Its descriptor, or -1 and errno. */
+int io_sealed(const char *name, const void *octets, size_t len);
+
 /*
  * In a file that is written from front to back: let the disk begin with the piece that was just finished, if one was, so
  * that fsync(2) has less to wait for. Promises nothing and hides no error from fsync(2): see sync_file_range(2).

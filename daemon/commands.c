@@ -34,19 +34,26 @@ static size_t left_count(const struct pop3 *p)
 
 /* ---- AUTHORIZATION ---- */
 
-/* Ask the other half, and take what it says. */
-static enum outcome log_in(struct pop3 *p, const char *user, struct secret *password, struct buf *out)
+/* Of a login that failed, by that answer. */
+static void count_failure(struct pop3 *p, enum reply reply)
+{
+	const char *code = reply_row(reply)->code;
+	p->failed_logins++;
+	p->blameless = code != NULL && strcmp(code, "AUTH") != 0;
+}
+
+/* Ask the other half about the name that is kept, and take what it says. */
+static enum outcome log_in(struct pop3 *p, struct secret *password, struct buf *out)
 {
 	struct pop3_answer answer = { .reply = REPLY_NONE };
 	struct pop3_maildrop drop = { .count = 0 };
-	p->host->login(p->host->context, user, password, &drop, &answer);
+	p->host->login(p->host->context, p->user, password, &drop, &answer);
 	secret_wipe(password);
 	p->user_given = false;
 	if (answer.reply != REPLY_LOGGED_IN) {
-		p->failed_logins++;
+		count_failure(p, answer.reply);
 		p->login_over = p->login_over || answer.final;
-		(void)pass_on(p, out, &answer);
-		return LOGIN_FAILED;
+		return pass_on(p, out, &answer);
 	}
 	p->drop = drop;
 	p->marked = 0;
@@ -67,15 +74,15 @@ int command_keep_name(struct pop3 *p, const char *name, size_t len)
 
 static enum outcome cmd_user(struct pop3 *p, const struct arguments *a, struct buf *out)
 {
-	if (command_keep_name(p, a->text, a->len) != 0)
+	p->user_given = command_keep_name(p, a->text, a->len) == 0;
+	if (!p->user_given)
 		return say(p, out, REPLY_NAME_TOO_LONG, USER_NAME_MAX, 0);
-	p->user_given = true;
 	struct pop3_answer answer = { .reply = REPLY_SEND_PASS };
 	if (p->explain)
 		p->host->known(p->host->context, p->user, &answer);
 	if (answer.reply != REPLY_SEND_PASS) {
 		p->user_given = false;
-		p->failed_logins++;
+		count_failure(p, answer.reply);
 	}
 	return pass_on(p, out, &answer);
 }
@@ -89,10 +96,10 @@ static enum outcome cmd_pass(struct pop3 *p, const struct arguments *a, struct b
 	wipe(a->text, a->len);
 	if (r != 0) {
 		p->user_given = false;
-		p->failed_logins++;
+		count_failure(p, REPLY_PASSWORD_TOO_LONG);
 		return say(p, out, REPLY_PASSWORD_TOO_LONG, PASSWORD_MAX, 0);
 	}
-	return log_in(p, p->user, &password, out);
+	return log_in(p, &password, out);
 }
 
 /* RFC 4616: [authorization identity] NUL user NUL password. 0, or -1 when it is not of that form. */
@@ -132,12 +139,13 @@ static enum outcome sasl_plain(struct pop3 *p, char *text, size_t len, struct bu
 	else if (secret_set(&password, password_text, password_len) != 0)
 		refusal = REPLY_PASSWORD_TOO_LONG;
 	if (refusal == REPLY_NONE) {
-		enum outcome outcome = log_in(p, user, &password, out);
+		(void)command_keep_name(p, user, strlen(user));
+		enum outcome outcome = log_in(p, &password, out);
 		wipe(plain, sizeof plain);
 		return outcome;
 	}
 	wipe(plain, sizeof plain);
-	p->failed_logins++;
+	count_failure(p, refusal);
 	return say(p, out, refusal, refusal == REPLY_NAME_TOO_LONG ? USER_NAME_MAX : PASSWORD_MAX, 0);
 }
 
@@ -150,7 +158,6 @@ enum outcome command_sasl_response(struct pop3 *p, char *line, size_t len, struc
 
 static enum outcome cmd_auth(struct pop3 *p, const struct arguments *a, struct buf *out)
 {
-	static const char plain[] = "PLAIN";
 	if (!a->given || a->len == 0) {
 		pop3_say(p, REPLY_MECHANISMS, NULL, out);
 		(void)buf_add_text(out, pop3_login_admitted(p) ? "PLAIN\r\n.\r\n" : ".\r\n");
@@ -158,7 +165,7 @@ static enum outcome cmd_auth(struct pop3 *p, const struct arguments *a, struct b
 	}
 	char *space = memchr(a->text, ' ', a->len);
 	size_t word = space != NULL ? (size_t)(space - a->text) : a->len;
-	if (word != sizeof plain - 1 || !same_word(a->text, plain, word))
+	if (!is_keyword(a->text, word, "PLAIN"))
 		return say(p, out, REPLY_MECHANISM_UNKNOWN, 0, 0);
 	if (space == NULL) {
 		(void)buf_add_text(out, "+ \r\n");
@@ -299,18 +306,14 @@ static enum outcome open_message(struct pop3 *p, size_t idx, struct buf *out)
 	struct pop3_answer answer = { .reply = REPLY_NONE };
 	p->send = (struct pop3_send){ .body = { .fd = -1 } };
 	p->host->fetch(p->host->context, idx, &p->send.body, &answer);
-	if (answer.reply != REPLY_MESSAGE)
-		return pass_on(p, out, &answer);
-	/* Not the list's, which may have it by the name of a file (docs/design.md). */
-	p->send.octets = p->send.body.wire;
-	return MESSAGE_FOLLOWS;
+	return answer.reply == REPLY_MESSAGE ? MESSAGE_FOLLOWS : pass_on(p, out, &answer);
 }
 
 static enum outcome cmd_retr(struct pop3 *p, const struct arguments *a, struct buf *out)
 {
 	enum outcome outcome = open_message(p, a->idx, out);
 	if (outcome == MESSAGE_FOLLOWS)
-		(void)say(p, out, REPLY_MESSAGE, p->send.octets, 0);
+		(void)say(p, out, REPLY_MESSAGE, p->send.body.wire, 0); /* not the list's, which may have it by the name of a file (docs/design.md) */
 	return outcome;
 }
 

@@ -41,9 +41,7 @@ struct arguments {
 /* What a handler has come to; pop3.c acts on it. */
 enum outcome {
 	DONE,                /* answered */
-	BAD,                 /* answered, and it was no POP3: counted */
 	LIST_FOLLOWS, MESSAGE_FOLLOWS, TLS_FOLLOWS, LOGGED_IN, RESPONSE_FOLLOWS,
-	LOGIN_FAILED,
 	QUIT, TOO_MANY_LOGINS, TLS_PIPELINED,
 };
 

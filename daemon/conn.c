@@ -20,19 +20,20 @@
 #include "daemon/tls.h"
 #include "daemon/tls_heap.h"
 
+/* Is it to end at once, for others? Then nothing that the client has not taken yet is waited for. */
+static bool makes_room(const struct conn *c)
+{
+	return c->stopping && c->stop.reply == REPLY_MADE_ROOM && !c->session;
+}
+
 void conn_take_stop(struct conn *c, const struct rpc_stop *stop)
 {
 	c->stopping = true;
 	c->stop = *stop;
 	c->stop.told[sizeof c->stop.told - 1] = '\0';
 	/* Others wait for the place of one who is nobody yet. */
-	if (conn_makes_room(c))
+	if (makes_room(c))
 		c->stop_deadline = now_ms();
-}
-
-bool conn_makes_room(const struct conn *c)
-{
-	return c->stopping && c->stop.reply == REPLY_MADE_ROOM && !c->session;
 }
 
 /* The client is there. Whoever meets this session's lock is told how long it was not. */
@@ -46,7 +47,8 @@ static void note_active(struct conn *c)
 	(void)rpc_send(c->keeper, &active, sizeof active, -1);
 }
 
-void conn_keeper_speaks(struct conn *c)
+/* A message from the keeper while none was asked for: sets .stopping or .keeper_lost. */
+static void keeper_speaks(struct conn *c)
 {
 	union rpc_message message;
 	int fd;
@@ -97,7 +99,7 @@ static enum conn_result wait_for(struct conn *c, short events, enum purpose purp
 			continue;
 		c->rested = false;
 		if (fds[1].revents != 0)
-			conn_keeper_speaks(c);
+			keeper_speaks(c);
 		else if (fds[0].revents != 0)
 			return CONN_OK;
 	}
@@ -128,29 +130,23 @@ enum conn_result conn_read(struct conn *c)
 	size_t room;
 	char *to = line_room(&c->in, &room);
 	for (;;) {
-		enum conn_result r;
+		/* Before each record, and not only where there is none: who sends without a pause is to meet a stop and his deadline, too. */
+		enum conn_result r = c->ssl != NULL && SSL_has_pending(c->ssl) ? CONN_OK : wait_for(c, POLLIN, READING, c->deadline);
+		if (r != CONN_OK)
+			return r;
+		ssize_t n = c->ssl != NULL ? SSL_read(c->ssl, to, (int)room) : read(c->fd, to, room);
+		if (n > 0) {
+			line_filled(&c->in, (size_t)n);
+			note_active(c);
+			return CONN_OK;
+		}
 		if (c->ssl != NULL) {
-			int n = SSL_read(c->ssl, to, (int)room);
-			if (n > 0) {
-				line_filled(&c->in, (size_t)n);
-				note_active(c);
-				return CONN_OK;
-			}
-			r = tls_wait(c, n, READING, c->deadline);
-		} else {
-			r = wait_for(c, POLLIN, READING, c->deadline);
-			ssize_t n = r == CONN_OK ? read(c->fd, to, room) : -1;
-			if (n > 0) {
-				line_filled(&c->in, (size_t)n);
-				note_active(c);
-				return CONN_OK;
-			}
-			if (r == CONN_OK && n == 0)
-				return CONN_CLOSED;
-			if (r == CONN_OK && errno != EAGAIN && errno != EINTR) {
-				c->problem = strerror(errno);
-				return CONN_BROKEN;
-			}
+			r = tls_wait(c, (int)n, READING, c->deadline);
+		} else if (n == 0) {
+			r = CONN_CLOSED;
+		} else if (errno != EAGAIN && errno != EINTR) {
+			c->problem = strerror(errno);
+			r = CONN_BROKEN;
 		}
 		if (r != CONN_OK)
 			return r;
@@ -216,6 +212,12 @@ enum conn_result conn_push(struct conn *c)
 	return send_out(c, c->ssl != NULL ? c->out.len - c->out.len % SSL3_RT_MAX_PLAIN_LENGTH : c->out.len, MSG_MORE);
 }
 
+/* Is the connection there? Then what a call that had to do with a file as well says is about the file. */
+static bool is_connected(const struct conn *c)
+{
+	return poll(&(struct pollfd){ .fd = c->fd }, 1, 0) == 0;
+}
+
 enum conn_result conn_send_file(struct conn *c, int fd, uint64_t offset, uint64_t len)
 {
 	off_t at = (off_t)offset;
@@ -224,7 +226,7 @@ enum conn_result conn_send_file(struct conn *c, int fd, uint64_t offset, uint64_
 	long long deadline = 0;
 	while (r == CONN_OK && at < end) {
 		ssize_t n = sendfile(c->fd, fd, &at, (size_t)(end - at));
-		if (n == 0 || (n < 0 && errno == EIO)) {
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR && is_connected(c))) {
 			c->problem = n == 0 ? "the message became shorter while it was sent" : strerror(errno);
 			return CONN_UNREADABLE;
 		}
@@ -233,11 +235,14 @@ enum conn_result conn_send_file(struct conn *c, int fd, uint64_t offset, uint64_
 	return r;
 }
 
+/* Why there was no handshake, though nothing went wrong in one. */
+static const char closed[] = "closed by the client";
+
 enum conn_result conn_look_for_tls(struct conn *c)
 {
 	enum { HANDSHAKE = 0x16 }; /* the type of the record that every TLS client begins with (RFC 8446 section 5.1) */
 	const long long deadline = now_ms() + DOOR_WAIT_MS;
-	unsigned char octet;
+	char octets[PROXY_2_SIGNATURE];
 	enum conn_result r = wait_for(c, POLLIN, READING, deadline < c->deadline ? deadline : c->deadline);
 	if (r == CONN_TIMEOUT) {
 		c->door = DOOR_PLAIN_ON_TLS;
@@ -245,10 +250,17 @@ enum conn_result conn_look_for_tls(struct conn *c)
 	}
 	if (r != CONN_OK)
 		return r;
-	ssize_t n = recv(c->fd, &octet, sizeof octet, MSG_PEEK | MSG_DONTWAIT);
-	if (n == 0)
+	ssize_t n = recv(c->fd, octets, sizeof octets, MSG_PEEK | MSG_DONTWAIT);
+	if (n == 0) {
+		c->problem = closed;
 		return CONN_CLOSED;
-	c->door = n > 0 && octet != HANDSHAKE ? DOOR_PLAIN_ON_TLS : DOOR_NONE;
+	}
+	if (n < 0 || octets[0] == HANDSHAKE)
+		return CONN_OK;
+	/* Whose proxy sends a header has no client to send elsewhere. */
+	c->door = door_of_octets(octets, (size_t)n);
+	if (c->door == DOOR_NONE)
+		c->door = DOOR_PLAIN_ON_TLS;
 	return CONN_OK;
 }
 
@@ -272,6 +284,8 @@ enum conn_result conn_start_tls(struct conn *c, SSL_CTX *context)
 		}
 		if (r == CONN_BROKEN && c->no_signature)
 			c->problem = "no signature: the keeper's line in the log says why";
+		if (r == CONN_CLOSED || r == CONN_TIMEOUT)
+			c->problem = r == CONN_CLOSED ? closed : "no handshake in time";
 		if (r != CONN_OK)
 			return r;
 	}
@@ -283,13 +297,13 @@ static void drain(struct conn *c)
 	char waste[4096];
 	long long end = now_ms() + LINGER_MS;
 	size_t total = 0;
-	while (total < LINGER_OCTETS && !conn_makes_room(c)) {
+	while (total < LINGER_OCTETS && !makes_room(c)) {
 		long long left = end - now_ms();
 		struct pollfd fds[] = { { .fd = c->fd, .events = POLLIN }, { .fd = c->keeper_lost || c->keeper_done ? -1 : c->keeper, .events = POLLIN } };
 		if (left <= 0 || poll(fds, 2, (int)left) <= 0)
 			return;
 		if (fds[1].revents != 0)
-			conn_keeper_speaks(c);
+			keeper_speaks(c);
 		if (fds[0].revents == 0)
 			continue;
 		ssize_t n = read(c->fd, waste, sizeof waste);

@@ -47,7 +47,7 @@ struct conn {
 	bool keeper_done;       /* it has heard all, and waits for our end: there is nothing to say to it, and its end is a loss all the same */
 	long long stop_deadline; /* set with .stopping or .keeper_lost */
 	bool rested;            /* the client is silent, and memory was given back */
-	const char *problem;    /* why CONN_BROKEN, for the log */
+	const char *problem;    /* why CONN_BROKEN, or why no handshake; for the log */
 	bool no_signature;      /* the keeper had no signature for the handshake */
 	enum door door;         /* and the wrong door that it shows, if any */
 	int send_flags;         /* of the send(2) that is under way: 0 or MSG_MORE */
@@ -74,7 +74,7 @@ enum conn_result conn_push(struct conn *c);
  */
 enum conn_result conn_send_file(struct conn *c, int fd, uint64_t offset, uint64_t len);
 
-/* Is there TLS? Looks at the first octet without taking it. CONN_OK and c->door is DOOR_PLAIN_ON_TLS or DOOR_NONE. */
+/* Is there TLS? Looks at the first octets without taking them. CONN_OK and c->door is DOOR_PLAIN_ON_TLS, DOOR_PROXY or DOOR_NONE. */
 enum conn_result conn_look_for_tls(struct conn *c);
 
 /* The server's side of a TLS handshake, within c->deadline. c->ssl is set even when it fails. */
@@ -89,14 +89,8 @@ bool conn_use_bio(struct conn *c);
 /* The keeper's signature for the handshake (context: the conn); a remote_signer of remote_key.h. */
 bool conn_sign(void *context, const struct sign_request *request, struct sign_answer *answer_r);
 
-/* A message from the keeper while none was asked for: sets .stopping or .keeper_lost. */
-void conn_keeper_speaks(struct conn *c);
-
 /* Take note of an RPC_STOP. */
 void conn_take_stop(struct conn *c, const struct rpc_stop *stop);
-
-/* Is it to end at once, for others? Then nothing that the client has not taken yet is waited for. */
-bool conn_makes_room(const struct conn *c);
 
 /*
  * Say goodbye to TLS and close. linger: give the client time to read our last words even though it may still

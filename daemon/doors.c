@@ -30,25 +30,28 @@ static const struct door_row rows[DOOR_COUNT] = {
 };
 
 /* RFC 8446 section 5.1: a handshake record, its version 3.x; then the length, and ClientHello. */
-static const char tls_hello[] = "\x16\x03";
-enum { TLS_HELLO = sizeof tls_hello - 1 };
+static const char tls_hello[] = "\x16\x03", proxy_1[] = "PROXY ";
 
 /* Words that begin a request to a web server: whoever sends them means no POP3, and may not mean well (ALPACA). */
 static const char *const http[] = { "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PATCH", "PRI", NULL };
 static const char *const smtp[] = { "EHLO", "HELO", "LHLO", "MAIL", "RCPT", "DATA", NULL };
 static const char *const imap[] = { "CAPABILITY", "LOGIN", "AUTHENTICATE", "STARTTLS", "ID", "LOGOUT", "NOOP", "SELECT", NULL };
-static const char *const proxy[] = { "PROXY", NULL };
 
 const struct door_row *door_row(enum door door)
 {
 	return &rows[door];
 }
 
+static bool begins(const char *octets, size_t len, const char *with, size_t with_len)
+{
+	return len >= with_len && memcmp(octets, with, with_len) == 0;
+}
+
 enum door door_of_octets(const char *octets, size_t len)
 {
-	if (len >= TLS_HELLO && memcmp(octets, tls_hello, TLS_HELLO) == 0)
+	if (begins(octets, len, tls_hello, sizeof tls_hello - 1))
 		return DOOR_TLS_ON_PLAIN;
-	if (len >= sizeof proxy_2_signature && memcmp(octets, proxy_2_signature, sizeof proxy_2_signature) == 0)
+	if (begins(octets, len, proxy_1, sizeof proxy_1 - 1) || begins(octets, len, proxy_2_signature, sizeof proxy_2_signature))
 		return DOOR_PROXY;
 	return DOOR_NONE;
 }
@@ -56,7 +59,7 @@ enum door door_of_octets(const char *octets, size_t len)
 static bool is_one_of(const char *text, size_t len, const char *const *words)
 {
 	for (; *words != NULL; words++)
-		if (strlen(*words) == len && same_word(text, *words, len))
+		if (is_keyword(text, len, *words))
 			return true;
 	return false;
 }
@@ -69,8 +72,6 @@ enum door door_of_line(const char *line, size_t len)
 		return DOOR_HTTP;
 	if (is_one_of(line, first, smtp))
 		return DOOR_SMTP;
-	if (is_one_of(line, first, proxy))
-		return DOOR_PROXY;
 	if (space == NULL || first == 0)
 		return DOOR_NONE;
 	/* IMAP: a tag of the client's own, then the command. */

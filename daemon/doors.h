@@ -37,7 +37,7 @@ extern const char proxy_2_signature[PROXY_2_SIGNATURE];
 /* The first octets of a connection in clear: TLS_ON_PLAIN, PROXY, or NONE. */
 enum door door_of_octets(const char *octets, size_t len);
 
-/* A line that is no POP3 command: HTTP, SMTP, IMAP, PROXY, or NONE. */
+/* A line that is no POP3 command: HTTP, SMTP, IMAP, or NONE. */
 enum door door_of_line(const char *line, size_t len);
 
 #endif

@@ -4,8 +4,6 @@
  */
 #include "daemon/frozen.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <link.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -18,24 +16,10 @@
 /* Pages of what is read-only in an object: each mapping costs a fork something by itself, and small objects are touched by everybody. */
 enum { WORTH_IT = 8 };
 
-/* A file of these octets that nobody can change. Its descriptor, or -1 and errno. */
-static int put_into_file(const void *octets, size_t len)
-{
-	int fd = memfd_create("frozen", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		return -1;
-	if (io_write_at(fd, octets, len, 0) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
-		return fd;
-	const int error = errno;
-	(void)close(fd);
-	errno = error;
-	return -1;
-}
-
 int freeze_pages(void *from, void *to, int protection)
 {
 	const size_t len = (uintptr_t)to - (uintptr_t)from;
-	int fd = put_into_file(from, len);
+	int fd = io_sealed("frozen", from, len);
 	if (fd < 0)
 		return -1;
 	if (mmap(from, len, protection, MAP_PRIVATE | MAP_FIXED, fd, 0) != from)

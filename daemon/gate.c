@@ -7,6 +7,7 @@
 #include <malloc.h>
 #include <openssl/err.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -31,9 +32,8 @@ struct gate {
 	uint32_t lost_ref;
 	long long login_deadline;
 	bool input_pending;
-	bool begun;               /* a line, or much of one, came in: what follows is no first octet any more */
 	struct conn conn;         /* last: the buffers at its end are touched as far as they are used */
-};
+} __attribute__((aligned(PAGE))); /* all but the buffers on one page, and nothing else on the last */
 
 /* ---- asking the keeper ---- */
 
@@ -232,28 +232,25 @@ static enum conn_result next_line(struct gate *g, enum pop3_next *next_r)
 	char *line;
 	size_t len;
 	for (;;) {
-		g->begun = g->begun || c->in.skipped > 0;
-		enum door door = g->begun || g->pop3.tls ? DOOR_NONE : door_of_octets(c->in.octets + c->in.start, c->in.end - c->in.start);
+		enum door door = c->in.begun || g->pop3.tls ? DOOR_NONE : door_of_octets(c->in.octets + c->in.start, c->in.end - c->in.start);
 		if (door != DOOR_NONE) {
 			*next_r = pop3_wrong_door(&g->pop3, door, &c->out);
 			return CONN_OK;
 		}
 		switch (line_next(&c->in, pop3_line_max(&g->pop3), &line, &len)) {
 		case LINE_WHOLE:
-			g->begun = true;
 			g->input_pending = line_pending(&c->in);
 			*next_r = pop3_line(&g->pop3, line, len, &c->out);
 			return CONN_OK;
 		case LINE_TOO_LONG:
-			g->begun = true;
 			*next_r = pop3_long_line(&g->pop3, &c->out);
 			return CONN_OK;
 		case LINE_NONE:
 			break;
 		}
 		if (c->in.skipped > LINE_SKIP_MAX) {
-			pop3_say(&g->pop3, REPLY_TOO_MANY_BAD, NULL, &c->out);
-			g->pop3.end = POP3_END_TOO_MANY_BAD;
+			(void)pop3_long_line(&g->pop3, &c->out);
+			g->pop3.end = END_TOO_MANY_BAD;
 			*next_r = POP3_NEXT_CLOSE;
 			return CONN_OK;
 		}
@@ -281,10 +278,9 @@ static bool still_there(void *context, const struct message_body *sent)
 
 static enum conn_result send_message(struct gate *g)
 {
-	bool top = g->pop3.send.top;
 	const struct message_witness witness = { still_there, g };
 	enum conn_result r = message_send(&g->conn, &g->pop3.send, &witness, &g->bye.octets);
-	if (r == CONN_OK && !top)
+	if (r == CONN_OK && !g->pop3.send.top)
 		g->bye.fetched++;
 	return r;
 }
@@ -339,7 +335,7 @@ static enum session_end converse(struct gate *g, bool *linger_r)
 		/* Without its keeper a session ends; a command that met that has said so. */
 		if (r == CONN_OK && (next == POP3_NEXT_CLOSE || c->keeper_lost)) {
 			(void)conn_flush(c);
-			enum session_end end = c->keeper_lost ? END_KEEPER_LOST : gate_end_of_protocol(g->pop3.end);
+			enum session_end end = c->keeper_lost ? END_KEEPER_LOST : g->pop3.end;
 			*linger_r = end != END_QUIT;
 			return end;
 		}
@@ -347,9 +343,7 @@ static enum session_end converse(struct gate *g, bool *linger_r)
 			continue;
 		if (doing == POP3_NEXT_TLS && r != CONN_STOPPED && r != CONN_KEEPER_LOST)
 			return END_TLS_FAILED;
-		enum session_end end = gate_end_of_connection(r, logged_in);
-		if (end == END_STOPPED)
-			end = gate_end_of_stop(&c->stop);
+		enum session_end end = gate_end_of_connection(c, r, logged_in);
 		if (end == END_LOGIN_TIMEOUT && now_ms() < g->login_deadline)
 			end = END_COMMAND_TIMEOUT;
 		/* In the middle of an answer there is no place for other words. */
@@ -392,7 +386,7 @@ static enum session_end serve(struct gate *g, bool tls, bool *linger_r)
 	if (r == CONN_OK && tls)
 		r = start_tls(g);
 	if (r != CONN_OK)
-		return r == CONN_STOPPED ? gate_end_of_stop(&c->stop) : END_TLS_FAILED;
+		return r == CONN_STOPPED ? gate_end_of_connection(c, r, false) : END_TLS_FAILED;
 	pop3_greet(&g->pop3, &c->out);
 	return converse(g, linger_r);
 }
@@ -424,7 +418,9 @@ static void serve_one(struct gate *g, int keeper, SSL_CTX *context, const struct
 static void forget_client(struct gate *g)
 {
 	gate_list_forget(&g->pop3.drop);
-	wipe(g, sizeof *g);
+	/* The kernel has its pages back: to wipe them would take those that were not used, too. */
+	if (madvise(g, sizeof *g, MADV_DONTNEED) != 0)
+		wipe(g, sizeof *g);
 	message_forget();
 	ahead_wipe();
 	ERR_clear_error();
@@ -434,7 +430,7 @@ static void forget_client(struct gate *g)
 
 void gate_serve(int keeper, SSL_CTX *context, const struct settings *settings)
 {
-	static struct gate gate __attribute__((aligned(PAGE)));  /* all but the buffers on one page */
+	static struct gate gate;
 	static const struct pop3_host host = { host_login, host_known, host_fetch, host_commit, host_refer, &gate };
 	const struct rpc_ready ready = { .verb = RPC_READY };
 	for (;;) {

@@ -8,22 +8,8 @@
 
 #include "daemon/gate.h"
 
-enum session_end gate_end_of_connection(enum conn_result r, bool logged_in)
-{
-	switch (r) {
-	case CONN_OK:
-	case CONN_CLOSED: return END_PEER_CLOSED;
-	case CONN_BROKEN: return END_PEER_ERROR;
-	case CONN_TIMEOUT: return logged_in ? END_IDLE : END_LOGIN_TIMEOUT;
-	case CONN_STALLED: return END_STALLED;
-	case CONN_STOPPED: return END_STOPPED;
-	case CONN_KEEPER_LOST: return END_KEEPER_LOST;
-	case CONN_UNREADABLE: return END_READ_ERROR;
-	}
-	return END_PEER_ERROR;
-}
-
-enum session_end gate_end_of_stop(const struct rpc_stop *stop)
+/* The keeper wanted it to stop. */
+static enum session_end end_of_stop(const struct rpc_stop *stop)
 {
 	switch ((int)stop->reply) {
 	case REPLY_TAKEN_OVER: return END_TAKEN_OVER;
@@ -33,16 +19,19 @@ enum session_end gate_end_of_stop(const struct rpc_stop *stop)
 	}
 }
 
-enum session_end gate_end_of_protocol(enum pop3_end end)
+enum session_end gate_end_of_connection(const struct conn *conn, enum conn_result r, bool logged_in)
 {
-	switch (end) {
-	case POP3_END_QUIT: return END_QUIT;
-	case POP3_END_TOO_MANY_BAD: return END_TOO_MANY_BAD;
-	case POP3_END_TOO_MANY_LOGINS: return END_TOO_MANY_LOGINS;
-	case POP3_END_WRONG_DOOR: return END_WRONG_DOOR;
-	case POP3_END_TLS_PIPELINED: return END_TLS_PIPELINED;
+	switch (r) {
+	case CONN_OK:
+	case CONN_CLOSED: return END_PEER_CLOSED;
+	case CONN_BROKEN: return END_PEER_ERROR;
+	case CONN_TIMEOUT: return logged_in ? END_IDLE : END_LOGIN_TIMEOUT;
+	case CONN_STALLED: return END_STALLED;
+	case CONN_STOPPED: return end_of_stop(&conn->stop);
+	case CONN_KEEPER_LOST: return END_KEEPER_LOST;
+	case CONN_UNREADABLE: return END_READ_ERROR;
 	}
-	return END_QUIT;
+	return END_PEER_ERROR;
 }
 
 void gate_end_figures(struct rpc_bye *bye, const struct pop3 *pop3, const struct conn *conn, enum session_end end)

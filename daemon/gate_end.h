@@ -10,13 +10,7 @@
 #include "daemon/settings.h"
 
 /* The connection said so; a deadline means something else before the login. */
-enum session_end gate_end_of_connection(enum conn_result r, bool logged_in);
-
-/* The keeper wanted it to stop. */
-enum session_end gate_end_of_stop(const struct rpc_stop *stop);
-
-/* The protocol was over. */
-enum session_end gate_end_of_protocol(enum pop3_end end);
+enum session_end gate_end_of_connection(const struct conn *conn, enum conn_result r, bool logged_in);
 
 /* What the session was like, now that it ends so; the rest of *bye has been counted. */
 void gate_end_figures(struct rpc_bye *bye, const struct pop3 *pop3, const struct conn *conn, enum session_end end);

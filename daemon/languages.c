@@ -28,15 +28,10 @@ static const struct alias { const char *range, *tag; } aliases[] = {
 	{ "zh-Hant", NULL }, { "zh-TW", NULL }, { "zh-HK", NULL }, { "zh-MO", NULL },
 };
 
-static int is_word(const char *word, const char *range, size_t len)
-{
-	return strlen(word) == len && same_word(word, range, len);
-}
-
 static const struct language *find_tag(const char *tag, size_t len)
 {
 	for (size_t i = 0; i < languages_count; i++)
-		if (is_word(languages[i].tag, tag, len))
+		if (is_keyword(tag, len, languages[i].tag))
 			return &languages[i];
 	return NULL;
 }
@@ -44,7 +39,7 @@ static const struct language *find_tag(const char *tag, size_t len)
 static const struct alias *find_alias(const char *range, size_t len)
 {
 	for (size_t i = 0; i < sizeof aliases / sizeof aliases[0]; i++)
-		if (is_word(aliases[i].range, range, len))
+		if (is_keyword(range, len, aliases[i].range))
 			return &aliases[i];
 	return NULL;
 }

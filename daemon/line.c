@@ -36,6 +36,7 @@ enum line_result line_next(struct line_reader *reader, size_t max, char **line_r
 	if (lf == NULL) {
 		reader->scanned = have;
 		if (have >= max || reader->skipped > 0) {
+			reader->begun = true;
 			reader->skipped += have;
 			reader->start = reader->end = reader->scanned = 0;
 		}
@@ -43,6 +44,7 @@ enum line_result line_next(struct line_reader *reader, size_t max, char **line_r
 	}
 	size_t len = (size_t)(lf - start);
 	int too_long = reader->skipped > 0 || len + 1 > max;
+	reader->begun = true;
 	reader->skipped = 0;
 	reader->scanned = 0;
 	reader->start += len + 1;

@@ -5,6 +5,7 @@
 #ifndef POSTERN_LINE_H
 #define POSTERN_LINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum {
@@ -19,6 +20,7 @@ struct line_reader {
 	size_t filled;      /* behind this nothing was ever read to, or it is wiped */
 	size_t scanned;     /* of those, so many hold no LF */
 	size_t skipped;     /* octets thrown away of a line that is too long and has not ended */
+	bool begun;         /* a line, or much of one, was taken: what follows is no first octet any more */
 	char octets[LINE_BUFFER];
 };
 

@@ -4,12 +4,10 @@
  * Trusts: nothing in the messages beyond their size.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -211,22 +209,6 @@ static int enter(struct session *s, const struct identity *who, uint32_t crowd, 
 	return enter_maildrop(&s->in, &entrant, why_r);
 }
 
-/* The list in memory that nobody can change any more. A descriptor, or -1 and *why_r. */
-static int make_snapshot(const struct maildrop_list *list, struct why *why_r)
-{
-	int fd = memfd_create("snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		return why_errno(why_r, errno, "memfd_create");
-	if (io_write_at(fd, list->image, list->size, 0) != 0) {
-		(void)why_errno(why_r, errno, "writing the list of messages");
-		(void)close(fd);
-		return -1;
-	}
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
-		fatal("sealing the list of messages");
-	return fd;
-}
-
 /* What the gate gets besides the answer. */
 struct snapshot {
 	int fd;                   /* -1: no messages */
@@ -242,9 +224,9 @@ static int take_snapshot(struct session *s, struct snapshot *snapshot_r, struct 
 	*snapshot_r = (struct snapshot){ .fd = list.fd, .borrowed = list.fd >= 0, .offset = list.offset, .size = list.size };
 	if (list.fd >= 0)
 		return 0;
-	snapshot_r->fd = make_snapshot(&list, why_r);
+	snapshot_r->fd = io_sealed("snapshot", list.image, list.size);
 	snapshot_r->offset = 0;
-	return snapshot_r->fd < 0 ? -1 : 0;
+	return snapshot_r->fd < 0 ? why_errno(why_r, errno, "a file in memory for the list of messages") : 0;
 }
 
 static int open_session(struct session *s, const struct verdict *v, struct snapshot *snapshot_r, struct why *why_r)

@@ -175,7 +175,7 @@ static enum conn_result copy_as_stored(struct conn *c, const struct message_body
 static enum conn_result send_as_stored(struct conn *c, const struct pop3_send *send, uint64_t *octets_r)
 {
 	const struct message_body *body = &send->body;
-	if (body->length != send->octets)
+	if (body->length != body->wire)
 		return changed(c);
 	enum conn_result r = c->ssl != NULL ? copy_as_stored(c, body) : conn_send_file(c, body->fd, body->offset, body->length);
 	if (r == CONN_OK)
@@ -208,7 +208,7 @@ static enum conn_result send_encoded(struct conn *c, const struct pop3_send *sen
 	}
 	if (r == CONN_OK) {
 		c->out.len += wire_encode_end(&wire, c->out.p + c->out.len);
-		if (!send->top && wire.octets != send->octets)
+		if (!send->top && wire.octets != send->body.wire)
 			r = changed(c);
 	}
 	*octets_r += wire.octets;

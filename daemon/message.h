@@ -40,7 +40,7 @@ struct message_witness {
  * Answer with the message in *send (its descriptor is closed) and the final dot, behind what c->out holds. What goes out
  * last waits in c->out for the answers to come: whoever waits for the client must conn_flush().
  * *octets_r grows by the wire octets of the message. CONN_UNREADABLE without the final dot when the file
- * cannot be read, the message is not as long as LIST said, or by the witness is no longer what was sent from: the client must see
+ * cannot be read, the message is not as long as was announced, or by the witness is no longer what was sent from: the client must see
  * that it is not whole.
  */
 enum conn_result message_send(struct conn *c, struct pop3_send *send, const struct message_witness *witness, uint64_t *octets_r);

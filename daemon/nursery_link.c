@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -20,8 +19,8 @@
 
 #include "auth/account.h"
 #include "base/clock.h"
+#include "base/io.h"
 #include "daemon/rpc.h"
-
 
 /* Whom gate_user_find() found last; uid 0: nobody yet. */
 static struct {
@@ -63,17 +62,6 @@ int gate_user_find(const struct nursery_program *program, const struct settings 
 	*uid_r = found.uid;
 	*gid_r = found.gid;
 	return 0;
-}
-
-/* The orders as a file without a name, for the program to map. A descriptor, or -1 and errno. */
-static int orders_descriptor(const struct nursery_orders *orders)
-{
-	int fd = memfd_create("orders", MFD_CLOEXEC);
-	if (fd >= 0 && write(fd, orders, sizeof *orders) == (ssize_t)sizeof *orders)
-		return fd;
-	if (fd >= 0)
-		(void)close(fd);
-	return -1;
 }
 
 /* In the child: put the two descriptors where the program looks for them, and nothing else. */
@@ -128,7 +116,7 @@ int nursery_start(struct nursery *n, const struct nursery_program *program, cons
 		free(orders);
 		return -1;
 	}
-	file = orders_descriptor(orders);
+	file = io_sealed("orders", orders, sizeof *orders);
 	free(orders);
 	int r = file >= 0 ? start_program(program->gate, file, &n->pid, &n->channel) : -1;
 	if (r == 0 && settings->certificate[0] != '\0')

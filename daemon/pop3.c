@@ -10,15 +10,10 @@
 #include "base/number.h"
 #include "daemon/commands.h"
 
-static bool is_word(const char *text, size_t len, const char *word)
-{
-	return strlen(word) == len && same_word(text, word, len);
-}
-
 static const struct command *find_command(const char *text, size_t len)
 {
 	for (size_t i = 0; i < commands_count; i++)
-		if (is_word(text, len, commands[i].name))
+		if (is_keyword(text, len, commands[i].name))
 			return &commands[i];
 	return NULL;
 }
@@ -32,7 +27,7 @@ void pop3_say(struct pop3 *p, enum reply reply, const struct reply_args *args, s
 	(void)reply_add(out, reply, &whole);
 }
 
-static enum pop3_next close_because(struct pop3 *p, enum pop3_end end)
+static enum pop3_next close_because(struct pop3 *p, enum session_end end)
 {
 	p->state = POP3_OVER;
 	p->end = end;
@@ -45,15 +40,13 @@ static enum pop3_next bad_line(struct pop3 *p, enum reply reply, const struct re
 	unsigned most = p->state == POP3_TRANSACTION ? BAD_AFTER_LOGIN : BAD_BEFORE_LOGIN;
 	bool last = ++p->bad >= most;
 	pop3_say(p, last ? REPLY_TOO_MANY_BAD : reply, last ? NULL : args, out);
-	return last ? close_because(p, POP3_END_TOO_MANY_BAD) : POP3_NEXT_LINE;
+	return last ? close_because(p, END_TOO_MANY_BAD) : POP3_NEXT_LINE;
 }
 
 static enum pop3_next act(struct pop3 *p, enum outcome outcome)
 {
 	switch (outcome) {
 	case DONE:
-	case BAD:
-	case LOGIN_FAILED:
 		if (p->state == POP3_RESPONSE)
 			p->state = POP3_AUTHORIZATION;
 		return POP3_NEXT_LINE;
@@ -71,11 +64,11 @@ static enum pop3_next act(struct pop3 *p, enum outcome outcome)
 		p->bad = 0;
 		return POP3_NEXT_LINE;
 	case QUIT:
-		return close_because(p, POP3_END_QUIT);
+		return close_because(p, END_QUIT);
 	case TOO_MANY_LOGINS:
-		return close_because(p, POP3_END_TOO_MANY_LOGINS);
+		return close_because(p, END_TOO_MANY_LOGINS);
 	case TLS_PIPELINED:
-		return close_because(p, POP3_END_TLS_PIPELINED);
+		return close_because(p, END_TLS_PIPELINED);
 	}
 	return POP3_NEXT_LINE;
 }
@@ -144,23 +137,15 @@ static void keep_name(struct pop3 *p, const struct command *row, const char *res
 	(void)command_keep_name(p, rest, end != NULL ? (size_t)(end - rest) : len);
 }
 
-/* A login command that is refused before it is looked at. */
-static enum outcome refuse_login(struct pop3 *p, const struct command *row, const char *rest, size_t len, struct buf *out)
+/* A login command where there is no login without TLS. */
+static enum outcome refuse_in_clear(struct pop3 *p, const struct command *row, const char *rest, size_t len, struct buf *out)
 {
-	if (!pop3_login_admitted(p)) {
-		const bool exposed = is_exposed(row, rest, len);
-		keep_name(p, row, rest, len);
-		enum reply reply = exposed ? REPLY_TLS_FIRST_PASS : REPLY_TLS_FIRST;
-		p->in_clear += exposed;
-		p->door = DOOR_NONE; /* this answer is on record */
-		pop3_say(p, p->tls_offered ? reply : REPLY_TLS_NOT_OFFERED, NULL, out);
-		return DONE;
-	}
-	if (p->login_over || p->failed_logins >= p->login_tries) {
-		pop3_say(p, p->login_over ? REPLY_RECONNECT : REPLY_TOO_MANY_LOGINS, NULL, out);
-		return TOO_MANY_LOGINS;
-	}
-	return LOGIN_FAILED; /* not refused here */
+	const bool exposed = is_exposed(row, rest, len);
+	keep_name(p, row, rest, len);
+	p->in_clear += exposed;
+	p->door = DOOR_NONE; /* this answer is on record */
+	pop3_say(p, !p->tls_offered ? REPLY_TLS_NOT_OFFERED : exposed ? REPLY_TLS_FIRST_PASS : REPLY_TLS_FIRST, NULL, out);
+	return DONE;
 }
 
 static enum outcome run_command(struct pop3 *p, const struct command *row, char *rest, size_t len, struct buf *out)
@@ -171,10 +156,12 @@ static enum outcome run_command(struct pop3 *p, const struct command *row, char 
 		return DONE;
 	}
 	/* Bare AUTH only asks for the list. */
-	if ((row->flags & LOGIN) && !(row->rule == ARG_OPTIONAL_TEXT && len == 0)) {
-		enum outcome refusal = refuse_login(p, row, rest, len, out);
-		if (refusal != LOGIN_FAILED)
-			return refusal;
+	const bool login = (row->flags & LOGIN) != 0 && !(row->rule == ARG_OPTIONAL_TEXT && len == 0);
+	if (login && !pop3_login_admitted(p))
+		return refuse_in_clear(p, row, rest, len, out);
+	if (login && (p->login_over || p->failed_logins >= p->login_tries)) {
+		pop3_say(p, p->login_over || p->blameless ? REPLY_RECONNECT : REPLY_TOO_MANY_LOGINS, NULL, out);
+		return TOO_MANY_LOGINS;
 	}
 	struct arguments a;
 	struct reply_args args = { .text = NULL };
@@ -196,7 +183,7 @@ enum pop3_next pop3_wrong_door(struct pop3 *p, enum door door, struct buf *out)
 {
 	p->door = door;
 	pop3_say(p, door_row(door)->reply, NULL, out);
-	return close_because(p, POP3_END_WRONG_DOOR);
+	return close_because(p, END_WRONG_DOOR);
 }
 
 size_t pop3_line_max(const struct pop3 *p)
@@ -225,9 +212,9 @@ enum pop3_next pop3_line(struct pop3 *p, char *line, size_t len, struct buf *out
 	char *space = memchr(line, ' ', len);
 	size_t word = space != NULL ? (size_t)(space - line) : len;
 	const struct command *row = find_command(line, word);
-	enum door door = row == NULL ? door_of_line(line, len) : DOOR_NONE;
-	/* Who is logged in came to the right door. A web request is no slip there either. */
-	if (door == DOOR_HTTP || (door != DOOR_NONE && p->state != POP3_TRANSACTION))
+	/* Who is logged in came to the right door, and "DELETE 1" is a slip. */
+	enum door door = row == NULL && p->state != POP3_TRANSACTION ? door_of_line(line, len) : DOOR_NONE;
+	if (door != DOOR_NONE)
 		return pop3_wrong_door(p, door, out);
 	if (row == NULL)
 		return bad_line(p, REPLY_UNKNOWN_COMMAND, NULL, out);

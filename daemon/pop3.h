@@ -17,6 +17,7 @@
 #include "daemon/doors.h"
 #include "daemon/line.h"
 #include "daemon/replies.h"
+#include "daemon/rpc.h"
 #include "storage/maildrop.h"
 
 enum {
@@ -37,9 +38,6 @@ enum pop3_next {
 	POP3_NEXT_CLOSE,      /* .end says why */
 };
 
-/* Why pop3 closes; the caller has its own reasons besides. */
-enum pop3_end { POP3_END_QUIT, POP3_END_TOO_MANY_BAD, POP3_END_TOO_MANY_LOGINS, POP3_END_WRONG_DOOR, POP3_END_TLS_PIPELINED };
-
 /* An answer from the other half. */
 struct pop3_answer {
 	enum reply reply;     /* a +OK row is success */
@@ -57,8 +55,7 @@ struct pop3_maildrop {
 
 /* A message to send. */
 struct pop3_send {
-	struct message_body body;  /* the descriptor is taken by whoever sends */
-	uint64_t octets;      /* what must come out, for RETR; the session is cut when it does not */
+	struct message_body body;  /* the descriptor is taken by whoever sends; the session is cut where RETR does not come to .wire octets */
 	uint64_t lines;       /* TOP: lines of the body */
 	bool top;
 };
@@ -92,11 +89,12 @@ struct pop3 {
 	const struct language *language;  /* LANG's choice (RFC 6856); NULL: English */
 	bool utf8;              /* UTF8 was said */
 	enum pop3_state state;
-	enum pop3_end end;
-	enum door door;         /* with POP3_END_WRONG_DOOR; or DOOR_NO_TLS, whatever the end */
+	enum session_end end;   /* why pop3 closes; the caller has its own reasons besides */
+	enum door door;         /* with END_WRONG_DOOR; or DOOR_NO_TLS, whatever the end */
 	bool login_over;        /* a refusal was final */
+	bool blameless;         /* the last one was not about user name or password */
 	bool user_given;        /* PASS may follow */
-	char user[USER_NAME_MAX + 1]; /* that USER said last, also where it was refused: the log names who is told what */
+	char user[USER_NAME_MAX + 1]; /* that was said last, also where it was refused: the log names who is told what */
 	unsigned bad, failed_logins;
 	unsigned in_clear;      /* passwords that came in clear where that is not admitted */
 	struct pop3_maildrop drop;

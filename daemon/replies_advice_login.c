@@ -113,9 +113,9 @@ const struct advice_row advice_login[] = {
 		"Run `posternd -t`, which looks at the passwd file and at the PAM service; `postern explain` with the reference names the file and line. The passwd file "
 		"must not be readable by others: `chmod o= /etc/postern/passwd`."),
 	ADVICE(RECONNECT, SERVER,
-		"After the password was right the mailbox could not be opened, and the process that serves this connection has already given up the rights to try "
-		"another login. The answer before this one says why.",
+		"The last login failed, not for its user name or password, and this connection takes no other: it was the last of so many, or the process that "
+		"serves the connection has already given up the rights to try another. The answer before this one says why.",
 		"Connect again. Look at the answer before this one for the cause.",
-		"The line before this one in the log, of the same process, has the cause."),
+		"The line before this one in the log, of the same process, has the cause. How many logins a connection has is `login_tries` in [limits]."),
 };
 const size_t advice_login_count = sizeof advice_login / sizeof advice_login[0];

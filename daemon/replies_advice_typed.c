@@ -17,7 +17,8 @@ const struct advice_row advice_typed[] = {
 		"A line without a command came. It counts as an unknown command.",
 		"Type a command. A mail program that sends empty lines has a fault. " REPORT, NOTHING),
 	ADVICE(LINE_TOO_LONG, SETTINGS,
-		"A command with its line end may have 255 octets (RFC 2449). The whole line was thrown away, and it counts as an unknown command.",
+		"A command with its line end may have 255 octets (RFC 2449). The whole line was thrown away, and it counts as an unknown command; behind one that "
+		"goes on without end the connection is closed.",
 		"Shorten the line. A user name or password that makes it so long is not the one that this server knows.",
 		"Programs that do this send something else than POP3, or try to break the server. " NOTHING),
 	ADVICE(RESPONSE_TOO_LONG, SETTINGS,
@@ -69,7 +70,7 @@ const struct advice_row advice_typed[] = {
 		"The password is longer than any password can be here.", "Check the password in the settings; something else may have been pasted there.",
 		"A user who really has such a password needs a shorter one."),
 	ADVICE(TOO_MANY_BAD, SETTINGS,
-		"So many lines were no POP3 that the connection was closed: three before the login, twenty after it, or one line that went on without end.",
+		"So many lines were no POP3 that the connection was closed: three before the login, twenty after it.",
 		"Check that the program is set up for POP3. By hand, connect again.",
 		"When many come from one address, it is a scanner, or a program that speaks another protocol; a firewall rule or fail2ban keeps it away."),
 	ADVICE(OBSOLETE, SETTINGS,

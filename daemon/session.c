@@ -43,14 +43,25 @@ int session_send(const struct session *s, const void *message, size_t size, int 
 	return r;
 }
 
-bool session_pass(const struct session *s, struct rpc_answer *a, uint32_t verb, int fd, long long wait_ms)
+/* Then it asks for nothing more, which shows at the next receive. Whatever else keeps an answer from it, it would wait for ever. */
+static bool is_gone(int error)
+{
+	return error == EPIPE || error == ECONNRESET;
+}
+
+/*
+ * Send an answer. Descriptors that were sent and not yet received count for their sender's uid in all its processes, and a confined one may have
+ * SANDBOX_DESCRIPTORS of these (unix(7), ETOOMANYREFS), so where one uid owns all mail it may have to be tried again, for wait_ms. False:
+ * nothing was sent; errno.
+ */
+static bool send_answer(const struct session *s, struct rpc_answer *a, uint32_t verb, int fd, long long wait_ms)
 {
 	static const struct timespec pause = { .tv_nsec = 1000000 };
 	const long long end = now_ms() + wait_ms;
 	a->verb = verb;
-	while (session_send(s, a, sizeof *a, fd) != 0 && errno == ETOOMANYREFS) {
-		if (now_ms() >= end)
-			return false;
+	while (session_send(s, a, sizeof *a, fd) != 0) {
+		if (errno != ETOOMANYREFS || now_ms() >= end)
+			return is_gone(errno);
 		(void)nanosleep(&pause, NULL);
 	}
 	return true;
@@ -58,8 +69,8 @@ bool session_pass(const struct session *s, struct rpc_answer *a, uint32_t verb, 
 
 void session_answer(const struct session *s, struct rpc_answer *a, uint32_t verb, int fd)
 {
-	if (!session_pass(s, a, verb, fd, PASS_MS))
-		fatal("the answer to verb %lu, with a descriptor", (unsigned long)verb);
+	if (!send_answer(s, a, verb, fd, PASS_MS))
+		fatal("the answer to verb %lu", (unsigned long)verb);
 }
 
 void session_check_text(const char *text, size_t size, const char *what)
@@ -85,7 +96,7 @@ static bool answer_evicted(const struct session *s, uint32_t verb)
 	return true;
 }
 
-/* wait_ms: as for session_pass(). Its descriptor is closed. False: it could not be passed, and nothing was answered. */
+/* wait_ms: as for send_answer(). Its descriptor is closed. False: it could not be passed, and nothing was answered. */
 static bool answer_message(const struct session *s, struct rpc_answer *a, const struct message_body *body, long long wait_ms)
 {
 	a->offset = body->offset;
@@ -95,7 +106,7 @@ static bool answer_message(const struct session *s, struct rpc_answer *a, const 
 	a->file_size = body->file_size;
 	a->modified[0] = (uint64_t)body->modified.tv_sec;
 	a->modified[1] = (uint64_t)body->modified.tv_nsec;
-	const bool passed = session_pass(s, a, RPC_FETCH, body->fd, wait_ms);
+	const bool passed = send_answer(s, a, RPC_FETCH, body->fd, wait_ms);
 	const int error = errno;
 	if (body->fd >= 0)
 		(void)close(body->fd);
@@ -103,7 +114,10 @@ static bool answer_message(const struct session *s, struct rpc_answer *a, const 
 	return passed;
 }
 
-/* Those that fit, from the one that is wanted on, in one answer. False: not even that one. */
+/*
+ * Those that fit, from the one that is wanted on, in one answer. False: not even that one, or the host has no room for so large a message of its
+ * sockets, now or ever (net.core.wmem_default).
+ */
 static bool answer_text(const struct session *s, size_t idx, size_t most)
 {
 	static struct rpc_text text;
@@ -118,10 +132,10 @@ static bool answer_text(const struct session *s, size_t idx, size_t most)
 	if (text.count == 0)
 		return false;
 	text.answer = (struct rpc_answer){ .verb = RPC_FETCH, .reply = REPLY_MESSAGE, .n = { idx + 1 } };
-	(void)session_send(s, &text, offsetof(struct rpc_text, octets) + used, -1);
+	const bool over = session_send(s, &text, offsetof(struct rpc_text, octets) + used, -1) == 0 || is_gone(errno);
 	if (s->settings->sessions > 1)
 		explicit_bzero(text.octets, used);
-	return true;
+	return over;
 }
 
 /* Of each message that is likely to be wanted next, so much is read from the disk meanwhile; the kernel goes on from there by itself. */

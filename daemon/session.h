@@ -91,13 +91,9 @@ void session_bell(struct session *s);
 int session_send(const struct session *s, const void *message, size_t size, int fd);
 
 /*
- * Send the answer; a gate that is gone shows at the next receive. fd: borrowed, -1 for none. Descriptors that were sent and not yet
- * received count for their sender's uid in all its processes, and a confined one may have SANDBOX_DESCRIPTORS of these (unix(7),
- * ETOOMANYREFS), so where one uid owns all mail it may have to be tried again. False, after wait_ms: nothing was sent; errno.
+ * Send the answer; a gate that is gone shows at the next receive. fd: borrowed, -1 for none. Where nothing could be sent within PASS_MS it
+ * is the end of the process, so that the gate does not wait for ever.
  */
-bool session_pass(const struct session *s, struct rpc_answer *a, uint32_t verb, int fd, long long wait_ms);
-
-/* The same, with PASS_MS; and where nothing could be sent it is the end of the process, so that the gate does not wait for ever. */
 void session_answer(const struct session *s, struct rpc_answer *a, uint32_t verb, int fd);
 
 /* A string from the gate ends within its storage, or the gate is hostile. */

@@ -83,5 +83,7 @@ void session_sign(struct session *s, union rpc_message *message)
 		(void)keeper_hear(s);
 	else if (wrong != NULL && wrong != given_up)
 		log_line(s->quiet ? LOG_DEBUG : LOG_ERR, "no signature for a TLS handshake: peer=%s: %s", s->peer_text, wrong);
-	(void)session_send(s, &a, sizeof a, -1);
+	/* A gate that is there waits for it. */
+	if (session_send(s, &a, sizeof a, -1) != 0 && errno != EPIPE && errno != ECONNRESET)
+		fatal("the signature to the gate");
 }

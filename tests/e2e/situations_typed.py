@@ -98,7 +98,7 @@ class Typed(ServerCase):
     def test_endless_line(self):
         client = self.client()
         client.send(b"x" * 100000)
-        situations.check(self.server, "TOO_MANY_BAD", "a line that never ends", client.status())
+        situations.check(self.server, "LINE_TOO_LONG", "a line that never ends", client.status())
 
     def test_tls_on_plain(self):
         client = self.client()

@@ -1,4 +1,5 @@
 """Shared workers ([workers] sessions above 1): nothing of one client is there for the next, neither in memory nor in what is said."""
+import re
 import unittest
 
 import bodies
@@ -64,6 +65,18 @@ class NothingStays(SharedCase):
                     client.ok("DELE 2")
                     client.err("NOOP " + 100 * "x" + SECRET)
                 self.check_forgotten(server, label, talk)
+
+    def test_little_is_held(self):
+        """What a session did not use is not taken for being wiped: the buffer of answers is a hundred pages."""
+        server = self.serve()
+        _, gate = server.rest()
+        with server.client() as client:
+            client.login("anna")
+            client.quit()
+        self.assertEqual(server.rest()[1], gate)
+        with open("/proc/%d/smaps" % gate) as smaps:
+            mappings = re.findall(r"^[0-9a-f]+-[0-9a-f]+ rw-p 00000000 00:00 0 *\n(?:[A-Z].*\n)*?Private_Dirty: *(\d+) kB", smaps.read(), re.M)
+        self.assertLess(sum(map(int, mappings)), 150, mappings)
 
     def test_memory_of_strangers(self):
         """Of clients who never log in: lines that are no commands, behind the last answer, too; half a line; half a message's request."""

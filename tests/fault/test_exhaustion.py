@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 import unittest
 
 import bodies
@@ -19,7 +20,7 @@ from postern import BUILD, PREFIX, ROOT, TOP, Server, run_directory
 from processes import PATIENCE, load_of, read_process, wait_until
 from run import FULL
 from test_pam import REASON, PamServer
-from tracing import Trace
+from tracing import Trace, keeper_in_session
 
 MOST_LOAD, OVER_SECONDS, BACK_SECONDS = 0.05, 2, 5
 HELPERS = ("posternd-record", "posternd-gate", "posternd-sign")
@@ -314,6 +315,31 @@ class Processes(Case):
 
 
 @unittest.skipIf(PREFIX or INSTRUMENTED, "valgrind and the sanitizers have an allocator of their own")
+class Answers(Case):
+    def test_keeper_cannot_answer(self):
+        """The kernel has no room for what a keeper says to its gate: it says it another way, or ends; nobody waits for it for ever."""
+        for label, call, command, want in (("a small message", "sendto", "RETR 1", r"^\+OK"), ("a large one", "sendmsg", "RETR 2", r"^-ERR \[SYS/TEMP\] message 2"),
+                                           ("the last word", "sendto", "QUIT", r"^-ERR \[SYS/TEMP\] this session broke")):
+            for error in ("ENOBUFS", "ENOMEM"):
+                with self.subTest(label, error=error):
+                    server = self.begin()
+                    server.users["anna"].deliver(b"Subject: large\n\n" + b"some text of seventy octets or so\n" * 4000, name="1900000000.large")
+                    with server.login("anna") as client, Trace(keeper_in_session(server), "%s:error=%s:when=1" % (call, error), calls=call):
+                        client.send(command.encode() + b"\r\n")
+                        self.assertRegex(client.status(), want)
+
+    def test_keeper_cannot_pass_a_signature(self):
+        """Nor is a handshake waited for that cannot come about."""
+        server = self.begin(settings={"workers": {"spare_min": 1, "spare_max": 1}})
+        server.wait_for_log(r"session: user=\"\" ")  # who looked whether it serves
+        wait_until(lambda: len(server.keepers()) == 1, "one keeper waits")
+        begun = time.monotonic()
+        with Trace(server.keepers()[0].pid, "sendto:error=ENOBUFS:when=1", calls="sendto"), self.assertRaises((OSError, Closed)):
+            Client(server, tls=True).close()
+        self.assertLess(time.monotonic() - begun, BACK_SECONDS * PATIENCE)
+        self.back(server, "a signature was not passed")
+
+
 class Memory(Case):
     """An allocation fails: of the programs that have a library's allocator, each for itself; of the static one, what it asks the kernel for."""
     seconds = int(PATIENCE * (3600 if FULL else 120))

@@ -204,14 +204,13 @@ static void say(struct talk *t, char *line, size_t len, bool too_long)
 /* ---- the session, as gate.c has it ---- */
 
 /* All the lines there are. */
-static void hear(struct talk *t, bool *begun)
+static void hear(struct talk *t)
 {
 	char *line;
 	size_t len;
 	while (!t->over && !t->stls) {
-		*begun = *begun || t->reader.skipped > 0;
 		const char *octets = t->reader.octets + t->reader.start;
-		enum door door = *begun || t->pop3.tls ? DOOR_NONE : door_of_octets(octets, t->reader.end - t->reader.start);
+		enum door door = t->reader.begun || t->pop3.tls ? DOOR_NONE : door_of_octets(octets, t->reader.end - t->reader.start);
 		enum line_result r = LINE_NONE;
 		if (door != DOOR_NONE) {
 			struct buf out = BUF_OVER(storage);
@@ -219,7 +218,6 @@ static void hear(struct talk *t, bool *begun)
 			add_out(t, &out);
 			t->over = true;
 		} else if ((r = line_next(&t->reader, pop3_line_max(&t->pop3), &line, &len)) != LINE_NONE) {
-			*begun = true;
 			host.pending = line_pending(&t->reader) != 0;
 			CHECK(r == LINE_TOO_LONG || len < pop3_line_max(&t->pop3), "a line of %zu octets", len);
 			say(t, line, len, r == LINE_TOO_LONG);
@@ -234,7 +232,6 @@ static void hear(struct talk *t, bool *begun)
 static void run(struct talk *t, const struct setup *setup, struct piece input, unsigned cut)
 {
 	struct buf greeting = BUF_OVER(storage);
-	bool begun = false;
 	char *out = t->out;
 	*t = (struct talk){ .out = out };
 	host_begin(&t->pop3, setup->count);
@@ -259,7 +256,7 @@ static void run(struct talk *t, const struct setup *setup, struct piece input, u
 		memcpy(to, input.p + at, n);
 		line_filled(&t->reader, n);
 		at += n;
-		hear(t, &begun);
+		hear(t);
 	}
 }
 

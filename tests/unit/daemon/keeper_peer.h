@@ -19,6 +19,7 @@ struct worker_ends {
 
 static int keeper_signer = -1;    /* where keepers ask for signatures */
 static bool keeper_unprivileged;  /* keepers start as the mail's owner, not as root */
+static int keeper_room;           /* octets that they may have on their way to their gate; 0: as many as the host gives */
 
 /* A keeper without work. */
 static inline struct worker_ends keeper_start(const struct settings *settings)
@@ -26,6 +27,7 @@ static inline struct worker_ends keeper_start(const struct settings *settings)
 	int master[2], gate[2];
 	socket_pair(SOCK_SEQPACKET, master);
 	socket_pair(SOCK_SEQPACKET, gate);
+	CU_ASSERT_FATAL(keeper_room == 0 || setsockopt(gate[1], SOL_SOCKET, SO_SNDBUF, &keeper_room, sizeof keeper_room) == 0);
 	pid_t pid = fork_child();
 	if (pid == 0) {
 		(void)close(master[0]);

@@ -1,5 +1,5 @@
 /*
- * test_gate.c - daemon/gate.c and conn.c: a session in clear, and every end that a client or the clock brings about.
+ * test_gate.c - daemon/gate.c and conn.c: a session in clear, and every end that a client, the clock or a stop brings about.
  * Runs in: the tests.
  */
 #include "tests/unit/daemon/gate_peer.h"
@@ -225,7 +225,7 @@ static void test_endless_line(void)
 		peer_send(&client, waste, sizeof waste);
 		sent += sizeof waste;
 	}
-	expect_line("endless", &client, NULL, "-ERR too many commands");
+	expect_line("endless", &client, NULL, "-ERR command line too long: at most 255 octets");
 	(void)expect_bye("endless", END_TOO_MANY_BAD);
 	end("endless");
 	gates_end();
@@ -346,7 +346,62 @@ static void test_stop(void)
 	gates_end();
 }
 
+/* Who says one thing after the other, and never lets the gate wait, is told of a stop and of the end of his time all the same. */
+static void test_busy(void)
+{
+	static const struct rpc_stop stop = { .verb = RPC_STOP };
+	static const struct { const char *label; bool tls, stops; const char *last; enum session_end end; } rows[] = {
+		{ "a stop, in clear", false, true, "-ERR [SYS/TEMP] the server is stopping", END_STOPPED },
+		{ "a stop, over TLS", true, true, "-ERR [SYS/TEMP] the server is stopping", END_STOPPED },
+		{ "a deadline, in clear", false, false, "-ERR no login within 1 second", END_LOGIN_TIMEOUT },
+		{ "a deadline, over TLS", true, false, "-ERR no login within 1 second", END_LOGIN_TIMEOUT },
+	};
+	gates_begin(true);
+	settings->login_seconds = 1;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		begin(server_tls, "127.0.0.1", rows[i].tls);
+		CU_ASSERT_FATAL(!rows[i].tls || peer_start_tls(&client, client_tls));
+		greet(rows[i].label);
+		/* While it waits for the keeper, more comes in, each line in a record of its own. */
+		peer_say(&client, "AUTH PLAIN AGFubgBzZWNyZXQ=");
+		(void)expect_request(rows[i].label, RPC_AUTH);
+		for (int n = 0; n < 3; n++)
+			peer_say(&client, "NOOP");
+		if (rows[i].stops)
+			CU_ASSERT(rpc_send(keeper, &stop, sizeof stop, -1) == 0)
+		else
+			(void)usleep(1100000);
+		reply(RPC_AUTH, (struct rpc_answer){ .reply = REPLY_NOT_ACCEPTED }, -1);
+		expect_line(rows[i].label, &client, NULL, "-ERR [AUTH] user name or password not accepted");
+		expect_line(rows[i].label, &client, NULL, rows[i].last);
+		(void)expect_bye(rows[i].label, rows[i].end);
+		end(rows[i].label);
+	}
+	gates_end();
+}
+
+/* What lies in one record of TLS is read to its end, though nothing more comes in to be waited for. */
+static void test_large_record(void)
+{
+	enum { LINES = 2000 };
+	static const char line[] = "NOOP\r\n";
+	char octets[LINES * (sizeof line - 1)];
+	for (size_t i = 0; i < sizeof octets; i++)
+		octets[i] = line[i % (sizeof line - 1)];
+	gates_begin(true);
+	begin(server_tls, "127.0.0.1", true);
+	CU_ASSERT_FATAL(peer_start_tls(&client, client_tls));
+	greet("a large record");
+	peer_send(&client, octets, sizeof octets);
+	for (int i = 0; i < LINES; i++)
+		expect_line("a large record", &client, NULL, "-ERR log in first");
+	peer_close(&client);
+	(void)expect_bye("a large record", END_PEER_CLOSED);
+	end("a large record");
+	gates_end();
+}
+
 #define TESTS(X) X(test_session) X(test_written_to) X(test_other_size) X(test_ahead) X(test_marks) X(test_client_ends) X(test_endless_line) X(test_long_first_line) \
 	X(test_login_deadline) X(test_sips) X(test_idle) \
-	X(test_stop)
+	X(test_stop) X(test_busy) X(test_large_record)
 SUITE("gate")

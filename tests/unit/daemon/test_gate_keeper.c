@@ -237,15 +237,16 @@ static void test_refusals(void)
 	CU_ASSERT(expect_request("refused", RPC_AUTH).auth.password.len == 5);
 	reply(RPC_AUTH, (struct rpc_answer){ .reply = REPLY_NOT_ACCEPTED }, -1);
 	expect_line("refused", &client, NULL, "-ERR [AUTH] user name or password not accepted");
-	expect_line("locked", &client, "USER ann", "+OK");
-	peer_say(&client, "PASS secret");
+	peer_say(&client, "AUTH PLAIN AGJvYgBzZWNyZXQ=");
 	(void)expect_request("locked", RPC_AUTH);
 	/* The text's end is not taken for granted. */
 	struct rpc_answer answer = { .reply = REPLY_BUSY_NAMED, .final = 1, .ref = TEST_REF };
 	memset(answer.told, 'x', sizeof answer.told);
 	reply(RPC_AUTH, answer, -1);
 	expect_line("locked", &client, NULL, "-ERR [IN-USE] unable to lock mailbox: another program is using it: xxxx");
-	expect_line("final", &client, "USER ann", "-ERR [SYS/TEMP] connect again");
+	expect_line("final", &client, "AUTH PLAIN AGNhcmwAc2VjcmV0", "-ERR [SYS/TEMP] connect again");
+	/* The log names who was tried last, whichever way. */
+	ROW_TEXT("final", referred, "bob");
 	(void)expect_bye("final", END_TOO_MANY_LOGINS);
 	end("final");
 	/* A message that another program removed, and one that is not what it was. */

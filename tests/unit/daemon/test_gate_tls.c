@@ -119,11 +119,16 @@ static void test_refused_by_name(void)
 /* What the client says to a gate that waits for a handshake. */
 static void test_handshake_fails(void)
 {
-	static const struct { const char *label, *octets; bool in_clear; } rows[] = {
-		{ "POP3 in clear", "USER ann\r\nPASS secret\r\n", true },
-		{ "HTTP", "GET / HTTP/1.1\r\n\r\n", true },
-		{ "nothing", "", false },
-		{ "half a hello", "\x16\x03\x01", false },
+#define OCTETS(text) (text), sizeof(text) - 1
+#define PLAIN_TOLD "-ERR this port begins with TLS", DOOR_PLAIN_ON_TLS
+#define PROXY_TOLD "-ERR a PROXY header came, and none is expected here", DOOR_PROXY
+	static const struct { const char *label, *octets; size_t len; const char *told; enum door door; } rows[] = {
+		{ "POP3 in clear", OCTETS("USER ann\r\nPASS secret\r\n"), PLAIN_TOLD },
+		{ "HTTP", OCTETS("GET / HTTP/1.1\r\n\r\n"), PLAIN_TOLD },
+		{ "a PROXY header", OCTETS("PROXY TCP4 192.0.2.7 192.0.2.8 40000 995\r\n\x16\x03\x01"), PROXY_TOLD },
+		{ "a PROXY header of version 2", OCTETS("\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" "1234567812\3\xe3\x16\x03\x01"), PROXY_TOLD },
+		{ "nothing", OCTETS(""), NULL, DOOR_NONE },
+		{ "half a hello", OCTETS("\x16\x03\x01"), NULL, DOOR_NONE },
 	};
 	gates_begin(true);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -133,16 +138,17 @@ static void test_handshake_fails(void)
 				greet(rows[i].label);
 				expect_line(rows[i].label, &client, "STLS", "+OK");
 			}
-			peer_send(&client, rows[i].octets, strlen(rows[i].octets));
+			peer_send(&client, rows[i].octets, rows[i].len);
 			CU_ASSERT(shutdown(client.fd, SHUT_WR) == 0);
 			/* On the TLS port it is seen before the handshake begins, and there is somebody who reads plain text. */
-			const bool door = !stls && rows[i].in_clear;
+			const bool door = !stls && rows[i].told != NULL;
 			if (door)
-				expect_line(rows[i].label, &client, NULL, "-ERR this port begins with TLS");
+				expect_line(rows[i].label, &client, NULL, rows[i].told);
 			struct rpc_bye bye = expect_bye(rows[i].label, door ? END_WRONG_DOOR : END_TLS_FAILED);
 			ROW_ASSERT(rows[i].label, bye.tls == 0 && memchr(bye.detail, '\0', sizeof bye.detail) != NULL);
-			ROW_ASSERT(rows[i].label, bye.door == (door ? DOOR_PLAIN_ON_TLS : DOOR_NONE));
-			ROW_ASSERT(rows[i].label, bye.detail[0] != '\0' || !rows[i].in_clear || door);
+			ROW_ASSERT(rows[i].label, bye.door == (door ? rows[i].door : DOOR_NONE));
+			/* The log has a cause of each failure, also where nobody made a mistake. */
+			ROW_ASSERT(rows[i].label, bye.detail[0] != '\0' || door);
 			end(rows[i].label);
 		}
 	gates_end();
@@ -202,6 +208,11 @@ static void test_deadlines(void)
 	expect_line("a handshake that does not begin", &client, NULL, "-ERR this port begins with TLS");
 	(void)expect_bye("a handshake that does not begin", END_WRONG_DOOR);
 	end("a handshake that does not begin");
+	begin(server_tls, "192.0.2.1", false);
+	greet("not even by STLS");
+	expect_line("not even by STLS", &client, "STLS", "+OK");
+	ROW_TEXT("not even by STLS", expect_bye("not even by STLS", END_TLS_FAILED).detail, "no handshake in time");
+	end("not even by STLS");
 	settings->login_seconds = 120;
 	begin(server_tls, "192.0.2.1", false);
 	greet("stop in the handshake");

@@ -193,6 +193,27 @@ static void test_text(void)
 	host_remove();
 }
 
+/* Where the host has little room for a message of its sockets (net.core.wmem_default), what does not fit comes by descriptor. */
+static void test_little_room(void)
+{
+	enum { LARGE = 40000 };
+	static char text[LARGE + 1];
+	int fd = -1;
+	host_make();
+	make_users();
+	memset(text, 'x', LARGE);
+	host_put("mail/ann/cur/2.b.host:2,S", text, 0600);
+	keeper_room = 8192;
+	struct worker_ends w = keeper_logged_in(settings_of(""));
+	keeper_room = 0;
+	const struct rpc_answer answer = fetch(&w, 1, &fd);
+	CU_ASSERT(answer.reply == REPLY_MESSAGE && answer.length == LARGE && fd >= 0);
+	if (fd >= 0)
+		(void)close(fd);
+	keeper_end("little room", &w, EXIT_GOOD, NULL);
+	host_remove();
+}
+
 /* A process of the mail's owner that has sent more descriptors than may be on their way, until its end of *done_r is closed. */
 static pid_t descriptors_on_their_way(int *done_r)
 {
@@ -411,6 +432,6 @@ static void test_empty(void)
 	host_remove();
 }
 
-#define TESTS(X) X(test_logins) X(test_failure_slot) X(test_rights) X(test_snapshot) X(test_fetch) X(test_text) X(test_too_many_descriptors) X(test_one_session) \
+#define TESTS(X) X(test_logins) X(test_failure_slot) X(test_rights) X(test_snapshot) X(test_fetch) X(test_text) X(test_little_room) X(test_too_many_descriptors) X(test_one_session) \
 	X(test_commit) X(test_no_commit) X(test_commit_fails) X(test_stop) X(test_idle) X(test_empty)
 SUITE("keeper")

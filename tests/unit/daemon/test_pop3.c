@@ -216,6 +216,14 @@ static void test_user_length(void)
 		expect(label, &p, "PASS x", fits ? "+OK logged in" : "-ERR send USER", POP3_NEXT_LINE);
 		ROW_ASSERT(label, strlen(fake.user) == (fits ? len : 0));
 	}
+	/* Nor does PASS go to a name that was taken before one that was not. */
+	struct pop3 p;
+	char line[5 + USER_NAME_MAX + 2] = "USER ";
+	memset(line + 5, 'n', USER_NAME_MAX + 1);
+	begin(&p, BEFORE);
+	expect("the name before", &p, "USER ann", "+OK", POP3_NEXT_LINE);
+	expect("the name before", &p, line, "-ERR [AUTH] user name too long", POP3_NEXT_LINE);
+	expect("the name before", &p, "PASS x", "-ERR send USER", POP3_NEXT_LINE);
 	fake_end();
 }
 

@@ -133,7 +133,7 @@ static void test_long_line(void)
 		CU_ASSERT(p.state == POP3_AUTHORIZATION && p.bad == 1);
 		CU_ASSERT(pop3_long_line(&p, &out) == POP3_NEXT_LINE);
 		out.len = 0;
-		CU_ASSERT(pop3_long_line(&p, &out) == POP3_NEXT_CLOSE && p.end == POP3_END_TOO_MANY_BAD);
+		CU_ASSERT(pop3_long_line(&p, &out) == POP3_NEXT_CLOSE && p.end == END_TOO_MANY_BAD);
 		CU_ASSERT(strncmp(buf_text(&out), "-ERR too many", 13) == 0);
 	}
 	fake_end();
@@ -157,7 +157,28 @@ static void test_tries(void)
 		expect(last[i], &p, "STAT", "-ERR log in first", POP3_NEXT_LINE);
 		expect(last[i], &p, "AUTH", "+OK", POP3_NEXT_LINE);
 		expect(last[i], &p, last[i], "-ERR [AUTH] too many failed logins", POP3_NEXT_CLOSE);
-		ROW_ASSERT(last[i], p.end == POP3_END_TOO_MANY_LOGINS && fake.logins == 2);
+		ROW_ASSERT(last[i], p.end == END_TOO_MANY_LOGINS && fake.logins == 2);
+	}
+	fake_end();
+}
+
+/* [AUTH] is for name and password: who met a lock, or a server in trouble, is not asked for another password. */
+static void test_tries_spared(void)
+{
+	static const struct { const char *label; enum reply first, last; const char *want; } rows[] = {
+		{ "locked", REPLY_NOT_ACCEPTED, REPLY_LOCKED_UNNAMED, "-ERR [SYS/TEMP] connect again" },
+		{ "in trouble", REPLY_AUTH_TEMPORARY, REPLY_AUTH_TEMPORARY, "-ERR [SYS/TEMP] connect again" },
+		{ "a wrong password last", REPLY_LOCKED_UNNAMED, REPLY_NOT_ACCEPTED, "-ERR [AUTH] too many failed logins" },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct pop3 p;
+		fake_begin(&p);
+		for (unsigned n = 1; n <= p.login_tries; n++) {
+			fake.login = n < p.login_tries ? rows[i].first : rows[i].last;
+			expect(rows[i].label, &p, "AUTH PLAIN AGFubgBzZWNyZXQ=", "-ERR [", POP3_NEXT_LINE);
+		}
+		expect(rows[i].label, &p, "USER ann", rows[i].want, POP3_NEXT_CLOSE);
+		ROW_ASSERT(rows[i].label, p.end == END_TOO_MANY_LOGINS && fake.logins == p.login_tries);
 	}
 	fake_end();
 }
@@ -178,7 +199,7 @@ static void test_final(void)
 	expect("denied", &p, "PASS x", "-ERR [SYS/PERM] the mailbox cannot be opened", POP3_NEXT_LINE);
 	expect("the list", &p, "AUTH", "+OK", POP3_NEXT_LINE);
 	expect("final", &p, "USER ann", "-ERR [SYS/TEMP] connect again", POP3_NEXT_CLOSE);
-	CU_ASSERT(p.end == POP3_END_TOO_MANY_LOGINS && fake.logins == 2);
+	CU_ASSERT(p.end == END_TOO_MANY_LOGINS && fake.logins == 2);
 	fake_end();
 }
 
@@ -207,7 +228,7 @@ static void test_stls(void)
 	p.plaintext_admitted = false;
 	fake.pending = true;
 	expect("commands behind it", &p, "STLS", "-ERR commands were sent behind STLS without waiting; closing\r\n", POP3_NEXT_CLOSE);
-	CU_ASSERT(p.end == POP3_END_TLS_PIPELINED && p.state == POP3_OVER);
+	CU_ASSERT(p.end == END_TLS_PIPELINED && p.state == POP3_OVER);
 	/* What was said in clear is forgotten; failures are not. */
 	fake_begin(&p);
 	fake.login = REPLY_NOT_ACCEPTED;
@@ -248,7 +269,7 @@ static void test_bad_lines(void)
 			}
 			ROW_ASSERT(rows[i].label, say_octets(&p, rows[i].octets, rows[i].len, &out) == POP3_NEXT_CLOSE);
 			ROW_TEXT(rows[i].label, out, "-ERR too many commands that POP3 does not know; closing\r\n");
-			ROW_ASSERT(rows[i].label, p.end == POP3_END_TOO_MANY_BAD);
+			ROW_ASSERT(rows[i].label, p.end == END_TOO_MANY_BAD);
 		}
 	struct pop3 p;
 	fake_begin(&p);
@@ -263,18 +284,20 @@ static void test_http(void)
 {
 	static const char *const words[] = { "GET / HTTP/1.1", "POST /x HTTP/1.1", "HEAD / HTTP/1.0", "PUT /", "DELETE /", "OPTIONS *",
 	                                     "CONNECT a:1", "TRACE /", "PATCH /", "PRI * HTTP/2.0", "get /" };
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-		for (int after = 0; after < 2; after++) {
-			struct pop3 p;
-			fake_begin(&p);
-			if (after)
-				log_in(&p);
-			expect(words[i], &p, words[i], "-ERR this is a POP3 server, not a web server; closing\r\n", POP3_NEXT_CLOSE);
-			ROW_ASSERT(words[i], p.end == POP3_END_WRONG_DOOR && p.door == DOOR_HTTP && fake.commits == 0);
-		}
 	struct pop3 p;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		fake_begin(&p);
+		expect(words[i], &p, words[i], "-ERR this is a POP3 server, not a web server; closing\r\n", POP3_NEXT_CLOSE);
+		ROW_ASSERT(words[i], p.end == END_WRONG_DOOR && p.door == DOOR_HTTP && fake.commits == 0);
+	}
 	fake_begin(&p);
 	expect("a word like one", &p, "GETS /", "-ERR unknown", POP3_NEXT_LINE);
+	/* Who is logged in has not come to the wrong door, but means DELE, and keeps his marks. */
+	fake_begin(&p);
+	log_in(&p);
+	expect("a slip", &p, "DELE 1", "+OK", POP3_NEXT_LINE);
+	expect("a slip", &p, "DELETE 2", "-ERR unknown command", POP3_NEXT_LINE);
+	CU_ASSERT(p.state == POP3_TRANSACTION && p.marked == 1);
 	fake_end();
 }
 
@@ -342,6 +365,6 @@ static void test_greeting(void)
 	fake_end();
 }
 
-#define TESTS(X) X(test_plain) X(test_plain_forms) X(test_plain_lengths) X(test_long_line) X(test_tries) X(test_final) \
+#define TESTS(X) X(test_plain) X(test_plain_forms) X(test_plain_lengths) X(test_long_line) X(test_tries) X(test_tries_spared) X(test_final) \
 	X(test_explain) X(test_stls) X(test_bad_lines) X(test_http) X(test_no_tls) X(test_secrets) X(test_greeting)
 SUITE("pop3_login")

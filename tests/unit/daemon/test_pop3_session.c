@@ -45,7 +45,7 @@ static void test_large(void)
 	expect("sum", &p, "STAT", "+OK 3 11000000102\r\n", POP3_NEXT_LINE);
 	expect("one", &p, "LIST 2", "+OK 2 6000000000\r\n", POP3_NEXT_LINE);
 	expect("RETR", &p, "RETR 1", "+OK 5000000000 octets\r\n", POP3_NEXT_SEND);
-	CU_ASSERT(p.send.octets == 5000000000);
+	CU_ASSERT(p.send.body.wire == 5000000000);
 	fake_end();
 }
 
@@ -136,7 +136,7 @@ static void test_messages(void)
 		log_in(&p);
 		expect(rows[i].line, &p, rows[i].line, "+OK", POP3_NEXT_SEND);
 		ROW_ASSERT(rows[i].line, fake.idx == rows[i].idx && p.send.top == rows[i].top && p.send.lines == rows[i].lines);
-		ROW_ASSERT(rows[i].line, p.send.octets == 100 + rows[i].idx && p.send.body.fd == FAKE_FD);
+		ROW_ASSERT(rows[i].line, p.send.body.wire == 100 + rows[i].idx && p.send.body.fd == FAKE_FD);
 		ROW_ASSERT(rows[i].line, p.send.body.offset == 10 * rows[i].idx && p.send.body.length == 5);
 		/* TOP's lines do not leak into the next RETR. */
 		expect(rows[i].line, &p, "RETR 1", "+OK", POP3_NEXT_SEND);
@@ -188,7 +188,7 @@ static void test_quit(void)
 		expect(rows[i].want, &p, "DELE 2", "+OK", POP3_NEXT_LINE);
 		expect(rows[i].want, &p, "QUIT", rows[i].want, POP3_NEXT_CLOSE);
 		ROW_ASSERT(rows[i].want, fake.commits == 1 && fake.marked == 1);
-		ROW_ASSERT(rows[i].want, p.end == POP3_END_QUIT && p.state == POP3_OVER);
+		ROW_ASSERT(rows[i].want, p.end == END_QUIT && p.state == POP3_OVER);
 	}
 	/* Nothing is marked: the maildrop is let go of all the same. Before a login there is none. */
 	struct pop3 p;
