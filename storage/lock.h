@@ -15,12 +15,28 @@ enum {
 };
 
 /*
- * The file by which sessions on one maildrop exclude each other: in directory (made and owned by root, never removed), named
+ * The file by which sessions on one maildrop exclude each other: in directory (made and owned by root), named
  * after the place with its links resolved, and the mail's owner: nobody else can open that maildrop, and where the links are another user's
- * he could lead them to any place. *fd_r is taken by the caller; once it is locked, closing it lets go; never pass it on.
+ * he could lead them to any place. *fd_r is taken by the caller; once it is locked, and not gone, closing it lets go; never pass it on.
  * 0, or -1 and *why_r.
  */
 int session_lock_open(const char *directory, const struct maildrop_place *place, uid_t owner, int *fd_r, struct why *why_r);
+
+/* Its name in that directory. */
+void session_lock_name(const struct maildrop_place *place, uid_t owner, char name_r[MAILDROP_FILE_NAME]);
+
+/* Was it removed before we had it locked (way.c)? Then others lock another file of that name. */
+bool session_lock_is_gone(const char *directory, const struct maildrop_place *place, uid_t owner, int fd);
+
+/*
+ * The session has the lock, and the index open: nothing stays of the place that this way led to at the last login, where it leads elsewhere now, but what is
+ * in use, or a journal with something in it. As root. (storage/way.c)
+ */
+void way_leave_former(const struct index_files *index, const char *lock_directory, const char *journal_directory, const struct maildrop_place *place,
+                      uid_t uid, gid_t gid);
+
+/* The same of the place that it leads to, whose lock the caller holds, and has a session of by no other file. */
+void way_give_up(const char *lock_directory, const struct maildrop_place *place, uid_t uid);
 
 /* What the file says of the session that holds it: for people, never trusted. */
 struct session_holder {
