@@ -132,7 +132,7 @@ static int lock_session(struct entry *e, const struct entrant *who, struct why *
 		err = flock_patiently(fd, wait_ms, who->watch);
 		if (err == EWOULDBLOCK)
 			err = meet_holder(e, who, fd);
-	} while (err == 0 && session_lock_is_gone(directory, who->place, who->uid, fd) && close(fd) == 0);
+	} while (err == 0 && !session_lock_is_called(directory, who->place, who->uid, fd) && close(fd) == 0);
 	if (err != 0) {
 		(void)close(fd);
 		if (err == EWOULDBLOCK)

@@ -66,9 +66,6 @@ struct journal {
 int journal_open(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid, int *fd_r,
                  struct why *why_r);
 
-/* Is the file that is open and locked still the one of that name? Who waited for the lock may have one that was removed or renamed. */
-bool journal_is_called(int dir, int fd, const char *name);
-
 /* Rename a journal that is marked as set aside. 0, or -1 and errno. The caller has it locked, under that name. */
 int journal_move_aside(int dir, const char *name);
 

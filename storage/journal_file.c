@@ -50,12 +50,6 @@ static int open_or_make(int dir, const char *name)
 	return fd;
 }
 
-bool journal_is_called(int dir, int fd, const char *name)
-{
-	struct stat ours, there;
-	return fstat(fd, &ours) == 0 && fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_ino == there.st_ino;
-}
-
 int journal_move_aside(int dir, const char *name)
 {
 	char to[JOURNAL_NAME_MAX + 32];
@@ -83,7 +77,7 @@ static int not_open(const char *directory, const char *name, struct why *why_r)
 /* One that is open and locked: 0 when it is ours, 1 when it has another name by now, or as not_open(). */
 static int settle(int dir, const char *directory, const char *name, int fd, struct why *why_r)
 {
-	if (!journal_is_called(dir, fd, name))
+	if (!lock_is_called(dir, fd, name))
 		return 1; /* by `postern recover`, or by a session that was quicker */
 	const int aside = journal_is_aside(fd);
 	if (aside == 0)

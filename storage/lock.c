@@ -48,6 +48,12 @@ int flock_patiently(int fd, long long wait_ms, int watch)
 	return 0;
 }
 
+bool lock_is_called(int dir, int fd, const char *name)
+{
+	struct stat ours, there;
+	return fstat(fd, &ours) == 0 && fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
+}
+
 /*
  * "1795424346 4711 203.0.113.7\tanna": the first three end where nothing of them can stand, the name where the text does. Always of one
  * length, so that nothing of the last one stays.
@@ -133,13 +139,12 @@ out:
 	return r;
 }
 
-bool session_lock_is_gone(const char *directory, const struct maildrop_place *place, uid_t owner, int fd)
+bool session_lock_is_called(const char *directory, const struct maildrop_place *place, uid_t owner, int fd)
 {
 	char path[PATH_MAX + MAILDROP_FILE_NAME], name[MAILDROP_FILE_NAME];
-	struct stat ours, there;
 	session_lock_name(place, owner, name);
 	(void)snprintf(path, sizeof path, "%s/%s", directory, name);
-	return lstat(path, &there) != 0 || fstat(fd, &ours) != 0 || there.st_ino != ours.st_ino || there.st_dev != ours.st_dev;
+	return lock_is_called(AT_FDCWD, fd, path);
 }
 
 /* Its owner stands behind the key in its name. */

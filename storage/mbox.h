@@ -83,10 +83,11 @@ static inline struct mbox *mbox_of(struct maildrop *drop)
 	return whole;
 }
 
-static inline const struct mbox *mbox_of_const(const struct maildrop *drop)
+/* The messages of an image, behind its header. */
+static inline struct mbox_message *mbox_messages(const struct image *image)
 {
-	const void *whole = drop;
-	return whole;
+	struct list_header *h = image->octets;
+	return (struct mbox_message *)(h + 1);
 }
 
 static inline uint64_t mbox_next(const struct mbox *m, size_t idx)

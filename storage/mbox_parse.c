@@ -118,7 +118,7 @@ static int make_room(struct mbox *m, struct why *why_r)
 	if (octets == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
 	m->drop.image.octets = octets;
-	m->messages = (struct mbox_message *)((struct list_header *)m->drop.image.octets + 1);
+	m->messages = mbox_messages(&m->drop.image);
 	/* It is part of what m points to, which gcc 12's analyzer does not see. */
 #pragma GCC diagnostic push
 #ifndef __clang__

@@ -25,7 +25,7 @@ static void remove_unused(const char *directory, const char *name, bool whatever
 	const int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	const int fd = dir >= 0 ? openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
 	/* A dotlock helper that did not run yet has the lock of a session that is over. */
-	if (fd >= 0 && flock_patiently(fd, SESSION_LOCK_WAIT_MS, -1) == 0 && journal_is_called(dir, fd, name) && fstat(fd, &st) == 0 && (whatever || st.st_size == 0))
+	if (fd >= 0 && flock_patiently(fd, SESSION_LOCK_WAIT_MS, -1) == 0 && lock_is_called(dir, fd, name) && fstat(fd, &st) == 0 && (whatever || st.st_size == 0))
 		(void)unlinkat(dir, name, 0);
 	if (fd >= 0)
 		(void)close(fd);

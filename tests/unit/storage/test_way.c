@@ -165,13 +165,13 @@ static void test_two(void)
 	lead_to("second");
 	const struct maildrop_place p = place();
 	CU_ASSERT_FATAL(session_lock_open(in_scratch("locks"), &p, UID, &waiting, &why) == 0);
-	CU_ASSERT(!session_lock_is_gone(in_scratch("locks"), &p, UID, waiting));
+	CU_ASSERT(session_lock_is_called(in_scratch("locks"), &p, UID, waiting));
 	CU_ASSERT(index_open(in_scratch("indexes"), &p, UID, GID, &index, &why) == -1 && why.reason == REASON_MAILDROP_LOCKED && maildrop_has_links(&p));
 	way_give_up(in_scratch("locks"), &p, UID);
-	CU_ASSERT(flock_patiently(waiting, 0, -1) == 0 && session_lock_is_gone(in_scratch("locks"), &p, UID, waiting));
+	CU_ASSERT(flock_patiently(waiting, 0, -1) == 0 && !session_lock_is_called(in_scratch("locks"), &p, UID, waiting));
 	int anew;
-	CU_ASSERT(session_lock_open(in_scratch("locks"), &p, UID, &anew, &why) == 0 && session_lock_is_gone(in_scratch("locks"), &p, UID, waiting) &&
-	          !session_lock_is_gone(in_scratch("locks"), &p, UID, anew));
+	CU_ASSERT(session_lock_open(in_scratch("locks"), &p, UID, &anew, &why) == 0 && !session_lock_is_called(in_scratch("locks"), &p, UID, waiting) &&
+	          session_lock_is_called(in_scratch("locks"), &p, UID, anew));
 	(void)close(anew);
 	(void)close(waiting);
 	end(&h);
