@@ -30,12 +30,12 @@ bool session_lock_is_called(const char *directory, const struct maildrop_place *
 
 /*
  * The session has the lock, and the index open: nothing stays of the place that this way led to at the last login, where it leads elsewhere now, but what is
- * in use, or a journal with something in it. As root. (storage/way.c)
+ * in use. As root. 0, or -1 and *why_r: UPDATE_UNFINISHED, as the journal of that place has something to do. (storage/way.c)
  */
-void way_leave_former(const struct index_files *index, const char *lock_directory, const char *journal_directory, const struct maildrop_place *place,
-                      uid_t uid, gid_t gid);
+int way_leave_former(const struct index_files *index, const char *lock_directory, const char *journal_directory, const struct maildrop_place *place,
+                     uid_t uid, gid_t gid, struct why *why_r);
 
-/* The same of the place that it leads to, whose lock the caller holds, and has a session of by no other file. */
+/* After that failed, or where another session has the index: the lock that the caller holds goes. */
 void way_give_up(const char *lock_directory, const struct maildrop_place *place, uid_t uid);
 
 /* What the file says of the session that holds it: for people, never trusted. */

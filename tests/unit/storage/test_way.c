@@ -44,7 +44,7 @@ static struct held begin(void)
 	struct why why;
 	CU_ASSERT_FATAL(session_lock_open(in_scratch("locks"), &p, UID, &h.lock, &why) == 0 && flock_patiently(h.lock, 0, -1) == 0);
 	CU_ASSERT_FATAL(index_open(in_scratch("indexes"), &p, UID, GID, &h.index, &why) == 0);
-	way_leave_former(&h.index, in_scratch("locks"), in_scratch("journals"), &p, UID, GID);
+	CU_ASSERT_FATAL(way_leave_former(&h.index, in_scratch("locks"), in_scratch("journals"), &p, UID, GID, &why) == 0);
 	CU_ASSERT_FATAL(journal_open(in_scratch("journals"), &p, UID, GID, &h.journal, &why) == 0);
 	session_lock_write_holder(h.lock, "203.0.113.7", "anna");
 	return h;
@@ -91,7 +91,7 @@ static void hold(const char *name)
 static void nothing(void) { }
 static void hold_lock(void) { hold(lock); }
 static void hold_journal(void) { hold(journal); }
-static void write_journal(void) { append(journal, "x"); }
+static void tear_journal(void) { append(journal, "postern1 and what came of it"); }
 static void lose_record(void) { CU_ASSERT(truncate(in_scratch(its_index), 0) == 0); }
 static void cut_record(void) { CU_ASSERT(truncate(in_scratch(its_index), INDEX_PLACE + MAILDROP_KEY - 1) == 0); }
 static void make_links(void) { remove_both(); CU_ASSERT(symlink("../first", in_scratch(lock)) == 0 && symlink("../first", in_scratch(journal)) == 0); }
@@ -103,6 +103,27 @@ static void garble_record(void)
 	(void)close(fd);
 }
 
+/* An update that was interrupted before anything was done. */
+static void write_journal(void)
+{
+	struct journal_plan plan = { .size = 100, .cut = 10, .kept = 4 };
+	struct journal j;
+	struct why why;
+	int fd = open(in_scratch(journal), O_RDWR | O_CLOEXEC);
+	CU_ASSERT_FATAL(journal_read(&j, fd, &why) == 0);
+	journal_begin(&j, in_scratch("d/mbox"), 0);
+	CU_ASSERT(journal_add(&j, "kept", 4, &why) == 0 && journal_seal(&j, &plan, &why) == 0);
+	(void)close(fd);
+}
+
+static void set_aside(void)
+{
+	write_journal();
+	int fd = open(in_scratch(journal), O_RDWR | O_CLOEXEC);
+	CU_ASSERT(pwrite(fd, "aside  1", 8, 0) == 8);
+	(void)close(fd);
+}
+
 static void test_former(void)
 {
 	static const struct {
@@ -111,7 +132,7 @@ static void test_former(void)
 		bool lock, journal;  /* do they stay? */
 	} rows[] = {
 		{ "nobody's", nothing, false, false }, { "a session by another way", hold_lock, true, false }, { "its journal", hold_journal, false, true },
-		{ "a journal with something in it", write_journal, false, true }, { "which is not known", lose_record, true, true },
+		{ "a torn journal", tear_journal, false, false }, { "a journal that was set aside", set_aside, false, false }, { "which is not known", lose_record, true, true },
 		{ "known in part", cut_record, true, true }, { "no name", garble_record, true, true }, { "gone", remove_both, false, false },
 		{ "links", make_links, true, true },
 	};
@@ -153,6 +174,36 @@ static void test_no_link(void)
 	scratch_close();
 }
 
+/* What is at the new place may be a copy of a mailbox that is half rewritten. */
+static void test_unfinished(void)
+{
+	make_directories();
+	begin_and_end_first();
+	write_journal();
+	lead_to("second");
+	const struct maildrop_place p = place();
+	struct index_files index;
+	struct why why;
+	CU_ASSERT_FATAL(index_open(in_scratch("indexes"), &p, UID, GID, &index, &why) == 0);
+	for (size_t round = 0; round < 2; round++) {
+		CU_ASSERT(way_leave_former(&index, in_scratch("locks"), in_scratch("journals"), &p, UID, GID, &why) == -1 && why.reason == REASON_UPDATE_UNFINISHED);
+		CU_ASSERT(strstr(why.text, journal) != NULL && exists(journal) && exists(lock));
+	}
+	(void)close(index.write_fd);
+	(void)close(index.read_fd);
+	lead_to("first");
+	struct held h = begin();
+	CU_ASSERT(exists(journal));
+	end(&h);
+	/* As that says. */
+	CU_ASSERT(unlink(in_scratch(journal)) == 0);
+	lead_to("second");
+	h = begin();
+	CU_ASSERT(!exists(lock));
+	end(&h);
+	scratch_close();
+}
+
 /* By one way there is one index, and one session, wherever it leads: the second gives up its lock, which whoever waits for it sees. */
 static void test_two(void)
 {
@@ -180,5 +231,5 @@ static void test_two(void)
 	scratch_close();
 }
 
-#define TESTS(X) X(test_former) X(test_no_link) X(test_two)
+#define TESTS(X) X(test_former) X(test_unfinished) X(test_no_link) X(test_two)
 SUITE("way")
