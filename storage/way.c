@@ -87,5 +87,5 @@ void way_give_up(const char *lock_directory, const struct maildrop_place *place,
 	char path[PATH_MAX + MAILDROP_FILE_NAME], name[MAILDROP_FILE_NAME];
 	session_lock_name(place, uid, name);
 	(void)snprintf(path, sizeof path, "%s/%s", lock_directory, name);
-	(void)unlink(path);
+	(void)unlinkat(AT_FDCWD, path, 0); /* not unlink(2), which a shared keeper may not call */
 }
