@@ -20,7 +20,6 @@
 #include "storage/maildrop.h"
 
 enum {
-	JOURNAL_NAME_MAX = MAILDROP_FILE_NAME,
 	JOURNAL_BUFFER = 128 * 1024,
 	JOURNAL_EDGE_MAX = 64 * 1024,  /* the largest block of a file system that writes in place; an edge can be longer, and is read in pieces of it */
 };
@@ -57,6 +56,9 @@ struct journal {
 };
 
 /* ---- the file; as root ---- */
+
+/* What the journal of a maildrop is called: the key and the owner. */
+void journal_name(const struct maildrop_place *place, uid_t uid, gid_t gid, char name_r[MAILDROP_FILE_NAME]);
 
 /*
  * Open the journal of a maildrop, which is made when it is missing, and lock it for as long as the descriptor is

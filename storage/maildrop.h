@@ -23,7 +23,7 @@
 
 enum {
 	MAILDROP_KEY = 32,        /* digits of maildrop_key() */
-	MAILDROP_FILE_NAME = MAILDROP_KEY + 32,
+	MAILDROP_FILE_NAME = MAILDROP_KEY + 32, /* octets of a lock's or journal's name: a key and the owner */
 	HOST_LOCKS_MAX = 3,
 	HOST_LOCK_SECONDS = 30,   /* how long to try for another program's lock; then MAILDROP_BUSY */
 };
@@ -85,9 +85,6 @@ void maildrop_path_key(const struct maildrop_place *place, char key_r[MAILDROP_K
 
 /* Are the two different? */
 bool maildrop_has_links(const struct maildrop_place *place);
-
-/* What a maildrop's journal is called: the key and the owner. */
-void maildrop_file_name(const struct maildrop_place *place, uid_t uid, gid_t gid, char name_r[MAILDROP_FILE_NAME]);
 
 /* The index of a maildrop (storage/index.h): a file of root's, opened twice, and locked as long as write_fd is open. */
 struct index_files {

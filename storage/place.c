@@ -217,13 +217,6 @@ static void resolve(const char *path, char *out_r, size_t size)
 	}
 }
 
-void maildrop_file_name(const struct maildrop_place *place, uid_t uid, gid_t gid, char name_r[MAILDROP_FILE_NAME])
-{
-	char key[MAILDROP_KEY + 1];
-	maildrop_key(place, key);
-	(void)snprintf(name_r, MAILDROP_FILE_NAME, "%s-%ju-%ju", key, (uintmax_t)uid, (uintmax_t)gid);
-}
-
 /* The format and the path, as digits. */
 static void digits_of(const struct maildrop_place *place, const char *path, char key_r[MAILDROP_KEY + 1])
 {

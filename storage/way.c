@@ -71,7 +71,7 @@ int way_leave_former(const struct index_files *index, const char *lock_directory
 	if (is_key(former.key) ? strcmp(former.key, key) == 0 : !maildrop_has_links(place))
 		return 0;
 	if (is_key(former.key)) {
-		maildrop_file_name(&former, uid, gid, name);
+		journal_name(&former, uid, gid, name);
 		if (leave_file(journal_directory, name, leave_journal) > 0)
 			return why_set(why_r, REASON_UPDATE_UNFINISHED, 0, "an update was interrupted where a link on the way to %.100s led before: lead it there again, or give up "
 			               "what that update kept, and remove %s/%s", place->path, journal_directory, name);

@@ -68,7 +68,7 @@ static void begin_and_end_first(void)
 	struct held h = begin();
 	session_lock_name(&p, UID, name);
 	(void)snprintf(lock, sizeof lock, "locks/%s", name);
-	maildrop_file_name(&p, UID, GID, name);
+	journal_name(&p, UID, GID, name);
 	(void)snprintf(journal, sizeof journal, "journals/%s", name);
 	(void)snprintf(its_index, sizeof its_index, "indexes/%s", h.index.name);
 	CU_ASSERT(exists(lock) && exists(journal));
