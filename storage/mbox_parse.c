@@ -308,35 +308,22 @@ static void read_field(struct parser *p, const char *text, size_t len)
 	}
 }
 
-/*
- * Would the message end at `end` if its Content-Length is right? Only at the end of the file, or
- * at a From_ line with a blank line before it, on either side of `end`. Anything else is a wrong
- * number, which is common: the field travels with mail that programs changed on the way.
- */
+/* Would the message end at `end`, as its Content-Length says? */
 static int check_length(struct parser *p, uint64_t end, bool *right_r, struct why *why_r)
 {
-	enum { BEFORE = 3 };
-	char text[BEFORE + 2 + MBOX_FROM_LINE_MAX];
+	char text[MBOX_END_BEFORE + 2 + MBOX_FROM_LINE_MAX];
 	*right_r = end == p->size;
 	if (end >= p->size)
 		return 0;
-	/* Begin with the octets before it: a line end, and perhaps a blank line. A From_ line is longer, so they are there. */
-	uint64_t left = p->size - (end - BEFORE);
-	size_t n = left < sizeof text ? (size_t)left : sizeof text;
-	ssize_t got = io_read_at(p->m->fd, text, n, end - BEFORE);
+	/* A From_ line is longer than what comes before it here, so that is there. */
+	const uint64_t left = p->size - (end - MBOX_END_BEFORE);
+	const size_t n = left < sizeof text ? (size_t)left : sizeof text;
+	const ssize_t got = io_read_at(p->m->fd, text, n, end - MBOX_END_BEFORE);
 	if (got < 0)
 		return why_errno(why_r, errno, "read %s", p->m->path);
 	if ((size_t)got < n)
 		return why_set(why_r, REASON_MAILDROP_CHANGED, 0, "%s became shorter while it was read", p->m->path);
-	const char *here = text + BEFORE;
-	size_t rest = n - BEFORE;
-	bool at_eof = left == n;
-	if (here[-1] != '\n')
-		return 0;
-	size_t blank = mbox_line_end(here, rest);
-	bool after_blank = here[-2] == '\n' || (here[-2] == '\r' && here[-3] == '\n');
-	*right_r = (blank > 0 && at_eof && rest == blank) ||
-		((blank > 0 || after_blank) && mbox_from_line(here + blank, rest - blank, at_eof) > 0);
+	*right_r = mbox_ends_at(text + MBOX_END_BEFORE, n - MBOX_END_BEFORE, left == n);
 	return 0;
 }
 
