@@ -227,6 +227,13 @@ static void take_subject(struct parser *p, struct value v)
 		p->internal = true;
 }
 
+/* It came from somewhere: no sender has his mail hidden by its subject. */
+static void take_received(struct parser *p, struct value v)
+{
+	(void)v;
+	p->from_internal = p->internal = false;
+}
+
 /* It stays when a program adds other fields, or writes them anew. */
 static void take_message_id(struct parser *p, struct value v)
 {
@@ -264,6 +271,7 @@ static const struct field {
 	{ "Content-Length", true, take_length },
 	{ "Lines", true, NULL },
 	{ "Message-ID", false, take_message_id },
+	{ "Received", false, take_received },
 	{ "Status", true, NULL },
 	{ "Subject", false, take_subject },
 	{ "X-IMAP", true, take_numbers },
@@ -333,7 +341,8 @@ static int end_header(struct parser *p, struct why *why_r)
 	/* Not the blank line: in a message without a body it may turn out to be the separator. */
 	feed(p, p->blank_at);
 	p->in_header = false;
-	if (!p->has_length || p->bad_length)
+	/* What is not shown hides nothing else. */
+	if (!p->has_length || p->bad_length || p->internal)
 		return 0;
 	if (p->content_length > p->size - p->pos) {
 		/* Wrong, until the file grows. */
