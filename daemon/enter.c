@@ -185,14 +185,14 @@ static int prepare_journal(struct entry *e, const struct entrant *who, struct ma
 static int prepare_index(struct entry *e, const struct entrant *who, struct maildrop_options *options, struct why *why_r)
 {
 	const struct settings *settings = who->settings;
-	const bool open = index_open(settings->index_directory, who->place, who->uid, who->gid, &e->index, why_r) == 0;
-	const bool elsewhere = !open && why_r->reason == REASON_MAILDROP_LOCKED && maildrop_has_links(who->place);
-	if (elsewhere || (open && way_leave_former(&e->index, settings->lock_directory, settings->journal_directory, who->place, who->uid, who->gid, why_r) != 0)) {
+	const bool has_index = index_open(settings->index_directory, who->place, who->uid, who->gid, &e->index, why_r) == 0;
+	const bool elsewhere = !has_index && why_r->reason == REASON_MAILDROP_LOCKED && maildrop_has_links(who->place);
+	if (elsewhere || (has_index && way_leave_former(&e->index, settings->lock_directory, settings->journal_directory, who->place, who->uid, who->gid, why_r) != 0)) {
 		way_give_up(settings->lock_directory, who->place, who->uid);
 		e->holder_known = HOLDER_UNKNOWN;
 		return -1;
 	}
-	if (!open)
+	if (!has_index)
 		log_line(LOG_DEBUG, "no index: %s", why_r->text);
 	/* That session's gate may still be sending a list out of it. */
 	e->index.frozen = e->took_over;
