@@ -30,7 +30,7 @@ bool session_lock_is_called(const char *directory, const struct maildrop_place *
 
 /*
  * The session has the lock, and the index open: nothing stays of the place that this way led to at the last login, where it leads elsewhere now, but what is
- * in use. As root. 0, or -1 and *why_r: UPDATE_UNFINISHED, as the journal of that place has something to do. (storage/way.c)
+ * in use. As root. 0, or -1 and *why_r: UPDATE_UNFINISHED, as the journal of that place has something to do, or it cannot be told. (storage/way.c)
  */
 int way_leave_former(const struct index_files *index, const char *lock_directory, const char *journal_directory, const struct maildrop_place *place,
                      uid_t uid, gid_t gid, struct why *why_r);

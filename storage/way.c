@@ -7,6 +7,7 @@
  * would leave two files for good. Nothing is in a lock that nobody holds, nor in a journal without an update; so they go, and whoever waits for one at
  * that moment finds that it is gone, and makes another. Where an update is not finished the mailbox may be a copy of one that is half rewritten.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,37 +18,34 @@
 #include "storage/journal.h"
 #include "storage/lock.h"
 
-/* Open and locked, where nobody else has it; or -1. A dotlock helper that did not run yet has the lock of a session that is over. */
-static int open_unused(int dir, const char *name)
-{
-	const int fd = openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0 || (flock_patiently(fd, SESSION_LOCK_WAIT_MS, -1) == 0 && lock_is_called(dir, fd, name)))
-		return fd;
-	(void)close(fd);
-	return -1;
-}
-
 /* Nothing in it is of use when nobody holds it. */
-static int leave_lock(int dir, int fd, const char *name)
+static int leave_lock(int dir, int fd, const char *name, struct why *why_r)
 {
-	(void)fd;
+	(void)fd, (void)why_r;
 	return unlinkat(dir, name, 0);
 }
 
-/* 0; or 1: there is an update in it that is not finished, or it cannot be told. */
-static int leave_journal(int dir, int fd, const char *name)
+/* 0; 1: there is an update in it that is not finished; or -1 and *why_r: it cannot be read. */
+static int leave_journal(int dir, int fd, const char *name, struct why *why_r)
 {
 	struct journal j;
-	struct why why;
-	if (journal_read(&j, fd, &why) != 0 || j.state == JOURNAL_WHOLE)
+	if (journal_read(&j, fd, why_r) != 0)
+		return -1;
+	if (j.state == JOURNAL_WHOLE)
 		return 1;
-	return j.state == JOURNAL_SET_ASIDE ? journal_move_aside(dir, name) : unlinkat(dir, name, 0);
+	(void)!(j.state == JOURNAL_SET_ASIDE ? journal_move_aside(dir, name) : unlinkat(dir, name, 0));
+	return 0;
 }
 
-static int leave_file(const char *directory, const char *name, int (*leave)(int dir, int fd, const char *name))
+/* What leave() returns, which gets the file locked; 0, where there is none, or somebody else has it; or -1 and *why_r: it cannot be opened. */
+static int leave_file(const char *directory, const char *name, int (*leave)(int dir, int fd, const char *name, struct why *why_r), struct why *why_r)
 {
-	const int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = dir >= 0 ? open_unused(dir, name) : -1;
-	const int r = fd >= 0 ? leave(dir, fd, name) : 0;
+	const int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const int fd = dir >= 0 ? openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+	int r = fd < 0 && errno != ENOENT && errno != ELOOP ? why_errno(why_r, errno, "open %s/%s", directory, name) : 0;
+	/* A dotlock helper that did not run yet has the lock of a session that is over. */
+	if (fd >= 0 && flock_patiently(fd, SESSION_LOCK_WAIT_MS, -1) == 0 && lock_is_called(dir, fd, name))
+		r = leave(dir, fd, name, why_r);
 	if (fd >= 0)
 		(void)close(fd);
 	if (dir >= 0)
@@ -65,6 +63,7 @@ int way_leave_former(const struct index_files *index, const char *lock_directory
 {
 	struct maildrop_place former = { .format = place->format };
 	char key[MAILDROP_KEY + 1], name[MAILDROP_FILE_NAME];
+	struct why ignored;
 	maildrop_key(place, key);
 	(void)io_read_at(index->write_fd, former.key, MAILDROP_KEY, INDEX_PLACE);
 	/* Where there never was a link there is nothing to know. */
@@ -72,11 +71,12 @@ int way_leave_former(const struct index_files *index, const char *lock_directory
 		return 0;
 	if (is_key(former.key)) {
 		journal_name(&former, uid, gid, name);
-		if (leave_file(journal_directory, name, leave_journal) > 0)
-			return why_set(why_r, REASON_UPDATE_UNFINISHED, 0, "an update was interrupted where a link on the way to %.100s led before: lead it there again, or give up "
+		const int left = leave_file(journal_directory, name, leave_journal, why_r);
+		if (left != 0)
+			return left < 0 ? -1 : why_set(why_r, REASON_UPDATE_UNFINISHED, 0, "an update was interrupted where a link on the way to %.100s led before: lead it there again, or give up "
 			               "what that update kept, and remove %s/%s", place->path, journal_directory, name);
 		session_lock_name(&former, uid, name);
-		(void)leave_file(lock_directory, name, leave_lock);
+		(void)leave_file(lock_directory, name, leave_lock, &ignored);
 	}
 	(void)!io_write_at(index->write_fd, key, MAILDROP_KEY, INDEX_PLACE);
 	return 0;

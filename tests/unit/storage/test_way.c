@@ -189,6 +189,13 @@ static void test_unfinished(void)
 		CU_ASSERT(way_leave_former(&index, in_scratch("locks"), in_scratch("journals"), &p, UID, GID, &why) == -1 && why.reason == REASON_UPDATE_UNFINISHED);
 		CU_ASSERT(strstr(why.text, journal) != NULL && exists(journal) && exists(lock));
 	}
+	/* What cannot be opened, or read, may say so. */
+	faults_set(FAULT_OPENAT, 1, EMFILE, 0);
+	CU_ASSERT(way_leave_former(&index, in_scratch("locks"), in_scratch("journals"), &p, UID, GID, &why) == -1 && why.err == EMFILE);
+	faults_set(FAULT_PREAD, 2, EIO, 0);
+	CU_ASSERT(way_leave_former(&index, in_scratch("locks"), in_scratch("journals"), &p, UID, GID, &why) == -1 && why.err == EIO);
+	faults_clear();
+	CU_ASSERT(exists(journal) && exists(lock));
 	(void)close(index.write_fd);
 	(void)close(index.read_fd);
 	lead_to("first");
