@@ -24,6 +24,7 @@
 #include "daemon/log.h"
 #include "daemon/shared.h"
 #include "storage/journal.h"
+#include "storage/lock.h"
 #include "storage/restore.h"
 
 static const char USAGE[] =
@@ -64,7 +65,7 @@ static int open_left(struct left *l)
 		cli_complain("%s is in use: a session is updating that mailbox; try later", l->name);
 		return CLI_TEMPORARY;
 	}
-	if (!journal_is_called(l->dir, l->fd, l->name)) {
+	if (!lock_is_called(l->dir, l->fd, l->name)) {
 		cli_complain("%s has another name by now, or is gone; list again", l->name);
 		return CLI_TEMPORARY;
 	}
@@ -218,7 +219,7 @@ static void name_aside(struct left *l)
 {
 	l->fd = openat(l->dir, l->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (l->fd >= 0 && strstr(l->name, JOURNAL_ASIDE) == NULL && flock(l->fd, LOCK_EX | LOCK_NB) == 0 &&
-	    journal_is_called(l->dir, l->fd, l->name) && journal_is_aside(l->fd) > 0 && journal_move_aside(l->dir, l->name) != 0)
+	    lock_is_called(l->dir, l->fd, l->name) && journal_is_aside(l->fd) > 0 && journal_move_aside(l->dir, l->name) != 0)
 		(void)complain(CLI_IO, "rename", l->name);
 	close_left(l);
 }

@@ -20,7 +20,6 @@
 #include "storage/maildrop.h"
 
 enum {
-	JOURNAL_NAME_MAX = MAILDROP_FILE_NAME,
 	JOURNAL_BUFFER = 128 * 1024,
 	JOURNAL_EDGE_MAX = 64 * 1024,  /* the largest block of a file system that writes in place; an edge can be longer, and is read in pieces of it */
 };
@@ -58,6 +57,9 @@ struct journal {
 
 /* ---- the file; as root ---- */
 
+/* What the journal of a maildrop is called: the key and the owner. */
+void journal_name(const struct maildrop_place *place, uid_t uid, gid_t gid, char name_r[MAILDROP_FILE_NAME]);
+
 /*
  * Open the journal of a maildrop, which is made when it is missing, and lock it for as long as the descriptor is
  * open. One that was set aside is renamed to NAME.aside-TIME first. *fd_r is taken by the caller.
@@ -65,9 +67,6 @@ struct journal {
  */
 int journal_open(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid, int *fd_r,
                  struct why *why_r);
-
-/* Is the file that is open and locked still the one of that name? Who waited for the lock may have one that was removed or renamed. */
-bool journal_is_called(int dir, int fd, const char *name);
 
 /* Rename a journal that is marked as set aside. 0, or -1 and errno. The caller has it locked, under that name. */
 int journal_move_aside(int dir, const char *name);

@@ -17,19 +17,26 @@
 
 enum { REOPEN_MAX = 3 };
 
+void journal_name(const struct maildrop_place *place, uid_t uid, gid_t gid, char name_r[MAILDROP_FILE_NAME])
+{
+	char key[MAILDROP_KEY + 1];
+	maildrop_key(place, key);
+	(void)snprintf(name_r, MAILDROP_FILE_NAME, "%s-%ju-%ju", key, (uintmax_t)uid, (uintmax_t)gid);
+}
+
 int journal_owner(const char *name, const char *path, uid_t *uid_r, gid_t *gid_r)
 {
 	struct maildrop_place place = { .format = MAILDROP_MBOX };
 	uint64_t uid, gid;
 	const char *first = strchr(name, '-'), *second = first != NULL ? strchr(first + 1, '-') : NULL;
-	char again[JOURNAL_NAME_MAX];
+	char again[MAILDROP_FILE_NAME];
 	if (second == NULL || parse_number(first + 1, (size_t)(second - first - 1), 0, UINT32_MAX - 1, &uid) != 0 ||
 	    parse_number(second + 1, strcspn(second + 1, "."), 0, UINT32_MAX - 1, &gid) != 0)
 		return -1;
 	(void)snprintf(place.path, sizeof place.path, "%s", path);
 	*uid_r = (uid_t)uid;
 	*gid_r = (gid_t)gid;
-	maildrop_file_name(&place, *uid_r, *gid_r, again);
+	journal_name(&place, *uid_r, *gid_r, again);
 	return path[0] == '/' && strncmp(name, again, strlen(again)) == 0 ? 0 : -1;
 }
 
@@ -50,15 +57,9 @@ static int open_or_make(int dir, const char *name)
 	return fd;
 }
 
-bool journal_is_called(int dir, int fd, const char *name)
-{
-	struct stat ours, there;
-	return fstat(fd, &ours) == 0 && fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_ino == there.st_ino;
-}
-
 int journal_move_aside(int dir, const char *name)
 {
-	char to[JOURNAL_NAME_MAX + 32];
+	char to[MAILDROP_FILE_NAME + 32];
 	(void)snprintf(to, sizeof to, "%s" JOURNAL_ASIDE "%lld", name, (long long)time(NULL));
 	return renameat2(dir, name, dir, to, RENAME_NOREPLACE) != 0 || fsync(dir) != 0 ? -1 : 0;
 }
@@ -66,7 +67,7 @@ int journal_move_aside(int dir, const char *name)
 /* As far as can be told without opening it. */
 static bool holds_something(const char *directory, const char *name)
 {
-	char path[PATH_MAX + JOURNAL_NAME_MAX];
+	char path[PATH_MAX + MAILDROP_FILE_NAME];
 	struct stat st;
 	(void)snprintf(path, sizeof path, "%s/%s", directory, name);
 	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
@@ -83,7 +84,7 @@ static int not_open(const char *directory, const char *name, struct why *why_r)
 /* One that is open and locked: 0 when it is ours, 1 when it has another name by now, or as not_open(). */
 static int settle(int dir, const char *directory, const char *name, int fd, struct why *why_r)
 {
-	if (!journal_is_called(dir, fd, name))
+	if (!lock_is_called(dir, fd, name))
 		return 1; /* by `postern recover`, or by a session that was quicker */
 	const int aside = journal_is_aside(fd);
 	if (aside == 0)
@@ -128,10 +129,10 @@ static int open_locked(int dir, const char *directory, const char *name, int *fd
 int journal_open(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid, int *fd_r,
                  struct why *why_r)
 {
-	char name[JOURNAL_NAME_MAX];
+	char name[MAILDROP_FILE_NAME];
 	int r = 0;
 	*fd_r = -1;
-	maildrop_file_name(place, uid, gid, name);
+	journal_name(place, uid, gid, name);
 	int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0) {
 		(void)why_errno(why_r, errno, "open the journal directory %s", directory);

@@ -22,6 +22,7 @@
 enum {
 	MBOX_BUFFER = 128 * 1024,
 	MBOX_UIDL = 16,            /* octets of BLAKE2b that unique-ids are made of */
+	MBOX_END_BEFORE = 3,       /* a line end, and perhaps a blank line */
 	MBOX_FROM_LINE_MAX = 4096, /* longer lines are no From_ lines; RFC 5321 allows addresses of 256, and Postfix takes some of 2,000 */
 };
 
@@ -83,10 +84,11 @@ static inline struct mbox *mbox_of(struct maildrop *drop)
 	return whole;
 }
 
-static inline const struct mbox *mbox_of_const(const struct maildrop *drop)
+/* The messages of an image, behind its header. */
+static inline struct mbox_message *mbox_messages(const struct image *image)
 {
-	const void *whole = drop;
-	return whole;
+	struct list_header *h = image->octets;
+	return (struct mbox_message *)(h + 1);
 }
 
 static inline uint64_t mbox_next(const struct mbox *m, size_t idx)
@@ -121,6 +123,12 @@ bool mbox_is_sound(const struct mbox *m);
  * seen; at_eof says that these are the file's last, so that the line may lack its end.
  */
 size_t mbox_from_line(const char *text, size_t len, bool at_eof);
+
+/*
+ * Could a message end at `here`? At the end of the file, or at a From_ line with a blank line before it, on either side. Anything else is a wrong
+ * Content-Length, which is common: the field travels with mail that programs changed on the way. As above; MBOX_END_BEFORE octets before it can be seen, too.
+ */
+bool mbox_ends_at(const char *here, size_t len, bool at_eof);
 
 /* Octets of the line end that text begins with: 1, 2, or 0 when there is none. */
 size_t mbox_line_end(const char *text, size_t len);

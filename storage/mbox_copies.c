@@ -48,8 +48,9 @@ int mbox_number_copies(struct mbox *m, struct why *why_r)
 struct known {
 	const struct mbox_message *message;
 	uint32_t at;      /* in the list */
-	uint32_t taken;   /* of the first of its kind: how many of them have got their message, */
-	uint32_t last;    /* and the highest number that was given to one more */
+	uint32_t count;   /* of the first of its kind: how many there are, once that was asked, */
+	uint32_t taken;   /* how many of them have got their message, */
+	uint32_t highest; /* and the highest number of one, or that was given to one more */
 };
 
 static int compare(const void *a, const void *b)
@@ -98,21 +99,30 @@ static struct known *find_numbered(const struct mbox *m, const struct mbox_messa
 	return all;
 }
 
+/* known[first] is the first of its kind: it tells of all. */
+static void count_kind(struct known *known, size_t count, size_t first)
+{
+	struct known *kind = &known[first];
+	while (first + kind->count < count && memcmp(known[first + kind->count].message->uidl, kind->message->uidl, MBOX_UIDL) == 0) {
+		const uint32_t copy = known[first + kind->count++].message->copy;
+		kind->highest = copy > kind->highest ? copy : kind->highest;
+	}
+}
+
 /* The message's number among those with the unique-id of known[first]: as the index has it, then one more than the highest. */
 static void give_number(const struct mbox *m, struct mbox_message *message, struct known *known, size_t count, size_t first)
 {
-	uint32_t highest = known[first].last, n = known[first].taken++;
-	size_t kind = 0;
-	while (first + kind < count && memcmp(known[first + kind].message->uidl, known[first].message->uidl, MBOX_UIDL) == 0) {
-		if (known[first + kind].message->copy > highest)
-			highest = known[first + kind].message->copy;
-		kind++;
+	struct known *kind = &known[first];
+	if (kind->count == 0)
+		count_kind(known, count, first);
+	if (kind->taken < kind->count) {
+		message->copy = known[first + kind->taken++].message->copy;
+		return;
 	}
-	message->copy = n < kind ? known[first + n].message->copy : highest + 1;
-	while (n >= kind && mbox_is_gone(m, message))
+	message->copy = kind->highest + 1;
+	while (mbox_is_gone(m, message))
 		message->copy++;
-	if (n >= kind)
-		known[first].last = message->copy;
+	kind->highest = message->copy;
 }
 
 void mbox_keep_copies(struct mbox *m, const struct mbox_message *old, size_t count)

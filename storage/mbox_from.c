@@ -137,3 +137,12 @@ size_t mbox_from_line(const char *text, size_t len, bool at_eof)
 			return whole;
 	return 0;
 }
+
+bool mbox_ends_at(const char *here, size_t len, bool at_eof)
+{
+	const size_t blank = mbox_line_end(here, len);
+	const bool after_blank = here[-2] == '\n' || (here[-2] == '\r' && here[-3] == '\n');
+	if (here[-1] != '\n')
+		return false;
+	return (blank > 0 && at_eof && len == blank) || ((blank > 0 || after_blank) && mbox_from_line(here + blank, len - blank, at_eof) > 0);
+}

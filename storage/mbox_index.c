@@ -165,7 +165,7 @@ static bool recall(struct mbox *m, struct mbox_left *left_r)
 		memcpy(left_r, state, sizeof *left_r);
 	if (state == NULL || index_image(&m->index, LIST_HASHES, sizeof(struct mbox_message), &m->drop.image) != 0)
 		return false;
-	m->messages = (struct mbox_message *)((struct list_header *)m->drop.image.octets + 1);
+	m->messages = mbox_messages(&m->drop.image);
 	m->drop.count = m->drop.image.list.count;
 	m->next = left_r->next;
 	m->beyond = left_r->beyond;
@@ -245,7 +245,7 @@ static struct list_header joined_header(const struct image *old, const struct mb
 /* In the index file, if it may grow; else in memory. 0: the whole list is in m->drop.image. */
 static int put_together(struct mbox *m, const struct image *old, size_t n)
 {
-	const struct mbox_message *messages = (const struct mbox_message *)((const struct list_header *)old->octets + 1);
+	const struct mbox_message *messages = mbox_messages(old);
 	const struct list_header h = joined_header(old, &messages[n], m->messages, m->drop.count);
 	const size_t added = m->drop.count * sizeof *m->messages;
 	const struct mbox_left left = left_by(m, &m->scanned);
@@ -312,7 +312,7 @@ static int list_appended(struct mbox *m, uint64_t size)
 		m->drop.image = old;
 		return -1;
 	}
-	m->messages = (struct mbox_message *)((struct list_header *)m->drop.image.octets + 1);
+	m->messages = mbox_messages(&m->drop.image);
 	m->drop.count = m->drop.image.list.count;
 	image_free(&old);
 	return 0;
@@ -337,7 +337,7 @@ static int list_by_reading(struct mbox *m, const struct image *old, struct why *
 	m->fresh = time(NULL) - m->scanned.st_ctim.tv_sec < FRESH_SECONDS;
 	if (mbox_parse(m, (uint64_t)m->scanned.st_size, why_r) != 0)
 		return -1;
-	const struct mbox_message *messages = old->octets != NULL ? (const struct mbox_message *)((const struct list_header *)old->octets + 1) : NULL;
+	const struct mbox_message *messages = old->octets != NULL ? mbox_messages(old) : NULL;
 	mbox_keep_copies(m, messages, old->list.count);
 	if (mbox_compare(m, messages, old->list.count, why_r) != 0)
 		return -1;

@@ -118,7 +118,7 @@ static int make_room(struct mbox *m, struct why *why_r)
 	if (octets == NULL)
 		return why_set(why_r, REASON_NO_MEMORY, ENOMEM, "list of messages");
 	m->drop.image.octets = octets;
-	m->messages = (struct mbox_message *)((struct list_header *)m->drop.image.octets + 1);
+	m->messages = mbox_messages(&m->drop.image);
 	/* It is part of what m points to, which gcc 12's analyzer does not see. */
 #pragma GCC diagnostic push
 #ifndef __clang__
@@ -227,6 +227,13 @@ static void take_subject(struct parser *p, struct value v)
 		p->internal = true;
 }
 
+/* It came from somewhere: no sender has his mail hidden by its subject. */
+static void take_received(struct parser *p, struct value v)
+{
+	(void)v;
+	p->from_internal = p->internal = false;
+}
+
 /* It stays when a program adds other fields, or writes them anew. */
 static void take_message_id(struct parser *p, struct value v)
 {
@@ -264,6 +271,7 @@ static const struct field {
 	{ "Content-Length", true, take_length },
 	{ "Lines", true, NULL },
 	{ "Message-ID", false, take_message_id },
+	{ "Received", false, take_received },
 	{ "Status", true, NULL },
 	{ "Subject", false, take_subject },
 	{ "X-IMAP", true, take_numbers },
@@ -308,35 +316,22 @@ static void read_field(struct parser *p, const char *text, size_t len)
 	}
 }
 
-/*
- * Would the message end at `end` if its Content-Length is right? Only at the end of the file, or
- * at a From_ line with a blank line before it, on either side of `end`. Anything else is a wrong
- * number, which is common: the field travels with mail that programs changed on the way.
- */
+/* Would the message end at `end`, as its Content-Length says? */
 static int check_length(struct parser *p, uint64_t end, bool *right_r, struct why *why_r)
 {
-	enum { BEFORE = 3 };
-	char text[BEFORE + 2 + MBOX_FROM_LINE_MAX];
+	char text[MBOX_END_BEFORE + 2 + MBOX_FROM_LINE_MAX];
 	*right_r = end == p->size;
 	if (end >= p->size)
 		return 0;
-	/* Begin with the octets before it: a line end, and perhaps a blank line. A From_ line is longer, so they are there. */
-	uint64_t left = p->size - (end - BEFORE);
-	size_t n = left < sizeof text ? (size_t)left : sizeof text;
-	ssize_t got = io_read_at(p->m->fd, text, n, end - BEFORE);
+	/* A From_ line is longer than what comes before it here, so that is there. */
+	const uint64_t left = p->size - (end - MBOX_END_BEFORE);
+	const size_t n = left < sizeof text ? (size_t)left : sizeof text;
+	const ssize_t got = io_read_at(p->m->fd, text, n, end - MBOX_END_BEFORE);
 	if (got < 0)
 		return why_errno(why_r, errno, "read %s", p->m->path);
 	if ((size_t)got < n)
 		return why_set(why_r, REASON_MAILDROP_CHANGED, 0, "%s became shorter while it was read", p->m->path);
-	const char *here = text + BEFORE;
-	size_t rest = n - BEFORE;
-	bool at_eof = left == n;
-	if (here[-1] != '\n')
-		return 0;
-	size_t blank = mbox_line_end(here, rest);
-	bool after_blank = here[-2] == '\n' || (here[-2] == '\r' && here[-3] == '\n');
-	*right_r = (blank > 0 && at_eof && rest == blank) ||
-		((blank > 0 || after_blank) && mbox_from_line(here + blank, rest - blank, at_eof) > 0);
+	*right_r = mbox_ends_at(text + MBOX_END_BEFORE, n - MBOX_END_BEFORE, left == n);
 	return 0;
 }
 
@@ -346,7 +341,8 @@ static int end_header(struct parser *p, struct why *why_r)
 	/* Not the blank line: in a message without a body it may turn out to be the separator. */
 	feed(p, p->blank_at);
 	p->in_header = false;
-	if (!p->has_length || p->bad_length)
+	/* What is not shown hides nothing else. */
+	if (!p->has_length || p->bad_length || p->internal)
 		return 0;
 	if (p->content_length > p->size - p->pos) {
 		/* Wrong, until the file grows. */

@@ -236,5 +236,69 @@ class Several(unittest.TestCase):
         server.wait_for_log(r"maildir:.*/Maildir is gone, where 1 messages were at the last login; the next location is used", since=mark)
 
 
+class Links(unittest.TestCase):
+    """A user makes a directory on the way to his mail a link, and leads it elsewhere as often as he likes."""
+    WAYS = 5
+
+    def make(self, location):
+        server = Server(location=location)
+        self.addCleanup(server.stop)
+        return server, server.users["anna"]
+
+    def lead(self, user, to):
+        """His link to that directory, which is made."""
+        to.mkdir(exist_ok=True)
+        user.own(to)
+        (user.home / "d").unlink(missing_ok=True)
+        os.symlink(to, user.home / "d")
+
+    def files(self, server):
+        return {name: len(os.listdir(server.base / name)) for name in ("locks", "journals", "indexes") if (server.base / name).exists()}
+
+    def test_leave_no_files(self):
+        """What the last one left in our directories goes at the next login."""
+        for location in ("maildir:~/d/Maildir", "mbox:~/d/mbox"):
+            with self.subTest(location):
+                server, anna = self.make(location)
+                for n in range(self.WAYS):
+                    self.lead(anna, anna.home / ("d%d" % n))
+                    with server.login() as client:
+                        client.stat()
+                        client.quit()
+                self.assertLessEqual(max(self.files(server).values()), 1, self.files(server))
+
+    def test_one_session_by_all(self):
+        """Who has a session gets no second one by another link, and what he tries leaves nothing."""
+        server, anna = self.make("maildir:~/d/Maildir")
+        self.lead(anna, anna.home / "first")
+        with server.login() as holder:
+            before = self.files(server)
+            for n in range(self.WAYS):
+                self.lead(anna, anna.home / ("d%d" % n))
+                with server.client() as client:
+                    client.ok("USER anna")
+                    self.assertIn("[IN-USE]", client.err("PASS secret"))
+            self.assertEqual(self.files(server), before)
+            holder.quit()
+        with server.login() as client:
+            client.quit()
+
+    def test_to_what_is_not_mounted(self):
+        """A link to where no file system is mounted now: no mailbox is empty for that."""
+        server, anna = self.make("maildir:~/d/Maildir")
+        self.lead(anna, server.base / "disk")
+        os.rename(anna.maildir, server.base / "disk" / "Maildir")
+        (server.base / "disk" / "Maildir" / "new" / "1700000001.M1P1.host").write_bytes(bodies.message("one"))
+        anna.own(server.base / "disk" / "Maildir" / "new" / "1700000001.M1P1.host")
+        with server.login() as client:
+            self.assertEqual(len(client.list()), 1)
+            client.quit()
+        os.rename(server.base / "disk", server.base / "away")
+        with server.client() as client:
+            client.ok("USER anna")
+            self.assertIn("[SYS/TEMP]", client.err("PASS secret"))
+        server.wait_for_log(r"/d, where mail was at the last login, 1 messages \(mount its file system")
+
+
 if __name__ == "__main__":
     unittest.main()

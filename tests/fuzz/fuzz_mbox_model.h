@@ -136,6 +136,8 @@ static void read_header_line(struct file f, size_t at, struct header *h)
 	const char *value;
 	if ((value = field_value(f, at, "Subject", storage)) != NULL && h->from_internal)
 		h->internal = h->internal || strcmp(value, "DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA") == 0;
+	if (field_value(f, at, "Received", storage) != NULL)
+		h->from_internal = h->internal = false;
 	if ((value = field_value(f, at, "Content-Length", storage)) == NULL)
 		return;
 	const size_t digits = strspn(value, "0123456789"), zeros = strspn(value, "0");
@@ -173,7 +175,7 @@ static struct message read_message(struct file f, size_t at, bool first, bool *i
 		if (in_header && blank) {
 			in_header = false;
 			const size_t text = at + line_length(f, at);
-			if (h.has_length && !h.bad_length && h.length <= f.len - text && ends_at(f, text + (size_t)h.length))
+			if (h.has_length && !h.bad_length && !h.internal && h.length <= f.len - text && ends_at(f, text + (size_t)h.length))
 				protected_to = text + (size_t)h.length;
 		} else if (in_header && strchr(" \t\r", f.p[at]) == NULL) {
 			read_header_line(f, at, &h);

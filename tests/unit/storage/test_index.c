@@ -2,6 +2,8 @@
  * test_index.c - the index of a maildrop: what is read, what is believed, and what notices that it was wrong.
  * Runs in: the tests. Trusts: nothing.
  */
+#include <sys/resource.h>
+
 #include "tests/unit/storage/faults.h"
 #include "tests/unit/storage/index_scratch.h"
 
@@ -293,6 +295,38 @@ static void test_copies(void)
 	}
 }
 
+static double processor_seconds(void)
+{
+	struct rusage used;
+	CU_ASSERT_FATAL(getrusage(RUSAGE_SELF, &used) == 0);
+	return (double)used.ru_utime.tv_sec + (double)used.ru_utime.tv_usec / 1e6;
+}
+
+/* Whoever may deliver can send the same again and again: a login that numbers them as before costs about what one does that reads them. */
+static void test_many_copies(void)
+{
+	enum { COPIES = 30000, MORE = 20 /* not looked at one by one */ };
+	static const char text[] = "From a@b Thu Jan  1 00:00:00 1970\n\ntext\n\n";
+	enum { LEN = sizeof text - 1 };
+	static char all[COPIES * LEN];
+	double seconds[2];
+	begin();
+	for (size_t i = 0; i < COPIES; i++)
+		memcpy(all + i * LEN, text, LEN);
+	for (unsigned round = 0; round < 2; round++) {
+		write_file("mbox", all, (round == 0 ? COPIES : MORE) * LEN, O_APPEND);
+		const double before = processor_seconds();
+		struct maildrop *drop = with_index("many", MAILDROP_MBOX, "mbox");
+		seconds[round] = processor_seconds() - before;
+		CU_ASSERT(count_of(drop) == COPIES + round * MORE);
+		expect_uidl("the last", drop, count_of(drop) - 1, round == 0 ? "-30000" : "-30020");
+		maildrop_close(&drop);
+		tick();
+	}
+	CU_ASSERT(seconds[1] < 10 * seconds[0]);
+	end();
+}
+
 #define TESTS(X) X(test_maildir_costs) X(test_maildir_directories) X(test_shorter) X(test_mbox_costs) X(test_maildir_in_place) X(test_maildir_flags) X(test_mbox_in_place) \
-	X(test_mbox_length) X(test_copies)
+	X(test_mbox_length) X(test_copies) X(test_many_copies)
 SUITE("index")

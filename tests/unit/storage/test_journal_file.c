@@ -7,7 +7,7 @@
 
 enum { UID = 1000, GID = 1001 };
 
-static char name[JOURNAL_NAME_MAX];  /* of the journal of place() */
+static char name[MAILDROP_FILE_NAME];  /* of the journal of place() */
 
 static struct maildrop_place place(void)
 {
@@ -267,7 +267,7 @@ static void test_owner(void)
 		{ "more behind it", "-1000-1001x", "/var/mail/ann", -1 }, { "another number's spelling", "-01000-1001", "/var/mail/ann", -1 },
 	};
 	const struct maildrop_place ann = place();
-	char key[MAILDROP_KEY + 1], text[JOURNAL_NAME_MAX + 32];
+	char key[MAILDROP_KEY + 1], text[MAILDROP_FILE_NAME + 32];
 	maildrop_key(&ann, key);
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		uid_t uid = 0;

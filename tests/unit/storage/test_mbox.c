@@ -75,6 +75,12 @@ static const struct row {
 	{ "pseudo message not first", F "S: a\n\nbody\n\n" INTERNAL,
 	  { "S: a\r\n\r\nbody\r\n", "From: x\r\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\n"
 	    "X-IMAP: 1 2\r\n\r\nThis text is part of the internal format.\r\n" } },
+	{ "mail that looks like it", "From MAILER-DAEMON Thu Jan  1 00:00:00 1970\nReceived: from x\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n\nx\n",
+	  { "Received: from x\r\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\n\r\nx\r\n" } },
+	{ "the same, the other way round", "From MAILER-DAEMON Thu Jan  1 00:00:00 1970\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\nreceived: from x\n\nx\n",
+	  { "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\nreceived: from x\r\n\r\nx\r\n" } },
+	{ "pseudo message with a Content-Length", "From MAILER-DAEMON Thu Jan  1 00:00:00 1970\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n"
+	  "Content-Length: 60\n\nx\n\n" F "S: a\n\nbody\n", { "S: a\r\n\r\nbody\r\n" } },
 	{ "its subject from elsewhere", F "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n",
 	  { "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\r\n" } },
 	{ "a real bounce", "From MAILER-DAEMON Thu Jan  1 00:00:00 1970\nSubject: DON'T\n", { "Subject: DON'T\r\n" } },
