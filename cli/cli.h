@@ -42,6 +42,10 @@ int cli_settings(const char *file, struct settings *settings_r);
 /* The list with room for one more than count, *room of size octets each; NULL when there is no memory for it. */
 void *cli_grow(void *list, size_t count, size_t *room, size_t size);
 
+/* The arguments of the command of that name (commands.c): to standard output, as asked for; to standard error, as wrong usage. Return an exit code. */
+int cli_help(const char *name);
+int cli_usage(const char *name);
+
 /* The subcommands; argv[0] is the subcommand's name. Each returns an exit code. */
 int cli_check(int argc, char **argv);
 int cli_passwd(int argc, char **argv);

@@ -11,17 +11,6 @@
 #include "cli/explain.h"
 #include "cli/records.h"
 
-static const char USAGE[] =
-	"usage: postern explain [-c FILE] [--json] REFERENCE  what happened: REFERENCE is the word behind \"ref\"\n"
-	"       postern explain [--json] NAME | WORDS...      what an answer means: its name, its words or a part of them\n"
-	"       postern explain --list                        all failures, one a line\n"
-	"       postern explain --man | --html                the manual page, and the page for a browser\n"
-	"\n"
-	"  -c FILE    the configuration of posternd; " DEFAULT_CONFIG " if not given\n"
-	"\n"
-	"A whole line can be pasted: postern explain '-ERR [AUTH] invalid password (ref 7KQ2M)'; so can one of the log.\n"
-	"Users other than root see what concerns their own sessions.\n";
-
 enum { SHOWN_WHOLE = 3 };  /* answers that are explained at length when the words fit several */
 
 struct request {
@@ -149,12 +138,6 @@ static int join_words(int argc, char **argv, char *words, size_t size)
 	return CLI_OK;
 }
 
-static int usage(void)
-{
-	(void)fputs(USAGE, stderr);
-	return CLI_USAGE;
-}
-
 /* A pasted "-ERR" is no option. */
 static bool is_word(const char *argument)
 {
@@ -163,10 +146,10 @@ static bool is_word(const char *argument)
 
 int cli_explain(int argc, char **argv)
 {
-	enum { LIST = 256, MAN, HTML, JSON, HELP };
+	enum { LIST = 256, MAN, HTML, JSON };
 	static const struct option options[] = {
 		{ "list", no_argument, NULL, LIST }, { "man", no_argument, NULL, MAN }, { "html", no_argument, NULL, HTML },
-		{ "json", no_argument, NULL, JSON }, { "help", no_argument, NULL, HELP }, { NULL, 0, NULL, 0 },
+		{ "json", no_argument, NULL, JSON }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
 	};
 	struct request q = { .config = DEFAULT_CONFIG };
 	int page = 0, words = 0;
@@ -182,12 +165,12 @@ int cli_explain(int argc, char **argv)
 		case 'c': q.config = optarg; break;
 		case JSON: q.json = true; break;
 		case LIST: case MAN: case HTML: page = option; break;
-		case 'h': case HELP: return fputs(USAGE, stdout) >= 0 ? flushed(CLI_OK) : CLI_IO;
-		default: return usage();
+		case 'h': return cli_help("explain");
+		default: return cli_usage("explain");
 		}
 	}
 	if ((page != 0) != (words == 0))
-		return usage();
+		return cli_usage("explain");
 	switch (page) {
 	case LIST: explain_list(stdout); return flushed(CLI_OK);
 	case MAN: explain_man(stdout); return flushed(CLI_OK);

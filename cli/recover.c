@@ -26,14 +26,6 @@
 #include "storage/journal.h"
 #include "storage/restore.h"
 
-static const char USAGE[] =
-	"usage: postern recover [-c FILE]                list what interrupted updates left behind\n"
-	"       postern recover [-c FILE] show NAME      print the mail that NAME keeps, as an mbox\n"
-	"       postern recover [-c FILE] put-back NAME  append what the mailbox lacks of it, then remove NAME\n"
-	"       postern recover [-c FILE] discard NAME   remove NAME\n"
-	"\n"
-	"  -c FILE    the configuration of posternd; " DEFAULT_CONFIG " if not given\n";
-
 /* One journal, and where it is. */
 struct left {
 	const struct settings *settings;
@@ -273,11 +265,10 @@ int cli_recover(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "+c:h", options, NULL)) == 'c')
 		config = optarg;
 	if (option == 'h')
-		return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+		return cli_help("recover");
 	const int left = argc - optind;
 	if (option != -1 || !(left == 0 || (left == 2 && is_action(argv[optind])))) {
-		(void)fputs(USAGE, stderr);
-		return CLI_USAGE;
+		return cli_usage("recover");
 	}
 	if (cli_settings(config, &settings) != CLI_OK)
 		return CLI_CONFIG;

@@ -19,15 +19,6 @@
 #include "daemon/settings.h"
 #include "storage/lock.h"
 
-static const char USAGE[] =
-	"usage: postern sessions [-c FILE] [--user NAME] [--json]\n"
-	"       postern sessions [-c FILE] --end NAME\n"
-	"\n"
-	"  -c FILE       the configuration of posternd; " DEFAULT_CONFIG " if not given\n"
-	"  --user NAME   sessions of that user only\n"
-	"  --end NAME    end that user's session; its client is told, and nothing that it marked is deleted\n"
-	"  --json        for programs\n";
-
 enum {
 	SPAN_COLUMN = 10,
 	PEER_COLUMN = 15,
@@ -198,13 +189,12 @@ int cli_sessions(int argc, char **argv)
 		case USER: user = optarg; break;
 		case JSON: json = true; break;
 		case END: ended = optarg; break;
-		case 'h': return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
-		default: (void)fputs(USAGE, stderr); return CLI_USAGE;
+		case 'h': return cli_help("sessions");
+		default: return cli_usage("sessions");
 		}
 	}
 	if (optind != argc || (ended != NULL && (user != NULL || json))) {
-		(void)fputs(USAGE, stderr);
-		return CLI_USAGE;
+		return cli_usage("sessions");
 	}
 	if (cli_settings(config, &settings) != CLI_OK)
 		return CLI_CONFIG;

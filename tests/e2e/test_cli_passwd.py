@@ -67,15 +67,17 @@ class Dispatch(Case):
         self.assertIn("never an argument", done.stdout.decode())
         commands = re.findall(r"(?m)^  (\w+) +\w", self.run_cli("help").stdout.decode())
         self.assertGreater(len(commands), 6)
-        for command in set(commands) - {"help"}:
+        for command in commands:
             for option in ("--help", "-h"):
                 done = self.run_cli(command, option)
                 self.assertEqual((done.returncode, done.stderr), (0, b""), (command, option))
                 self.assertIn("usage: postern %s" % command, done.stdout.decode())
+                self.assertEqual(self.run_cli("help", command).stdout, done.stdout)
         self.assertEqual(self.run_cli("recover", "-c", "/nonexistent", "--help").returncode, 0)
 
     def test_wrong_usage(self):
         for arguments, says in (([], "usage: postern"), (["pop"], 'no command "pop"'), (["passwd"], "wants an action"),
+                                (["help", "pop"], 'no command "pop"'), (["help", "passwd", "add"], "usage: postern help"),
                                 (["passwd", "ad"], 'no action "ad"'), (["passwd", "add"], "wants a user name"),
                                 (["passwd", "--bogus"], "usage: postern passwd"), (["passwd", "list", "x"], "argument too many"),
                                 (["passwd", "add", "--ops", "0", "a"], "from 1 to 10"),
