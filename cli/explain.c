@@ -11,7 +11,10 @@
 #include "cli/explain.h"
 #include "cli/records.h"
 
-enum { SHOWN_WHOLE = 3 };  /* answers that are explained at length when the words fit several */
+enum {
+	SHOWN_WHOLE = 3,   /* answers that are explained at length when the words fit several */
+	LOG_WORDS = 80,
+};
 
 struct request {
 	const char *config;
@@ -26,9 +29,29 @@ static int flushed(int result)
 
 /* ---- by reference ---- */
 
+/* How to find the reference in the log: text_r of so many octets. */
+static const char *in_log(enum log_target target, const char *ref, char *text_r, size_t size)
+{
+	/* As sd_booted(3) has it. There syslog's lines are in the journal as well, without fields. */
+	const bool booted = access("/run/systemd/system", F_OK) == 0;
+	const char *before = "journalctl POSTERN_REF=", *behind = "";
+	if (target == LOG_TARGET_STDERR) {
+		before = "look for ref=";
+		behind = " where standard error of posternd goes to";
+	} else if (!booted && target != LOG_TARGET_JOURNAL) {
+		before = "grep ref=";
+		behind = " /var/log/mail.log";
+	} else if (target == LOG_TARGET_SYSLOG) {
+		before = "journalctl -t postern -g ref=";
+	}
+	(void)snprintf(text_r, size, "%s%s%s", before, ref, behind);
+	return text_r;
+}
+
 static void print_records(const struct request *q, const struct records *r, const char *ref)
 {
 	struct json j = { .out = stdout };
+	char log[LOG_WORDS];
 	if (q->json) {
 		json_open(&j, NULL, '{');
 		json_text(&j, "reference", ref);
@@ -44,17 +67,18 @@ static void print_records(const struct request *q, const struct records *r, cons
 		(void)printf("%s", i > 0 ? "\n\n" : "");
 		explain_record(stdout, &r->list[i]);
 	}
-	(void)printf("\nIn the journal: journalctl POSTERN_REF=%s\n", ref);
+	(void)printf("\nIn the log:     %s\n", in_log(r->log, ref, log, sizeof log));
 	if (r->own_only)
 		(void)printf("You are not root, so only what concerns uid %lu is shown.\n", (unsigned long)getuid());
 }
 
 static void complain_not_found(const struct records *r, const char *ref)
 {
+	char log[LOG_WORDS];
 	cli_complain("no record of %s is kept: it is too old, or was not given out by this server", ref);
 	if (r->own_only)
 		cli_complain("you are not root, so only what concerns uid %lu was looked through; ask the administrator", (unsigned long)getuid());
-	cli_complain("the journal may have it: journalctl POSTERN_REF=%s", ref);
+	cli_complain("the log may have it: %s", in_log(r->log, ref, log, sizeof log));
 }
 
 /* CLI_OK when it was found and printed, CLI_NO when it was not. */

@@ -68,6 +68,7 @@ int records_gather(const char *config, const struct history_query *query, struct
 	if (cli_settings(config, &settings) != CLI_OK)
 		return CLI_CONFIG;
 	records_r->kept = settings.history;
+	records_r->log = settings.log_target;
 	/* As a login has it. */
 	settings_for_auth(&settings, "", &auth);
 	auth_user_name(&auth, known.user);
