@@ -18,6 +18,7 @@
 #include "daemon/bell.h"
 #include "daemon/settings.h"
 #include "storage/lock.h"
+#include "storage/lock_owner.h"
 
 enum {
 	SPAN_COLUMN = 10,
@@ -124,6 +125,7 @@ static void end_one(void *context, const struct session_lock *lock)
 {
 	struct ending *e = context;
 	struct bell_state state;
+	char holder[LOCK_OWNER_MAX];
 	if (strcmp(e->user, lock->holder.user) != 0)
 		return;
 	/* Its lock says all that an answer could. */
@@ -133,8 +135,10 @@ static void end_one(void *context, const struct session_lock *lock)
 		e->ended++;
 		return;
 	}
-	cli_complain("the session of %s from %s has not ended in %d s: it is at an update, which is let finish, or it hangs; kill -KILL %ld ends it, and loses no mail",
-	             lock->holder.user, lock->holder.peer, (int)END_WAIT_SECONDS, (long)lock->holder.pid);
+	/* By the kernel's word: what the lock says is the session's own, and may have root kill another process. */
+	const bool known = lock_owner_of_file(lock->fd, holder);
+	cli_complain("the session of %s from %s has not ended in %d s: it is at an update, which is let finish, or it hangs%s%s%s", lock->holder.user, lock->holder.peer,
+	             (int)END_WAIT_SECONDS, known ? "; kill -KILL ends it, " : "", known ? holder : "", known ? ", and loses no mail" : "");
 	e->left++;
 }
 
