@@ -344,11 +344,10 @@ int cli_check(int argc, char **argv)
 	if (result != CLI_OK)
 		return result;
 	conclude(&c, &conclusion);
-	if ((c.o.json ? report_json(&c, &conclusion) : report_text(&c, &conclusion)) < 0)
-		result = CLI_IO;
+	(c.o.json ? report_json : report_text)(&c, &conclusion);
 	if (c.transcript != NULL && fclose(c.transcript) != 0) {
 		cli_complain("cannot write %s: %s", c.o.transcript, strerror(errno));
-		result = CLI_IO;
+		return CLI_IO;
 	}
-	return result != CLI_OK ? result : (int)conclusion.verdict;
+	return (int)conclusion.verdict;
 }

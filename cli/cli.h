@@ -46,7 +46,7 @@ void *cli_grow(void *list, size_t count, size_t *room, size_t size);
 int cli_help(const char *name);
 int cli_usage(const char *name);
 
-/* The subcommands; argv[0] is the subcommand's name. Each returns an exit code. */
+/* The subcommands; argv[0] is the subcommand's name. Each returns an exit code, which is CLI_IO in its place where standard output could not be written: main() looks. */
 int cli_check(int argc, char **argv);
 int cli_passwd(int argc, char **argv);
 int cli_recover(int argc, char **argv);

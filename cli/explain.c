@@ -22,11 +22,6 @@ struct request {
 	char words[EXPLAIN_WORDS];
 };
 
-static int flushed(int result)
-{
-	return fflush(stdout) == 0 ? result : CLI_IO;
-}
-
 /* ---- by reference ---- */
 
 /* How to find the reference in the log: text_r of so many octets. */
@@ -196,11 +191,11 @@ int cli_explain(int argc, char **argv)
 	if ((page != 0) != (words == 0))
 		return cli_usage("explain");
 	switch (page) {
-	case LIST: explain_list(stdout); return flushed(CLI_OK);
-	case MAN: explain_man(stdout); return flushed(CLI_OK);
-	case HTML: explain_html(stdout); return flushed(CLI_OK);
+	case LIST: explain_list(stdout); return CLI_OK;
+	case MAN: explain_man(stdout); return CLI_OK;
+	case HTML: explain_html(stdout); return CLI_OK;
 	default: break;
 	}
 	int result = join_words(words, argv + 1, q.words, sizeof q.words);
-	return result == CLI_OK ? flushed(explain(&q)) : result;
+	return result == CLI_OK ? explain(&q) : result;
 }

@@ -113,5 +113,5 @@ int passwd_list(const struct passwd_options *o)
 		result = CLI_DATA;
 	}
 	passwd_image_free(&image);
-	return fflush(stdout) == 0 ? result : CLI_IO;
+	return result;
 }

@@ -62,18 +62,25 @@ void *cli_grow(void *list, size_t count, size_t *room, size_t size)
 	return grown;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-	io_fill_standard();
 	if (argc < 2) {
 		commands_list(stderr);
 		return CLI_USAGE;
 	}
 	if (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0) {
 		(void)puts("postern " POSTERN_VERSION);
-		return fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+		return CLI_OK;
 	}
 	const bool is_help = strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0;
 	const struct command *command = command_find(is_help ? "help" : argv[1]);
 	return command != NULL ? command->run(is_help ? 1 : argc - 1, argv + 1) : CLI_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	io_fill_standard();
+	const int result = run(argc, argv);
+	/* For all commands: what could not be written was not said. */
+	return fflush(stdout) == 0 && ferror(stdout) == 0 ? result : CLI_IO;
 }

@@ -246,7 +246,7 @@ static int list(struct left *l)
 		return CLI_IO;
 	if (count == 0)
 		(void)puts("no update was interrupted");
-	return fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+	return CLI_OK;
 }
 
 static bool is_action(const char *text)

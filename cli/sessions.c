@@ -152,8 +152,6 @@ static int end(const struct settings *settings, const char *user)
 	const int result = each_held(settings, end_one, &e);
 	if (result == CLI_OK && e.ended + e.left == 0)
 		(void)printf("no session of %s is open\n", user);
-	if (fflush(stdout) != 0)
-		return CLI_IO;
 	return e.left > 0 ? CLI_TEMPORARY : result;
 }
 
@@ -170,7 +168,6 @@ static int show(const struct settings *settings, const char *user, bool json)
 		if (f.count > 0)
 			qsort(f.list, f.count, sizeof *f.list, by_since);
 		(json ? print_json : print_text)(&f);
-		result = fflush(stdout) == 0 ? CLI_OK : CLI_IO;
 	}
 	free(f.list);
 	return result;

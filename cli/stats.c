@@ -239,9 +239,7 @@ static int show(const struct records *r, int64_t since_ms, bool json)
 	free(s.ends.list);
 	free(s.failures.list);
 	free(list);
-	if (!done)
-		return CLI_TEMPORARY;
-	return fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+	return done ? CLI_OK : CLI_TEMPORARY;
 }
 
 int cli_stats(int argc, char **argv)

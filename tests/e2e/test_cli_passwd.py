@@ -18,7 +18,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent.parent
 POSTERN = (TOP / os.environ.get("POSTERN_BUILD", "build")).resolve() / "postern"
-USAGE, DATA, NO_USER, CANNOT_CREATE, CONFIG = 64, 65, 67, 73, 78
+USAGE, DATA, NO_USER, CANNOT_CREATE, IO, CONFIG = 64, 65, 67, 73, 74, 78
 CHEAP = ["--ops", "1", "--mem", "1"]
 SECONDS = 120  # for anything that is to happen
 
@@ -92,6 +92,13 @@ class Dispatch(Case):
                 done = self.run_cli(*arguments)
                 self.assertEqual(done.returncode, USAGE)
                 self.assertIn(says, done.stderr.decode())
+
+    def test_what_cannot_be_written(self):
+        self.add("anna")
+        for arguments in (["help"], ["help", "log"], ["-V"], ["explain", "--list"], ["passwd", "-f", self.file, "list"], ["passwd", "-f", self.file, "verify", "anna"]):
+            with self.subTest(arguments), open("/dev/full", "wb") as full:
+                done = subprocess.run([POSTERN, *arguments], input=b"correct horse\n", stdout=full, stderr=subprocess.PIPE, timeout=SECONDS, check=False)
+                self.assertEqual((done.returncode, done.stderr), (IO, b""))
 
     def test_password_is_no_argument(self):
         self.passwd("add", "anna", "correct horse", status=USAGE, says="never an argument")
