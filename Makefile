@@ -101,7 +101,7 @@ $(BUILD)/posternd-pam: LIBS = -lpam
 $(BUILD)/postern: $(call obj,$(CLI)) $(BUILD)/libdaemon.a $(BUILD)/libauth.a $(BUILD)/libstorage.a $(BUILD)/libbase.a
 $(BUILD)/postern: LIBS = -lssl -lcrypto -lsodium -lxxhash -lcrypt -linih
 # What other servers say, as data: part of the program.
-$(BUILD)/cli/check_texts.o: cli/pop3-texts.tsv cli/pop3-servers.tsv
+$(BUILD)/cli/check_texts.o $(BUILD)/tests/unit/cli/test_check_rows.o: cli/pop3-texts.tsv cli/pop3-servers.tsv
 
 $(PROGRAMS):
 	$(call say,LD,$@)
