@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <dirent.h>
@@ -192,13 +191,11 @@ static void print_left(struct left *l)
 		[JOURNAL_SET_ASIDE] = "set aside",
 	};
 	struct stat st;
-	char when[32] = "?";
-	struct tm tm;
+	char when[SHOW_TIME];
 	if (open_left(l) == CLI_OK && fstat(l->fd, &st) == 0) {
-		if (localtime_r(&st.st_mtim.tv_sec, &tm) != NULL)
-			(void)strftime(when, sizeof when, "%Y-%m-%d %H:%M", &tm);
 		/* What a journal says is its writer's, the mail's owner. */
-		(void)printf("%s\n  %s since %s: %ju octets of mail for ", l->name, states[l->journal.state], when, (uintmax_t)l->journal.plan.kept);
+		(void)printf("%s\n  %s since %s: %ju octets of mail for ", l->name, states[l->journal.state],
+		             show_time((int64_t)st.st_mtim.tv_sec * 1000, when), (uintmax_t)l->journal.plan.kept);
 		show_printable(stdout, l->journal.path[0] != '\0' ? l->journal.path : "an unknown mailbox");
 		(void)putchar('\n');
 	}
