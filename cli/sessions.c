@@ -149,6 +149,11 @@ static int end(const struct settings *settings, const char *user)
 		cli_complain("only root ends a session%s", cli_needs_root(EPERM));
 		return CLI_IO;
 	}
+	/* Cut, as it is in the lock (buf_add_escaped()). */
+	if (strlen(user) + sizeof "\\xNN..." > WHY_TOLD_MAX && strcmp(user + strlen(user) - 3, "...") == 0) {
+		cli_complain("the session of a name that long cannot be told from another's: its lock has the beginning alone");
+		return CLI_DATA;
+	}
 	const int result = each_held(settings, end_one, &e);
 	if (result == CLI_OK && e.ended + e.left == 0)
 		(void)printf("no session of %s is open\n", user);

@@ -12,6 +12,7 @@ from postern import ROOT
 from processes import wait_until
 from test_explain import USAGE, CommandCase, postern
 
+DATA = 65
 IO = 74
 TEMPORARY = 75
 CONFIG = 78
@@ -100,6 +101,20 @@ class Sessions(CommandCase):
                          r"kill -KILL ends it, posternd \(process %d\), and loses no mail\n" % session["process"])
         # What was asked for is done when it goes on.
         self.assertIn("the administrator ended this session", anna.status())
+
+    @unittest.skipUnless(ROOT, "only root ends sessions")
+    def test_end_of_a_name_that_is_cut(self):
+        """Of a long name the lock has the beginning, which may be another's, too."""
+        one, other = "\u00f6" * 40 + "a", "\u00f6" * 40 + "b"
+        self.server.write_passwd(self.anna.record(name=one), self.server.users["bert"].record(name=other))
+        clients = [self.client() for _ in range(2)]
+        for client, name in zip(clients, (one, other)):
+            client.ok("USER " + name)
+            client.ok("PASS secret")
+        self.assertIn("cannot be told from another's", self.sessions("--end", one, status=DATA))
+        for client in clients:
+            client.ok("NOOP")
+            client.quit()
 
     def test_usage(self):
         for arguments in (["anna"], ["--nonsense"], ["--user"], ["--end"], ["--end", "anna", "--json"], ["--end", "anna", "--user", "anna"], ["--end", "anna", "bert"]):
