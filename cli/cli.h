@@ -39,6 +39,9 @@ int cli_read_password(const char *user, int confirm, struct secret *password_r);
 struct settings;
 int cli_settings(const char *file, struct settings *settings_r);
 
+/* The name that a user is known by of one as it was typed, as a login has it (auth_user_name()). CLI_OK; or CLI_DATA with the complaint made: it is too long. */
+int cli_user_name(const struct settings *settings, const char *typed, char name_r[USER_NAME_MAX + 1]);
+
 /* The list with room for one more than count, *room of size octets each; NULL when there is no memory for it. */
 void *cli_grow(void *list, size_t count, size_t *room, size_t size);
 

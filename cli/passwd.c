@@ -110,7 +110,6 @@ static int take_operands(const struct action *action, int argc, char **argv, str
 /* What the configuration says against it that somebody logs in by this file, or by this name. */
 static void tell_notes(const struct passwd_options *o, const struct settings *settings, const char *config)
 {
-	struct auth_settings auth;
 	char known[USER_NAME_MAX + 1];
 	bool is_asked = false;
 	for (size_t i = 0; i < AUTH_BACKENDS_MAX; i++)
@@ -119,10 +118,7 @@ static void tell_notes(const struct passwd_options *o, const struct settings *se
 		cli_complain("note: the server does not look into %s: backends in %s does not name passwd-file", o->file, config);
 	if (o->user == NULL)
 		return;
-	(void)snprintf(known, sizeof known, "%s", o->user);
-	settings_for_auth(settings, "", &auth);
-	auth_user_name(&auth, known);
-	if (strcmp(known, o->user) != 0)
+	if (cli_user_name(settings, o->user, known) == CLI_OK && strcmp(known, o->user) != 0)
 		cli_complain("note: nobody can log in as %s: user_names and local_domains in %s make %s of it", o->user, config, known);
 }
 

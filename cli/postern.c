@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "auth/auth.h"
 #include "base/io.h"
 #include "cli/commands.h"
 #include "cli/show.h"
@@ -49,6 +50,19 @@ static void tell_finding(void *context, const char *file, unsigned line, const c
 int cli_settings(const char *file, struct settings *settings_r)
 {
 	return settings_read(file, settings_r, tell_finding, NULL) > 0 ? CLI_CONFIG : CLI_OK;
+}
+
+int cli_user_name(const struct settings *settings, const char *typed, char name_r[USER_NAME_MAX + 1])
+{
+	struct auth_settings auth;
+	if (strlen(typed) > USER_NAME_MAX) {
+		cli_complain("no user has so long a name");
+		return CLI_DATA;
+	}
+	(void)snprintf(name_r, USER_NAME_MAX + 1, "%s", typed);
+	settings_for_auth(settings, "", &auth);
+	auth_user_name(&auth, name_r);
+	return CLI_OK;
 }
 
 void *cli_grow(void *list, size_t count, size_t *room, size_t size)

@@ -94,12 +94,10 @@ static void print_json(const struct found *f)
 	json_close(&j, '}');
 }
 
-/* As a lock's name is read: printable, and cut. NULL stays NULL. */
+/* As a lock's name is read: printable, and cut. */
 static const char *as_shown(const char *user, char name_r[WHY_TOLD_MAX])
 {
 	struct buf name = { .p = name_r, .cap = WHY_TOLD_MAX - 1 };
-	if (user == NULL)
-		return NULL;
 	buf_add_escaped(&name, user, strlen(user));
 	name_r[name.len] = '\0';
 	return name_r;
@@ -186,7 +184,7 @@ int cli_sessions(int argc, char **argv)
 		{ "user", required_argument, NULL, USER }, { "json", no_argument, NULL, JSON }, { "end", required_argument, NULL, END }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
 	};
 	const char *config = DEFAULT_CONFIG, *user = NULL, *ended = NULL;
-	char name[WHY_TOLD_MAX];
+	char known[USER_NAME_MAX + 1], name[WHY_TOLD_MAX];
 	bool json = false;
 	int option;
 	while ((option = getopt_long(argc, argv, "+c:h", options, NULL)) != -1) {
@@ -204,5 +202,9 @@ int cli_sessions(int argc, char **argv)
 	}
 	if (cli_settings(config, &settings) != CLI_OK)
 		return CLI_CONFIG;
-	return ended != NULL ? end(&settings, as_shown(ended, name)) : show(&settings, as_shown(user, name), json);
+	user = ended != NULL ? ended : user;
+	if (user != NULL && cli_user_name(&settings, user, known) != CLI_OK)
+		return CLI_DATA;
+	user = user != NULL ? as_shown(known, name) : NULL;
+	return ended != NULL ? end(&settings, user) : show(&settings, user, json);
 }

@@ -51,6 +51,19 @@ class Sessions(CommandCase):
             self.assertEqual(self.found("--user", "b\u00f6rt"), [])
             client.quit()
 
+    def test_a_name_as_it_is_typed(self):
+        """As a login has it: who is known as anna may be asked about as Anna@example.org."""
+        other = self.server.base / "other.conf"
+        other.write_text(Path(self.server.config_file).read_text().replace("[auth]\n", "[auth]\nuser_names = lowercase\nlocal_domains = example.org\n"))
+        holder = self.login("anna")
+        got, out, err = postern("sessions", "-c", other, "--user", "Anna@Example.org")
+        self.assertRegex(out, r"process \d+ +anna\n$", err)
+        if ROOT:
+            got, out, err = postern("sessions", "-c", other, "--end", "Anna@Example.org")
+            self.assertRegex(out, r"^ended the session of anna from ", err)
+        self.sessions("--user", "x" * 200, status=DATA)
+        holder.close()
+
     def test_no_login_is_hindered(self):
         """Looking takes each lock that is free for a moment, which logins wait for."""
         for _ in range(20):
