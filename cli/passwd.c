@@ -143,7 +143,7 @@ static int take_file(const struct action *action, struct passwd_options *o)
 		return CLI_OK;
 	const char *config = o->config != NULL ? o->config : DEFAULT_CONFIG;
 	if (cli_settings(config, &settings) != CLI_OK) {
-		cli_complain("so which passwd file the server reads is not known: correct that, or name the file with -f");
+		cli_complain("which passwd file the server reads is not known until then; name the file with -f to go on all the same");
 		return CLI_CONFIG;
 	}
 	o->file = settings.passwd_file;

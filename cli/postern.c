@@ -49,7 +49,10 @@ static void tell_finding(void *context, const char *file, unsigned line, const c
 
 int cli_settings(const char *file, struct settings *settings_r)
 {
-	return settings_read(file, settings_r, tell_finding, NULL) > 0 ? CLI_CONFIG : CLI_OK;
+	if (settings_read(file, settings_r, tell_finding, NULL) == 0)
+		return CLI_OK;
+	cli_complain("correct that first, or name a good copy with -c; a server that runs goes on with what it has read");
+	return CLI_CONFIG;
 }
 
 int cli_user_name(const struct settings *settings, const char *typed, char name_r[USER_NAME_MAX + 1])

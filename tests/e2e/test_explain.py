@@ -393,7 +393,7 @@ class Words(unittest.TestCase):
         self.assertIn("usage: postern explain", self.explain("--help"))
         self.assertIn("no answer of postern has these words", self.explain("bananas", "galore", status=NO))
         self.explain("x" * 2000, status=DATA)
-        self.explain("-c", "/nonexistent", "7KQ2M", status=CONFIG)
+        self.assertIn("name a good copy with -c", self.explain("-c", "/nonexistent", "7KQ2M", status=CONFIG))
 
     def test_pages_are_fresh(self):
         """The committed pages are what the table says; `make errors` writes them."""
