@@ -80,6 +80,7 @@ FILTERS := $(BUILD)/gen/sandbox_filters.o
 
 PROGRAMS := $(addprefix $(BUILD)/,posternd posternd-gate posternd-sign posternd-pam postern)
 
+# The programs, in $(BUILD).
 all: $(PROGRAMS)
 
 $(BUILD)/posternd: $(call obj,daemon/posternd.c daemon/heap.c) $(BUILD)/libdaemon.a $(BUILD)/libauth.a $(BUILD)/libstorage.a $(BUILD)/libbase.a
@@ -101,7 +102,7 @@ $(BUILD)/posternd-pam: LIBS = -lpam
 $(BUILD)/postern: $(call obj,$(CLI)) $(BUILD)/libdaemon.a $(BUILD)/libauth.a $(BUILD)/libstorage.a $(BUILD)/libbase.a
 $(BUILD)/postern: LIBS = -lssl -lcrypto -lsodium -lxxhash -lcrypt -linih
 # What other servers say, as data: part of the program.
-$(BUILD)/cli/check_texts.o: cli/pop3-texts.tsv cli/pop3-servers.tsv
+$(BUILD)/cli/check_texts.o $(BUILD)/tests/unit/cli/test_check_rows.o: cli/pop3-texts.tsv cli/pop3-servers.tsv
 
 $(PROGRAMS):
 	$(call say,LD,$@)
@@ -285,6 +286,7 @@ errors: $(BUILD)/postern
 run:
 	BUILD=$(BUILD) tools/demo.sh
 
+# Onto this host, or below DESTDIR. PREFIX (/usr/local) and the like are heeded; a configuration that is there stays.
 install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(DOCDIR) $(DESTDIR)$(UNITDIR) \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d $(DESTDIR)$(SYSCONF)/postern $(DESTDIR)$(SYSCONF)/pam.d

@@ -66,21 +66,27 @@ static enum auth_verdict ask(const struct auth_settings *settings, const struct 
 	return AUTH_NOT_HERE;
 }
 
-/*
- * What no back end may decide. Not "proven" for a uid that is refused: the answer
- * must not tell a guesser that he has found root's password.
- */
-static int admit(const struct auth_settings *settings, const struct auth_request *request, const struct identity *identity,
-                 struct why *why_r)
+/* What no back end may decide: 0; or -1 and *why_r for a uid that never logs in. */
+static int admit_uid(const struct auth_settings *settings, uid_t uid, struct why *why_r)
 {
-	if (identity->uid == 0 || identity->uid == NO_ID)
-		return why_set(why_r, REASON_UID_REFUSED, 0, "uid %d is never let in", (int)identity->uid);
-	if (identity->uid < settings->minimum_uid)
-		return why_set(why_r, REASON_UID_REFUSED, 0, "uid %u is under minimum_uid %u", (unsigned)identity->uid,
-		               (unsigned)settings->minimum_uid);
-	if (strcmp(identity->user, request->user) != 0)
-		return why_set(why_r, REASON_AUTH_TEMPORARY, 0, "the back end answered for another user");
+	if (uid == 0 || uid == NO_ID)
+		return why_set(why_r, REASON_UID_REFUSED, 0, "uid %d is never let in", (int)uid);
+	if (uid < settings->minimum_uid)
+		return why_set(why_r, REASON_UID_REFUSED, 0, "uid %u is under minimum_uid %u", (unsigned)uid, (unsigned)settings->minimum_uid);
 	return 0;
+}
+
+/* A back end's verdict on a user whose uid is known: 0 where he may log in; or -1 and *why_r. */
+static int judge(const struct auth_settings *settings, const struct auth_request *request, enum auth_verdict verdict,
+                 const struct identity *identity, bool *proven_r, struct why *why_r)
+{
+	/* First, and so the same for a right and a wrong password: nobody learns here that he has found root's. */
+	if ((verdict == AUTH_ACCEPTED || identity->uid != NO_ID) && admit_uid(settings, identity->uid, why_r) != 0)
+		return -1;
+	if (verdict == AUTH_ACCEPTED && strcmp(identity->user, request->user) != 0)
+		return why_set(why_r, REASON_AUTH_TEMPORARY, 0, "the back end answered for another user");
+	*proven_r = verdict == AUTH_BARRED;
+	return verdict == AUTH_ACCEPTED ? 0 : -1;
 }
 
 int auth_verify(const struct auth_settings *settings, const struct auth_request *request,
@@ -98,14 +104,13 @@ int auth_verify(const struct auth_settings *settings, const struct auth_request 
 		asked.password = &stand_in;
 	}
 	enum auth_verdict verdict = ask(settings, &asked, identity_r, why_r);
+	const bool decided = verdict != AUTH_FAILED && verdict != AUTH_NOT_HERE;
 	if (is_empty && verdict != AUTH_FAILED)
 		(void)why_set(why_r, REASON_PASSWORD_EMPTY, 0, "empty password");
-	else if (verdict == AUTH_ACCEPTED)
-		result = admit(settings, request, identity_r, why_r);
-	else
-		*proven_r = verdict == AUTH_BARRED;
+	else if (decided)
+		result = judge(settings, request, verdict, identity_r, proven_r, why_r);
 	if (result < 0)
-		*identity_r = (struct identity){ .uid = verdict == AUTH_FAILED || verdict == AUTH_NOT_HERE ? NO_ID : identity_r->uid, .gid = NO_ID };
+		*identity_r = (struct identity){ .uid = decided ? identity_r->uid : NO_ID, .gid = NO_ID };
 	return result;
 }
 

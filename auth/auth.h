@@ -98,7 +98,7 @@ const struct auth_backend *auth_backend_find(const char *name);
  * Ask the configured back ends in order. 0 and *identity_r filled, or -1 and
  * *why_r with the true reason. A user that no back end knows costs what a wrong password
  * costs (a dummy verify). Refuses an empty password, uid 0 and uids under
- * minimum_uid whatever a back end says. proven_r: the password was right even
+ * minimum_uid whatever a back end says, and whether or not the password is right. proven_r: the password was right even
  * though the result is -1 (an expired account, say), so that the true reason may be told. After a failure
  * identity_r->uid is whose mailbox was tried, where that was learnt on the way, else NO_ID.
  */

@@ -80,7 +80,9 @@ static int read_whole(int fd, const struct stat *before, void *into)
 {
 	struct passwd_image *image = into;
 	size_t room = (size_t)before->st_size + 1;  /* one more, to see a file that has grown */
-	char *data = realloc(image->data, room);
+	/* Not realloc(3): see make_room(). */
+	passwd_image_free(image);
+	char *data = malloc(room);
 	if (data == NULL)
 		return -1;
 	image->data = data;

@@ -52,7 +52,7 @@ bool user_name_ok(const char *name, size_t len)
 	return !(name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')));
 }
 
-bool passwd_line_is_for(struct text line, const char *user)
+bool passwd_line_is_for(struct text line, const void *user)
 {
 	size_t len = strlen(user);
 	return line.len > len && line.p[len] == ':' && memcmp(line.p, user, len) == 0;

@@ -88,8 +88,8 @@ bool passwd_line_next(struct passwd_lines *lines, struct text *line_r);
 /* The only parser. problem_r: what is wrong with a RECORD_BAD line. */
 enum record_kind passwd_record_parse(struct text line, struct passwd_record *record_r, const char **problem_r);
 
-/* Is the line the record of that user, whether or not the rest of it is good? */
-bool passwd_line_is_for(struct text line, const char *user);
+/* Is the line the record of that user, whether or not the rest of it is good? user: const char *. As passwd_wanted. */
+bool passwd_line_is_for(struct text line, const void *user);
 
 /* May a user be called so? 1..USER_NAME_MAX octets that are safe in a path, in the passwd file and in a log. */
 bool user_name_ok(const char *name, size_t len);

@@ -1,5 +1,5 @@
 #!/bin/bash
-# run.sh - every figure that the README quotes, in one run: logins, throughput and memory beside Dovecot and beside
+# run.sh - every figure that docs/speed.md quotes, in one run: logins, throughput and memory beside Dovecot and beside
 # the machine's own limit. Prints ratios; absolute times mean nothing on a shared machine.
 # Runs in: the shell, as root (users p0..p63 are made; Dovecot is installed and started on loopback).
 #

@@ -17,29 +17,6 @@
 #include "cli/check_login.h"
 #include "cli/cli.h"
 
-static const char USAGE[] =
-	"usage: postern check [OPTIONS] [USER@]HOST[:PORT]\n"
-	"\n"
-	"Does what a mail program does with a POP3 server, deletes nothing, and says what is wrong, on whose side, and what\n"
-	"to do. Without USER it goes up to the login. The password is asked for, or is a line of standard input; it is never\n"
-	"an argument. There is one login at the most.\n"
-	"\n"
-	"  --port N              the port; without one 995 and 110 are tried\n"
-	"  --tls MODE            auto, implicit (SSL/TLS), stls (STARTTLS) or none\n"
-	"  -4, -6                IPv4 or IPv6 addresses only\n"
-	"  --ca-file FILE        certificates of the authorities to trust, instead of the host's\n"
-	"  --plaintext           the password may be sent readable, or to a server with a bad certificate\n"
-	"  --try-other-name      after a refusal log in once more, with the full address or the short name\n"
-	"  --transcript FILE     write the session to FILE, without passwords and mail\n"
-	"  --json                for programs\n"
-	"  --connect-timeout S   seconds for a connection (10)\n"
-	"  --timeout S           seconds for an answer (30)\n"
-	"  --late S              a greeting that takes longer is a defect (10)\n"
-	"  --total S             seconds for the whole check (180)\n"
-	"\n"
-	"exit status: 0 nothing is wrong, 2 cannot tell, 3 your settings, 4 your network, 5 the account, 6 another program,\n"
-	"7 the server; 64 and above: the check could not be done.\n";
-
 enum {
 	DEFAULT_CONNECT_S = 10, DEFAULT_REPLY_S = 30, DEFAULT_LATE_S = 10, DEFAULT_TOTAL_S = 180, SECONDS_MAX = 3600,
 	PORT_MAX = 65535, TRANSCRIPT_MODE = 0600,
@@ -113,7 +90,7 @@ static int take_option(int option, struct check_options *o)
 	case 'R': return take_seconds(&o->reply_ms);
 	case 'L': return take_seconds(&o->late_ms);
 	case 'T': return take_seconds(&o->total_ms);
-	default: (void)fputs(USAGE, stderr); return CLI_USAGE;
+	default: return cli_usage("check");
 	}
 	return CLI_OK;
 }
@@ -188,7 +165,7 @@ static int take_arguments(int argc, char **argv, struct check_options *o)
 		return CLI_USAGE;
 	}
 	if (argc == optind) {
-		cli_complain("check wants a host; `postern check --help` prints the arguments");
+		cli_complain("check wants a host; `postern help check` prints the arguments");
 		return CLI_USAGE;
 	}
 	return take_target(argv[optind], o);
@@ -352,7 +329,7 @@ int cli_check(int argc, char **argv)
 	struct conclusion conclusion;
 	int result = take_arguments(argc, argv, &c.o);
 	if (c.o.help)
-		return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+		return cli_help("check");
 	if (result == CLI_OK)
 		result = prepare(&c);
 	if (result != CLI_OK)
@@ -367,11 +344,10 @@ int cli_check(int argc, char **argv)
 	if (result != CLI_OK)
 		return result;
 	conclude(&c, &conclusion);
-	if ((c.o.json ? report_json(&c, &conclusion) : report_text(&c, &conclusion)) < 0)
-		result = CLI_IO;
+	(c.o.json ? report_json : report_text)(&c, &conclusion);
 	if (c.transcript != NULL && fclose(c.transcript) != 0) {
 		cli_complain("cannot write %s: %s", c.o.transcript, strerror(errno));
-		result = CLI_IO;
+		return CLI_IO;
 	}
-	return result != CLI_OK ? result : (int)conclusion.verdict;
+	return (int)conclusion.verdict;
 }

@@ -149,9 +149,8 @@ void conclude(struct check *c, struct conclusion *r);
 /* What the settings of attempt a are called in mail programs. */
 const char *security_text(enum tls_mode tls);
 
-/* 0, or -1 when it could not be written. */
-int report_text(const struct check *c, const struct conclusion *r);
-int report_json(const struct check *c, const struct conclusion *r);
+void report_text(const struct check *c, const struct conclusion *r);
+void report_json(const struct check *c, const struct conclusion *r);
 
 /* Sides, certainty and next step of a step that is not OK; *certainty_r is a guess when the meanings differ. */
 enum verdict step_verdict(const struct step *s, enum certainty *certainty_r);

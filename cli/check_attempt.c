@@ -52,7 +52,7 @@ static void try_other_family(struct check *c, const struct address *used, unsign
 		step_end(step, OUTCOME_OK, SITUATION_NONE);
 	} else {
 		step_detail(step, "%s; the other kind of address works", strerror(err));
-		step_end(step, OUTCOME_WARNING, SITUATION_FAMILY_FAILS);
+		step_end(step, OUTCOME_WARNING, connect_situation(err) == SITUATION_REFUSED ? SITUATION_FAMILY_REFUSED : SITUATION_FAMILY_FAILS);
 	}
 }
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/number.h"
 #include "cli/check_login.h"
+#include "cli/cli.h"
 
 enum {
 	MESSAGES_MAX = 200000,
@@ -134,15 +135,10 @@ static bool list(struct session *s, struct listing *l)
 
 static bool keep_uid(struct listing *l, const char *text, size_t len)
 {
-	enum { ROOM = 256 };
-	if (l->uid_count == l->uid_room) {
-		size_t room = l->uid_room == 0 ? ROOM : 2 * l->uid_room;
-		struct uid *more = realloc(l->uids, room * sizeof *more);
-		if (more == NULL)
-			return false;
-		l->uids = more;
-		l->uid_room = room;
-	}
+	struct uid *list = cli_grow(l->uids, l->uid_count, &l->uid_room, sizeof *list);
+	if (list == NULL)
+		return false;
+	l->uids = list;
 	memcpy(l->uids[l->uid_count].text, text, len);
 	l->uids[l->uid_count++].text[len] = '\0';
 	return true;

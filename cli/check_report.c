@@ -138,11 +138,10 @@ static void print_settings(const struct check *c, const struct conclusion *r)
 		(void)printf("  User name  %s\n  Login      normal password\n", c->user);
 }
 
-int report_text(const struct check *c, const struct conclusion *r)
+void report_text(const struct check *c, const struct conclusion *r)
 {
 	progress(c, "");
 	print_steps(c);
 	print_verdict(c, r);
 	print_settings(c, r);
-	return fflush(stdout) == 0 && ferror(stdout) == 0 ? 0 : -1;
 }

@@ -75,6 +75,8 @@ static const struct situation_row rows[SITUATION_COUNT] = {
 	    "Try from another network. Many networks block port 110: try port 995."),
 	ROW(FAMILY_FAILS, "family-fails", NETWORK, LIKELY, ___, "The host has IPv4 and IPv6 addresses, and only one kind works.",
 	    "Mail programs may hang for some time on the other: tell the administrator, or check this network's IPv6."),
+	ROW(FAMILY_REFUSED, "family-refused", SERVER, LIKELY, ___, "The host has IPv4 and IPv6 addresses, and the server listens on one kind only.",
+	    "Some mail programs try only the other: tell the administrator to let the server listen there, too, or to take that address out of the DNS."),
 
 	ROW(CLOSED_UNGREETED, "closed-ungreeted", SERVER, GUESS, WAY, "The connection was accepted and closed without a word: a limit of connections, a block of this address, or a proxy without a server behind it.",
 	    "Close other mail programs, wait ten minutes and try again; then try from another network; then ask the administrator whether this address is blocked."),

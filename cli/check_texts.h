@@ -28,7 +28,4 @@ void text_explain(const char *server, enum moment moment, const char *text, size
 /* How a kind of sign in pop3-servers.tsv ("greeting", "capability" ...) names the server. false when it does not. */
 bool server_recognize(const char *kind, const char *text, size_t len, char name_r[SERVER_NAME_MAX]);
 
-/* How many rows the catalogue has that cannot be read; for the tests. */
-size_t texts_bad_rows(void);
-
 #endif

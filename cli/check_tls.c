@@ -17,7 +17,7 @@
 
 #include "base/clock.h"
 
-enum { SECONDS_OF_DAY = 86400, NAMES_SHOWN = 6, NAME_OCTETS = 256 };
+enum { NAMES_SHOWN = 6, NAME_OCTETS = 256 };
 
 /* ---- the handshake ---- */
 

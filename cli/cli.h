@@ -39,10 +39,17 @@ int cli_read_password(const char *user, int confirm, struct secret *password_r);
 struct settings;
 int cli_settings(const char *file, struct settings *settings_r);
 
+/* The name that a user is known by of one as it was typed, as a login has it (auth_user_name()). CLI_OK; or CLI_DATA with the complaint made: it is too long. */
+int cli_user_name(const struct settings *settings, const char *typed, char name_r[USER_NAME_MAX + 1]);
+
 /* The list with room for one more than count, *room of size octets each; NULL when there is no memory for it. */
 void *cli_grow(void *list, size_t count, size_t *room, size_t size);
 
-/* The subcommands; argv[0] is the subcommand's name. Each returns an exit code. */
+/* The arguments of the command of that name (commands.c): to standard output, as asked for; to standard error, as wrong usage. Return an exit code. */
+int cli_help(const char *name);
+int cli_usage(const char *name);
+
+/* The subcommands; argv[0] is the subcommand's name. Each returns an exit code, which is CLI_IO in its place where standard output could not be written: main() looks. */
 int cli_check(int argc, char **argv);
 int cli_passwd(int argc, char **argv);
 int cli_recover(int argc, char **argv);

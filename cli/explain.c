@@ -11,18 +11,10 @@
 #include "cli/explain.h"
 #include "cli/records.h"
 
-static const char USAGE[] =
-	"usage: postern explain [-c FILE] [--json] REFERENCE  what happened: REFERENCE is the word behind \"ref\"\n"
-	"       postern explain [--json] NAME | WORDS...      what an answer means: its name, its words or a part of them\n"
-	"       postern explain --list                        all failures, one a line\n"
-	"       postern explain --man | --html                the manual page, and the page for a browser\n"
-	"\n"
-	"  -c FILE    the configuration of posternd; " DEFAULT_CONFIG " if not given\n"
-	"\n"
-	"A whole line can be pasted: postern explain '-ERR [AUTH] invalid password (ref 7KQ2M)'; so can one of the log.\n"
-	"Users other than root see what concerns their own sessions.\n";
-
-enum { SHOWN_WHOLE = 3 };  /* answers that are explained at length when the words fit several */
+enum {
+	SHOWN_WHOLE = 3,   /* answers that are explained at length when the words fit several */
+	LOG_WORDS = 80,
+};
 
 struct request {
 	const char *config;
@@ -30,16 +22,31 @@ struct request {
 	char words[EXPLAIN_WORDS];
 };
 
-static int flushed(int result)
-{
-	return fflush(stdout) == 0 ? result : CLI_IO;
-}
-
 /* ---- by reference ---- */
+
+/* How to find the reference in the log: text_r of so many octets. */
+static const char *in_log(enum log_target target, const char *ref, char *text_r, size_t size)
+{
+	/* As sd_booted(3) has it. There syslog's lines are in the journal as well, without fields. */
+	const bool booted = access("/run/systemd/system", F_OK) == 0;
+	const char *before = "journalctl POSTERN_REF=", *behind = "";
+	if (target == LOG_TARGET_STDERR) {
+		before = "look for ref=";
+		behind = " where standard error of posternd goes to";
+	} else if (!booted && target != LOG_TARGET_JOURNAL) {
+		before = "grep ref=";
+		behind = " /var/log/mail.log";
+	} else if (target == LOG_TARGET_SYSLOG) {
+		before = "journalctl -t postern -g ref=";
+	}
+	(void)snprintf(text_r, size, "%s%s%s", before, ref, behind);
+	return text_r;
+}
 
 static void print_records(const struct request *q, const struct records *r, const char *ref)
 {
 	struct json j = { .out = stdout };
+	char log[LOG_WORDS];
 	if (q->json) {
 		json_open(&j, NULL, '{');
 		json_text(&j, "reference", ref);
@@ -55,17 +62,18 @@ static void print_records(const struct request *q, const struct records *r, cons
 		(void)printf("%s", i > 0 ? "\n\n" : "");
 		explain_record(stdout, &r->list[i]);
 	}
-	(void)printf("\nIn the journal: journalctl POSTERN_REF=%s\n", ref);
+	(void)printf("\nIn the log:     %s\n", in_log(r->log, ref, log, sizeof log));
 	if (r->own_only)
 		(void)printf("You are not root, so only what concerns uid %lu is shown.\n", (unsigned long)getuid());
 }
 
 static void complain_not_found(const struct records *r, const char *ref)
 {
+	char log[LOG_WORDS];
 	cli_complain("no record of %s is kept: it is too old, or was not given out by this server", ref);
 	if (r->own_only)
 		cli_complain("you are not root, so only what concerns uid %lu was looked through; ask the administrator", (unsigned long)getuid());
-	cli_complain("the journal may have it: journalctl POSTERN_REF=%s", ref);
+	cli_complain("the log may have it: %s", in_log(r->log, ref, log, sizeof log));
 }
 
 /* CLI_OK when it was found and printed, CLI_NO when it was not. */
@@ -149,12 +157,6 @@ static int join_words(int argc, char **argv, char *words, size_t size)
 	return CLI_OK;
 }
 
-static int usage(void)
-{
-	(void)fputs(USAGE, stderr);
-	return CLI_USAGE;
-}
-
 /* A pasted "-ERR" is no option. */
 static bool is_word(const char *argument)
 {
@@ -163,10 +165,10 @@ static bool is_word(const char *argument)
 
 int cli_explain(int argc, char **argv)
 {
-	enum { LIST = 256, MAN, HTML, JSON, HELP };
+	enum { LIST = 256, MAN, HTML, JSON };
 	static const struct option options[] = {
 		{ "list", no_argument, NULL, LIST }, { "man", no_argument, NULL, MAN }, { "html", no_argument, NULL, HTML },
-		{ "json", no_argument, NULL, JSON }, { "help", no_argument, NULL, HELP }, { NULL, 0, NULL, 0 },
+		{ "json", no_argument, NULL, JSON }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
 	};
 	struct request q = { .config = DEFAULT_CONFIG };
 	int page = 0, words = 0;
@@ -182,18 +184,18 @@ int cli_explain(int argc, char **argv)
 		case 'c': q.config = optarg; break;
 		case JSON: q.json = true; break;
 		case LIST: case MAN: case HTML: page = option; break;
-		case 'h': case HELP: return fputs(USAGE, stdout) >= 0 ? flushed(CLI_OK) : CLI_IO;
-		default: return usage();
+		case 'h': return cli_help("explain");
+		default: return cli_usage("explain");
 		}
 	}
 	if ((page != 0) != (words == 0))
-		return usage();
+		return cli_usage("explain");
 	switch (page) {
-	case LIST: explain_list(stdout); return flushed(CLI_OK);
-	case MAN: explain_man(stdout); return flushed(CLI_OK);
-	case HTML: explain_html(stdout); return flushed(CLI_OK);
+	case LIST: explain_list(stdout); return CLI_OK;
+	case MAN: explain_man(stdout); return CLI_OK;
+	case HTML: explain_html(stdout); return CLI_OK;
 	default: break;
 	}
 	int result = join_words(words, argv + 1, q.words, sizeof q.words);
-	return result == CLI_OK ? flushed(explain(&q)) : result;
+	return result == CLI_OK ? explain(&q) : result;
 }

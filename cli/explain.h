@@ -37,6 +37,12 @@ const char *reply_shape(enum reply id, char text[REPLY_SHAPE]);
 
 /* ---- explain_row.c, explain_record.c ---- */
 
+/* "Label:          text", wrapped; nothing when there is nothing to say. */
+void explain_labelled(FILE *out, const char *label, const char *text);
+
+/* Whose side, what it means, who does what; admin: his part, filled in. */
+void explain_advice(FILE *out, const struct reply_advice *advice, const char *admin);
+
 /* What an answer means, for people or as a member of an array. */
 void explain_row(FILE *out, enum reply id);
 void explain_row_json(struct json *j, enum reply id);

@@ -217,12 +217,17 @@ static const char *ref_in(const char *words)
 
 uint32_t explain_ref(const char *words)
 {
+	static const char marks[] = " .,:;()\"'";
 	const char *at = ref_in(words);
+	const bool alone = at == NULL;
 	char text[REF_TEXT_MAX];
-	if (at == NULL)
-		return ref_parse(words);
-	size_t len = strcspn(at, ") ");
-	if (len >= sizeof text)
+	if (alone) {
+		/* As it is read out: "ref 7KQ2M.". */
+		at = strncasecmp(words, "ref", strlen("ref")) == 0 && strchr(" :", words[strlen("ref")]) != NULL ? words + strlen("ref") : words;
+		at += strspn(at, marks);
+	}
+	const size_t len = strcspn(at, marks);
+	if (len >= sizeof text || (alone && at[len + strspn(at + len, marks)] != '\0'))
 		return REF_NONE;
 	memcpy(text, at, len);
 	text[len] = '\0';

@@ -10,7 +10,7 @@
 #include "daemon/session_words.h"
 #include "daemon/tls_version.h"
 
-enum { LABEL = 16, VALUE_MAX = 512, ADVICE_MAX = 2048 };
+enum { VALUE_MAX = 512, ADVICE_MAX = 2048 };
 
 /* ---- what is known ---- */
 
@@ -61,15 +61,6 @@ static const char *pam_words(int code, char *text, size_t size)
 
 /* ---- for people ---- */
 
-/* A line of the list; none when there is nothing to say. */
-static void print(FILE *out, const char *label, const char *text)
-{
-	if (*text == '\0')
-		return;
-	int at = fprintf(out, "%-*s", LABEL, label);
-	show_paragraph(out, LABEL, at > 0 ? (unsigned)at : 0, text);
-}
-
 static void print_user(FILE *out, const struct history_record *r)
 {
 	char name[4 * sizeof r->user], text[VALUE_MAX];
@@ -81,24 +72,24 @@ static void print_user(FILE *out, const struct history_record *r)
 		(void)snprintf(text, sizeof text, "\"%s\"", buf_text(&safe));
 	else
 		(void)snprintf(text, sizeof text, "\"%s\", uid %lu", buf_text(&safe), (unsigned long)r->uid);
-	print(out, "User:", text);
+	explain_labelled(out, "User:", text);
 }
 
 static void print_facts(FILE *out, const struct history_record *r)
 {
 	char when[SHOW_TIME], zone[SHOW_TIME], text[VALUE_MAX];
 	(void)snprintf(text, sizeof text, "%s %s", show_time(r->when_ms, when), show_zone(r->when_ms, zone));
-	print(out, "When:", text);
+	explain_labelled(out, "When:", text);
 	(void)snprintf(text, sizeof text, "%s, %s%s", r->peer, r->tls != 0 ? "over " : "without TLS", r->tls != 0 ? tls_version_text(r->tls) : "");
-	print(out, "From:", strcmp(r->role, "master") == 0 ? r->peer : text);
+	explain_labelled(out, "From:", strcmp(r->role, "master") == 0 ? r->peer : text);
 	print_user(out, r);
-	print(out, "Mailbox:", r->place);
-	print(out, "Reason:", strcmp(r->reason, reason_words(REASON_NONE)) != 0 ? r->reason : "");
-	print(out, "What was tried:", r->text);
-	print(out, "System error:", errno_words(r->err, text, sizeof text));
-	print(out, "PAM:", pam_words(r->pam, text, sizeof text));
+	explain_labelled(out, "Mailbox:", r->place);
+	explain_labelled(out, "Reason:", strcmp(r->reason, reason_words(REASON_NONE)) != 0 ? r->reason : "");
+	explain_labelled(out, "What was tried:", r->text);
+	explain_labelled(out, "System error:", errno_words(r->err, text, sizeof text));
+	explain_labelled(out, "PAM:", pam_words(r->pam, text, sizeof text));
 	(void)snprintf(text, sizeof text, "%s, process %ld", r->role, (long)r->pid);
-	print(out, "Found by:", text);
+	explain_labelled(out, "Found by:", text);
 }
 
 /* A name or path that can stand in a command as it is. */
@@ -149,17 +140,14 @@ void explain_record(FILE *out, const struct history_record *r)
 		(void)fputs("This version of postern has no row of that name in its table, and no advice.\n", out);
 		return;
 	}
-	print(out, "Whose side:", side_text(advice->side));
-	print(out, "What it means:", advice->meaning);
-	print(out, "The user:", advice->user);
 	struct buf filled = BUF_OVER(text);
 	add_filled(&filled, advice->admin, r);
-	print(out, "The admin:", buf_text(&filled));
+	explain_advice(out, advice, buf_text(&filled));
 	if (other_of(r) == REPLY_NONE)
 		return;
 	(void)fputs("\nIf it came while QUIT deleted:\n", out);
-	print(out, "What it means:", reply_advice(other_of(r))->meaning);
-	print(out, "The user:", reply_advice(other_of(r))->user);
+	explain_labelled(out, "What it means:", reply_advice(other_of(r))->meaning);
+	explain_labelled(out, "The user:", reply_advice(other_of(r))->user);
 }
 
 /* ---- for programs ---- */

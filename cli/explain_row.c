@@ -8,7 +8,7 @@
 
 #include "cli/show.h"
 
-enum { LABEL = 16, NAME = 20, SIDE = 34 };
+enum { NAME = 20, SIDE = 34 };
 
 static const char *status_of(const struct reply_row *row)
 {
@@ -23,10 +23,21 @@ static void print_line(FILE *out, enum reply id)
 	              row->code != NULL ? "] " : "", reply_shape(id, shape), row->referenced ? " (ref ...)" : "");
 }
 
-static void print_labelled(FILE *out, const char *label, const char *text)
+void explain_labelled(FILE *out, const char *label, const char *text)
 {
+	enum { LABEL = 16 };
+	if (*text == '\0')
+		return;
 	int at = fprintf(out, "%-*s", LABEL, label);
 	show_paragraph(out, LABEL, at > 0 ? (unsigned)at : 0, text);
+}
+
+void explain_advice(FILE *out, const struct reply_advice *advice, const char *admin)
+{
+	explain_labelled(out, "Whose side:", side_text(advice->side));
+	explain_labelled(out, "What it means:", advice->meaning);
+	explain_labelled(out, "The user:", advice->user);
+	explain_labelled(out, "The admin:", admin);
 }
 
 void explain_row(FILE *out, enum reply id)
@@ -39,10 +50,7 @@ void explain_row(FILE *out, enum reply id)
 		(void)fputs("This is an answer of success; nothing is wrong.\n", out);
 		return;
 	}
-	print_labelled(out, "Whose side:", side_text(advice->side));
-	print_labelled(out, "What it means:", advice->meaning);
-	print_labelled(out, "The user:", advice->user);
-	print_labelled(out, "The admin:", advice->admin);
+	explain_advice(out, advice, advice->admin);
 }
 
 void explain_row_json(struct json *j, enum reply id)

@@ -14,17 +14,6 @@
 #include "cli/show.h"
 #include "cli/since.h"
 
-static const char USAGE[] =
-	"usage: postern log [-c FILE] [--user NAME] [--since TIME] [--all] [--json]\n"
-	"\n"
-	"  -c FILE       the configuration of posternd; " DEFAULT_CONFIG " if not given\n"
-	"  --user NAME   sessions and failures of that user only\n"
-	"  --since TIME  2w, 3d, 12h, 30m ago, or a day: 2026-11-20, '2026-11-20 14:30'\n"
-	"  --all         also failures before a login with names that are no user's\n"
-	"  --json        for programs\n"
-	"\n"
-	"Users other than root see their own sessions.\n";
-
 struct request {
 	const char *config;
 	bool json, all;
@@ -145,16 +134,10 @@ static int show(const struct request *q, const struct records *r)
 	else
 		print_text(q, r, shown, count);
 	free(shown);
-	return fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+	return CLI_OK;
 }
 
 /* ---- the command line ---- */
-
-static int usage(void)
-{
-	(void)fputs(USAGE, stderr);
-	return CLI_USAGE;
-}
 
 int cli_log(int argc, char **argv)
 {
@@ -171,7 +154,7 @@ int cli_log(int argc, char **argv)
 		case 'c': q.config = optarg; break;
 		case ALL: q.all = true; break;
 		case JSON: q.json = true; break;
-		case 'h': return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+		case 'h': return cli_help("log");
 		case USER:
 			if (strlen(optarg) > USER_NAME_MAX) {
 				cli_complain("no user has so long a name");
@@ -183,11 +166,11 @@ int cli_log(int argc, char **argv)
 			if (parse_since(optarg, &q.query.since_ms) != 0)
 				return CLI_DATA;
 			break;
-		default: return usage();
+		default: return cli_usage("log");
 		}
 	}
 	if (optind != argc)
-		return usage();
+		return cli_usage("log");
 	int result = records_gather(q.config, &q.query, &records);
 	if (result == CLI_OK)
 		result = show(&q, &records);

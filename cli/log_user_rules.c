@@ -169,6 +169,12 @@ static int by_peer(const void *a, const void *b)
 	return strcmp(x->peer, y->peer);
 }
 
+/* Of root, and of others that never log in, nobody is told whether the password was wrong. */
+static bool is_guess(const struct history_record *r)
+{
+	return is_failure(r) && (strcmp(r->reason, reason_words(REASON_PASSWORD_WRONG)) == 0 || strcmp(r->reason, reason_words(REASON_UID_REFUSED)) == 0);
+}
+
 /* Wrong passwords from addresses from which nobody ever logged in. list: sorted by address. */
 static void count_strangers(const struct history_record *const *list, size_t count, size_t *peers_r, size_t *times_r,
                             const struct history_record **last_r)
@@ -179,7 +185,7 @@ static void count_strangers(const struct history_record *const *list, size_t cou
 		for (n = 0; first + n < count && strcmp(list[first]->peer, list[first + n]->peer) == 0; n++) {
 			const struct history_record *r = list[first + n];
 			sessions += !is_failure(r);
-			if (!is_failure(r) || strcmp(r->reason, reason_words(REASON_PASSWORD_WRONG)) != 0)
+			if (!is_guess(r))
 				continue;
 			wrong++;
 			last = last == NULL || r->when_ms > last->when_ms ? r : last;
@@ -205,7 +211,7 @@ bool judge_guessing(const struct evidence *e, char text_r[VERDICT_TEXT])
 	free(list);
 	if (peers < GUESSING_PEERS)
 		return false;
-	(void)snprintf(text_r, VERDICT_TEXT, "somebody guesses the password: %zu wrong ones from %zu addresses from which nobody ever logged in, the last time %s. "
+	(void)snprintf(text_r, VERDICT_TEXT, "somebody guesses the password: %zu were refused, from %zu addresses from which nobody ever logged in, the last time %s. "
 	               "A good password withstands that; fail2ban or the like keeps such addresses away.", times, peers, show_time(last->when_ms, when));
 	return true;
 }

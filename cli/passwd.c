@@ -19,21 +19,6 @@
 
 static const char DEFAULT_FILE[] = "/etc/postern/passwd";
 
-static const char USAGE[] =
-	"usage: postern passwd [FILE] add [--uid UID] [--gid GID] [--home DIR] [--comment TEXT] [COST] NAME\n"
-	"       postern passwd [FILE] set [COST] NAME\n"
-	"       postern passwd [FILE] delete NAME\n"
-	"       postern passwd [FILE] verify NAME\n"
-	"       postern passwd [FILE] list\n"
-	"\n"
-	"The password is asked for, or is a line of standard input; it is never an argument.\n"
-	"Without --uid, mail belongs to virtual_user of postern.conf, or to the account called NAME.\n"
-	"\n"
-	"  FILE       -f PASSWD-FILE, or -c CONFIGURATION, which names it; " DEFAULT_CONFIG " if not given\n"
-	"  COST       --ops N (passes of Argon2id) and --mem MIB, which each login then takes\n"
-	"\n"
-	"verify exits with 0 when the password is right, 1 when it is not, 2 when that cannot be said.\n";
-
 enum {
 	OPTION_FILE = 1 << 0,
 	OPTION_RECORD = 1 << 1,  /* --uid and the like */
@@ -87,7 +72,7 @@ static int take_option(int option, struct passwd_options *o, unsigned *given_r)
 	case 't': o->comment = optarg; break;
 	case 'o': *given_r |= OPTION_COST; return take_cost("--ops", HASH_OPS_MAX, &o->ops);
 	case 'm': *given_r |= OPTION_COST; return take_cost("--mem", HASH_MEMORY_MIB_MAX, &o->memory_mib);
-	default: (void)fputs(USAGE, stderr); return CLI_USAGE;
+	default: return cli_usage("passwd");
 	}
 	*given_r |= OPTION_RECORD;
 	return CLI_OK;
@@ -112,7 +97,7 @@ static int take_operands(const struct action *action, int argc, char **argv, str
 		return CLI_USAGE;
 	}
 	if (argc < want) {
-		cli_complain("passwd %s wants a user name; `postern passwd --help` prints the arguments", action->name);
+		cli_complain("passwd %s wants a user name; `postern help passwd` prints the arguments", action->name);
 		return CLI_USAGE;
 	}
 	o->user = action->has_user ? argv[0] : NULL;
@@ -125,7 +110,6 @@ static int take_operands(const struct action *action, int argc, char **argv, str
 /* What the configuration says against it that somebody logs in by this file, or by this name. */
 static void tell_notes(const struct passwd_options *o, const struct settings *settings, const char *config)
 {
-	struct auth_settings auth;
 	char known[USER_NAME_MAX + 1];
 	bool is_asked = false;
 	for (size_t i = 0; i < AUTH_BACKENDS_MAX; i++)
@@ -134,10 +118,7 @@ static void tell_notes(const struct passwd_options *o, const struct settings *se
 		cli_complain("note: the server does not look into %s: backends in %s does not name passwd-file", o->file, config);
 	if (o->user == NULL)
 		return;
-	(void)snprintf(known, sizeof known, "%s", o->user);
-	settings_for_auth(settings, "", &auth);
-	auth_user_name(&auth, known);
-	if (strcmp(known, o->user) != 0)
+	if (cli_user_name(settings, o->user, known) == CLI_OK && strcmp(known, o->user) != 0)
 		cli_complain("note: nobody can log in as %s: user_names and local_domains in %s make %s of it", o->user, config, known);
 }
 
@@ -162,7 +143,7 @@ static int take_file(const struct action *action, struct passwd_options *o)
 		return CLI_OK;
 	const char *config = o->config != NULL ? o->config : DEFAULT_CONFIG;
 	if (cli_settings(config, &settings) != CLI_OK) {
-		cli_complain("so which passwd file the server reads is not known: correct that, or name the file with -f");
+		cli_complain("which passwd file the server reads is not known until then; name the file with -f to go on all the same");
 		return CLI_CONFIG;
 	}
 	o->file = settings.passwd_file;
@@ -183,12 +164,12 @@ int cli_passwd(int argc, char **argv)
 
 	while (result == CLI_OK && (option = getopt_long(argc, argv, "f:c:h", long_options, NULL)) != -1) {
 		if (option == 'h')
-			return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+			return cli_help("passwd");
 		result = take_option(option, &o, &given);
 	}
 	const struct action *action = result == CLI_OK && optind < argc ? find_action(argv[optind]) : NULL;
 	if (result == CLI_OK && action == NULL) {
-		cli_complain(optind < argc ? "passwd has no action \"%s\"; `postern passwd --help` prints the arguments"
+		cli_complain(optind < argc ? "passwd has no action \"%s\"; `postern help passwd` prints the arguments"
 		             : "passwd wants an action%s: add, set, delete, verify or list", optind < argc ? argv[optind] : "");
 		return CLI_USAGE;
 	}

@@ -27,23 +27,24 @@ static bool is_there(const struct passwd_image *image, const char *user)
 /* Before a password is asked for: is the user there, as the action needs it? The lock is not held yet. */
 static int look_early(const struct passwd_options *o, bool want)
 {
-	struct passwd_image image;
+	struct passwd_line line;
 	struct why why;
-	if (passwd_image_read(o->file, false, &image, &why) < 0) {
+	const int found = passwd_line_find(o->file, false, passwd_line_is_for, o->user, &line, &why);
+	const bool is_missing = line.no_file;
+	if (found < 0) {
 		cli_complain("%s%s", why.text, cli_needs_root(why.err));
 		return CLI_CONFIG;
 	}
-	bool is_missing = image.data == NULL, found = is_there(&image, o->user);
-	passwd_image_free(&image);
-	if (found == want)
+	passwd_line_free(&line);
+	if ((found > 0) == want)
 		return CLI_OK;
-	if (found)
+	if (found > 0)
 		cli_complain("%s is in %s already; postern passwd set %s changes the password", o->user, o->file, o->user);
 	else if (is_missing)
 		cli_complain("there is no passwd file %s; postern passwd add creates it", o->file);
 	else
 		cli_complain("there is no user %s in %s", o->user, o->file);
-	return is_missing ? CLI_CONFIG : found ? CLI_DATA : CLI_NO_USER;
+	return is_missing ? CLI_CONFIG : found > 0 ? CLI_DATA : CLI_NO_USER;
 }
 
 /* Ask for the password and hash it. */

@@ -13,51 +13,18 @@
 
 enum { OWNER_TEXT_MAX = 32 };
 
-static int read_file(const struct passwd_options *o, struct passwd_image *image_r)
+static void complain_missing(const struct passwd_options *o)
 {
-	struct why why;
-	if (passwd_image_read(o->file, true, image_r, &why) < 0) {
-		cli_complain("%s%s", why.text, cli_needs_root(why.err));
-		return CLI_CONFIG;
-	}
-	if (image_r->data == NULL) {
-		cli_complain("there is no passwd file %s; postern passwd add creates it", o->file);
-		return CLI_CONFIG;
-	}
-	return CLI_OK;
+	cli_complain("there is no passwd file %s; postern passwd add creates it", o->file);
 }
 
-/* The first record of the user; the line's number, or 0. */
-static unsigned find(const struct passwd_image *image, const char *user, struct passwd_record *record_r, const char **problem_r)
-{
-	struct passwd_lines lines = { .rest = { image->data, image->len } };
-	struct text line;
-	while (passwd_line_next(&lines, &line)) {
-		if (!passwd_line_is_for(line, user))
-			continue;
-		(void)passwd_record_parse(line, record_r, problem_r);
-		return lines.line;
-	}
-	return 0;
-}
-
-static int verify_in(const struct passwd_options *o, const struct passwd_image *image)
+static int verify_record(const struct passwd_options *o, unsigned line, const struct passwd_record *record)
 {
 	struct secret password = { .len = 0 };
-	struct passwd_record record;
-	const char *problem = NULL;
 	struct why why;
-	unsigned line = find(image, o->user, &record, &problem);
-	if (line == 0 || problem != NULL) {
-		if (line == 0)
-			cli_complain("there is no user %s in %s", o->user, o->file);
-		else
-			cli_complain("%s line %u: %s", o->file, line, problem);
-		return CLI_CANNOT_TELL;
-	}
 	if (cli_read_password(o->user, 0, &password) != CLI_OK)
 		return CLI_CANNOT_TELL;
-	enum hash_result result = hash_verify(record.hash.p, record.hash.len, &password, NULL, &why);
+	enum hash_result result = hash_verify(record->hash.p, record->hash.len, &password, NULL, &why);
 	secret_wipe(&password);
 	if (result == HASH_RIGHT)
 		(void)printf("%s: the password is right\n", o->user);
@@ -68,11 +35,23 @@ static int verify_in(const struct passwd_options *o, const struct passwd_image *
 
 int passwd_verify(const struct passwd_options *o)
 {
-	struct passwd_image image;
-	if (read_file(o, &image) != CLI_OK)
-		return CLI_CANNOT_TELL;
-	int result = verify_in(o, &image);
-	passwd_image_free(&image);
+	struct passwd_line line;
+	struct passwd_record record;
+	struct why why;
+	const char *problem;
+	int result = CLI_CANNOT_TELL;
+	const int found = passwd_line_find(o->file, true, passwd_line_is_for, o->user, &line, &why);
+	if (found < 0)
+		cli_complain("%s%s", why.text, cli_needs_root(why.err));
+	else if (line.no_file)
+		complain_missing(o);
+	else if (found == 0)
+		cli_complain("there is no user %s in %s", o->user, o->file);
+	else if (passwd_record_parse((struct text){ line.data, line.len }, &record, &problem) != RECORD_GOOD)
+		cli_complain("%s line %u: %s", o->file, line.number, problem);
+	else
+		result = verify_record(o, line.number, &record);
+	passwd_line_free(&line);
 	return result;
 }
 
@@ -96,9 +75,16 @@ int passwd_list(const struct passwd_options *o)
 {
 	struct passwd_image image;
 	struct text line;
-	int result = read_file(o, &image);
-	if (result != CLI_OK)
-		return result;
+	struct why why;
+	int result = CLI_OK;
+	if (passwd_image_read(o->file, true, &image, &why) < 0) {
+		cli_complain("%s%s", why.text, cli_needs_root(why.err));
+		return CLI_CONFIG;
+	}
+	if (image.data == NULL) {
+		complain_missing(o);
+		return CLI_CONFIG;
+	}
 	struct passwd_lines lines = { .rest = { image.data, image.len } };
 	(void)printf("%-20s %-14s %-22s %s\n", "USER", "SCHEME", "COST", "OWNER");
 	while (passwd_line_next(&lines, &line)) {
@@ -113,5 +99,5 @@ int passwd_list(const struct passwd_options *o)
 		result = CLI_DATA;
 	}
 	passwd_image_free(&image);
-	return fflush(stdout) == 0 ? result : CLI_IO;
+	return result;
 }

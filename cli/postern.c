@@ -6,31 +6,17 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "auth/auth.h"
 #include "base/io.h"
+#include "cli/commands.h"
 #include "cli/show.h"
 #include "daemon/settings.h"
-
-static int help(int argc, char **argv);
-
-static const struct command {
-	const char *name;
-	const char *help;
-	int (*run)(int argc, char **argv);
-} commands[] = {
-	{ "check", "try out a POP3 server as a mail program does, and say what is wrong", cli_check },
-	{ "passwd", "add, change, check and list the users of a passwd file", cli_passwd },
-	{ "recover", "show and put back mail that an interrupted update left behind", cli_recover },
-	{ "explain", "say what a failure was, by its reference, or what an answer means", cli_explain },
-	{ "log",    "list a user's sessions and failures, and judge what the mail programs do", cli_log },
-	{ "sessions", "list the sessions that are open now: who, from where, since when", cli_sessions },
-	{ "stats",  "sum up what went on: sessions, mail, failures", cli_stats },
-	{ "help",   "print this list", help },
-};
 
 void cli_complain(const char *format, ...)
 {
@@ -63,7 +49,23 @@ static void tell_finding(void *context, const char *file, unsigned line, const c
 
 int cli_settings(const char *file, struct settings *settings_r)
 {
-	return settings_read(file, settings_r, tell_finding, NULL) > 0 ? CLI_CONFIG : CLI_OK;
+	if (settings_read(file, settings_r, tell_finding, NULL) == 0)
+		return CLI_OK;
+	cli_complain("correct that first, or name a good copy with -c; a server that runs goes on with what it has read");
+	return CLI_CONFIG;
+}
+
+int cli_user_name(const struct settings *settings, const char *typed, char name_r[USER_NAME_MAX + 1])
+{
+	struct auth_settings auth;
+	if (strlen(typed) > USER_NAME_MAX) {
+		cli_complain("no user has so long a name");
+		return CLI_DATA;
+	}
+	(void)snprintf(name_r, USER_NAME_MAX + 1, "%s", typed);
+	settings_for_auth(settings, "", &auth);
+	auth_user_name(&auth, name_r);
+	return CLI_OK;
 }
 
 void *cli_grow(void *list, size_t count, size_t *room, size_t size)
@@ -77,38 +79,25 @@ void *cli_grow(void *list, size_t count, size_t *room, size_t size)
 	return grown;
 }
 
-static void usage(FILE *out)
+static int run(int argc, char **argv)
 {
-	(void)fputs("usage: postern COMMAND [ARGUMENTS]\n       postern -V\n\ncommands:\n", out);
-	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-		(void)fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
-	(void)fputs("\n`postern COMMAND --help` prints the arguments of a command.\n", out);
-}
-
-static int help(int argc, char **argv)
-{
-	(void)argc;
-	(void)argv;
-	usage(stdout);
-	return fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+	if (argc < 2) {
+		commands_list(stderr);
+		return CLI_USAGE;
+	}
+	if (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0) {
+		(void)puts("postern " POSTERN_VERSION);
+		return CLI_OK;
+	}
+	const bool is_help = strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0;
+	const struct command *command = command_find(is_help ? "help" : argv[1]);
+	return command != NULL ? command->run(is_help ? 1 : argc - 1, argv + 1) : CLI_USAGE;
 }
 
 int main(int argc, char **argv)
 {
 	io_fill_standard();
-	if (argc < 2) {
-		usage(stderr);
-		return CLI_USAGE;
-	}
-	if (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0) {
-		(void)puts("postern " POSTERN_VERSION);
-		return fflush(stdout) == 0 ? CLI_OK : CLI_IO;
-	}
-	if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0)
-		return help(argc, argv);
-	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
-	cli_complain("there is no command \"%s\"; `postern help` lists them", argv[1]);
-	return CLI_USAGE;
+	const int result = run(argc, argv);
+	/* For all commands: what could not be written was not said. */
+	return fflush(stdout) == 0 && ferror(stdout) == 0 ? result : CLI_IO;
 }

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "auth/auth.h"
 #include "cli/cli.h"
 #include "daemon/recorder_answer.h"
 #include "daemon/settings.h"
@@ -63,14 +62,12 @@ int records_gather(const char *config, const struct history_query *query, struct
 {
 	static struct settings settings;
 	struct history_query known = *query;
-	struct auth_settings auth;
 	*records_r = NO_RECORDS;
 	if (cli_settings(config, &settings) != CLI_OK)
 		return CLI_CONFIG;
 	records_r->kept = settings.history;
-	/* As a login has it. */
-	settings_for_auth(&settings, "", &auth);
-	auth_user_name(&auth, known.user);
+	records_r->log = settings.log_target;
+	(void)cli_user_name(&settings, query->user, known.user);
 	records_r->own_only = geteuid() != 0;
 	int result = records_r->own_only ? ask(&settings, &known, records_r) : read_files(&settings, &known, records_r);
 	if (result == CLI_OK && records_r->count > 0)

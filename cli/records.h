@@ -9,11 +9,13 @@
 #include <stddef.h>
 
 #include "daemon/history.h"
+#include "daemon/settings.h"
 
 struct records {
 	struct history_record *list;
 	size_t count, room;
 	size_t kept;           /* so many of each kind are on record at most */
+	enum log_target log;   /* where the server's log goes */
 	bool own_only;         /* not root: only what concerns the caller's own uid was given */
 };
 

@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <dirent.h>
@@ -26,14 +25,6 @@
 #include "storage/journal.h"
 #include "storage/lock.h"
 #include "storage/restore.h"
-
-static const char USAGE[] =
-	"usage: postern recover [-c FILE]                list what interrupted updates left behind\n"
-	"       postern recover [-c FILE] show NAME      print the mail that NAME keeps, as an mbox\n"
-	"       postern recover [-c FILE] put-back NAME  append what the mailbox lacks of it, then remove NAME\n"
-	"       postern recover [-c FILE] discard NAME   remove NAME\n"
-	"\n"
-	"  -c FILE    the configuration of posternd; " DEFAULT_CONFIG " if not given\n";
 
 /* One journal, and where it is. */
 struct left {
@@ -201,13 +192,11 @@ static void print_left(struct left *l)
 		[JOURNAL_SET_ASIDE] = "set aside",
 	};
 	struct stat st;
-	char when[32] = "?";
-	struct tm tm;
+	char when[SHOW_TIME];
 	if (open_left(l) == CLI_OK && fstat(l->fd, &st) == 0) {
-		if (localtime_r(&st.st_mtim.tv_sec, &tm) != NULL)
-			(void)strftime(when, sizeof when, "%Y-%m-%d %H:%M", &tm);
 		/* What a journal says is its writer's, the mail's owner. */
-		(void)printf("%s\n  %s since %s: %ju octets of mail for ", l->name, states[l->journal.state], when, (uintmax_t)l->journal.plan.kept);
+		(void)printf("%s\n  %s since %s: %ju octets of mail for ", l->name, states[l->journal.state],
+		             show_time((int64_t)st.st_mtim.tv_sec * 1000, when), (uintmax_t)l->journal.plan.kept);
 		show_printable(stdout, l->journal.path[0] != '\0' ? l->journal.path : "an unknown mailbox");
 		(void)putchar('\n');
 	}
@@ -255,7 +244,7 @@ static int list(struct left *l)
 		return CLI_IO;
 	if (count == 0)
 		(void)puts("no update was interrupted");
-	return fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+	return CLI_OK;
 }
 
 static bool is_action(const char *text)
@@ -274,11 +263,10 @@ int cli_recover(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "+c:h", options, NULL)) == 'c')
 		config = optarg;
 	if (option == 'h')
-		return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+		return cli_help("recover");
 	const int left = argc - optind;
 	if (option != -1 || !(left == 0 || (left == 2 && is_action(argv[optind])))) {
-		(void)fputs(USAGE, stderr);
-		return CLI_USAGE;
+		return cli_usage("recover");
 	}
 	if (cli_settings(config, &settings) != CLI_OK)
 		return CLI_CONFIG;

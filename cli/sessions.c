@@ -18,15 +18,7 @@
 #include "daemon/bell.h"
 #include "daemon/settings.h"
 #include "storage/lock.h"
-
-static const char USAGE[] =
-	"usage: postern sessions [-c FILE] [--user NAME] [--json]\n"
-	"       postern sessions [-c FILE] --end NAME\n"
-	"\n"
-	"  -c FILE       the configuration of posternd; " DEFAULT_CONFIG " if not given\n"
-	"  --user NAME   sessions of that user only\n"
-	"  --end NAME    end that user's session; its client is told, and nothing that it marked is deleted\n"
-	"  --json        for programs\n";
+#include "storage/lock_owner.h"
 
 enum {
 	SPAN_COLUMN = 10,
@@ -102,12 +94,10 @@ static void print_json(const struct found *f)
 	json_close(&j, '}');
 }
 
-/* As a lock's name is read: printable, and cut. NULL stays NULL. */
+/* As a lock's name is read: printable, and cut. */
 static const char *as_shown(const char *user, char name_r[WHY_TOLD_MAX])
 {
 	struct buf name = { .p = name_r, .cap = WHY_TOLD_MAX - 1 };
-	if (user == NULL)
-		return NULL;
 	buf_add_escaped(&name, user, strlen(user));
 	name_r[name.len] = '\0';
 	return name_r;
@@ -133,6 +123,7 @@ static void end_one(void *context, const struct session_lock *lock)
 {
 	struct ending *e = context;
 	struct bell_state state;
+	char holder[LOCK_OWNER_MAX];
 	if (strcmp(e->user, lock->holder.user) != 0)
 		return;
 	/* Its lock says all that an answer could. */
@@ -142,8 +133,10 @@ static void end_one(void *context, const struct session_lock *lock)
 		e->ended++;
 		return;
 	}
-	cli_complain("the session of %s from %s has not ended in %d s: it is at an update, which is let finish, or it hangs; kill -KILL %ld ends it, and loses no mail",
-	             lock->holder.user, lock->holder.peer, (int)END_WAIT_SECONDS, (long)lock->holder.pid);
+	/* By the kernel's word: what the lock says is the session's own, and may have root kill another process. */
+	const bool known = lock_owner_of_file(lock->fd, holder);
+	cli_complain("the session of %s from %s has not ended in %d s: it is at an update, which is let finish, or it hangs%s%s%s", lock->holder.user, lock->holder.peer,
+	             (int)END_WAIT_SECONDS, known ? "; kill -KILL ends it, " : "", known ? holder : "", known ? ", and loses no mail" : "");
 	e->left++;
 }
 
@@ -154,11 +147,14 @@ static int end(const struct settings *settings, const char *user)
 		cli_complain("only root ends a session%s", cli_needs_root(EPERM));
 		return CLI_IO;
 	}
+	/* Cut, as it is in the lock (buf_add_escaped()). */
+	if (strlen(user) + sizeof "\\xNN..." > WHY_TOLD_MAX && strcmp(user + strlen(user) - 3, "...") == 0) {
+		cli_complain("the session of a name that long cannot be told from another's: its lock has the beginning alone");
+		return CLI_DATA;
+	}
 	const int result = each_held(settings, end_one, &e);
 	if (result == CLI_OK && e.ended + e.left == 0)
 		(void)printf("no session of %s is open\n", user);
-	if (fflush(stdout) != 0)
-		return CLI_IO;
 	return e.left > 0 ? CLI_TEMPORARY : result;
 }
 
@@ -175,7 +171,6 @@ static int show(const struct settings *settings, const char *user, bool json)
 		if (f.count > 0)
 			qsort(f.list, f.count, sizeof *f.list, by_since);
 		(json ? print_json : print_text)(&f);
-		result = fflush(stdout) == 0 ? CLI_OK : CLI_IO;
 	}
 	free(f.list);
 	return result;
@@ -189,7 +184,7 @@ int cli_sessions(int argc, char **argv)
 		{ "user", required_argument, NULL, USER }, { "json", no_argument, NULL, JSON }, { "end", required_argument, NULL, END }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
 	};
 	const char *config = DEFAULT_CONFIG, *user = NULL, *ended = NULL;
-	char name[WHY_TOLD_MAX];
+	char known[USER_NAME_MAX + 1], name[WHY_TOLD_MAX];
 	bool json = false;
 	int option;
 	while ((option = getopt_long(argc, argv, "+c:h", options, NULL)) != -1) {
@@ -198,15 +193,18 @@ int cli_sessions(int argc, char **argv)
 		case USER: user = optarg; break;
 		case JSON: json = true; break;
 		case END: ended = optarg; break;
-		case 'h': return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
-		default: (void)fputs(USAGE, stderr); return CLI_USAGE;
+		case 'h': return cli_help("sessions");
+		default: return cli_usage("sessions");
 		}
 	}
 	if (optind != argc || (ended != NULL && (user != NULL || json))) {
-		(void)fputs(USAGE, stderr);
-		return CLI_USAGE;
+		return cli_usage("sessions");
 	}
 	if (cli_settings(config, &settings) != CLI_OK)
 		return CLI_CONFIG;
-	return ended != NULL ? end(&settings, as_shown(ended, name)) : show(&settings, as_shown(user, name), json);
+	user = ended != NULL ? ended : user;
+	if (user != NULL && cli_user_name(&settings, user, known) != CLI_OK)
+		return CLI_DATA;
+	user = user != NULL ? as_shown(known, name) : NULL;
+	return ended != NULL ? end(&settings, user) : show(&settings, user, json);
 }

@@ -4,6 +4,7 @@
  */
 #include "cli/show.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <time.h>
 
@@ -53,22 +54,23 @@ void show_paragraph(FILE *out, unsigned blanks, unsigned at, const char *text)
 	(void)fputc('\n', out);
 }
 
-const char *show_time(int64_t when_ms, char text[SHOW_TIME])
+static const char *time_text(int64_t when_ms, bool zone, char text[SHOW_TIME])
 {
 	time_t t = (time_t)(when_ms / 1000);
 	struct tm tm;
-	if (localtime_r(&t, &tm) == NULL || strftime(text, SHOW_TIME, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+	if (localtime_r(&t, &tm) == NULL || strftime(text, SHOW_TIME, zone ? "%z" : "%Y-%m-%d %H:%M:%S", &tm) == 0)
 		(void)snprintf(text, SHOW_TIME, "?");
 	return text;
 }
 
+const char *show_time(int64_t when_ms, char text[SHOW_TIME])
+{
+	return time_text(when_ms, false, text);
+}
+
 const char *show_zone(int64_t when_ms, char text[SHOW_TIME])
 {
-	time_t t = (time_t)(when_ms / 1000);
-	struct tm tm;
-	if (localtime_r(&t, &tm) == NULL || strftime(text, SHOW_TIME, "%z", &tm) == 0)
-		(void)snprintf(text, SHOW_TIME, "?");
-	return text;
+	return time_text(when_ms, true, text);
 }
 
 const char *show_size(uint64_t octets, char text[SHOW_SIZE])

@@ -13,15 +13,6 @@
 #include "cli/show.h"
 #include "cli/since.h"
 
-static const char USAGE[] =
-	"usage: postern stats [-c FILE] [--since TIME] [--json]\n"
-	"\n"
-	"  -c FILE       the configuration of posternd; " DEFAULT_CONFIG " if not given\n"
-	"  --since TIME  2w, 3d, 12h, 30m ago, or a day: 2026-11-20, '2026-11-20 14:30'; a day ago if not given\n"
-	"  --json        for programs\n"
-	"\n"
-	"Users other than root see their own sessions.\n";
-
 /* A part of the records, in any order. */
 struct group {
 	const struct history_record **list;
@@ -248,9 +239,7 @@ static int show(const struct records *r, int64_t since_ms, bool json)
 	free(s.ends.list);
 	free(s.failures.list);
 	free(list);
-	if (!done)
-		return CLI_TEMPORARY;
-	return fflush(stdout) == 0 ? CLI_OK : CLI_IO;
+	return done ? CLI_OK : CLI_TEMPORARY;
 }
 
 int cli_stats(int argc, char **argv)
@@ -271,13 +260,12 @@ int cli_stats(int argc, char **argv)
 		case 'c': config = optarg; break;
 		case SINCE: since = optarg; break;
 		case JSON: json = true; break;
-		case 'h': return fputs(USAGE, stdout) >= 0 && fflush(stdout) == 0 ? CLI_OK : CLI_IO;
-		default: (void)fputs(USAGE, stderr); return CLI_USAGE;
+		case 'h': return cli_help("stats");
+		default: return cli_usage("stats");
 		}
 	}
 	if (optind != argc) {
-		(void)fputs(USAGE, stderr);
-		return CLI_USAGE;
+		return cli_usage("stats");
 	}
 	if (parse_since(since, &since_ms) != 0)
 		return CLI_DATA;

@@ -75,6 +75,8 @@ static void hash_request(const struct session *s, const struct rpc_auth *request
 	(void)crypto_generichash_update(&whole, (const unsigned char *)request->password.text, request->password.len);
 	add_stamp(&whole, s->settings->passwd_file);
 	add_stamp(&whole, "/etc/shadow");
+	/* So may who was under it. */
+	(void)crypto_generichash_update(&whole, (const unsigned char *)&s->settings->minimum_uid, sizeof s->settings->minimum_uid);
 	(void)crypto_generichash_final(&whole, digest, sizeof digest);
 	memcpy(word->hash.password, digest, sizeof word->hash.password);
 	sodium_memzero(&whole, sizeof whole);

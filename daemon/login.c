@@ -244,6 +244,15 @@ static int open_session(struct session *s, const struct verdict *v, struct snaps
 	return s->count > 0 ? take_snapshot(s, snapshot_r, why_r) : 0;
 }
 
+/*
+ * Will the same password be refused again, until somebody sets another or changes the configuration? Others, such as a module's own locks, pass.
+ * Whoever repeats one and is slowed down for some names and not for others learns which there are.
+ */
+static bool is_lasting(enum reason reason)
+{
+	return reason == REASON_PASSWORD_WRONG || reason == REASON_USER_UNKNOWN || reason == REASON_ACCOUNT_LOCKED || reason == REASON_UID_REFUSED;
+}
+
 /* Tell the master what became of it. proven: what it took for right already. */
 static void tell_outcome(const struct session *s, int verified, const struct verdict *v, uint64_t proven)
 {
@@ -255,8 +264,7 @@ static void tell_outcome(const struct session *s, int verified, const struct ver
 	else if (v->proven || reason == REASON_AUTH_TEMPORARY || reason == REASON_AUTH_SETUP)
 		attempt_tell(s, KEEPER_MOOT, REASON_NONE, NO_ID);
 	else
-		/* Locks and such pass; a password that is wrong is wrong until somebody sets another. */
-		attempt_tell(s, KEEPER_FAILED, reason == REASON_PASSWORD_WRONG || reason == REASON_USER_UNKNOWN ? reason : REASON_NONE, v->who.uid);
+		attempt_tell(s, KEEPER_FAILED, is_lasting(reason) ? reason : REASON_NONE, v->who.uid);
 }
 
 /* Is it the right password? 0, or -1. */

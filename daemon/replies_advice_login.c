@@ -65,7 +65,7 @@ const struct advice_row advice_login[] = {
 		"Type the password into the mail program again. It has lost or not asked for it.",
 		"An empty password is refused even where an account has none. " NOTHING),
 	ADVICE(UID_REFUSED, ACCOUNT,
-		"The password was right for the back end, but the account is root's or a system account, and those are not let in by mail.",
+		"The account is root's or a system account, and those are not let in by mail. Whether the password was right is not said.",
 		"Use an ordinary account. Have root's mail sent on to one with an alias.",
 		"Compare `id NAME` with `minimum_uid` in [auth]. Lower that, or give a line of the passwd file another uid; uid 0 is never let in."),
 	ADVICE(ACCOUNT_LOCKED, ACCOUNT,

@@ -1,6 +1,6 @@
 /*
- * lock_owner.h - which program holds a lock of the host's on an mbox, where the kernel knows; inside storage/ only.
- * Runs in: keeper, as the mail's owner; dotlock helper. Trusts: /proc, for a name that people read; decides nothing by it.
+ * lock_owner.h - which program holds a lock of the host's on an mbox, or a session's, where the kernel knows.
+ * Runs in: keeper, as the mail's owner; dotlock helper; postern sessions. Trusts: /proc, for a name that people read; decides nothing by it.
  */
 #ifndef POSTERN_LOCK_OWNER_H
 #define POSTERN_LOCK_OWNER_H

@@ -204,6 +204,7 @@ explain() {
 		               curl --user demo:demo --cacert $dir/cert.pem pop3s://localhost:$TLS_PORT/
 		Mail program:  server localhost, port $TLS_PORT, SSL/TLS (it will ask about the certificate, which
 		               signs itself), or port $PORT with STARTTLS; user demo, normal password
+		What was it:   $bin/postern explain -c $bin/demo/postern.conf REF        (the word behind "ref" in an answer)
 
 		The log follows. Ctrl-C ends it.
 

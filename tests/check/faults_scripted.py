@@ -200,7 +200,7 @@ class Dns(CheckCase):
                     dns.bind(("127.0.0.1", 53))
                     thread = threading.Thread(target=self.answer, args=(dns, code))
                     thread.start()
-                    got = run_with_own_dns("--timeout", "2", "ann@pop.nowhere.example")
+                    got = run_with_own("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n", "--timeout", "2", "ann@pop.nowhere.example")
                     dns.sendto(b"", ("127.0.0.1", 53))
                     thread.join()
                 self.expect(got, verdict, situation)
@@ -222,11 +222,22 @@ class Dns(CheckCase):
         peer = self.peer(host="::1")
         self.expect(run_check("[::1]:%d" % peer.port, "-6"), "fine", count=False)
 
+    @unittest.skipUnless(ROOT, "needs a mount namespace")
+    def test_one_family_refuses(self):
+        """Whoever refuses is there: that is the server's side, and not the network's."""
+        need_mounts()
+        peer = self.peer()
+        got = run_with_own("hosts", "127.0.0.1 both.example\n::1 both.example\n", "both.example:%d" % peer.port)
+        self.expect(got, "fine", count=False)
+        step, = [step for step in got.json["steps"] if step["outcome"] == "warning"]
+        self.assertEqual((step["step"], step["verdict"], step["situations"]), ("connection", "server", ["family-refused"]))
 
-def run_with_own_dns(*arguments):
-    conf = run_directory() / "resolv.conf"
-    conf.write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
-    script = 'mount --bind "%s" /etc/resolv.conf && exec "$@"' % conf
+
+def run_with_own(name, text, *arguments):
+    """With that text as /etc/NAME."""
+    own = run_directory() / name
+    own.write_text(text)
+    script = 'mount --bind "%s" /etc/%s && exec "$@"' % (own, name)
     return Checked(subprocess.run(["unshare", "-m", "sh", "-ec", script, "sh", *command("--json", *arguments)], stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=100, check=False))
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent.parent
 POSTERN = (TOP / os.environ.get("POSTERN_BUILD", "build")).resolve() / "postern"
-USAGE, DATA, NO_USER, CANNOT_CREATE, CONFIG = 64, 65, 67, 73, 78
+USAGE, DATA, NO_USER, CANNOT_CREATE, IO, CONFIG = 64, 65, 67, 73, 74, 78
 CHEAP = ["--ops", "1", "--mem", "1"]
 SECONDS = 120  # for anything that is to happen
 
@@ -52,51 +52,11 @@ class Case(unittest.TestCase):
         self.assertLessEqual({p.name for p in Path(self.directory.name).iterdir()}, {"passwd", "passwd.lock"})
 
 
-class Dispatch(Case):
-    def test_version(self):
-        version = re.search(r"\((\S+)\)", (TOP / "debian/changelog").read_text()).group(1)
-        self.assertEqual(self.run_cli("-V").stdout.decode(), "postern %s\n" % version)
-
-    def test_help(self):
-        for arguments in (["help"], ["--help"], ["-h"]):
-            done = self.run_cli(*arguments)
-            self.assertEqual(done.returncode, 0)
-            self.assertRegex(done.stdout.decode(), r"(?m)^  passwd ")
-        done = self.run_cli("passwd", "--help")
-        self.assertEqual(done.returncode, 0)
-        self.assertIn("never an argument", done.stdout.decode())
-        commands = re.findall(r"(?m)^  (\w+) +\w", self.run_cli("help").stdout.decode())
-        self.assertGreater(len(commands), 6)
-        for command in set(commands) - {"help"}:
-            for option in ("--help", "-h"):
-                done = self.run_cli(command, option)
-                self.assertEqual((done.returncode, done.stderr), (0, b""), (command, option))
-                self.assertIn("usage: postern %s" % command, done.stdout.decode())
-        self.assertEqual(self.run_cli("recover", "-c", "/nonexistent", "--help").returncode, 0)
-
-    def test_wrong_usage(self):
-        for arguments, says in (([], "usage: postern"), (["pop"], 'no command "pop"'), (["passwd"], "wants an action"),
-                                (["passwd", "ad"], 'no action "ad"'), (["passwd", "add"], "wants a user name"),
-                                (["passwd", "--bogus"], "usage: postern passwd"), (["passwd", "list", "x"], "argument too many"),
-                                (["passwd", "add", "--ops", "0", "a"], "from 1 to 10"),
-                                (["passwd", "add", "--ops", "x", "a"], "from 1 to 10"),
-                                (["passwd", "add", "--mem", "257", "a"], "from 1 to 256"),
-                                (["passwd", "set", "--uid", "1", "a"], "does not take --uid"),
-                                (["passwd", "delete", "--mem", "1", "a"], "does not take --ops"),
-                                (["passwd", "add", "a:b"], "a user name has"), (["passwd", "add", "a/b"], "a user name has"),
-                                (["passwd", "add", ""], "a user name has"), (["passwd", "add", "#a"], "a user name has"),
-                                (["passwd", "add", "a\nb"], "a user name has"), (["passwd", "add", "u" * 129], "a user name has")):
-            with self.subTest(arguments):
-                done = self.run_cli(*arguments)
-                self.assertEqual(done.returncode, USAGE)
-                self.assertIn(says, done.stderr.decode())
-
+class Change(Case):
     def test_password_is_no_argument(self):
         self.passwd("add", "anna", "correct horse", status=USAGE, says="never an argument")
         self.assertFalse(self.file.exists())
 
-
-class Change(Case):
     def test_new_file(self):
         mask = os.umask(0)
         self.addCleanup(os.umask, mask)

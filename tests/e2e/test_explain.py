@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import unittest
+from pathlib import Path
 
 import bodies
 from postern import BUILD, PREFIX, ROOT, TOP, Server, ServerCase
@@ -75,7 +76,7 @@ class Records(ExplainCase):
         text = self.explain(ref)
         for part in ("Reference " + ref, "  " + line, "127.0.3.1, without TLS", '"anna", uid %d' % self.anna.uid, "wrong password",
                      "keeper, process %d" % record["pid"], "Whose side:     the account", "postern passwd set anna",
-                     "journalctl POSTERN_REF=" + ref):
+                     "In the log:     look for ref=%s where standard error of posternd goes to" % ref):
             self.assertIn(part, text)
         self.assertNotIn("NAME", text)
 
@@ -155,9 +156,22 @@ class Records(ExplainCase):
     @unittest.skipUnless(ROOT, "only root reads the files")
     def test_not_on_record(self):
         text = self.explain("00001", status=NO)
-        self.assertIn("journalctl POSTERN_REF=00001", text)
+        self.assertIn("the log may have it: look for ref=00001 where", text)
         self.assertIn("no record of 00001", text)
         self.assertNotIn("you are not root", text)
+
+    @unittest.skipUnless(ROOT, "only root reads the files")
+    def test_where_the_log_is(self):
+        """The command for the log is the one that finds it where `target` sends it."""
+        booted = os.path.isdir("/run/systemd/system")
+        text = Path(self.server.config_file).read_text()
+        other = self.server.base / "other.conf"
+        for target, command in (("journal", "journalctl POSTERN_REF=00001"),
+                                ("auto", "journalctl POSTERN_REF=00001" if booted else "grep ref=00001 /var/log/mail.log"),
+                                ("syslog", "journalctl -t postern -g ref=00001" if booted else "grep ref=00001 /var/log/mail.log")):
+            other.write_text(text.replace("target = stderr", "target = " + target))
+            got, _, err = postern("explain", "-c", other, "00001")
+            self.assertEqual((got, "the log may have it: %s\n" % command in err), (NO, True), err)
 
     def test_a_line_that_is_not_on_record(self):
         """What it means in general can be said all the same."""
@@ -379,7 +393,7 @@ class Words(unittest.TestCase):
         self.assertIn("usage: postern explain", self.explain("--help"))
         self.assertIn("no answer of postern has these words", self.explain("bananas", "galore", status=NO))
         self.explain("x" * 2000, status=DATA)
-        self.explain("-c", "/nonexistent", "7KQ2M", status=CONFIG)
+        self.assertIn("name a good copy with -c", self.explain("-c", "/nonexistent", "7KQ2M", status=CONFIG))
 
     def test_pages_are_fresh(self):
         """The committed pages are what the table says; `make errors` writes them."""

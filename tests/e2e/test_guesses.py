@@ -166,6 +166,21 @@ class Waits(unittest.TestCase):
             client.ok("USER anna")
             client.ok("PASS old-one")
 
+    def test_shield_tells_nobody_who_exists(self):
+        """The same password again and again: whether it counts each time, and so slows down, does not depend on whose name it is."""
+        server = guess_server(["anna"], free_failures=3, longest_wait=19, login_tries=100)
+        self.addCleanup(server.stop)
+        record = server.users["anna"].record
+        server.write_passwd(record(name="locked", hash="*"), record(name="root", uid=0, gid=0), record(name="daemon", uid=1, gid=1))
+        for name, password in (("anna", "old-one"), ("nobody-here", "old-one"), ("locked", "old-one"), ("root", "old-one"), ("root", "secret"), ("daemon", "secret")):
+            with self.subTest(name, password=password), server.client(source="127.0.0.%d" % (10 + len(name))) as client:
+                before = server.log().count("not asked again")
+                for _ in range(5):
+                    client.ok("USER " + name)
+                    answer = client.cmd("PASS " + password)
+                    self.assertIn(NEUTRAL, answer)
+                self.assertEqual(server.log().count("not asked again") - before, 4)
+
     def test_log_names_the_owner(self):
         """Each of the shield's answers is in the user's own history, with the reason."""
         server = guess_server(["anna"], login_tries=100)

@@ -12,6 +12,7 @@ from postern import ROOT
 from processes import wait_until
 from test_explain import USAGE, CommandCase, postern
 
+DATA = 65
 IO = 74
 TEMPORARY = 75
 CONFIG = 78
@@ -49,6 +50,19 @@ class Sessions(CommandCase):
             self.assertEqual([s["user"] for s in self.found("--user", "b\u00f6rte")], ["b\\xc3\\xb6rte"])
             self.assertEqual(self.found("--user", "b\u00f6rt"), [])
             client.quit()
+
+    def test_a_name_as_it_is_typed(self):
+        """As a login has it: who is known as anna may be asked about as Anna@example.org."""
+        other = self.server.base / "other.conf"
+        other.write_text(Path(self.server.config_file).read_text().replace("[auth]\n", "[auth]\nuser_names = lowercase\nlocal_domains = example.org\n"))
+        holder = self.login("anna")
+        got, out, err = postern("sessions", "-c", other, "--user", "Anna@Example.org")
+        self.assertRegex(out, r"process \d+ +anna\n$", err)
+        if ROOT:
+            got, out, err = postern("sessions", "-c", other, "--end", "Anna@Example.org")
+            self.assertRegex(out, r"^ended the session of anna from ", err)
+        self.sessions("--user", "x" * 200, status=DATA)
+        holder.close()
 
     def test_no_login_is_hindered(self):
         """Looking takes each lock that is free for a moment, which logins wait for."""
@@ -90,12 +104,30 @@ class Sessions(CommandCase):
         session, = self.found("--user", "anna")
         os.kill(session["process"], signal.SIGSTOP)
         try:
+            # A session that was broken into may write another number there, for root to kill.
+            lock = next(f for f in (self.server.base / "locks").iterdir() if b"\tanna\0" in f.read_bytes())
+            lock.write_bytes(lock.read_bytes().replace(b" %d " % session["process"], b" 1 "))
             complaint = self.sessions("--end", "anna", status=TEMPORARY)
         finally:
             os.kill(session["process"], signal.SIGCONT)
-        self.assertRegex(complaint, r"^postern: the session of anna from \S+ has not ended in 10 s: .*kill -KILL %d ends it" % session["process"])
+        self.assertRegex(complaint, r"^postern: the session of anna from \S+ has not ended in 10 s: .*"
+                         r"kill -KILL ends it, posternd \(process %d\), and loses no mail\n" % session["process"])
         # What was asked for is done when it goes on.
         self.assertIn("the administrator ended this session", anna.status())
+
+    @unittest.skipUnless(ROOT, "only root ends sessions")
+    def test_end_of_a_name_that_is_cut(self):
+        """Of a long name the lock has the beginning, which may be another's, too."""
+        one, other = "\u00f6" * 40 + "a", "\u00f6" * 40 + "b"
+        self.server.write_passwd(self.anna.record(name=one), self.server.users["bert"].record(name=other))
+        clients = [self.client() for _ in range(2)]
+        for client, name in zip(clients, (one, other)):
+            client.ok("USER " + name)
+            client.ok("PASS secret")
+        self.assertIn("cannot be told from another's", self.sessions("--end", one, status=DATA))
+        for client in clients:
+            client.ok("NOOP")
+            client.quit()
 
     def test_usage(self):
         for arguments in (["anna"], ["--nonsense"], ["--user"], ["--end"], ["--end", "anna", "--json"], ["--end", "anna", "--user", "anna"], ["--end", "anna", "bert"]):

