@@ -217,15 +217,13 @@ static enum outcome cmd_capa(struct pop3 *p, const struct arguments *a, struct b
 {
 	static const char *const always[] = { "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER", "IMPLEMENTATION postern" };
 	(void)a;
-	unsigned when = p->state == POP3_TRANSACTION ? CAPA_AFTER : CAPA_BEFORE;
 	pop3_say(p, REPLY_CAPABILITIES, NULL, out);
 	for (size_t i = 0; i < commands_count; i++) {
 		const struct command *row = &commands[i];
-		if (row->capability == NULL || (row->flags & when) == 0)
+		if (row->capability == NULL || ((row->flags & LOGIN) && !pop3_login_admitted(p)))
 			continue;
-		if ((row->flags & LOGIN) && !pop3_login_admitted(p))
-			continue;
-		if (row->handler == cmd_stls && (p->tls || !p->tls_offered))
+		/* It alone is announced in one state (RFC 2595 section 4). */
+		if (row->handler == cmd_stls && (p->tls || !p->tls_offered || p->state == POP3_TRANSACTION))
 			continue;
 		(void)buf_printf(out, "%s\r\n", row->capability);
 	}
@@ -358,23 +356,23 @@ static enum outcome cmd_last(struct pop3 *p, const struct arguments *a, struct b
 }
 
 const struct command commands[] = {
-	{ "CAPA", ANYWHERE,         ARG_NONE,           0,                            NULL,         cmd_capa },
-	{ "USER", IN_AUTHORIZATION, ARG_TEXT,           LOGIN | CAPA_BEFORE,          "USER",       cmd_user },
-	{ "PASS", IN_AUTHORIZATION, ARG_TEXT,           LOGIN | SECRET | MAY_BE_EMPTY, NULL,        cmd_pass },
-	{ "AUTH", IN_AUTHORIZATION, ARG_OPTIONAL_TEXT,  LOGIN | SECRET | CAPA_BEFORE, "SASL PLAIN", cmd_auth },
-	{ "APOP", IN_AUTHORIZATION, ARG_OPTIONAL_TEXT,  LOGIN,                        NULL,         cmd_apop },
-	{ "STLS", IN_AUTHORIZATION, ARG_NONE,           CAPA_BEFORE,                  "STLS",       cmd_stls },
-	{ "STAT", IN_TRANSACTION,   ARG_NONE,           0,                            NULL,         cmd_stat },
-	{ "LIST", IN_TRANSACTION,   ARG_OPTIONAL_MSGNO, 0,                            NULL,         cmd_list },
-	{ "UIDL", IN_TRANSACTION,   ARG_OPTIONAL_MSGNO, CAPA_BEFORE | CAPA_AFTER,     "UIDL",       cmd_uidl },
-	{ "RETR", IN_TRANSACTION,   ARG_MSGNO,          0,                            NULL,         cmd_retr },
-	{ "TOP",  IN_TRANSACTION,   ARG_MSGNO_LINES,    CAPA_BEFORE | CAPA_AFTER,     "TOP",        cmd_top },
-	{ "DELE", IN_TRANSACTION,   ARG_MSGNO,          0,                            NULL,         cmd_dele },
-	{ "RSET", IN_TRANSACTION,   ARG_NONE,           0,                            NULL,         cmd_rset },
-	{ "NOOP", IN_TRANSACTION,   ARG_NONE,           0,                            NULL,         cmd_noop },
-	{ "LAST", IN_TRANSACTION,   ARG_NONE,           0,                            NULL,         cmd_last },
-	{ "LANG", ANYWHERE,         ARG_OPTIONAL_TEXT,  CAPA_BEFORE | CAPA_AFTER,     "LANG",       cmd_lang },
-	{ "UTF8", IN_AUTHORIZATION, ARG_NONE,           CAPA_BEFORE | CAPA_AFTER,     "UTF8",       cmd_utf8 },
-	{ "QUIT", ANYWHERE,         ARG_NONE,           0,                            NULL,         cmd_quit },
+	{ "CAPA", ANYWHERE,         ARG_NONE,           0,                             NULL,         cmd_capa },
+	{ "USER", IN_AUTHORIZATION, ARG_TEXT,           LOGIN,                         "USER",       cmd_user },
+	{ "PASS", IN_AUTHORIZATION, ARG_TEXT,           LOGIN | SECRET | MAY_BE_EMPTY, NULL,         cmd_pass },
+	{ "AUTH", IN_AUTHORIZATION, ARG_OPTIONAL_TEXT,  LOGIN | SECRET,                "SASL PLAIN", cmd_auth },
+	{ "APOP", IN_AUTHORIZATION, ARG_OPTIONAL_TEXT,  LOGIN,                         NULL,         cmd_apop },
+	{ "STLS", IN_AUTHORIZATION, ARG_NONE,           0,                             "STLS",       cmd_stls },
+	{ "STAT", IN_TRANSACTION,   ARG_NONE,           0,                             NULL,         cmd_stat },
+	{ "LIST", IN_TRANSACTION,   ARG_OPTIONAL_MSGNO, 0,                             NULL,         cmd_list },
+	{ "UIDL", IN_TRANSACTION,   ARG_OPTIONAL_MSGNO, 0,                             "UIDL",       cmd_uidl },
+	{ "RETR", IN_TRANSACTION,   ARG_MSGNO,          0,                             NULL,         cmd_retr },
+	{ "TOP",  IN_TRANSACTION,   ARG_MSGNO_LINES,    0,                             "TOP",        cmd_top },
+	{ "DELE", IN_TRANSACTION,   ARG_MSGNO,          0,                             NULL,         cmd_dele },
+	{ "RSET", IN_TRANSACTION,   ARG_NONE,           0,                             NULL,         cmd_rset },
+	{ "NOOP", IN_TRANSACTION,   ARG_NONE,           0,                             NULL,         cmd_noop },
+	{ "LAST", IN_TRANSACTION,   ARG_NONE,           0,                             NULL,         cmd_last },
+	{ "LANG", ANYWHERE,         ARG_OPTIONAL_TEXT,  0,                             "LANG",       cmd_lang },
+	{ "UTF8", IN_AUTHORIZATION, ARG_NONE,           0,                             "UTF8",       cmd_utf8 },
+	{ "QUIT", ANYWHERE,         ARG_NONE,           0,                             NULL,         cmd_quit },
 };
 const size_t commands_count = sizeof commands / sizeof commands[0];

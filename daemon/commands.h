@@ -25,9 +25,7 @@ enum argument_rule {
 enum command_flags {
 	LOGIN = 1,           /* refused without TLS where plaintext_login does not admit the peer, and after too many tries */
 	SECRET = 2,          /* the argument is or holds a password */
-	CAPA_BEFORE = 4,     /* its capability is announced before the login */
-	CAPA_AFTER = 8,      /* ... and after it */
-	MAY_BE_EMPTY = 16,   /* "PASS " is an empty password */
+	MAY_BE_EMPTY = 4,    /* "PASS " is an empty password */
 };
 
 struct arguments {

@@ -173,7 +173,7 @@ class Commands(ServerCase):
         self.assertIn("postern", before.get("IMPLEMENTATION", ""))
         client.login("anna")
         after = client.capa()
-        for name in ("TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE", "LANG", "UTF8"):
+        for name in ("TOP", "UIDL", "USER", "SASL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE", "LANG", "UTF8"):
             with self.subTest(name, after=True):
                 self.assertIn(name, after)
         self.assertNotIn("STLS", after)
