@@ -4,6 +4,8 @@
  */
 #include "daemon/attempts.h"
 
+#include <sys/socket.h>
+
 #include "base/clock.h"
 #include "daemon/log.h"
 #include "daemon/rpc.h"
@@ -32,8 +34,9 @@ static void answer(struct attempts *a, size_t at, struct job job, long long now)
 	if (w->line == LINE_UNKNOWN)
 		w->line = line_limit_take(&a->failures, now) ? LINE_LOUD : LINE_QUIET;
 	job.quiet = w->line == LINE_QUIET;
-	/* A keeper that is gone is reaped. */
-	(void)rpc_send(w->channel, &job, sizeof job, -1);
+	/* A keeper that is gone is reaped. One that cannot be told, for want of memory say, would wait for ever: the end of its channel is an answer, too. */
+	if (rpc_send(w->channel, &job, sizeof job, -1) != 0)
+		(void)shutdown(w->channel, SHUT_WR);
 }
 
 /* No line will be written, or counted in the sum, for what was to be a failure. */

@@ -236,6 +236,8 @@ void keeper_serve(const struct settings *settings, const char *pam_helper, int m
 		}
 		session_forget(s);
 		explicit_bzero(&job, sizeof job);
-		(void)rpc_send(master, &idle, sizeof idle, -1);
+		/* Who cannot say that it is free is never given anything. */
+		if (rpc_send(master, &idle, sizeof idle, -1) != 0)
+			leave(EXIT_GOOD);
 	}
 }

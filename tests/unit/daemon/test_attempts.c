@@ -332,5 +332,22 @@ static void test_sums(void)
 	end();
 }
 
-#define TESTS(X) X(test_answers) X(test_held) X(test_gateway) X(test_free) X(test_fewer_tries) X(test_words) X(test_proven) X(test_remembered) X(test_crowd) X(test_proven_probes) X(test_lines) X(test_sums)
+/* An answer that cannot be sent ends its keeper: it would wait for it for ever, and its gate for it. */
+static void test_answer_lost(void)
+{
+	struct job job = { .verb = JOB_MAKE_ROOM };
+	char octet;
+	begin(1, false);
+	const int channel = workers.rows->list[0].channel;
+	CU_ASSERT(fcntl(channel, F_SETFL, O_NONBLOCK) == 0);
+	while (rpc_send(channel, &job, sizeof job, -1) == 0)
+		;
+	CU_ASSERT(errno == EAGAIN && say(0, KEEPER_ATTEMPT, 1));
+	while (heard(0, &job) == JOB_MAKE_ROOM)
+		;
+	CU_ASSERT(job.verb == 0 && recv(ends[0], &octet, 1, MSG_DONTWAIT) == 0);
+	end();
+}
+
+#define TESTS(X) X(test_answers) X(test_answer_lost) X(test_held) X(test_gateway) X(test_free) X(test_fewer_tries) X(test_words) X(test_proven) X(test_remembered) X(test_crowd) X(test_proven_probes) X(test_lines) X(test_sums)
 SUITE("attempts")
