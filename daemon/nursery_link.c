@@ -250,6 +250,6 @@ bool certificate_is_old(const struct settings *settings, const struct certificat
 	if (left <= 0)
 		(void)snprintf(text_r, size, "certificate %s has expired, on %s: mail programs refuse it; renew it%s", path, date, then);
 	else
-		(void)snprintf(text_r, size, "certificate %s ends on %s, in %jd days; renew it%s", path, date, (intmax_t)(left / DAY), then);
+		(void)snprintf(text_r, size, "certificate %s ends on %s, in %jd day%s; renew it%s", path, date, (intmax_t)(left / DAY), left / DAY == 1 ? "" : "s", then);
 	return true;
 }

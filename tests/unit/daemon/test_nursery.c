@@ -210,7 +210,7 @@ static void test_certificate_ends(void)
 		const char *words;
 	} rows[] = {
 		{ 0, NULL }, { 14 * DAY + 1000, NULL }, { 14 * DAY + 999, "certificate cert.pem ends on 1970-01-15, in 13 days; renew it" },
-		{ 1001, "ends on 1970-01-01, in 0 days" }, { 1000, "certificate cert.pem has expired, on 1970-01-01: mail programs refuse it" }, { 1, "has expired" },
+		{ DAY + 1000, "in 1 day; " }, { 1001, "ends on 1970-01-01, in 0 days" }, { 1000, "certificate cert.pem has expired, on 1970-01-01: mail programs refuse it" }, { 1, "has expired" },
 	};
 	static struct settings one = { .certificate = "other.pem\0cert.pem" };
 	static const struct certificate_seen ended = { .ends = 1, .ending = 1 };
