@@ -63,10 +63,13 @@ void journal_name(const struct maildrop_place *place, uid_t uid, gid_t gid, char
 /*
  * Open the journal of a maildrop, which is made when it is missing, and lock it for as long as the descriptor is
  * open. One that was set aside is renamed to NAME.aside-TIME first. *fd_r is taken by the caller.
- * 0, or -1 with MAILDROP_LOCKED, UPDATE_UNFINISHED (it cannot be opened, and there is something in it), or another reason.
+ * 0, or -1 with MAILDROP_LOCKED, UPDATE_UNFINISHED (it cannot be opened, and there is something in it; or too many were set aside), or another reason.
  */
 int journal_open(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid, int *fd_r,
                  struct why *why_r);
+
+/* So many that were set aside are kept of a maildrop. Whose next one would be one more has no session before somebody looks after them (`postern recover`). */
+enum { JOURNALS_ASIDE_MAX = 16 };
 
 /* Rename a journal that is marked as set aside. 0, or -1 and errno. The caller has it locked, under that name. */
 int journal_move_aside(int dir, const char *name);

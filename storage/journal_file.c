@@ -3,6 +3,7 @@
  * Runs in: keeper, as root, before it becomes the mail's owner; recovery; `postern recover`.
  * Trusts: the directory, which is root's. Not a path that comes out of a journal.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -64,6 +65,24 @@ int journal_move_aside(int dir, const char *name)
 	return renameat2(dir, name, dir, to, RENAME_NOREPLACE) != 0 || fsync(dir) != 0 ? -1 : 0;
 }
 
+/* How many of that journal were set aside; none where that cannot be told. */
+static size_t count_aside(int dir, const char *name)
+{
+	_Alignas(struct dirent64) char entries[8192];
+	const struct dirent64 *e;
+	const size_t len = strlen(name);
+	const int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	size_t count = 0;
+	for (ssize_t n; (n = getdents64(fd, entries, sizeof entries)) > 0; )
+		for (ssize_t at = 0; at < n; at += e->d_reclen) {
+			e = (const void *)(entries + at);
+			count += strncmp(e->d_name, name, len) == 0 && strncmp(e->d_name + len, JOURNAL_ASIDE, sizeof JOURNAL_ASIDE - 1) == 0;
+		}
+	if (fd >= 0)
+		(void)close(fd);
+	return count;
+}
+
 /* As far as can be told without opening it. */
 static bool holds_something(const char *directory, const char *name)
 {
@@ -93,6 +112,9 @@ static int settle(int dir, const char *directory, const char *name, int fd, stru
 		(void)why_errno(why_r, errno, "read the journal %s/%s", directory, name);
 		return not_open(directory, name, why_r);
 	}
+	/* Each holds all mail that was to be kept, and is not in its owner's quota, who can make as many as he likes: by a kill in an UPDATE, and another program. */
+	if (count_aside(dir, name) >= JOURNALS_ASIDE_MAX)
+		return why_set(why_r, REASON_UPDATE_UNFINISHED, 0, "%d journals of %s/%s were set aside already; put their mail back, or discard it: see postern recover", JOURNALS_ASIDE_MAX, directory, name);
 	/* What is set aside is no more to do. */
 	return journal_move_aside(dir, name) == 0 ? 1 : why_errno(why_r, errno, "set the journal %s/%s aside", directory, name);
 }

@@ -122,6 +122,32 @@ static void test_aside(void)
 	scratch_close();
 }
 
+/* So many are kept: a user who kills his keeper in UPDATEs, and then changes his mbox, could fill a disk that is not his with them. */
+static void test_aside_again_and_again(void)
+{
+	struct why why;
+	char other[sizeof name + 32];
+	int fd = open_first();
+	(void)close(fd);
+	/* Another maildrop's do not count. */
+	(void)snprintf(other, sizeof other, "%s0" JOURNAL_ASIDE "1", name);
+	put(other, "aside  1");
+	for (int i = 1; i < JOURNALS_ASIDE_MAX; i++) {
+		(void)snprintf(other, sizeof other, "%s" JOURNAL_ASIDE "%d", name, i);
+		put(other, "aside  1");
+	}
+	mark_aside();
+	CU_ASSERT(open_it(&fd, &why) == 0 && fd >= 0 && each_aside(NULL) == JOURNALS_ASIDE_MAX + 1);
+	(void)close(fd);
+	mark_aside();
+	CU_ASSERT(open_it(&fd, &why) == -1 && fd == -1 && why.reason == REASON_UPDATE_UNFINISHED && strstr(why.text, "postern recover") != NULL);
+	/* Until the administrator has done something about them. */
+	forget_aside();
+	CU_ASSERT(open_it(&fd, &why) == 0 && fd >= 0 && each_aside(NULL) == 1);
+	(void)close(fd);
+	scratch_close();
+}
+
 static void remove_once(void)
 {
 	if (faults[FAULT_FLOCK].calls == 1)
@@ -278,5 +304,5 @@ static void test_owner(void)
 	}
 }
 
-#define TESTS(X) X(test_open) X(test_not_ours) X(test_aside) X(test_gone_behind_the_lock) X(test_faults) X(test_unopened) X(test_directory_unopened) X(test_owner)
+#define TESTS(X) X(test_open) X(test_not_ours) X(test_aside) X(test_aside_again_and_again) X(test_gone_behind_the_lock) X(test_faults) X(test_unopened) X(test_directory_unopened) X(test_owner)
 SUITE("journal_file")
