@@ -34,6 +34,9 @@
 enum {
 	ACCEPTS_AT_ONCE = 64,        /* connections taken before anything else is looked at again */
 	ACCEPT_PAUSE_MS = 100,       /* after accept(2) failed */
+	SIGNALS_AT_ONCE = 4,
+	HALTS_AT_ONCE = 64,          /* children that were stopped or go on */
+	HALTS_PAUSE_MS = 100,        /* where there were as many */
 	CHILDREN_MS = 2000,          /* for the last children, at the end */
 	CHILDREN_LOOK_MS = 100,
 };
@@ -206,27 +209,42 @@ static void end_leftover(const struct master *m, pid_t pid, uid_t uid)
 	(void)kill(pid, SIGKILL);
 }
 
+/* Its owner may stop a session's process, and have it go on, as often as he likes: so many are heard of at a time, and those behind that after a pause. */
+static void hear_halts(struct master *m)
+{
+	for (int i = 0; i < HALTS_AT_ONCE; i++) {
+		siginfo_t info = { .si_pid = 0 };
+		if (waitid(P_ALL, 0, &info, WSTOPPED | WCONTINUED | WNOHANG) != 0 || info.si_pid == 0) {
+			m->halts_due = 0;
+			return;
+		}
+		const bool halted = info.si_code == CLD_STOPPED;
+		if (!pool_halted(&m->pool, info.si_pid, halted) && halted)
+			end_leftover(m, info.si_pid, info.si_uid);
+	}
+	m->halts_due = now_ms() + HALTS_PAUSE_MS;
+}
+
 static void reap(struct master *m)
 {
 	siginfo_t info = { .si_pid = 0 };
 	/* waitid(2) tells whose it was, besides. */
-	while (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG) == 0 && info.si_pid > 0) {
-		const pid_t pid = info.si_pid;
-		const bool halted = info.si_code == CLD_STOPPED, ended = !halted && info.si_code != CLD_CONTINUED;
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 && info.si_pid > 0) {
 		const int status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : W_EXITCODE(0, info.si_status);
-		if (ended && !recorder_reaped(&m->recorder, pid, status))
-			pool_reaped(&m->pool, pid, status, info.si_uid);
-		else if (!ended && !pool_halted(&m->pool, pid, halted) && halted)
-			end_leftover(m, pid, info.si_uid);
+		if (!recorder_reaped(&m->recorder, info.si_pid, status))
+			pool_reaped(&m->pool, info.si_pid, status, info.si_uid);
 		info.si_pid = 0;
 	}
+	if (m->halts_due == 0)
+		hear_halts(m);
 }
 
 static void take_signals(struct master *m)
 {
-	struct signalfd_siginfo info;
-	while (read(m->signals, &info, sizeof info) == (ssize_t)sizeof info) {
-		switch (info.ssi_signo) {
+	struct signalfd_siginfo signals[SIGNALS_AT_ONCE];
+	const ssize_t n = read(m->signals, signals, sizeof signals);
+	for (ssize_t i = 0; i < n / (ssize_t)sizeof signals[0]; i++) {
+		switch (signals[i].ssi_signo) {
 		case SIGTERM:
 		case SIGINT: stop(m); break;
 		case SIGHUP: if (!m->stopping && m->serving) reload(m); break;
@@ -257,6 +275,7 @@ static int wait_ms(struct master *m)
 	sooner(&due, m->next == NULL ? m->reload_due : 0);
 	sooner(&due, m->recorder.due);
 	sooner(&due, m->watchdog_due);
+	sooner(&due, m->halts_due);
 	sooner(&due, refusals_due(&m->refusals));
 	sooner(&due, proxied_due(&m->proxied));
 	sooner(&due, attempts_due(&m->pool.attempts));
@@ -282,6 +301,8 @@ static void run_timers(struct master *m)
 	}
 	if (m->recorder.due > 0)
 		recorder_start(&m->recorder);
+	if (m->halts_due > 0 && now >= m->halts_due)
+		hear_halts(m);
 	refusals_expire(&m->refusals, now);
 	proxied_expire(&m->proxied, now);
 	attempts_run(&m->pool.attempts, now);
