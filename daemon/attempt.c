@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -62,22 +63,38 @@ static void add_stamp(crypto_generichash_state *state, const char *path)
 	(void)crypto_generichash_update(state, (const unsigned char *)&stamp, sizeof stamp);
 }
 
+static bool asks_pam(const struct settings *settings)
+{
+	bool asks = false;
+	for (size_t i = 0; i < AUTH_BACKENDS_MAX; i++)
+		asks = asks || strcmp(settings->backends[i], "pam") == 0;
+	return asks;
+}
+
+/* What the host asks, a directory say, may know a user under each spelling of his name: for limits and penalties that is one account. */
+static void account_name(const struct session *s, const char *user, char name_r[USER_NAME_MAX + 1])
+{
+	const struct auth_settings spelling = { .lowercase = asks_pam(s->settings) };
+	(void)snprintf(name_r, USER_NAME_MAX + 1, "%s", user);
+	auth_user_name(&spelling, name_r);
+}
+
 static void hash_request(const struct session *s, const struct rpc_auth *request, struct keeper_word *word)
 {
 	crypto_generichash_state state;
 	unsigned char digest[sizeof word->hash.password];
+	char name[USER_NAME_MAX + 1];
+	account_name(s, request->user, name);
+	(void)crypto_generichash(digest, sizeof digest, (const unsigned char *)name, strlen(name), key, KEY);
+	memcpy(&word->hash.account, digest, sizeof word->hash.account);
 	(void)crypto_generichash_init(&state, key, KEY, sizeof digest);
 	/* With its NUL, so that no other division of the same octets has the same hash. */
 	(void)crypto_generichash_update(&state, (const unsigned char *)request->user, strlen(request->user) + 1);
-	crypto_generichash_state whole = state;
+	(void)crypto_generichash_update(&state, (const unsigned char *)request->password.text, request->password.len);
+	add_stamp(&state, s->settings->passwd_file);
+	add_stamp(&state, "/etc/shadow");
 	(void)crypto_generichash_final(&state, digest, sizeof digest);
-	memcpy(&word->hash.account, digest, sizeof word->hash.account);
-	(void)crypto_generichash_update(&whole, (const unsigned char *)request->password.text, request->password.len);
-	add_stamp(&whole, s->settings->passwd_file);
-	add_stamp(&whole, "/etc/shadow");
-	(void)crypto_generichash_final(&whole, digest, sizeof digest);
 	memcpy(word->hash.password, digest, sizeof word->hash.password);
-	sodium_memzero(&whole, sizeof whole);
 	sodium_memzero(&state, sizeof state);
 }
 
