@@ -76,7 +76,7 @@ void listeners_inherit(struct listeners *l)
 static const char *remedy(int error)
 {
 	static const struct { int error; const char *text; } remedies[] = {
-		{ EADDRINUSE, "; another program has that port, see: ss -ltnp" },
+		{ EADDRINUSE, "; another program has that port, see: ss -ltnp, or posternd itself has it, on another address: then restart it" },
 		{ EACCES, "; ports under 1024 need root" },
 		{ EADDRNOTAVAIL, "; this host has no such address, see: ip address" },
 		{ EAFNOSUPPORT, "; this host has no IPv6: set pop3 and pop3s in [listen] without the addresses in brackets" },
