@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "auth/account.h"
+#include "daemon/process_limit.h"
 #include "daemon/sandbox.h"
 #include "daemon/settings_table.h"
 #include "daemon/shared.h"
@@ -60,6 +61,13 @@ static void check_sandbox(struct check *c)
 	const char *missing = sandbox_missing(sandbox_probe());
 	if (missing != NULL && c->settings->sandbox == SANDBOX_AS_AVAILABLE)
 		report(c, "sandbox", SANDBOX_ABSENT "; processes are confined without", missing);
+}
+
+static void check_processes(struct check *c)
+{
+	char text[FINDING_MAX];
+	if (process_limit_is_low(process_limit_of_unit(), c->settings->max, text, sizeof text))
+		report(c, "max", "%s", text);
 }
 
 /* A file that must be there to be read. forbidden: mode bits that it must not have. */
@@ -256,6 +264,7 @@ size_t settings_check_host(const char *file, const struct settings *settings, co
 	const size_t wrong = settings_read_lines(file, &again, c.lines, finding_ignore, NULL);
 	check_file(&c);
 	check_sandbox(&c);
+	check_processes(&c);
 	if (wrong == 0 && settings_lack_tls(settings))
 		report(&c, "certificate", "%s", settings_lacking_tls);
 	check_all_readable(&c, "certificate", settings->certificate, 0);

@@ -2,9 +2,13 @@
  * test_settings_check.c - daemon/settings_check.c: what is said about a host that lacks what the settings name.
  * Runs in: the tests.
  */
+static const char *cgroups = "/nonexistent";
+#define CGROUPS cgroups
+#define CGROUPS_OF_THIS "/nonexistent"
+#include "daemon/process_limit.c"
+
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "daemon/settings_table.h"
 #include "tests/unit/suite.h"
@@ -166,6 +170,35 @@ static void test_host_tls(void)
 	}
 }
 
+/* Has the unit room for so many workers? */
+static void test_host_processes(void)
+{
+	static const struct { const char *text; bool low; } rows[] = {
+		{ "[workers]\nmax = 1000\n", false }, { "[workers]\nmax = 2000\n", true },
+	};
+	static char context[] = "context";
+	char directory[] = "/tmp/postern-host-XXXXXX", name[64];
+	CU_ASSERT_FATAL(mkdtemp(directory) != NULL);
+	(void)snprintf(name, sizeof name, "%s/pids.max", directory);
+	FILE *f = fopen(name, "we");
+	CU_ASSERT_FATAL(f != NULL && fputs("4096\n", f) >= 0 && fclose(f) == 0);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct settings s;
+		size_t hits = 0;
+		file_write(rows[i].text, strlen(rows[i].text));
+		CU_ASSERT(settings_read(path, &s, keep, context) == 0);
+		found.count = 0;
+		cgroups = directory;
+		size_t n = settings_check_host(path, &s, built("posternd-pam"), keep, context);
+		cgroups = "/nonexistent";
+		for (size_t j = 0; j < n && j < FOUND_MAX; j++)
+			hits += found.line[j] == 2 && strstr(found.text[j], "[workers] max: max = 2000 workers may be 6016 processes") != NULL;
+		ROW_ASSERT(rows[i].text, hits == rows[i].low);
+		(void)unlink(path);
+	}
+	CU_ASSERT(unlink(name) == 0 && rmdir(directory) == 0);
+}
+
 static void test_host_file_mode(void)
 {
 	static char context[] = "context";
@@ -179,5 +212,5 @@ static void test_host_file_mode(void)
 	(void)unlink(path);
 }
 
-#define TESTS(X) X(test_host) X(test_host_tls) X(test_host_file_mode)
+#define TESTS(X) X(test_host) X(test_host_tls) X(test_host_processes) X(test_host_file_mode)
 SUITE("settings_check")
