@@ -14,12 +14,6 @@ int attempts_open(struct attempts *a, const struct settings *settings, struct wo
 	return proven_open(&a->proven) == 0 ? guesses_open(&a->guesses, now_ms()) : -1;
 }
 
-void attempts_close(struct attempts *a)
-{
-	proven_close(&a->proven);
-	guesses_close(&a->guesses);
-}
-
 static struct guess_rule rule_of(const struct settings *s)
 {
 	return (struct guess_rule){ .free_failures = (unsigned)s->free_failures, .longest_wait = (unsigned)s->longest_wait,

@@ -6,7 +6,6 @@
 
 #include <sodium.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "daemon/privilege.h"
 
@@ -27,30 +26,17 @@ const size_t guess_marks[GUESS_KINDS] = {
 	[GUESS_SOURCES] = 1 << 19, [GUESS_ACCOUNTS] = 1 << 17, [GUESS_PAIRS] = 1 << 17, [GUESS_REPEATS] = 1 << 17,
 };
 
-static size_t size_of(int kind)
-{
-	return guess_marks[kind] * sizeof(struct guess_mark) + (kind == GUESS_REPEATS ? crypto_shorthash_KEYBYTES : 0);
-}
-
 int guesses_open(struct guesses *g, long long now)
 {
 	*g = (struct guesses){ .begun = now };
 	for (int kind = 0; kind < GUESS_KINDS; kind++) {
-		g->marks[kind] = private_memory(size_of(kind));
+		g->marks[kind] = private_memory(guess_marks[kind] * sizeof *g->marks[kind] + (kind == GUESS_SOURCES ? crypto_shorthash_KEYBYTES : 0));
 		if (g->marks[kind] == NULL)
 			return -1;
 	}
-	g->key = (unsigned char *)(g->marks[GUESS_REPEATS] + guess_marks[GUESS_REPEATS]);
+	g->key = (unsigned char *)(g->marks[GUESS_SOURCES] + guess_marks[GUESS_SOURCES]);
 	crypto_shorthash_keygen(g->key);
 	return 0;
-}
-
-void guesses_close(struct guesses *g)
-{
-	for (int kind = 0; kind < GUESS_KINDS; kind++)
-		if (g->marks[kind] != NULL)
-			(void)munmap(g->marks[kind], size_of(kind));
-	*g = (struct guesses){ .key = NULL };
 }
 
 static uint32_t seconds_of(const struct guesses *g, long long now)

@@ -438,10 +438,3 @@ long long pool_late_due(const struct pool *pool)
 	}
 	return first;
 }
-
-void pool_close(struct pool *pool)
-{
-	attempts_close(&pool->attempts);
-	workers_close(&pool->workers);
-	(void)close(pool->words);
-}

@@ -81,7 +81,4 @@ void pool_end_late(struct pool *pool, long long now);
 /* When that is due; 0: not. */
 long long pool_late_due(const struct pool *pool);
 
-/* Without workers: free what it has. */
-void pool_close(struct pool *pool);
-
 #endif

@@ -62,7 +62,6 @@ static void test_restless(void)
 	CU_ASSERT(played.calls > calls && played.calls < FEW);
 	(void)close(signals[0]);
 	(void)close(signals[1]);
-	workers_close(&m.pool.workers);
 }
 
 #define TESTS(X) X(test_restless)
