@@ -257,30 +257,19 @@ static void take_signals(struct master *m)
 
 /* ---- the loop ---- */
 
-static void sooner(long long *due, long long other)
-{
-	if (other > 0 && other < *due)
-		*due = other;
-}
-
 /* How long poll(2) may wait. */
 static int wait_ms(struct master *m)
 {
 	long long now = now_ms(), due = now + 60000;
 	if (!m->stopping && pool_wants_spare(&m->pool))
 		return 0;
-	sooner(&due, m->nursery_due);
-	sooner(&due, m->coming.pid > 0 ? m->nursery_started + NURSERY_COMING_MS : 0);
-	sooner(&due, m->accept_due);
-	sooner(&due, m->next == NULL ? m->reload_due : 0);
-	sooner(&due, m->recorder.due);
-	sooner(&due, m->watchdog_due);
-	sooner(&due, m->halts_due);
-	sooner(&due, refusals_due(&m->refusals));
-	sooner(&due, proxied_due(&m->proxied));
-	sooner(&due, attempts_due(&m->pool.attempts));
-	sooner(&due, pool_late_due(&m->pool));
-	sooner(&due, pool_spare_due(&m->pool));
+	const long long dues[] = {
+		m->nursery_due, m->coming.pid > 0 ? m->nursery_started + NURSERY_COMING_MS : 0, m->accept_due, m->next == NULL ? m->reload_due : 0,
+		m->recorder.due, m->watchdog_due, m->halts_due, refusals_due(&m->refusals), proxied_due(&m->proxied),
+		attempts_due(&m->pool.attempts), pool_late_due(&m->pool), pool_spare_due(&m->pool),
+	};
+	for (size_t i = 0; i < sizeof dues / sizeof dues[0]; i++)
+		due = sooner(due, dues[i]);
 	return due > now ? (int)(due - now) : 0;
 }
 

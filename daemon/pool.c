@@ -430,11 +430,8 @@ void pool_end_late(struct pool *pool, long long now)
 
 long long pool_late_due(const struct pool *pool)
 {
-	long long first = 0;
-	for (size_t i = 0; some_may_be_late(pool) && i < pool->workers.count; i++) {
-		const long long due = end_due(pool, i);
-		if (due > 0 && (first == 0 || due < first))
-			first = due;
-	}
-	return first;
+	long long due = 0;
+	for (size_t i = 0; some_may_be_late(pool) && i < pool->workers.count; i++)
+		due = sooner(due, end_due(pool, i));
+	return due;
 }
