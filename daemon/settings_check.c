@@ -181,14 +181,6 @@ static void check_own_directory(struct check *c, const char *name, const char *w
 		       (uintmax_t)geteuid(), wanted, wanted);
 }
 
-static bool takes_dotlocks(const struct settings *s)
-{
-	bool takes = false;
-	for (size_t i = 0; i < s->mbox_lock_count; i++)
-		takes = takes || s->mbox_locks[i] == HOST_LOCK_DOTLOCK;
-	return takes;
-}
-
 /* A directory of root's with the mboxes of all: may a user make NAME.lock there, or the dotlock helper for him? */
 static void check_spool(struct check *c, const char *directory, const struct stat *st)
 {
@@ -219,7 +211,7 @@ static void check_place(struct check *c, const char *one, const char *pattern)
 		report(c, "location", "%s: %s; make it, or correct the path", path, strerror(errno));
 	else if (!S_ISDIR(st.st_mode))
 		report(c, "location", "%s is not a directory; correct the path", path);
-	else if (percent != NULL && strchr(percent, '/') == NULL && is_mbox && takes_dotlocks(c->settings))
+	else if (percent != NULL && strchr(percent, '/') == NULL && is_mbox && settings_take_dotlocks(c->settings))
 		check_spool(c, path, &st);
 }
 
