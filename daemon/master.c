@@ -77,8 +77,9 @@ static void admit(void *context, int connection, bool tls, const struct sockaddr
 	enum reply reply = REPLY_SERVER_FULL;
 	struct reply_args args = { .n = { m->settings->max } };
 	size_t open, victim;
-	const enum admission admission = admission_decide(&m->pool.workers, m->settings, address_source(peer), randombytes_random(), now_ms(), &open, &victim);
-	if (admission == ADMIT_EVICTING)
+	const long long now = now_ms();
+	const enum admission admission = admission_decide(&m->pool.workers, m->settings, address_source(peer), randombytes_random(), now, &open, &victim);
+	if (admission == ADMIT_EVICTING && pool_may_fork(&m->pool, now))
 		pool_evict(&m->pool, victim);
 	switch (admission) {
 	case ADMIT_EVICTING:
