@@ -53,6 +53,8 @@ static void check_file(struct check *c)
 	bool by_group = (st.st_mode & S_IWGRP) && st.st_gid != 0 && geteuid() == 0;
 	if ((st.st_mode & S_IWOTH) || by_group)
 		report(c, "", "others may write this file; run: chmod go-w %s", c->file);
+	if (st.st_uid != 0 && geteuid() == 0)
+		report(c, "", "its owner, uid %ju, may write this file; run: chown root %s", (uintmax_t)st.st_uid, c->file);
 }
 
 /* What the master will say at each start. */
