@@ -59,7 +59,7 @@ void listeners_inherit(struct listeners *l)
 	while (l->count < LISTENERS_MAX && (fd = service_next_socket(&at, name, sizeof name)) >= 0) {
 		struct listener *one = &l->list[l->count];
 		socklen_t len = sizeof one->address;
-		*one = (struct listener){ .fd = fd, .inherited = true };
+		*one = (struct listener){ .fd = fd };
 		if (getsockname(fd, (struct sockaddr *)&one->address, &len) != 0) {
 			log_line(LOG_ERR, "inherited descriptor %d is no socket: %s", fd, strerror(errno));
 			continue;
@@ -70,6 +70,7 @@ void listeners_inherit(struct listeners *l)
 		set_options(fd);
 		l->count++;
 	}
+	l->inherited = l->count > 0;
 }
 
 /* What to do about an error of bind(2) or socket(2). */
@@ -132,7 +133,7 @@ static void close_others(struct listeners *old, const struct listeners *kept)
 int listeners_apply(struct listeners *l, const struct settings *settings, char *problem, size_t size)
 {
 	struct listeners next = { .count = 0 };
-	if (l->count > 0 && l->list[0].inherited)
+	if (l->inherited)
 		return 0;
 	for (int tls = 0; tls < 2; tls++) {
 		const struct listen_list *wanted = tls ? &settings->pop3s : &settings->pop3;

@@ -54,7 +54,7 @@ static void log_finding(void *context, const char *file, unsigned line, const ch
 
 static void check_listeners(const struct master *m)
 {
-	if (m->listeners.count > 0 && m->listeners.list[0].inherited)
+	if (m->listeners.inherited)
 		log_line(LOG_NOTICE, "the listening sockets come from the service manager; pop3 and pop3s in [listen] are not used");
 	for (size_t i = 0; i < m->listeners.count; i++)
 		if (m->listeners.list[i].tls && m->settings->certificate[0] == '\0')

@@ -189,7 +189,7 @@ static void inherit(void)
 	(void)setenv("LISTEN_FDS", "3", 1);
 	(void)setenv("LISTEN_FDNAMES", "pop3s:other:none", 1);
 	listeners_inherit(&l);
-	if (l.count != 2 || l.list[0].fd != 3 || l.list[1].fd != 4 || !l.list[0].inherited)
+	if (l.count != 2 || l.list[0].fd != 3 || l.list[1].fd != 4 || !l.inherited)
 		leave(13);
 	/* By its name, or by its port. */
 	if (!l.list[0].tls || l.list[1].tls)
