@@ -41,7 +41,7 @@ void attempt_tell(const struct session *s, enum keeper_verb verb, enum reason re
 /* auth_settings.room: context is the session. 0; or -1: there is no memory for it now. */
 int attempt_room(void *context, size_t mebibytes);
 
-/* Wipe the key: no further attempt. */
+/* Wipe the key: no further attempt. For whoever is forked from us and asks nobody, too. */
 void attempt_forget(void);
 
 #endif

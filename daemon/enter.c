@@ -67,6 +67,8 @@ static int start_dotlock_helper(const struct entrant *who, gid_t group)
 	}
 	if (pid == 0) {
 		const int kept[] = { pair[1], log_descriptor() };
+		if (who->shed != NULL)
+			who->shed(who->context);
 		log_role("dotlock helper");
 		keep_only(kept, sizeof kept / sizeof kept[0]);
 		become_owner(who->uid, group);
