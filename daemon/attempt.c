@@ -116,26 +116,15 @@ static struct job await_answer(struct session *s)
 	return keeper_hear(s);
 }
 
-struct attempt attempt_ask(struct session *s, const struct rpc_auth *request)
+struct job attempt_ask(struct session *s, const struct rpc_auth *request)
 {
 	struct keeper_word word = { .verb = KEEPER_ATTEMPT };
 	if (!is_asked(s))
-		return (struct attempt){ .answer = ATTEMPT_VERIFY };
+		return (struct job){ .verb = JOB_VERIFY };
 	hash_request(s, request, &word);
 	if (rpc_send(s->master, &word, sizeof word, -1) != 0)
-		return (struct attempt){ .answer = ATTEMPT_GIVEN_UP };
-	const struct job job = await_answer(s);
-	struct attempt a = { .answer = ATTEMPT_GIVEN_UP, .quiet = job.quiet != 0, .seconds = job.seconds, .owner = (uid_t)job.owner };
-	switch (job.verb) {
-	case JOB_VERIFY: a.answer = ATTEMPT_VERIFY; a.proven = job.proven; a.crowd = job.crowd; break;
-	case JOB_REFUSED: a.answer = ATTEMPT_REFUSED; break;
-	case JOB_REPEATED:
-		a.answer = ATTEMPT_REPEATED;
-		a.reason = job.reason < REASON_COUNT ? (enum reason)job.reason : REASON_PASSWORD_WRONG;
-		break;
-	default: break;
-	}
-	return a;
+		return (struct job){ .verb = JOB_STOP };
+	return await_answer(s);
 }
 
 void attempt_tell(const struct session *s, enum keeper_verb verb, enum reason reason, uid_t owner)

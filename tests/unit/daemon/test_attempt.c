@@ -17,7 +17,7 @@ static struct proven_hash hash_of(const struct settings *settings, const char *u
 	socket_pair(SOCK_SEQPACKET, gate);
 	s = (struct session){ .settings = settings, .master = master[1], .gate = gate[1] };
 	CU_ASSERT(rpc_send(master[0], &job, sizeof job, -1) == 0);
-	CU_ASSERT(attempt_ask(&s, &auth).answer == ATTEMPT_VERIFY);
+	CU_ASSERT(attempt_ask(&s, &auth).verb == JOB_VERIFY);
 	CU_ASSERT(rpc_await(master[0], &word, sizeof word, &fd) == (ssize_t)sizeof word && word.verb == KEEPER_ATTEMPT);
 	for (int i = 0; i < 2; i++) {
 		(void)close(master[i]);
