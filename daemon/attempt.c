@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -62,24 +63,40 @@ static void add_stamp(crypto_generichash_state *state, const char *path)
 	(void)crypto_generichash_update(state, (const unsigned char *)&stamp, sizeof stamp);
 }
 
+static bool asks_pam(const struct settings *settings)
+{
+	bool asks = false;
+	for (size_t i = 0; i < AUTH_BACKENDS_MAX; i++)
+		asks = asks || strcmp(settings->backends[i], "pam") == 0;
+	return asks;
+}
+
+/* What the host asks, a directory say, may know a user under each spelling of his name: for limits and penalties that is one account. */
+static void account_name(const struct session *s, const char *user, char name_r[USER_NAME_MAX + 1])
+{
+	const struct auth_settings spelling = { .lowercase = asks_pam(s->settings) };
+	(void)snprintf(name_r, USER_NAME_MAX + 1, "%s", user);
+	auth_user_name(&spelling, name_r);
+}
+
 static void hash_request(const struct session *s, const struct rpc_auth *request, struct keeper_word *word)
 {
 	crypto_generichash_state state;
 	unsigned char digest[sizeof word->hash.password];
+	char name[USER_NAME_MAX + 1];
+	account_name(s, request->user, name);
+	(void)crypto_generichash(digest, sizeof digest, (const unsigned char *)name, strlen(name), key, KEY);
+	memcpy(&word->hash.account, digest, sizeof word->hash.account);
 	(void)crypto_generichash_init(&state, key, KEY, sizeof digest);
 	/* With its NUL, so that no other division of the same octets has the same hash. */
 	(void)crypto_generichash_update(&state, (const unsigned char *)request->user, strlen(request->user) + 1);
-	crypto_generichash_state whole = state;
-	(void)crypto_generichash_final(&state, digest, sizeof digest);
-	memcpy(&word->hash.account, digest, sizeof word->hash.account);
-	(void)crypto_generichash_update(&whole, (const unsigned char *)request->password.text, request->password.len);
-	add_stamp(&whole, s->settings->passwd_file);
-	add_stamp(&whole, "/etc/shadow");
+	(void)crypto_generichash_update(&state, (const unsigned char *)request->password.text, request->password.len);
+	add_stamp(&state, s->settings->passwd_file);
+	add_stamp(&state, "/etc/shadow");
 	/* So may who was under it. */
-	(void)crypto_generichash_update(&whole, (const unsigned char *)&s->settings->minimum_uid, sizeof s->settings->minimum_uid);
-	(void)crypto_generichash_final(&whole, digest, sizeof digest);
+	(void)crypto_generichash_update(&state, (const unsigned char *)&s->settings->minimum_uid, sizeof s->settings->minimum_uid);
+	(void)crypto_generichash_final(&state, digest, sizeof digest);
 	memcpy(word->hash.password, digest, sizeof word->hash.password);
-	sodium_memzero(&whole, sizeof whole);
 	sodium_memzero(&state, sizeof state);
 }
 
@@ -101,26 +118,15 @@ static struct job await_answer(struct session *s)
 	return keeper_hear(s);
 }
 
-struct attempt attempt_ask(struct session *s, const struct rpc_auth *request)
+struct job attempt_ask(struct session *s, const struct rpc_auth *request)
 {
 	struct keeper_word word = { .verb = KEEPER_ATTEMPT };
 	if (!is_asked(s))
-		return (struct attempt){ .answer = ATTEMPT_VERIFY };
+		return (struct job){ .verb = JOB_VERIFY };
 	hash_request(s, request, &word);
 	if (rpc_send(s->master, &word, sizeof word, -1) != 0)
-		return (struct attempt){ .answer = ATTEMPT_GIVEN_UP };
-	const struct job job = await_answer(s);
-	struct attempt a = { .answer = ATTEMPT_GIVEN_UP, .quiet = job.quiet != 0, .seconds = job.seconds, .owner = (uid_t)job.owner };
-	switch (job.verb) {
-	case JOB_VERIFY: a.answer = ATTEMPT_VERIFY; a.proven = job.proven; a.crowd = job.crowd; break;
-	case JOB_REFUSED: a.answer = ATTEMPT_REFUSED; break;
-	case JOB_REPEATED:
-		a.answer = ATTEMPT_REPEATED;
-		a.reason = job.reason < REASON_COUNT ? (enum reason)job.reason : REASON_PASSWORD_WRONG;
-		break;
-	default: break;
-	}
-	return a;
+		return (struct job){ .verb = JOB_STOP };
+	return await_answer(s);
 }
 
 void attempt_tell(const struct session *s, enum keeper_verb verb, enum reason reason, uid_t owner)

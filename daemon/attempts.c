@@ -16,12 +16,6 @@ int attempts_open(struct attempts *a, const struct settings *settings, struct wo
 	return proven_open(&a->proven) == 0 ? guesses_open(&a->guesses, now_ms()) : -1;
 }
 
-void attempts_close(struct attempts *a)
-{
-	proven_close(&a->proven);
-	guesses_close(&a->guesses);
-}
-
 static struct guess_rule rule_of(const struct settings *s)
 {
 	return (struct guess_rule){ .free_failures = (unsigned)s->free_failures, .longest_wait = (unsigned)s->longest_wait,
@@ -344,16 +338,9 @@ static long long timer_of(const struct workers *t, size_t at)
 long long attempts_due(const struct attempts *a)
 {
 	const struct workers *t = a->workers;
-	const long long dues[] = { line_limit_due(&a->failures), line_limit_due(&a->ends) };
-	long long due = 0;
-	for (size_t i = 0; i < sizeof dues / sizeof *dues; i++)
-		if (dues[i] > 0 && (due == 0 || dues[i] < due))
-			due = dues[i];
-	for (size_t i = 0; t->of_state[WORKER_HELD] + t->of_state[WORKER_VERIFYING] > 0 && i < t->count; i++) {
-		const long long next = timer_of(t, i);
-		if (next > 0 && (due == 0 || next < due))
-			due = next;
-	}
+	long long due = sooner(line_limit_due(&a->failures), line_limit_due(&a->ends));
+	for (size_t i = 0; t->of_state[WORKER_HELD] + t->of_state[WORKER_VERIFYING] > 0 && i < t->count; i++)
+		due = sooner(due, timer_of(t, i));
 	return due;
 }
 

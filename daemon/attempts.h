@@ -31,8 +31,6 @@ struct attempts {
 /* Empty. 0, or -1 and errno. */
 int attempts_open(struct attempts *a, const struct settings *settings, struct workers *workers);
 
-void attempts_close(struct attempts *a);
-
 /* A worker was made: with the settings of now. */
 void attempts_made(const struct attempts *a, size_t at);
 

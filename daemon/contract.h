@@ -70,7 +70,7 @@ struct keeper_word {
 	uint32_t mebibytes;       /* KEEPER_ROOM */
 	uint32_t reason, owner;   /* KEEPER_FAILED: to be remembered for the same password, reason 0: not to be */
 	uint64_t record;          /* KEEPER_PROVEN: which record it was right for, 0: not to be remembered (struct identity) */
-	struct proven_hash hash;  /* KEEPER_ATTEMPT: keyed; of the name, and of name, password and what the password files look like */
+	struct proven_hash hash;  /* KEEPER_ATTEMPT: keyed; of the account's name, and of name, password and what the password files look like */
 };
 
 /* What nursery and signer are started with; they look up no user themselves. */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "daemon/doors.h"
 #include "daemon/log.h"
 #include "daemon/recorder.h"
@@ -67,8 +68,7 @@ long long doors_due(void)
 {
 	long long due = 0;
 	for (size_t i = 0; i < used; i++)
-		if (due == 0 || counts[i].due < due)
-			due = counts[i].due;
+		due = sooner(due, counts[i].due);
 	return due;
 }
 

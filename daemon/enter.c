@@ -67,6 +67,8 @@ static int start_dotlock_helper(const struct entrant *who, gid_t group)
 	}
 	if (pid == 0) {
 		const int kept[] = { pair[1], log_descriptor() };
+		if (who->shed != NULL)
+			who->shed(who->context);
 		log_role("dotlock helper");
 		keep_only(kept, sizeof kept / sizeof kept[0]);
 		become_owner(who->uid, group);
@@ -80,17 +82,16 @@ static int start_dotlock_helper(const struct entrant *who, gid_t group)
 }
 
 /* Does the mail's owner need a helper to make the dotlock? With which group, or -1. */
-static gid_t helper_group(const struct entrant *who, const struct maildrop_options *options)
+static gid_t helper_group(const struct entrant *who)
 {
-	bool dotlock = false;
-	for (size_t i = 0; i < options->lock_count; i++)
-		dotlock = dotlock || options->locks[i] == HOST_LOCK_DOTLOCK;
-	gid_t group = dotlock && geteuid() == 0 ? dotlock_helper_group(who->place, who->uid, who->gid) : (gid_t)-1;
+	if (!settings_take_dotlocks(who->settings))
+		return (gid_t)-1;
+	const gid_t group = geteuid() == 0 ? dotlock_helper_group(who->place, who->uid, who->gid) : (gid_t)-1;
 	/*
 	 * Whoever may remove one file of a directory by Landlock may remove all that its uid may. So a confined keeper
 	 * makes no lock file itself, where the directory is its owner's either: other mailboxes of that uid may lie there.
 	 */
-	return group == (gid_t)-1 && dotlock && who->confined ? who->gid : group;
+	return group == (gid_t)-1 && who->confined ? who->gid : group;
 }
 
 /* ---- the session lock ---- */
@@ -150,7 +151,7 @@ static int lock_session(struct entry *e, const struct entrant *who, struct why *
 /* What makes an mbox's lock file. Forked before index and journal are open: else it would hold their locks, too, until it runs. */
 static int prepare_dotlock(struct entry *e, const struct entrant *who, struct maildrop_options *options, struct why *why_r)
 {
-	const gid_t group = helper_group(who, options);
+	const gid_t group = helper_group(who);
 	if (group != (gid_t)-1 && (e->dotlock_helper = start_dotlock_helper(who, group)) < 0)
 		return why_set(why_r, REASON_MAILDROP_IO, errno, "start the helper that makes the lock file");
 	if (group == (gid_t)-1 && !who->confined)

@@ -37,7 +37,7 @@ struct entrant {
 	enum on_locked on_locked;
 	bool confined;        /* from then on nothing can be opened but the maildrop (sandbox.h); not where the process is confined to all mail (shared.h) */
 	int watch;            /* waiting ends when this can be read (the server stops); -1: nothing to watch */
-	void (*shed)(void *context);  /* called while we still are root: let go of what the owner must not have; NULL: nothing */
+	void (*shed)(void *context);  /* called while we still are root, here and in the helper: let go of what the owner must not have; NULL: nothing */
 	void (*notice)(void *context, enum notice weight, const char *text);  /* as in maildrop.h */
 	void *context;
 };

@@ -6,7 +6,6 @@
 
 #include <sodium.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "daemon/privilege.h"
 
@@ -27,30 +26,17 @@ const size_t guess_marks[GUESS_KINDS] = {
 	[GUESS_SOURCES] = 1 << 19, [GUESS_ACCOUNTS] = 1 << 17, [GUESS_PAIRS] = 1 << 17, [GUESS_REPEATS] = 1 << 17,
 };
 
-static size_t size_of(int kind)
-{
-	return guess_marks[kind] * sizeof(struct guess_mark) + (kind == GUESS_REPEATS ? crypto_shorthash_KEYBYTES : 0);
-}
-
 int guesses_open(struct guesses *g, long long now)
 {
 	*g = (struct guesses){ .begun = now };
 	for (int kind = 0; kind < GUESS_KINDS; kind++) {
-		g->marks[kind] = private_memory(size_of(kind));
+		g->marks[kind] = private_memory(guess_marks[kind] * sizeof *g->marks[kind] + (kind == GUESS_SOURCES ? crypto_shorthash_KEYBYTES : 0));
 		if (g->marks[kind] == NULL)
 			return -1;
 	}
-	g->key = (unsigned char *)(g->marks[GUESS_REPEATS] + guess_marks[GUESS_REPEATS]);
+	g->key = (unsigned char *)(g->marks[GUESS_SOURCES] + guess_marks[GUESS_SOURCES]);
 	crypto_shorthash_keygen(g->key);
 	return 0;
-}
-
-void guesses_close(struct guesses *g)
-{
-	for (int kind = 0; kind < GUESS_KINDS; kind++)
-		if (g->marks[kind] != NULL)
-			(void)munmap(g->marks[kind], size_of(kind));
-	*g = (struct guesses){ .key = NULL };
 }
 
 static uint32_t seconds_of(const struct guesses *g, long long now)
@@ -72,10 +58,12 @@ static uint64_t worth(enum guess_kind kind, const struct guess_mark *m, uint32_t
 	return (uint64_t)(m->pending > 0) << 63 | failures << 32 | m->seen;
 }
 
-/* The mark of that thing; when there is none: NULL, or, if make, an empty one in the place of what matters least. */
-static struct guess_mark *mark_of(struct guesses *g, enum guess_kind kind, const uint64_t thing[3], uint32_t second, bool make)
+/* The mark of that kind for the attempt; when there is none: NULL, or, if make, an empty one in the place of what matters least. */
+static struct guess_mark *mark_of(struct guesses *g, enum guess_kind kind, const struct guess *guess, uint32_t second, bool make)
 {
-	uint64_t hash, words[4] = { (uint64_t)kind, thing[0], thing[1], thing[2] };
+	const uint64_t words[] = { (uint64_t)kind, kind == GUESS_ACCOUNTS ? 0 : guess->source, kind == GUESS_SOURCES ? 0 : guess->account,
+	                           kind == GUESS_REPEATS ? guess->password : 0 };
+	uint64_t hash;
 	(void)crypto_shorthash((unsigned char *)&hash, (const unsigned char *)words, sizeof words, g->key);
 	struct guess_mark *bucket = g->marks[kind] + (uint32_t)hash % (guess_marks[kind] / GUESS_WAYS) * GUESS_WAYS, *least = bucket;
 	uint32_t tag = (uint32_t)(hash >> 32);
@@ -90,26 +78,6 @@ static struct guess_mark *mark_of(struct guesses *g, enum guess_kind kind, const
 		return NULL;
 	*least = (struct guess_mark){ .tag = tag, .seen = second };
 	return least;
-}
-
-static struct guess_mark *source_mark(struct guesses *g, const struct guess *guess, uint32_t second, bool make)
-{
-	return mark_of(g, GUESS_SOURCES, (const uint64_t[]){ guess->source, 0, 0 }, second, make);
-}
-
-static struct guess_mark *account_mark(struct guesses *g, const struct guess *guess, uint32_t second, bool make)
-{
-	return mark_of(g, GUESS_ACCOUNTS, (const uint64_t[]){ guess->account, 0, 0 }, second, make);
-}
-
-static struct guess_mark *pair_mark(struct guesses *g, const struct guess *guess, uint32_t second, bool make)
-{
-	return mark_of(g, GUESS_PAIRS, (const uint64_t[]){ guess->source, guess->account, 0 }, second, make);
-}
-
-static struct guess_mark *repeat_mark(struct guesses *g, const struct guess *guess, uint32_t second, bool make)
-{
-	return mark_of(g, GUESS_REPEATS, (const uint64_t[]){ guess->source, guess->account, guess->password }, second, make);
 }
 
 /* One more failure, on top of those that are not forgiven. */
@@ -153,18 +121,18 @@ static bool is_trusted(const struct guess_mark *pair, uint32_t second)
 struct guess_ruling guesses_ask(struct guesses *g, const struct guess_rule *rule, const struct guess *guess, long long now)
 {
 	const uint32_t second = seconds_of(g, now);
-	const struct guess_mark *repeat = repeat_mark(g, guess, second, false);
+	const struct guess_mark *repeat = mark_of(g, GUESS_REPEATS, guess, second, false);
 	if (repeat != NULL && second - repeat->seen < rule->repeat_seconds)
 		return (struct guess_ruling){ .answer = GUESS_REPEATED, .reason = repeat->failures, .owner = repeat->value };
 	if (rule->free_failures == 0)
 		return (struct guess_ruling){ .answer = GUESS_GO, .due = now, .trusted = true };
-	struct guess_mark *pair = pair_mark(g, guess, second, false);
+	struct guess_mark *pair = mark_of(g, GUESS_PAIRS, guess, second, false);
 	if (is_trusted(pair, second)) {
 		/* Counted as wrong until it is known to be right. */
 		pair->failures++;
 		return (struct guess_ruling){ .answer = GUESS_GO, .due = now, .trusted = true };
 	}
-	struct guess_mark *source = source_mark(g, guess, second, true), *account = account_mark(g, guess, second, true);
+	struct guess_mark *source = mark_of(g, GUESS_SOURCES, guess, second, true), *account = mark_of(g, GUESS_ACCOUNTS, guess, second, true);
 	const unsigned source_failures = weight(source, second), account_failures = weight(account, second);
 	const bool penalized = source_failures >= rule->free_failures || account_failures >= rule->free_failures;
 	if (!penalized && (source_failures + source->pending >= rule->free_failures || account_failures + account->pending >= rule->free_failures))
@@ -193,16 +161,16 @@ static void settle_wrong(struct guesses *g, const struct guess_rule *rule, const
 {
 	const uint32_t second = seconds_of(g, now);
 	if (rule->free_failures > 0) {
-		struct guess_mark *source = source_mark(g, guess, second, true);
+		struct guess_mark *source = mark_of(g, GUESS_SOURCES, guess, second, true);
 		add_failure(source, second);
-		add_failure(account_mark(g, guess, second, true), second);
+		add_failure(mark_of(g, GUESS_ACCOUNTS, guess, second, true), second);
 		const long long next = now + wait_after(rule, weight(source, second));
 		if (next > start_of(g, source, now))
 			set_start(g, source, next);
 	}
 	if (reason == 0 || rule->repeat_seconds == 0)
 		return;
-	struct guess_mark *repeat = repeat_mark(g, guess, second, true);
+	struct guess_mark *repeat = mark_of(g, GUESS_REPEATS, guess, second, true);
 	repeat->seen = second;
 	repeat->failures = (uint16_t)reason;
 	repeat->value = owner;
@@ -212,10 +180,10 @@ void guesses_settle(struct guesses *g, const struct guess_rule *rule, const stru
                     unsigned reason, uint32_t owner, long long now)
 {
 	const uint32_t second = seconds_of(g, now);
-	struct guess_mark *pair = pair_mark(g, guess, second, outcome == GUESS_RIGHT);
+	struct guess_mark *pair = mark_of(g, GUESS_PAIRS, guess, second, outcome == GUESS_RIGHT);
 	if (!trusted) {
-		unpend(source_mark(g, guess, second, false));
-		unpend(account_mark(g, guess, second, false));
+		unpend(mark_of(g, GUESS_SOURCES, guess, second, false));
+		unpend(mark_of(g, GUESS_ACCOUNTS, guess, second, false));
 	}
 	switch (outcome) {
 	case GUESS_RIGHT:

@@ -76,8 +76,6 @@ struct guesses {
 /* Empty tables and a new key. 0, or -1 and errno. */
 int guesses_open(struct guesses *g, long long now);
 
-void guesses_close(struct guesses *g);
-
 /* May it be verified? Charges the attempt when the answer is GUESS_GO; guesses_settle() has to follow. now: now_ms(). */
 struct guess_ruling guesses_ask(struct guesses *g, const struct guess_rule *rule, const struct guess *guess, long long now);
 

@@ -59,7 +59,7 @@ void listeners_inherit(struct listeners *l)
 	while (l->count < LISTENERS_MAX && (fd = service_next_socket(&at, name, sizeof name)) >= 0) {
 		struct listener *one = &l->list[l->count];
 		socklen_t len = sizeof one->address;
-		*one = (struct listener){ .fd = fd, .inherited = true };
+		*one = (struct listener){ .fd = fd };
 		if (getsockname(fd, (struct sockaddr *)&one->address, &len) != 0) {
 			log_line(LOG_ERR, "inherited descriptor %d is no socket: %s", fd, strerror(errno));
 			continue;
@@ -70,13 +70,14 @@ void listeners_inherit(struct listeners *l)
 		set_options(fd);
 		l->count++;
 	}
+	l->inherited = l->count > 0;
 }
 
 /* What to do about an error of bind(2) or socket(2). */
 static const char *remedy(int error)
 {
 	static const struct { int error; const char *text; } remedies[] = {
-		{ EADDRINUSE, "; another program has that port, see: ss -ltnp" },
+		{ EADDRINUSE, "; another program has that port, see: ss -ltnp, or posternd itself has it, on another address: then restart it" },
 		{ EACCES, "; ports under 1024 need root" },
 		{ EADDRNOTAVAIL, "; this host has no such address, see: ip address" },
 		{ EAFNOSUPPORT, "; this host has no IPv6: set pop3 and pop3s in [listen] without the addresses in brackets" },
@@ -132,7 +133,7 @@ static void close_others(struct listeners *old, const struct listeners *kept)
 int listeners_apply(struct listeners *l, const struct settings *settings, char *problem, size_t size)
 {
 	struct listeners next = { .count = 0 };
-	if (l->count > 0 && l->list[0].inherited)
+	if (l->inherited)
 		return 0;
 	for (int tls = 0; tls < 2; tls++) {
 		const struct listen_list *wanted = tls ? &settings->pop3s : &settings->pop3;

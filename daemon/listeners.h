@@ -14,12 +14,12 @@ enum { LISTENERS_MAX = 2 * LISTEN_MAX };
 struct listener {
 	int fd;
 	bool tls;         /* TLS from the start */
-	bool inherited;   /* from the service manager: the settings do not close it */
 	struct sockaddr_storage address;
 };
 
 struct listeners {
 	size_t count;
+	bool inherited;   /* from the service manager: the settings close none, and open none */
 	struct listener list[LISTENERS_MAX];
 };
 

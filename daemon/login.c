@@ -270,25 +270,25 @@ static void tell_outcome(const struct session *s, int verified, const struct ver
 /* Is it the right password? 0, or -1. */
 static int verify(struct session *s, const struct rpc_auth *request, struct verdict *v_r)
 {
-	const struct attempt attempt = attempt_ask(s, request);
-	const struct auth_request ask = { .user = request->user, .password = &request->password, .remote_host = s->peer_text, .proven = attempt.proven };
+	const struct job answer = attempt_ask(s, request);
+	const struct auth_request ask = { .user = request->user, .password = &request->password, .remote_host = s->peer_text, .proven = answer.proven };
 	int verified = -1;
-	*v_r = (struct verdict){ .who = { .uid = NO_ID, .gid = NO_ID }, .crowd = attempt.crowd, .seconds = attempt.seconds, .quiet = attempt.quiet };
-	switch (attempt.answer) {
-	case ATTEMPT_VERIFY:
-		if (attempt.proven == 0)
+	*v_r = (struct verdict){ .who = { .uid = NO_ID, .gid = NO_ID }, .crowd = answer.crowd, .seconds = answer.seconds, .quiet = answer.quiet != 0 };
+	switch (answer.verb) {
+	case JOB_VERIFY:
+		if (answer.proven == 0)
 			touch_pages(0, HASH_HEAP);
 		verified = auth_verify(&s->auth, &ask, &v_r->who, &v_r->proven, &v_r->why);
-		tell_outcome(s, verified, v_r, attempt.proven);
+		tell_outcome(s, verified, v_r, answer.proven);
 		break;
-	case ATTEMPT_REPEATED:
-		v_r->who.uid = attempt.owner;
-		(void)why_set(&v_r->why, attempt.reason, 0, WORDS_REPEATED " (repeat_seconds)");
+	case JOB_REPEATED:
+		v_r->who.uid = answer.owner;
+		(void)why_set(&v_r->why, answer.reason < REASON_COUNT ? (enum reason)answer.reason : REASON_PASSWORD_WRONG, 0, WORDS_REPEATED " (repeat_seconds)");
 		break;
-	case ATTEMPT_REFUSED:
+	case JOB_REFUSED:
 		(void)why_set(&v_r->why, REASON_SLOWED, 0, "not verified: too many wrong passwords from this network or for this account");
 		break;
-	case ATTEMPT_GIVEN_UP:
+	default: /* given up */
 		attempt_tell(s, KEEPER_MOOT, REASON_NONE, NO_ID);
 		/* Thousands may be sent away at once, and nobody has failed. */
 		v_r->quiet = true;

@@ -34,6 +34,9 @@
 enum {
 	ACCEPTS_AT_ONCE = 64,        /* connections taken before anything else is looked at again */
 	ACCEPT_PAUSE_MS = 100,       /* after accept(2) failed */
+	SIGNALS_AT_ONCE = 4,
+	HALTS_AT_ONCE = 64,          /* children that were stopped or go on */
+	HALTS_PAUSE_MS = 100,        /* where there were as many */
 	CHILDREN_MS = 2000,          /* for the last children, at the end */
 	CHILDREN_LOOK_MS = 100,
 };
@@ -51,7 +54,7 @@ static void log_finding(void *context, const char *file, unsigned line, const ch
 
 static void check_listeners(const struct master *m)
 {
-	if (m->listeners.count > 0 && m->listeners.list[0].inherited)
+	if (m->listeners.inherited)
 		log_line(LOG_NOTICE, "the listening sockets come from the service manager; pop3 and pop3s in [listen] are not used");
 	for (size_t i = 0; i < m->listeners.count; i++)
 		if (m->listeners.list[i].tls && m->settings->certificate[0] == '\0')
@@ -74,8 +77,9 @@ static void admit(void *context, int connection, bool tls, const struct sockaddr
 	enum reply reply = REPLY_SERVER_FULL;
 	struct reply_args args = { .n = { m->settings->max } };
 	size_t open, victim;
-	const enum admission admission = admission_decide(&m->pool.workers, m->settings, address_source(peer), randombytes_random(), now_ms(), &open, &victim);
-	if (admission == ADMIT_EVICTING)
+	const long long now = now_ms();
+	const enum admission admission = admission_decide(&m->pool.workers, m->settings, address_source(peer), randombytes_random(), now, &open, &victim);
+	if (admission == ADMIT_EVICTING && pool_may_fork(&m->pool, now))
 		pool_evict(&m->pool, victim);
 	switch (admission) {
 	case ADMIT_EVICTING:
@@ -206,27 +210,42 @@ static void end_leftover(const struct master *m, pid_t pid, uid_t uid)
 	(void)kill(pid, SIGKILL);
 }
 
+/* Its owner may stop a session's process, and have it go on, as often as he likes: so many are heard of at a time, and those behind that after a pause. */
+static void hear_halts(struct master *m)
+{
+	for (int i = 0; i < HALTS_AT_ONCE; i++) {
+		siginfo_t info = { .si_pid = 0 };
+		if (waitid(P_ALL, 0, &info, WSTOPPED | WCONTINUED | WNOHANG) != 0 || info.si_pid == 0) {
+			m->halts_due = 0;
+			return;
+		}
+		const bool halted = info.si_code == CLD_STOPPED;
+		if (!pool_halted(&m->pool, info.si_pid, halted) && halted)
+			end_leftover(m, info.si_pid, info.si_uid);
+	}
+	m->halts_due = now_ms() + HALTS_PAUSE_MS;
+}
+
 static void reap(struct master *m)
 {
 	siginfo_t info = { .si_pid = 0 };
 	/* waitid(2) tells whose it was, besides. */
-	while (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG) == 0 && info.si_pid > 0) {
-		const pid_t pid = info.si_pid;
-		const bool halted = info.si_code == CLD_STOPPED, ended = !halted && info.si_code != CLD_CONTINUED;
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) == 0 && info.si_pid > 0) {
 		const int status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) : W_EXITCODE(0, info.si_status);
-		if (ended && !recorder_reaped(&m->recorder, pid, status))
-			pool_reaped(&m->pool, pid, status, info.si_uid);
-		else if (!ended && !pool_halted(&m->pool, pid, halted) && halted)
-			end_leftover(m, pid, info.si_uid);
+		if (!recorder_reaped(&m->recorder, info.si_pid, status))
+			pool_reaped(&m->pool, info.si_pid, status, info.si_uid);
 		info.si_pid = 0;
 	}
+	if (m->halts_due == 0)
+		hear_halts(m);
 }
 
 static void take_signals(struct master *m)
 {
-	struct signalfd_siginfo info;
-	while (read(m->signals, &info, sizeof info) == (ssize_t)sizeof info) {
-		switch (info.ssi_signo) {
+	struct signalfd_siginfo signals[SIGNALS_AT_ONCE];
+	const ssize_t n = read(m->signals, signals, sizeof signals);
+	for (ssize_t i = 0; i < n / (ssize_t)sizeof signals[0]; i++) {
+		switch (signals[i].ssi_signo) {
 		case SIGTERM:
 		case SIGINT: stop(m); break;
 		case SIGHUP: if (!m->stopping && m->serving) reload(m); break;
@@ -239,30 +258,19 @@ static void take_signals(struct master *m)
 
 /* ---- the loop ---- */
 
-static void sooner(long long *due, long long other)
-{
-	if (other > 0 && other < *due)
-		*due = other;
-}
-
 /* How long poll(2) may wait. */
 static int wait_ms(struct master *m)
 {
 	long long now = now_ms(), due = now + 60000;
 	if (!m->stopping && pool_wants_spare(&m->pool))
 		return 0;
-	sooner(&due, m->nursery_due);
-	sooner(&due, m->coming.pid > 0 ? m->nursery_started + NURSERY_COMING_MS : 0);
-	sooner(&due, m->accept_due);
-	sooner(&due, m->next == NULL ? m->reload_due : 0);
-	sooner(&due, m->recorder.due);
-	sooner(&due, m->watchdog_due);
-	sooner(&due, m->reread_due);
-	sooner(&due, refusals_due(&m->refusals));
-	sooner(&due, proxied_due(&m->proxied));
-	sooner(&due, attempts_due(&m->pool.attempts));
-	sooner(&due, pool_late_due(&m->pool));
-	sooner(&due, pool_spare_due(&m->pool));
+	const long long dues[] = {
+		m->nursery_due, m->coming.pid > 0 ? m->nursery_started + NURSERY_COMING_MS : 0, m->accept_due, m->next == NULL ? m->reload_due : 0,
+		m->recorder.due, m->watchdog_due, m->reread_due, m->halts_due, refusals_due(&m->refusals), proxied_due(&m->proxied),
+		attempts_due(&m->pool.attempts), pool_late_due(&m->pool), pool_spare_due(&m->pool),
+	};
+	for (size_t i = 0; i < sizeof dues / sizeof dues[0]; i++)
+		due = sooner(due, dues[i]);
 	return due > now ? (int)(due - now) : 0;
 }
 
@@ -285,6 +293,8 @@ static void run_timers(struct master *m)
 	}
 	if (m->recorder.due > 0)
 		recorder_start(&m->recorder);
+	if (m->halts_due > 0 && now >= m->halts_due)
+		hear_halts(m);
 	refusals_expire(&m->refusals, now);
 	proxied_expire(&m->proxied, now);
 	attempts_run(&m->pool.attempts, now);

@@ -1,6 +1,6 @@
 /*
  * master.h - configuration, listeners, accept, limits, pool, supervision.
- * Runs in: master. Trusts: the configuration; nothing of a peer but its address. Reads no byte that a client sent.
+ * Runs in: master. Trusts: the configuration; nothing of a peer but its address. Reads no octet that a client sent, but behind a PROXY header (proxied.h).
  */
 #ifndef POSTERN_MASTER_H
 #define POSTERN_MASTER_H

@@ -37,6 +37,7 @@ struct master {
 	bool rereading;                  /* that is what the nursery that is to come is for */
 	long long reload_due;            /* of a reload that was asked for during another, 0: none */
 	long long watchdog_ms, watchdog_due;
+	long long halts_due;             /* when stopped children are heard of again, 0: as they are stopped */
 	struct refusals refusals;
 	struct proxied proxied;
 	struct recorder recorder;

@@ -205,7 +205,6 @@ void master_hear_coming(struct master *m)
 		lose_coming(m, problem);
 }
 
-/* It says nothing more once it is ready: this is its end. Sessions go on, and connections in clear; TLS waits for the next one. */
 void master_lose_signer(struct master *m)
 {
 	if (!m->stopping)

@@ -169,6 +169,11 @@ static int hand_over(const struct worker *w, const struct job *job, const struct
 	return rpc_send_now(w->gate, hello, sizeof *hello, connection);
 }
 
+bool pool_may_fork(const struct pool *pool, long long now)
+{
+	return pool->nursery >= 0 && (pool->throttle_ms < THROTTLE_REFUSE_MS || now >= pool->throttled_until);
+}
+
 int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage *peer, bool tls)
 {
 	const long long now = now_ms();
@@ -179,8 +184,7 @@ int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage
 	for (;;) {
 		at = workers_first(t, WORKER_IDLE);
 		if (at < 0) {
-			const bool refuse = pool->throttle_ms >= THROTTLE_REFUSE_MS && now < pool->throttled_until;
-			if (workers_full(&pool->workers, pool->settings->max) || refuse || pool_spawn(pool) != 0)
+			if (workers_full(&pool->workers, pool->settings->max) || !pool_may_fork(pool, now) || pool_spawn(pool) != 0)
 				return -1;
 			continue;
 		}
@@ -430,18 +434,8 @@ void pool_end_late(struct pool *pool, long long now)
 
 long long pool_late_due(const struct pool *pool)
 {
-	long long first = 0;
-	for (size_t i = 0; some_may_be_late(pool) && i < pool->workers.count; i++) {
-		const long long due = end_due(pool, i);
-		if (due > 0 && (first == 0 || due < first))
-			first = due;
-	}
-	return first;
-}
-
-void pool_close(struct pool *pool)
-{
-	attempts_close(&pool->attempts);
-	workers_close(&pool->workers);
-	(void)close(pool->words);
+	long long due = 0;
+	for (size_t i = 0; some_may_be_late(pool) && i < pool->workers.count; i++)
+		due = sooner(due, end_due(pool, i));
+	return due;
 }

@@ -48,6 +48,9 @@ bool pool_wants_spare(struct pool *pool);
 /* When one is to be forked that waits for nothing but the end of the throttling; 0: none does. */
 long long pool_spare_due(const struct pool *pool);
 
+/* Can a worker be forked for who comes now? Not without a nursery, nor where the last ones broke. */
+bool pool_may_fork(const struct pool *pool, long long now);
+
 /* Give the connection (borrowed) to an idle worker, or to one forked now. 0, or -1 when there is none. */
 int pool_assign(struct pool *pool, int connection, const struct sockaddr_storage *peer, bool tls);
 
@@ -80,8 +83,5 @@ void pool_end_late(struct pool *pool, long long now);
 
 /* When that is due; 0: not. */
 long long pool_late_due(const struct pool *pool);
-
-/* Without workers: free what it has. */
-void pool_close(struct pool *pool);
 
 #endif

@@ -16,6 +16,7 @@
 
 #include "daemon/log.h"
 #include "daemon/privilege.h"
+#include "daemon/process_limit.h"
 #include "daemon/shared.h"
 
 enum { DESCRIPTORS_SPARE = 64 };  /* besides two a worker: to it, and to its gate */
@@ -77,6 +78,7 @@ int prepare_directories(struct settings *settings, const char *pam_helper)
 void prepare_process(const struct settings *settings)
 {
 	struct rlimit files;
+	char text[512];
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
@@ -84,6 +86,8 @@ void prepare_process(const struct settings *settings)
 			log_line(LOG_WARNING, "the limit of %llu open files is too small for max = %llu sessions; raise it (LimitNOFILE= of the unit, ulimit -n), or lower max",
 			         (unsigned long long)files.rlim_cur, (unsigned long long)settings->max);
 	}
+	if (process_limit_is_low(process_limit(), settings->max, text, sizeof text))
+		log_line(LOG_WARNING, "%s", text);
 	(void)umask(INSTRUMENTED ? 0 : 077);
 	/* Gates of a nursery that died, and helpers, come to us when they end: no zombie stays. */
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);

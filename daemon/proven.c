@@ -6,7 +6,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/mman.h>
 
 #include "daemon/privilege.h"
 
@@ -16,19 +15,10 @@ struct proven_mark {
 	long long when;       /* now_ms(); 0: nothing here */
 };
 
-enum { SIZE = PROVEN_MARKS * sizeof(struct proven_mark) };
-
 int proven_open(struct proven *p)
 {
-	p->marks = private_memory(SIZE);
+	p->marks = private_memory(PROVEN_MARKS * sizeof *p->marks);
 	return p->marks != NULL ? 0 : -1;
-}
-
-void proven_close(struct proven *p)
-{
-	if (p->marks != NULL)
-		(void)munmap(p->marks, SIZE);
-	p->marks = NULL;
 }
 
 /* The account's mark, or the one that has to go for it. The account is a keyed hash already. */

@@ -30,7 +30,6 @@ struct proven_hash {
 
 /* Empty. 0, or -1 and errno. */
 int proven_open(struct proven *p);
-void proven_close(struct proven *p);
 
 /* The record that it was right for in the last max_age milliseconds, 0: it was not. now: now_ms(). */
 uint64_t proven_check(const struct proven *p, const struct proven_hash *hash, long long now, long long max_age);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "daemon/attempt.h"
 #include "daemon/door_count.h"
 #include "daemon/log.h"
 #include "daemon/privilege.h"
@@ -318,6 +319,7 @@ void recorder_start(struct recorder *r)
 	if (pid == 0) {
 		const int kept[] = { r->records, r->refs, r->listener, pipes[0], log_descriptor(),
 		                     r->history.rings[HISTORY_GUESS].fd, r->history.rings[HISTORY_FAILURE].fd, r->history.rings[HISTORY_SESSION].fd };
+		attempt_forget();
 		log_role("recorder");
 		(void)prctl(PR_SET_NAME, "posternd-record", 0, 0, 0); /* for ps(1) */
 		keep_only(kept, sizeof kept / sizeof kept[0]);

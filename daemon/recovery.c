@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "daemon/attempt.h"
 #include "daemon/enter.h"
 #include "daemon/log.h"
 #include "daemon/privilege.h"
@@ -111,6 +112,7 @@ void recover_maildrops(const struct settings *settings)
 	pid_t pid = any ? fork() : -1;
 	if (pid == 0) {
 		const int kept[] = { dirfd(d), log_descriptor() };
+		attempt_forget();
 		log_role("recovery");
 		keep_only(kept, sizeof kept / sizeof kept[0]);
 		(void)prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);

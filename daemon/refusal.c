@@ -108,7 +108,6 @@ long long refusals_due(const struct refusals *r)
 {
 	long long due = r->count > 0 ? r->open[r->first].due : 0;
 	for (unsigned kind = 0; kind < REFUSAL_KINDS; kind++)
-		if (sum_due(r, kind) > 0 && (due == 0 || sum_due(r, kind) < due))
-			due = sum_due(r, kind);
+		due = sooner(due, sum_due(r, kind));
 	return due;
 }

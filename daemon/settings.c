@@ -345,6 +345,14 @@ size_t settings_read(const char *file, struct settings *settings_r, settings_fin
 	return settings_read_lines(file, settings_r, lines, finding, context);
 }
 
+bool settings_take_dotlocks(const struct settings *settings)
+{
+	bool take = false;
+	for (size_t i = 0; i < settings->mbox_lock_count; i++)
+		take = take || settings->mbox_locks[i] == HOST_LOCK_DOTLOCK;
+	return take;
+}
+
 void settings_for_auth(const struct settings *settings, const char *pam_helper, struct auth_settings *auth_r)
 {
 	*auth_r = (struct auth_settings){

@@ -157,6 +157,9 @@ bool settings_proxy(const struct settings *settings, const struct sockaddr_stora
 /* The part that auth/ asks for; points into *settings, which must outlive it. */
 void settings_for_auth(const struct settings *settings, const char *pam_helper, struct auth_settings *auth_r);
 
+/* Is a lock file one of the locks on an mbox? */
+bool settings_take_dotlocks(const struct settings *settings);
+
 /* Without TLS, is a port open to hosts whose users may not log in without it? Then settings_lacking_tls says so. */
 bool settings_lack_tls(const struct settings *settings);
 extern const char settings_lacking_tls[];

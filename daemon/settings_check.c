@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "auth/account.h"
+#include "daemon/process_limit.h"
 #include "daemon/sandbox.h"
 #include "daemon/settings_table.h"
 #include "daemon/shared.h"
@@ -52,6 +53,8 @@ static void check_file(struct check *c)
 	bool by_group = (st.st_mode & S_IWGRP) && st.st_gid != 0 && geteuid() == 0;
 	if ((st.st_mode & S_IWOTH) || by_group)
 		report(c, "", "others may write this file; run: chmod go-w %s", c->file);
+	if (st.st_uid != 0 && geteuid() == 0)
+		report(c, "", "its owner, uid %ju, may write this file; run: chown root %s", (uintmax_t)st.st_uid, c->file);
 }
 
 /* What the master will say at each start. */
@@ -60,6 +63,13 @@ static void check_sandbox(struct check *c)
 	const char *missing = sandbox_missing(sandbox_probe());
 	if (missing != NULL && c->settings->sandbox == SANDBOX_AS_AVAILABLE)
 		report(c, "sandbox", SANDBOX_ABSENT "; processes are confined without", missing);
+}
+
+static void check_processes(struct check *c)
+{
+	char text[FINDING_MAX];
+	if (process_limit_is_low(process_limit_of_unit(), c->settings->max, text, sizeof text))
+		report(c, "max", "%s", text);
 }
 
 /* A file that must be there to be read. forbidden: mode bits that it must not have. */
@@ -173,14 +183,6 @@ static void check_own_directory(struct check *c, const char *name, const char *w
 		       (uintmax_t)geteuid(), wanted, wanted);
 }
 
-static bool takes_dotlocks(const struct settings *s)
-{
-	bool takes = false;
-	for (size_t i = 0; i < s->mbox_lock_count; i++)
-		takes = takes || s->mbox_locks[i] == HOST_LOCK_DOTLOCK;
-	return takes;
-}
-
 /* A directory of root's with the mboxes of all: may a user make NAME.lock there, or the dotlock helper for him? */
 static void check_spool(struct check *c, const char *directory, const struct stat *st)
 {
@@ -211,7 +213,7 @@ static void check_place(struct check *c, const char *one, const char *pattern)
 		report(c, "location", "%s: %s; make it, or correct the path", path, strerror(errno));
 	else if (!S_ISDIR(st.st_mode))
 		report(c, "location", "%s is not a directory; correct the path", path);
-	else if (percent != NULL && strchr(percent, '/') == NULL && is_mbox && takes_dotlocks(c->settings))
+	else if (percent != NULL && strchr(percent, '/') == NULL && is_mbox && settings_take_dotlocks(c->settings))
 		check_spool(c, path, &st);
 }
 
@@ -256,6 +258,7 @@ size_t settings_check_host(const char *file, const struct settings *settings, co
 	const size_t wrong = settings_read_lines(file, &again, c.lines, finding_ignore, NULL);
 	check_file(&c);
 	check_sandbox(&c);
+	check_processes(&c);
 	if (wrong == 0 && settings_lack_tls(settings))
 		report(&c, "certificate", "%s", settings_lacking_tls);
 	check_all_readable(&c, "certificate", settings->certificate, 0);

@@ -19,12 +19,14 @@ struct choice {
 	unsigned value;
 };
 
+struct setting;
+
+/* Put text into the row's field. 0, or -1 with `fix` saying what to write instead; then the field is as it was. */
+typedef int setting_type(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
+
 struct setting {
 	const char *section, *name;
-	/*
-	 * Put text into the field. 0, or -1 with `fix` saying what to write instead; then the field is as it was.
-	 */
-	int (*set)(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
+	setting_type *set;
 	size_t offset, size;          /* of the field in struct settings */
 	uint64_t min, max;            /* of a number; for an address, min is the port that hints name */
 	const struct choice *choices; /* of a word or words, else NULL */
@@ -42,21 +44,8 @@ const struct setting *setting_find(const char *section, const char *name);
 /* "never, loopback or always", appended. */
 void choices_add(struct buf *b, const struct choice *choices);
 
-int setting_number(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
-int setting_choice(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
-int setting_path(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
-int setting_paths(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
-int setting_word(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
-int setting_domains(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
-int setting_sentence(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
-int setting_on_locked(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
-int setting_unique_ids(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
-int setting_location(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
-int setting_listen(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
-int setting_hosts(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
-int setting_sources(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
-int setting_backends(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
-int setting_locks(const struct setting *row, struct settings *settings, const char *text, struct buf *fix);
+setting_type setting_number, setting_choice, setting_path, setting_paths, setting_word, setting_domains, setting_sentence, setting_on_locked,
+             setting_unique_ids, setting_location, setting_listen, setting_hosts, setting_sources, setting_backends, setting_locks;
 
 /*
  * Call wrong() for each thing that must hold between settings and does not; lines: where each row of the table is set (0: nowhere), of which the first

@@ -15,6 +15,8 @@
 #include "daemon/sandbox.h"
 #include "daemon/shared_dotlock.h"
 
+enum { OWNER_SECONDS = 15 }; /* for virtual_user's account, at a reload before the service manager's watchdog */
+
 bool shared_workers(const struct settings *settings)
 {
 	return settings->sessions > 1;
@@ -46,6 +48,7 @@ int shared_find_owner(struct settings *settings, const char *pam_helper, char pr
 	if (!shared_workers(settings))
 		return 0;
 	settings_for_auth(settings, pam_helper, &auth);
+	auth.helper_seconds = OWNER_SECONDS;
 	if (account_by_name(&auth, settings->virtual_user, &account, &why) != AUTH_ACCEPTED) {
 		(void)snprintf(problem, SHARED_PROBLEM_MAX, "virtual_user %s: %s", settings->virtual_user, why.text);
 		return -1;

@@ -98,9 +98,15 @@ static const struct need {
 };
 enum { NEEDS = sizeof needs / sizeof *needs };
 
+/* The unit test puts another one in its place. A running server waits for no file system longer than that, nor does its watchdog. */
+#ifndef TRY_SECONDS
+#define TRY_SECONDS 10
+#endif
+
 /* The first need that is not met, as the exit status. */
 _Noreturn static void try_in_child(const struct settings *settings, const char *const paths[NEEDS], bool started)
 {
+	end_in(TRY_SECONDS);
 	become_owner(settings->owner.uid, settings->owner.gid);
 	for (int i = 0; i < NEEDS; i++)
 		if ((started || !needs[i].ours) && faccessat(AT_FDCWD, paths[i], needs[i].how, AT_EACCESS) != 0 && errno != ENOENT)
@@ -125,7 +131,8 @@ int shared_try_owner(const struct settings *settings, bool started, char problem
 	if (failed < 0)
 		return 0;
 	if (failed >= NEEDS)
-		(void)snprintf(problem, SHARED_PROBLEM_MAX, "what virtual_user %s may do cannot be tried", settings->virtual_user);
+		(void)snprintf(problem, SHARED_PROBLEM_MAX, "what virtual_user %s may do cannot be tried; see whether passwd_file, location or one of our directories "
+		               "is on a file system that does not answer", settings->virtual_user);
 	else
 		(void)snprintf(problem, SHARED_PROBLEM_MAX, "with sessions above 1 virtual_user %s (uid %ju, gid %ju) has to be able to use %s = %.512s, and cannot; %s",
 		               settings->virtual_user, (uintmax_t)settings->owner.uid, (uintmax_t)settings->owner.gid, needs[failed].name, paths[failed], needs[failed].fix);

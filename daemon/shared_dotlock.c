@@ -41,11 +41,8 @@ _Noreturn static void serve(const struct settings *settings, const char *root, i
 
 void shared_dotlock_start(const struct settings *settings, const char *root)
 {
-	bool wanted = false;
 	int pair[2];
-	for (size_t i = 0; i < settings->mbox_lock_count; i++)
-		wanted = wanted || settings->mbox_locks[i] == HOST_LOCK_DOTLOCK;
-	if (!wanted)
+	if (!settings_take_dotlocks(settings))
 		return;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		fatal("socketpair");

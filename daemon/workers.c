@@ -4,21 +4,12 @@
  */
 #include "daemon/workers.h"
 
-#include <sys/mman.h>
-
 #include "daemon/privilege.h"
 
 int workers_open(struct workers *t)
 {
 	*t = (struct workers){ .rows = private_memory(sizeof *t->rows) };
 	return t->rows != NULL ? 0 : -1;
-}
-
-void workers_close(struct workers *t)
-{
-	if (t->rows != NULL)
-		(void)munmap(t->rows, sizeof *t->rows);
-	*t = (struct workers){ .rows = NULL };
 }
 
 ssize_t workers_add(struct workers *t, pid_t pid, int channel, uint64_t number)

@@ -74,7 +74,6 @@ struct workers {
 
 /* An empty table. 0, or -1 and errno. */
 int workers_open(struct workers *t);
-void workers_close(struct workers *t);
 
 /* A new one, idle. Its index; or -1: there are WORKERS_MAX. */
 ssize_t workers_add(struct workers *t, pid_t pid, int channel, uint64_t number);

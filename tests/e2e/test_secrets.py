@@ -3,6 +3,7 @@ forms of AUTH PLAIN. Each case has a user and a password of its own, so one sear
 """
 import base64
 import random
+import re
 import ssl
 import string
 import subprocess
@@ -12,7 +13,7 @@ import bodies
 from client import client_context
 from memory import INSTRUMENTED, secrets_in
 from postern import BUILD, ROOT, Server
-from processes import wait_until
+from processes import user_of, wait_until
 from test_auth import plain
 from test_pam import REASON, PamServer
 from test_proxies import version_2
@@ -134,6 +135,18 @@ def open_connection(server, mode, n):
     return server.client(tls=True, source=source, context=client_context(server.certificate, number, number))
 
 
+def locked_octets(pid):
+    """What the process keeps from being written to a swap device."""
+    with open("/proc/%d/smaps" % pid) as smaps, open("/proc/%d/mem" % pid, "rb", 0) as mem:
+        for line in smaps:
+            if re.match(r"[0-9a-f]+-", line):
+                start, end = (int(number, 16) for number in line.split(" ", 1)[0].split("-"))
+            elif line.startswith("VmFlags:") and " lo" in line:
+                mem.seek(start)
+                return mem.read(end - start)
+    raise AssertionError("no memory of %d is locked" % pid)
+
+
 class Case(unittest.TestCase):
     maxDiff = None
 
@@ -234,6 +247,17 @@ class PasswdFile(Case):
             client.status()
         self.assertTrue(client.status().startswith("-ERR"))
         self.assertEqual(self.leaks(server, needles("behind half a header", secret)), [])
+
+    def test_key_of_the_guesses(self):
+        """Master and keepers have it until a login; nobody who has a user's rights, or the gates', whatever he was forked from."""
+        server = Server(("anna",), location="mbox:SPOOL/%u")
+        self.addCleanup(server.stop)
+        server.users["anna"].write_mbox(bodies.mbox([bodies.message()]))
+        with server.login() as client:
+            wanted = {"key": locked_octets(server.pid)[:32]}
+            holders = {(p.name, user_of(p.pid)) for p in server.processes() if secrets_in(p.pid, wanted)}
+            client.quit()
+        self.assertEqual(holders, {("posternd", 0)})
 
     def test_the_search_finds_one(self):
         """What a gate has to have, because the line is not whole yet, is found there and nowhere else."""

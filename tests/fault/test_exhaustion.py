@@ -288,7 +288,10 @@ class Processes(Case):
         group = CGROUP + "/postern-e2e-%d" % os.getpid()
         os.mkdir(group)
         self.addCleanup(lambda: wait_until(lambda: self.removed(group), "the cgroup goes", 20))
+        with open(group + "/pids.max", "w") as f:
+            f.write("100\n")
         server = self.begin(launcher=["sh", "-c", 'echo $$ >%s/cgroup.procs; exec "$@"' % group, "sh"])
+        self.assertIn("max = 60 workers may be 196 processes, and no more than 100 are allowed; write TasksMax=196", server.log())
         with open(group + "/pids.max", "w") as f:
             f.write("18\n")
         held, told = self.hold(server, 60)

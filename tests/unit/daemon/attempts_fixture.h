@@ -43,8 +43,6 @@ static inline void end(void)
 		(void)close(workers.rows->list[i].channel);
 		(void)close(ends[i]);
 	}
-	workers_close(&workers);
-	attempts_close(&attempts);
 	log_release(kept_stderr);
 	host_remove();
 }

@@ -62,7 +62,7 @@ static inline void end(void)
 	(void)close(pool.nursery);
 	if (nursery >= 0)
 		(void)close(nursery);
-	pool_close(&pool);
+	(void)close(pool.words);
 	log_release(kept_stderr);
 	host_remove();
 }

@@ -65,7 +65,6 @@ static void test_table(void)
 	while (t.count > 0)
 		workers_remove(&t, 0);
 	CU_ASSERT(t.of_state[WORKER_STRANGER] == 0);
-	workers_close(&t);
 }
 
 /* Ten workers at most; what is there, and what becomes of one more from source 1. */

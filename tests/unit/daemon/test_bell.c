@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/un.h>
 
+#include "daemon/attempt.h"
 #include "daemon/bell.h"
 #include "storage/lock.h"
 #include "tests/unit/daemon/keeper_peer.h"
@@ -137,6 +138,7 @@ static void test_crowd(void)
 	make_users();
 	struct settings *settings = settings_of("");
 	settings->free_failures = 10;
+	CU_ASSERT_FATAL(attempt_prepare() == 0);
 	pid_t pid = start_holder(settings, &holder);
 	struct worker_ends w = keeper_serving(settings, "192.0.2.1");
 	ROW_TEXT("the lock", login_let_go(&w, CROWD_NONE, &answer), "LOCKED_ACTIVE");

@@ -125,7 +125,7 @@ static void test_reload(void)
 static void test_in_use(void)
 {
 	struct listeners l = { .count = 0 }, other = { .count = 0 };
-	char problem[512] = "", want[128];
+	char problem[512] = "", want[192];
 	settings = (struct settings){ .pop3 = { .count = 1 } };
 	settings.pop3.list[0] = free_address(AF_INET);
 	struct listen_address taken = settings.pop3.list[0];
@@ -139,11 +139,18 @@ static void test_in_use(void)
 	CU_ASSERT(listeners_apply(&l, &settings, problem, sizeof problem) == -1);
 	struct sockaddr_in v4;
 	memcpy(&v4, &taken.address, sizeof v4);
-	(void)snprintf(want, sizeof want, "cannot listen on 127.0.0.1 port %u: Address already in use; another program has that port, see: ss -ltnp",
+	(void)snprintf(want, sizeof want, "cannot listen on 127.0.0.1 port %u: Address already in use; another program has that port, see: ss -ltnp, or posternd itself has it, on another address: then restart it",
 	               ntohs(v4.sin_port));
 	ROW_TEXT("in use", problem, want);
 	CU_ASSERT(l.count == 1 && l.list[0].fd == kept && fcntl(kept, F_GETFD) >= 0);
 	CU_ASSERT(connect_to(&settings.pop3.list[1]) == -1);
+	/* One that we have ourselves. */
+	struct sockaddr_in every = { .sin_family = AF_INET, .sin_port = v4.sin_port, .sin_addr = { htonl(INADDR_ANY) } };
+	settings.pop3.count = 1;
+	memcpy(&settings.pop3.list[0].address, &every, sizeof every);
+	CU_ASSERT(listeners_apply(&other, &settings, problem, sizeof problem) == -1 && other.count == 1);
+	(void)snprintf(want, sizeof want, "cannot listen on 0.0.0.0 port %u: Address already in use; another program has that port, see: ss -ltnp, or posternd itself has it, on another address: then restart it", ntohs(v4.sin_port));
+	ROW_TEXT("our own", problem, want);
 	listeners_close(&l);
 	listeners_close(&other);
 	/* An address that is not this host's. */
@@ -182,7 +189,7 @@ static void inherit(void)
 	(void)setenv("LISTEN_FDS", "3", 1);
 	(void)setenv("LISTEN_FDNAMES", "pop3s:other:none", 1);
 	listeners_inherit(&l);
-	if (l.count != 2 || l.list[0].fd != 3 || l.list[1].fd != 4 || !l.list[0].inherited)
+	if (l.count != 2 || l.list[0].fd != 3 || l.list[1].fd != 4 || !l.inherited)
 		leave(13);
 	/* By its name, or by its port. */
 	if (!l.list[0].tls || l.list[1].tls)

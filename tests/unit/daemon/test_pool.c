@@ -182,7 +182,7 @@ static void test_throttle(void)
 		ROW_ASSERT(rows[i].label, p.throttle_ms == rows[i].after);
 		ROW_ASSERT(rows[i].label, p.throttled_until == 0 || p.throttled_until >= before + rows[i].after);
 		ROW_ASSERT(rows[i].label, rows[i].words == NULL ? *read_log() == '\0' : strstr(read_log(), rows[i].words) != NULL);
-		pool_close(&p);
+		(void)close(p.words);
 	}
 	/* What the nursery tells of gates. */
 	struct pool p;
@@ -197,7 +197,7 @@ static void test_throttle(void)
 	CU_ASSERT(strstr(read_log(), "gate of worker 7 (192.0.2.9) was killed by signal 31") != NULL);
 	CU_ASSERT(strstr(host_log, "gate of worker 8 (idle) ended with status 71") != NULL);
 	CU_ASSERT(strstr(host_log, "gate of worker 9 (over) ended with status 71") != NULL);
-	pool_close(&p);
+	(void)close(p.words);
 	end();
 }
 

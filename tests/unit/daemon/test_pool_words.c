@@ -75,7 +75,7 @@ static void test_shared(void)
 		(void)close(keepers[i]);
 		(void)close(gates[i]);
 	}
-	workers_close(&pool.workers);
+	pool.workers = (struct workers){ .count = 0 }; /* none of them is a child */
 	end();
 }
 
@@ -111,7 +111,7 @@ static void test_last_words(void)
 	}
 	/* The third was told that it is the same wrong password. */
 	CU_ASSERT(strstr(read_log(), "said verb 6, as its word 1, in state 4: not listened to any more") != NULL);
-	workers_close(&pool.workers);
+	pool.workers = (struct workers){ .count = 0 }; /* none of them is a child */
 	end();
 }
 
@@ -153,7 +153,7 @@ static void test_owners_words(void)
 		(void)close(keepers[i]);
 		(void)close(gates[i]);
 	}
-	workers_close(&pool.workers);
+	pool.workers = (struct workers){ .count = 0 }; /* none of them is a child */
 	end();
 }
 

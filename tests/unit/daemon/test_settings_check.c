@@ -2,9 +2,13 @@
  * test_settings_check.c - daemon/settings_check.c: what is said about a host that lacks what the settings name.
  * Runs in: the tests.
  */
+static const char *cgroups = "/nonexistent";
+#define CGROUPS cgroups
+#define CGROUPS_OF_THIS "/nonexistent"
+#include "daemon/process_limit.c"
+
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "daemon/settings_table.h"
 #include "tests/unit/suite.h"
@@ -166,18 +170,57 @@ static void test_host_tls(void)
 	}
 }
 
-static void test_host_file_mode(void)
+/* Has the unit room for so many workers? */
+static void test_host_processes(void)
 {
+	static const struct { const char *text; bool low; } rows[] = {
+		{ "[workers]\nmax = 1000\n", false }, { "[workers]\nmax = 2000\n", true },
+	};
 	static char context[] = "context";
-	struct settings s;
-	file_write("", 0);
-	CU_ASSERT(chmod(path, 0646) == 0);
-	found.count = 0;
-	CU_ASSERT(settings_read(path, &s, keep, context) == 0);
-	(void)settings_check_host(path, &s, built("posternd-pam"), keep, context);
-	ROW_ASSERT(found.text[0], strstr(found.text[0], "run: chmod go-w ") != NULL);
-	(void)unlink(path);
+	char directory[] = "/tmp/postern-host-XXXXXX", name[64];
+	CU_ASSERT_FATAL(mkdtemp(directory) != NULL);
+	(void)snprintf(name, sizeof name, "%s/pids.max", directory);
+	FILE *f = fopen(name, "we");
+	CU_ASSERT_FATAL(f != NULL && fputs("4096\n", f) >= 0 && fclose(f) == 0);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct settings s;
+		size_t hits = 0;
+		file_write(rows[i].text, strlen(rows[i].text));
+		CU_ASSERT(settings_read(path, &s, keep, context) == 0);
+		found.count = 0;
+		cgroups = directory;
+		size_t n = settings_check_host(path, &s, built("posternd-pam"), keep, context);
+		cgroups = "/nonexistent";
+		for (size_t j = 0; j < n && j < FOUND_MAX; j++)
+			hits += found.line[j] == 2 && strstr(found.text[j], "[workers] max: max = 2000 workers may be 6016 processes") != NULL;
+		ROW_ASSERT(rows[i].text, hits == rows[i].low);
+		(void)unlink(path);
+	}
+	CU_ASSERT(unlink(name) == 0 && rmdir(directory) == 0);
 }
 
-#define TESTS(X) X(test_host) X(test_host_tls) X(test_host_file_mode)
+/* Who else may change the file? */
+static void test_host_file_mode(void)
+{
+	static const struct { const char *label, *words; mode_t mode; uid_t owner; gid_t group; } rows[] = {
+		{ "all", "run: chmod go-w ", 0646, 0, 0 }, { "a group", "run: chmod go-w ", 0664, 0, 77 }, { "another user", "run: chown root ", 0644, 77, 0 },
+		{ "root's group", NULL, 0664, 0, 0 }, { "nobody", NULL, 0644, 0, 77 },
+	};
+	static char context[] = "context";
+	struct settings s;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if (geteuid() != 0 && i > 0)
+			break; /* groups and owners are root's to give */
+		file_write("", 0);
+		CU_ASSERT(chmod(path, rows[i].mode) == 0 && (geteuid() != 0 || chown(path, rows[i].owner, rows[i].group) == 0));
+		found.count = 0;
+		CU_ASSERT(settings_read(path, &s, keep, context) == 0);
+		(void)settings_check_host(path, &s, built("posternd-pam"), keep, context);
+		const bool says = strstr(found.text[0], "write this file") != NULL;
+		ROW_ASSERT(rows[i].label, says == (rows[i].words != NULL) && (!says || strstr(found.text[0], rows[i].words) != NULL));
+		(void)unlink(path);
+	}
+}
+
+#define TESTS(X) X(test_host) X(test_host_tls) X(test_host_processes) X(test_host_file_mode)
 SUITE("settings_check")
