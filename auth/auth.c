@@ -6,6 +6,7 @@
 #include "auth/auth.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "auth/passwd_records.h"
 
@@ -83,7 +84,7 @@ static int judge(const struct auth_settings *settings, const struct auth_request
 	/* First, and so the same for a right and a wrong password: nobody learns here that he has found root's. */
 	if ((verdict == AUTH_ACCEPTED || identity->uid != NO_ID) && admit_uid(settings, identity->uid, why_r) != 0)
 		return -1;
-	if (verdict == AUTH_ACCEPTED && strcmp(identity->user, request->user) != 0)
+	if (verdict == AUTH_ACCEPTED && strcasecmp(identity->user, request->user) != 0)
 		return why_set(why_r, REASON_AUTH_TEMPORARY, 0, "the back end answered for another user");
 	*proven_r = verdict == AUTH_BARRED;
 	return verdict == AUTH_ACCEPTED ? 0 : -1;

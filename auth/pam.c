@@ -7,6 +7,7 @@
 #include <security/pam_appl.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "auth/account.h"
 #include "auth/pam_parts.h"
@@ -85,7 +86,8 @@ static enum auth_verdict judge(const struct auth_request *request, const char *s
 	memset(identity_r, 0, sizeof *identity_r);
 	identity_r->uid = result->uid;
 	identity_r->gid = result->gid;
-	(void)snprintf(identity_r->user, sizeof identity_r->user, "%s", request->user);
+	/* A directory may find an account by any spelling of its name: that is one user, with one mailbox. */
+	(void)snprintf(identity_r->user, sizeof identity_r->user, "%s", strcasecmp(result->name, request->user) == 0 ? result->name : request->user);
 	(void)snprintf(identity_r->home, sizeof identity_r->home, "%s", result->home);
 	return AUTH_ACCEPTED;
 }

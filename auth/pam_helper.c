@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -121,7 +122,7 @@ static int set_items(pam_handle_t *handle, const struct pam_wire_request *reques
 static bool is_user_changed(pam_handle_t *handle, const char *user)
 {
 	const void *now = NULL;
-	return pam_get_item(handle, PAM_USER, &now) != PAM_SUCCESS || now == NULL || strcmp(now, user) != 0;
+	return pam_get_item(handle, PAM_USER, &now) != PAM_SUCCESS || now == NULL || strcasecmp(now, user) != 0;
 }
 
 static void ask(pam_handle_t *handle, const struct pam_wire_request *request, struct pam_wire_result *result)

@@ -54,7 +54,7 @@ struct pam_wire_result {
 	uint32_t stage;
 	uint64_t nonce;
 	int32_t code;           /* PAM's */
-	uint32_t user_changed;  /* PAM_USER is not the user of the request */
+	uint32_t user_changed;  /* PAM_USER is not the user of the request, in whatever spelling */
 	uint32_t account;       /* enum pam_account: does the host know the user of the request? */
 	char name[USER_NAME_MAX + 1]; /* of that account */
 	uid_t uid;

@@ -115,6 +115,7 @@ static void test_verdicts(void)
 		  "PAM says: Closed till_noon.; Later.", "Closed till_noon.; Later." },
 		{ "auth=say:\x1b[2J\"x\" acct=6", "nobody", "x", AUTH_BARRED, REASON_ACCESS_DENIED, 6, "\\x1b[2J\\x22x\\x22",
 		  "\x1b[2J\"x\"" },
+		{ PASSES, "Nobody", "secret", AUTH_ACCEPTED, REASON_NONE, 0, "", "" }, { "auth=user:nobody", "NOBODY", "x", AUTH_ACCEPTED, REASON_NONE, 0, "", "" },
 		{ "auth=user:root", "nobody", "x", AUTH_FAILED, REASON_AUTH_TEMPORARY, 0, "changed the user name", "" },
 		{ "acct=user:daemon", "nobody", "x", AUTH_FAILED, REASON_AUTH_TEMPORARY, 0, "changed the user name", "" },
 		{ "auth=user:daemon auth=7", "nobody", "x", AUTH_FAILED, REASON_AUTH_TEMPORARY, 0, "changed the user name", "" },
