@@ -228,7 +228,8 @@ enum hash_result hash_verify(const char *hash, size_t len, const struct secret *
 	enum hash_result result = p.info.state;
 	if (result == HASH_LOCKED)
 		(void)why_set(why_r, REASON_ACCOUNT_LOCKED, 0, "no password opens this record");
-	if (result == HASH_RIGHT && room != NULL && room->take != NULL && p.info.cost.mebibytes > 0 && room->take(room->context, p.info.cost.mebibytes) != 0) {
+	const unsigned wanted = p.info.cost.mebibytes > 0 ? p.info.cost.mebibytes : HASH_TURN_MEBIBYTES;
+	if (result == HASH_RIGHT && room != NULL && room->take != NULL && room->take(room->context, wanted) != 0) {
 		(void)why_set(why_r, REASON_AUTH_TEMPORARY, 0, "no memory free for a password hash (%s, %s): hash_memory is in use", p.info.scheme, p.info.cost.words);
 		result = HASH_NO_MEMORY;
 	} else if (result == HASH_RIGHT)

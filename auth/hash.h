@@ -37,6 +37,12 @@ struct hash_cost {
 	unsigned mebibytes;        /* of memory for one verification; 0 is next to nothing */
 };
 
+/*
+ * What a verification counts as whose memory is not known, or next to nothing, but which takes time: PAM's, and those of bcrypt and SHA-crypt. So many
+ * are under way as fit into what hashes may have, however many connections there are: by default 64, enough for 200 guesses a second of 0.3 s each.
+ */
+enum { HASH_TURN_MEBIBYTES = 8 };
+
 /* Who hands out memory for verifications, when many have to share it. Asked anew, it has back what it gave for that login before. */
 struct hash_room {
 	int (*take)(void *context, size_t mebibytes);  /* wait for it: 0, or -1: there is none for now */

@@ -92,13 +92,6 @@ static enum auth_verdict judge(const struct auth_request *request, const char *s
 	return AUTH_ACCEPTED;
 }
 
-/*
- * A process of its own for each attempt, and most of its memory is what the module's hash takes: 16 MiB for yescrypt, at the cost that Debian has,
- * for a part of the time. So many are under way as fit into what hashes may have, however many connections there are. By default these are 64, enough
- * for 200 guesses a second where a module takes 0.3 s.
- */
-enum { PAM_MEBIBYTES = 8 };
-
 static enum auth_verdict verify(const struct auth_settings *settings, const struct auth_request *request,
                                 struct identity *identity_r, struct why *why_r)
 {
@@ -108,7 +101,8 @@ static enum auth_verdict verify(const struct auth_settings *settings, const stru
 
 	if (!pam_service_ok(service))
 		return failed(why_r, REASON_AUTH_SETUP, service, "this cannot be the name of a service");
-	if (settings->room.take != NULL && settings->room.take(settings->room.context, PAM_MEBIBYTES) != 0)
+	/* A process of its own, and most of its memory is what the module's hash takes: 16 MiB for yescrypt, at the cost that Debian has, for a part of the time. */
+	if (settings->room.take != NULL && settings->room.take(settings->room.context, HASH_TURN_MEBIBYTES) != 0)
 		return failed(why_r, REASON_AUTH_TEMPORARY, service, "not asked, no memory is free for it: hash_memory is in use");
 	memset(&wire, 0, sizeof wire);
 	(void)snprintf(wire.service, sizeof wire.service, "%s", service);

@@ -90,8 +90,8 @@ const struct setting settings_table[] = {
 	          "help, for example `mail passwords: https://example.org/mail`." },
 
 	{ .section = "auth", .name = "hash_memory", .set = setting_number, FIELD(hash_memory), .max = 1048576, .value = "512",
-	  .help = "MiB that the hashes of passwords (Argon2id, yescrypt) may use at the same time; who comes later waits. What PAM does for one login counts as 8. "
-	          "0 is without a limit." },
+	  .help = "MiB that the hashes of passwords (Argon2id, yescrypt) may use at the same time; who comes later waits. What PAM does for one login counts as 8, "
+	          "and so does a hash that takes time and no memory (bcrypt, SHA-crypt). 0 is without a limit." },
 	{ .section = "auth", .name = "login_cache", .set = setting_number, FIELD(login_cache), .max = 3600, .value = "600",
 	  .help = "Seconds for which a password that was right for a record of the passwd file is not hashed again: a client that polls then pays "
 	          "for one hash in that time. Kept in the master's memory, as a keyed hash; gone with a wrong password for the user or a change of "
