@@ -37,10 +37,13 @@ int parse_since(const char *text, int64_t *since_r)
 	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
 		struct tm tm = { .tm_isdst = -1 };
 		const char *end = strptime(text, formats[i], &tm);
-		if (end != NULL && *end == '\0') {
-			*since_r = (int64_t)mktime(&tm) * 1000;
+		const int day = tm.tm_mday;
+		if (end == NULL || *end != '\0')
+			continue;
+		*since_r = (int64_t)mktime(&tm) * 1000;
+		/* Of February 31st it makes March 3rd. */
+		if (tm.tm_mday == day)
 			return 0;
-		}
 	}
 	cli_complain("\"%s\" is no time: write 2w, 3d, 12h or 30m, or a day as 2026-11-20", text);
 	return -1;

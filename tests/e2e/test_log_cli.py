@@ -99,7 +99,7 @@ class Events(LogCase):
         tomorrow = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 86400))
         for since in ("0m", tomorrow, tomorrow + " 10:30"):
             self.assertNotIn("127.0.4.5", self.log("--since", since), since)
-        for since in ("yesterday", "2x", "d", "", "-1d", "2026-13-45", "2026-11-20x"):
+        for since in ("yesterday", "2x", "d", "", "-1d", "2026-13-45", "2026-02-31", "2026-11-20x"):
             self.assertIn("is no time", self.log("--since", since, status=DATA), since)
 
     def test_usage(self):
