@@ -70,16 +70,14 @@ static struct told read_courier_slowly(char *text)
 	char *lf = strchr(text, '\n');
 	t.broken = lf == NULL || text[0] != '/' || parse_number(text + 1, strcspn(text + 1, " \n"), 2, 3, &version) != 0;
 	for (text = t.broken ? text : lf + 1; !t.broken && (lf = strchr(text, '\n')) != NULL; text = lf + 1) {
-		char id[ID_MOST];
+		char id[ID_MOST], none[] = "";
 		*lf = '\0';
-		const char *numbers = last(text, ' ');
-		const char *size = numbers != NULL ? last(text, ' ') : NULL;
-		char copy[ID_MOST], *p = copy;
-		(void)snprintf(copy, sizeof copy, "%s", numbers != NULL ? numbers : "");
-		const char *utf8 = version == 3 ? last(p, ':') : "0", *mailbox = last(p, ':');
-		t.broken = size == NULL || *text == '\0' || strlen(numbers) >= sizeof copy || utf8 == NULL || mailbox == NULL ||
+		char *const found = last(text, ' '), *const numbers = found != NULL ? found : none;
+		const char *size = found != NULL ? last(text, ' ') : NULL;
+		const char *utf8 = version == 3 ? last(numbers, ':') : "0", *mailbox = last(numbers, ':');
+		t.broken = size == NULL || *text == '\0' || utf8 == NULL || mailbox == NULL ||
 		           parse_number(size, strlen(size), 0, UINT64_MAX, &n) != 0 || parse_number(utf8, strlen(utf8), 0, 1, &n) != 0 ||
-		           !number(mailbox, 0, &validity) || !number(p, 0, &uid);
+		           !number(mailbox, 0, &validity) || !number(numbers, 0, &uid);
 		if (t.broken || uid == 0)
 			continue;
 		int len = snprintf(id, sizeof id, "UID%u", (unsigned)uid);
