@@ -226,40 +226,25 @@ static int note_room(void *context, size_t mebibytes)
 	return -1;
 }
 
-/* PAM's modules take memory as well, each attempt so much; without it they are not asked. */
-static void test_pam_without_memory(void)
+/* What takes memory that is not known, or time alone, counts as much as this; where there is none, it is not asked. */
+static void test_turns(void)
 {
-	struct auth_settings settings = begin("", "");
-	struct secret s = secret_of("secret");
-	const struct auth_request request = { .user = "daemon", .password = &s, .remote_host = "192.0.2.1" };
-	struct identity identity;
-	struct why why = { .reason = REASON_NONE };
-	size_t noted = 0;
-	bool proven;
-	settings.backends[0] = "pam";
-	settings.room.take = note_room;
-	settings.room.context = &noted;
-	CU_ASSERT(auth_verify(&settings, &request, &identity, &proven, &why) == -1 && why.reason == REASON_AUTH_TEMPORARY && !proven);
-	CU_ASSERT(noted == 8 && strstr(why.text, "hash_memory is in use") != NULL);
-	fixture_remove();
-}
-
-/* A hash that takes time and no memory counts like that: else as many would be verified at a time as there are connections. */
-static void test_time_without_memory(void)
-{
-	struct auth_settings settings = begin(RECORDS, "");
-	struct secret s = secret_of("secret");
-	const struct auth_request request = { .user = "filed", .password = &s, .remote_host = "192.0.2.1" };
-	struct identity identity;
-	struct why why = { .reason = REASON_NONE };
-	size_t noted = 0;
-	bool proven;
-	settings.backends[0] = "passwd-file";
-	settings.room.take = note_room;
-	settings.room.context = &noted;
-	CU_ASSERT(auth_verify(&settings, &request, &identity, &proven, &why) == -1 && why.reason == REASON_AUTH_TEMPORARY && !proven);
-	CU_ASSERT(noted == 8 && strstr(why.text, "hash_memory is in use") != NULL);
-	fixture_remove();
+	static const struct { const char *backend, *user; } rows[] = { { "pam", "daemon" }, { "passwd-file", "filed" } };
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct auth_settings settings = begin(RECORDS, "");
+		struct secret s = secret_of("secret");
+		const struct auth_request request = { .user = rows[i].user, .password = &s, .remote_host = "192.0.2.1" };
+		struct identity identity;
+		struct why why = { .reason = REASON_NONE };
+		size_t noted = 0;
+		bool proven;
+		settings.backends[0] = rows[i].backend;
+		settings.room.take = note_room;
+		settings.room.context = &noted;
+		ROW_ASSERT(rows[i].backend, auth_verify(&settings, &request, &identity, &proven, &why) == -1 && why.reason == REASON_AUTH_TEMPORARY && !proven);
+		ROW_ASSERT(rows[i].backend, noted == 8 && strstr(why.text, "hash_memory is in use") != NULL);
+		fixture_remove();
+	}
 }
 
 static void test_known(void)
@@ -298,5 +283,5 @@ static void test_find(void)
 	CU_ASSERT(auth_backend_find("") == NULL);
 }
 
-#define TESTS(X) X(test_order) X(test_proven) X(test_longest) X(test_same_work) X(test_same_without_memory) X(test_pam_without_memory) X(test_time_without_memory) X(test_known) X(test_find)
+#define TESTS(X) X(test_order) X(test_proven) X(test_longest) X(test_same_work) X(test_same_without_memory) X(test_turns) X(test_known) X(test_find)
 SUITE("auth")
