@@ -146,7 +146,7 @@ int attempt_room(void *context, size_t mebibytes)
 {
 	struct session *s = context;
 	const struct keeper_word word = { .verb = KEEPER_ROOM, .mebibytes = (uint32_t)mebibytes };
-	if (!is_asked(s))
+	if (s->settings->hash_memory == 0)
 		return 0;
 	if (rpc_send(s->master, &word, sizeof word, -1) != 0)
 		return -1;
