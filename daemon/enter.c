@@ -125,15 +125,12 @@ static int meet_holder(struct entry *e, const struct entrant *who, int fd)
 static int lock_session(struct entry *e, const struct entrant *who, struct why *why_r)
 {
 	const long long wait_ms = who->on_locked == ON_LOCKED_WAIT ? 1000LL * who->settings->on_locked.wait_seconds : SESSION_LOCK_WAIT_MS;
-	const char *const directory = who->settings->lock_directory;
-	int fd, err;
-	do {
-		if (session_lock_open(directory, who->place, who->uid, &fd, why_r) != 0)
-			return -1;
-		err = flock_patiently(fd, wait_ms, who->watch);
-		if (err == EWOULDBLOCK)
-			err = meet_holder(e, who, fd);
-	} while (err == 0 && !session_lock_is_called(directory, who->place, who->uid, fd) && close(fd) == 0);
+	int fd;
+	if (session_lock_open(who->settings->lock_directory, who->place, who->uid, &fd, why_r) != 0)
+		return -1;
+	int err = flock_patiently(fd, wait_ms, who->watch);
+	if (err == EWOULDBLOCK)
+		err = meet_holder(e, who, fd);
 	if (err != 0) {
 		(void)close(fd);
 		if (err == EWOULDBLOCK)
@@ -148,23 +145,11 @@ static int lock_session(struct entry *e, const struct entrant *who, struct why *
 
 /* ---- the maildrop ---- */
 
-/* What makes an mbox's lock file. Forked before index and journal are open: else it would hold their locks, too, until it runs. */
-static int prepare_dotlock(struct entry *e, const struct entrant *who, struct maildrop_options *options, struct why *why_r)
-{
-	const gid_t group = helper_group(who);
-	if (group != (gid_t)-1 && (e->dotlock_helper = start_dotlock_helper(who, group)) < 0)
-		return why_set(why_r, REASON_MAILDROP_IO, errno, "start the helper that makes the lock file");
-	if (group == (gid_t)-1 && !who->confined)
-		e->dotlock_helper = shared_dotlock_for(who->place);
-	options->dotlock_helper = e->dotlock_helper;
-	return 0;
-}
-
 /*
- * Without a journal mail can be read, and all of it removed: why not a part, UPDATE says. But
+ * What an mbox needs of root. Without a journal mail can be read, and all of it removed: why not a part, UPDATE says. But
  * nobody is to see a mailbox that a journal says is half rewritten.
  */
-static int prepare_journal(struct entry *e, const struct entrant *who, struct maildrop_options *options, struct why *why_r)
+static int prepare_mbox(struct entry *e, const struct entrant *who, struct maildrop_options *options, struct why *why_r)
 {
 	struct why why;
 	if (journal_open(who->settings->journal_directory, who->place, who->uid, who->gid, &e->journal, &why) != 0) {
@@ -176,29 +161,24 @@ static int prepare_journal(struct entry *e, const struct entrant *who, struct ma
 		log_line(LOG_ERR, "%s", why.text);
 	}
 	options->journal = e->journal;
+	gid_t group = helper_group(who);
+	if (group != (gid_t)-1 && (e->dotlock_helper = start_dotlock_helper(who, group)) < 0)
+		return why_set(why_r, REASON_MAILDROP_IO, errno, "start the helper that makes the lock file");
+	if (group == (gid_t)-1 && !who->confined)
+		e->dotlock_helper = shared_dotlock_for(who->place);
+	options->dotlock_helper = e->dotlock_helper;
 	return 0;
 }
 
-/*
- * Without an index the login reads everything, and nobody is worse off. But where a link is on the way, who has the index has a session by the same
- * way, which led elsewhere then: its owner could have as many sessions, and locks, as he has directories.
- */
-static int prepare_index(struct entry *e, const struct entrant *who, struct maildrop_options *options, struct why *why_r)
+/* Without an index the login reads everything, and nobody is worse off. */
+static void prepare_index(struct entry *e, const struct entrant *who, struct maildrop_options *options)
 {
-	const struct settings *settings = who->settings;
-	const bool has_index = index_open(settings->index_directory, who->place, who->uid, who->gid, &e->index, why_r) == 0;
-	const bool elsewhere = !has_index && why_r->reason == REASON_MAILDROP_LOCKED && maildrop_has_links(who->place);
-	if (elsewhere || (has_index && way_leave_former(&e->index, settings->lock_directory, settings->journal_directory, who->place, who->uid, who->gid, why_r) != 0)) {
-		way_give_up(settings->lock_directory, who->place, who->uid);
-		e->holder_known = HOLDER_UNKNOWN;
-		return -1;
-	}
-	if (!has_index)
-		log_line(LOG_DEBUG, "no index: %s", why_r->text);
+	struct why why;
+	if (index_open(who->settings->index_directory, who->place, who->uid, who->gid, &e->index, &why) != 0)
+		log_line(LOG_DEBUG, "no index: %s", why.text);
 	/* That session's gate may still be sending a list out of it. */
 	e->index.frozen = e->took_over;
 	options->index = &e->index;
-	return 0;
 }
 
 int enter_maildrop(struct entry *e, const struct entrant *who, struct why *why_r)
@@ -214,10 +194,11 @@ int enter_maildrop(struct entry *e, const struct entrant *who, struct why *why_r
 	/* Locks and journals are that user's own, too. A keeper for several connections is him already, and stays confined as it is. */
 	if (shared && geteuid() == 0)
 		become_owner(who->uid, who->gid);
-	const bool is_mbox = who->place->format == MAILDROP_MBOX;
-	if (lock_session(e, who, why_r) != 0 || (is_mbox && prepare_dotlock(e, who, &options, why_r) != 0) ||
-	    prepare_index(e, who, &options, why_r) != 0 || (is_mbox && prepare_journal(e, who, &options, why_r) != 0))
+	if (lock_session(e, who, why_r) != 0)
 		return -1;
+	if (who->place->format == MAILDROP_MBOX && prepare_mbox(e, who, &options, why_r) != 0)
+		return -1;
+	prepare_index(e, who, &options);
 	if (!shared) {
 		if (who->shed != NULL)
 			who->shed(who->context);

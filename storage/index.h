@@ -20,7 +20,6 @@
 
 enum {
 	INDEX_STATE = 256,           /* octets for what the format needs to know of the maildrop */
-	INDEX_PLACE = 512,           /* behind the head: the place that the way led to at the last login (storage/way.c) */
 	INDEX_AREA = 4096,           /* images begin at a multiple of it, as mmap(2) wants; the ring is at the first */
 	INDEX_GONE_MAX = 4096,       /* unique-ids of messages that are gone: the oldest is forgotten first */
 	INDEX_GONE_SIZE = 16,        /* octets of each */
@@ -43,7 +42,7 @@ struct index_head {
 	uint8_t reserved[512 - 16 - 8 - 16 - 8 - 8 - 16 - INDEX_STATE - 16];
 	struct digest head;          /* of all before it */
 };
-_Static_assert(sizeof(struct index_head) == INDEX_PLACE && INDEX_PLACE + MAILDROP_KEY <= INDEX_AREA, "one block, and what is behind it");
+_Static_assert(sizeof(struct index_head) == 512, "one block");
 
 /* An index that may be there. */
 struct index {

@@ -5,11 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "storage/index.h"
-#include "storage/lock.h"
 
 enum { INDEX_NAME = sizeof ((struct index_files *)NULL)->name, INDEX_PATH = PATH_MAX + INDEX_NAME };
 
@@ -31,9 +31,9 @@ static int open_own(const char *path, int flags, struct why *why_r)
 
 static void name_of(const struct maildrop_place *place, uid_t uid, gid_t gid, const char *directory, char name_r[INDEX_NAME], char path_r[INDEX_PATH])
 {
-	char key[MAILDROP_KEY + 1];
-	maildrop_path_key(place, key);
-	(void)snprintf(name_r, INDEX_NAME, "%s-%ju-%ju.index", key, (uintmax_t)uid, (uintmax_t)gid);
+	char name[MAILDROP_FILE_NAME];
+	maildrop_file_name(place, uid, gid, name);
+	(void)snprintf(name_r, INDEX_NAME, "%s.index", name);
 	(void)snprintf(path_r, INDEX_PATH, "%s/%s", directory, name_r);
 }
 
@@ -47,13 +47,8 @@ int index_open(const char *directory, const struct maildrop_place *place, uid_t 
 	int fd = open_own(path, O_RDWR | O_CREAT, why_r);
 	if (fd < 0)
 		return -1;
-	/* Sessions exclude each other already, unless hosts share this directory as well, or the way leads elsewhere than it did for the other one. */
-	const int err = flock_patiently(fd, maildrop_has_links(place) ? SESSION_LOCK_WAIT_MS : 0, -1);
-	int read_fd = -1;
-	if (err != 0)
-		(void)why_set(why_r, err == EWOULDBLOCK ? REASON_MAILDROP_LOCKED : REASON_MAILDROP_IO, err, "lock the index %s", path);
-	else
-		read_fd = open_own(path, O_RDONLY, why_r);
+	/* Sessions exclude each other already, unless hosts share this directory as well. */
+	int read_fd = flock(fd, LOCK_EX | LOCK_NB) != 0 ? why_errno(why_r, errno, "lock the index %s", path) : open_own(path, O_RDONLY, why_r);
 	if (read_fd < 0) {
 		(void)close(fd);
 		return -1;

@@ -57,9 +57,6 @@ struct journal {
 
 /* ---- the file; as root ---- */
 
-/* What the journal of a maildrop is called: the key and the owner. */
-void journal_name(const struct maildrop_place *place, uid_t uid, gid_t gid, char name_r[MAILDROP_FILE_NAME]);
-
 /*
  * Open the journal of a maildrop, which is made when it is missing, and lock it for as long as the descriptor is
  * open. One that was set aside is renamed to NAME.aside-TIME first. *fd_r is taken by the caller.

@@ -18,13 +18,6 @@
 
 enum { REOPEN_MAX = 3 };
 
-void journal_name(const struct maildrop_place *place, uid_t uid, gid_t gid, char name_r[MAILDROP_FILE_NAME])
-{
-	char key[MAILDROP_KEY + 1];
-	maildrop_key(place, key);
-	(void)snprintf(name_r, MAILDROP_FILE_NAME, "%s-%ju-%ju", key, (uintmax_t)uid, (uintmax_t)gid);
-}
-
 int journal_owner(const char *name, const char *path, uid_t *uid_r, gid_t *gid_r)
 {
 	struct maildrop_place place = { .format = MAILDROP_MBOX };
@@ -37,7 +30,7 @@ int journal_owner(const char *name, const char *path, uid_t *uid_r, gid_t *gid_r
 	(void)snprintf(place.path, sizeof place.path, "%s", path);
 	*uid_r = (uid_t)uid;
 	*gid_r = (gid_t)gid;
-	journal_name(&place, *uid_r, *gid_r, again);
+	maildrop_file_name(&place, *uid_r, *gid_r, again);
 	return path[0] == '/' && strncmp(name, again, strlen(again)) == 0 ? 0 : -1;
 }
 
@@ -154,7 +147,7 @@ int journal_open(const char *directory, const struct maildrop_place *place, uid_
 	char name[MAILDROP_FILE_NAME];
 	int r = 0;
 	*fd_r = -1;
-	journal_name(place, uid, gid, name);
+	maildrop_file_name(place, uid, gid, name);
 	int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0) {
 		(void)why_errno(why_r, errno, "open the journal directory %s", directory);

@@ -100,16 +100,9 @@ int session_lock_read_holder(int fd, struct session_holder *holder_r)
 	return 0;
 }
 
-void session_lock_name(const struct maildrop_place *place, uid_t owner, char name_r[MAILDROP_FILE_NAME])
-{
-	char key[MAILDROP_KEY + 1];
-	maildrop_key(place, key);
-	(void)snprintf(name_r, MAILDROP_FILE_NAME, "%s-%ju", key, (uintmax_t)owner);
-}
-
 int session_lock_open(const char *directory, const struct maildrop_place *place, uid_t owner, int *fd_r, struct why *why_r)
 {
-	char name[MAILDROP_FILE_NAME];
+	char key[MAILDROP_KEY + 1], name[MAILDROP_FILE_NAME];
 	struct stat st;
 	int fd = -1, r = -1;
 	int dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -117,7 +110,8 @@ int session_lock_open(const char *directory, const struct maildrop_place *place,
 		(void)why_set(why_r, REASON_MAILDROP_IO, errno, "open the lock directory %s", directory);
 		goto out;
 	}
-	session_lock_name(place, owner, name);
+	maildrop_key(place, key);
+	(void)snprintf(name, sizeof name, "%s-%ju", key, (uintmax_t)owner);
 	fd = openat(dir, name, O_CREAT | O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 	if (fd < 0 || fstat(fd, &st) != 0) {
 		const bool full = errno == ENOSPC || errno == EDQUOT;
@@ -137,14 +131,6 @@ out:
 	if (dir >= 0)
 		(void)close(dir);
 	return r;
-}
-
-bool session_lock_is_called(const char *directory, const struct maildrop_place *place, uid_t owner, int fd)
-{
-	char path[PATH_MAX + MAILDROP_FILE_NAME], name[MAILDROP_FILE_NAME];
-	session_lock_name(place, owner, name);
-	(void)snprintf(path, sizeof path, "%s/%s", directory, name);
-	return lock_is_called(AT_FDCWD, fd, path);
 }
 
 /* Its owner stands behind the key in its name. */

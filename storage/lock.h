@@ -15,28 +15,12 @@ enum {
 };
 
 /*
- * The file by which sessions on one maildrop exclude each other: in directory (made and owned by root), named
+ * The file by which sessions on one maildrop exclude each other: in directory (made and owned by root, never removed), named
  * after the place with its links resolved, and the mail's owner: nobody else can open that maildrop, and where the links are another user's
- * he could lead them to any place. *fd_r is taken by the caller; once it is locked, and session_lock_is_called(), closing it lets go; never pass it on.
+ * he could lead them to any place. *fd_r is taken by the caller; once it is locked, closing it lets go; never pass it on.
  * 0, or -1 and *why_r.
  */
 int session_lock_open(const char *directory, const struct maildrop_place *place, uid_t owner, int *fd_r, struct why *why_r);
-
-/* Its name in that directory. */
-void session_lock_name(const struct maildrop_place *place, uid_t owner, char name_r[MAILDROP_FILE_NAME]);
-
-/* As lock_is_called(). */
-bool session_lock_is_called(const char *directory, const struct maildrop_place *place, uid_t owner, int fd);
-
-/*
- * The session has the lock, and the index open: nothing stays of the place that this way led to at the last login, where it leads elsewhere now, but what is
- * in use. As root. 0, or -1 and *why_r: UPDATE_UNFINISHED, as the journal of that place has something to do, or it cannot be told. (storage/way.c)
- */
-int way_leave_former(const struct index_files *index, const char *lock_directory, const char *journal_directory, const struct maildrop_place *place,
-                     uid_t uid, gid_t gid, struct why *why_r);
-
-/* After that failed, or where another session has the index: the lock that the caller holds goes. */
-void way_give_up(const char *lock_directory, const struct maildrop_place *place, uid_t uid);
 
 /* What the file says of the session that holds it: for people, never trusted. */
 struct session_holder {

@@ -23,7 +23,7 @@
 
 enum {
 	MAILDROP_KEY = 32,        /* digits of maildrop_key() */
-	MAILDROP_FILE_NAME = MAILDROP_KEY + 32, /* octets of a lock's or journal's name: a key and the owner */
+	MAILDROP_FILE_NAME = MAILDROP_KEY + 32,
 	HOST_LOCKS_MAX = 3,
 	HOST_LOCK_SECONDS = 30,   /* how long to try for another program's lock; then MAILDROP_BUSY */
 };
@@ -80,11 +80,8 @@ int maildrop_stat_directory(const char *path, struct stat *st_r);
  */
 void maildrop_key(const struct maildrop_place *place, char key_r[MAILDROP_KEY + 1]);
 
-/* The same of the path as it is, wherever links on the way lead by now: the name of the way, which is the administrator's to choose. */
-void maildrop_path_key(const struct maildrop_place *place, char key_r[MAILDROP_KEY + 1]);
-
-/* Are the two different? */
-bool maildrop_has_links(const struct maildrop_place *place);
+/* What a maildrop's files in directories of root's are called: the key and the owner. */
+void maildrop_file_name(const struct maildrop_place *place, uid_t uid, gid_t gid, char name_r[MAILDROP_FILE_NAME]);
 
 /* The index of a maildrop (storage/index.h): a file of root's, opened twice, and locked as long as write_fd is open. */
 struct index_files {
@@ -97,9 +94,8 @@ struct index_files {
 #define NO_INDEX ((struct index_files){ .write_fd = -1, .read_fd = -1, .directory = "" })
 
 /*
- * Open the index of a maildrop, which is made when it is missing. As root; the descriptors are taken by the caller. It has the name of the way: one that is
- * not there now, for want of a mount, is missed, and who leads his way elsewhere again and again has one index.
- * 0, or -1 and *why_r, MAILDROP_LOCKED where another session has it.
+ * Open the index of a maildrop, which is made when it is missing. As root; the descriptors are taken by the caller.
+ * 0, or -1 and *why_r: the session goes on without.
  */
 int index_open(const char *directory, const struct maildrop_place *place, uid_t uid, gid_t gid, struct index_files *files_r,
                struct why *why_r);

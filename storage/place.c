@@ -217,36 +217,23 @@ static void resolve(const char *path, char *out_r, size_t size)
 	}
 }
 
-/* The format and the path, as digits. */
-static void digits_of(const struct maildrop_place *place, const char *path, char key_r[MAILDROP_KEY + 1])
+void maildrop_file_name(const struct maildrop_place *place, uid_t uid, gid_t gid, char name_r[MAILDROP_FILE_NAME])
 {
-	unsigned char hash[MAILDROP_KEY / 2];
-	char text[2 * PATH_MAX + 8];
-	(void)snprintf(text, sizeof text, "%c%s", place->format == MAILDROP_MBOX ? 'b' : 'd', path);
-	(void)crypto_generichash(hash, sizeof hash, (const unsigned char *)text, strlen(text), NULL, 0);
-	(void)sodium_bin2hex(key_r, MAILDROP_KEY + 1, hash, sizeof hash);
+	char key[MAILDROP_KEY + 1];
+	maildrop_key(place, key);
+	(void)snprintf(name_r, MAILDROP_FILE_NAME, "%s-%ju-%ju", key, (uintmax_t)uid, (uintmax_t)gid);
 }
 
 void maildrop_key(const struct maildrop_place *place, char key_r[MAILDROP_KEY + 1])
 {
-	char path[2 * PATH_MAX];
+	unsigned char hash[MAILDROP_KEY / 2];
+	char text[2 * PATH_MAX + 8];
 	if (place->key[0] != '\0') {
 		memcpy(key_r, place->key, sizeof place->key);
 		return;
 	}
-	resolve(place->path, path, sizeof path);
-	digits_of(place, path, key_r);
-}
-
-void maildrop_path_key(const struct maildrop_place *place, char key_r[MAILDROP_KEY + 1])
-{
-	digits_of(place, place->path, key_r);
-}
-
-bool maildrop_has_links(const struct maildrop_place *place)
-{
-	char key[MAILDROP_KEY + 1], way[MAILDROP_KEY + 1];
-	maildrop_key(place, key);
-	maildrop_path_key(place, way);
-	return strcmp(key, way) != 0;
+	resolve(place->path, text + 1, sizeof text - 1);
+	text[0] = place->format == MAILDROP_MBOX ? 'b' : 'd';
+	(void)crypto_generichash(hash, sizeof hash, (const unsigned char *)text, strlen(text), NULL, 0);
+	(void)sodium_bin2hex(key_r, MAILDROP_KEY + 1, hash, sizeof hash);
 }

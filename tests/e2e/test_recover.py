@@ -3,7 +3,6 @@
 strace kills the keeper before it cuts the file off, so that kept messages are in the file twice.
 """
 import os
-import shutil
 import subprocess
 import unittest
 
@@ -23,7 +22,7 @@ FINISHED = "an interrupted update was finished"
 
 
 @unittest.skipIf(PREFIX, "strace cannot trace what runs under valgrind")
-class Interrupted(ServerCase):
+class Recovery(ServerCase):
     location = "mbox:SPOOL/%u"
     users = ("anna", CSI)
 
@@ -65,8 +64,6 @@ class Interrupted(ServerCase):
             client.quit()  # which lets go of the journal before it answers
         self.assertEqual(self.user.mbox.read_bytes(), b"".join(MESSAGES[n] for n in numbers))
 
-
-class Recovery(Interrupted):
     def test_next_login_finishes_it(self):
         left = self.interrupt()
         self.assertNotEqual(left, b"".join(MESSAGES))
@@ -214,34 +211,6 @@ class Recovery(Interrupted):
         with self.login() as client:
             client.stat()
             self.recover("show", name, status=75)
-        self.expect_mailbox(1, 3, 4)
-
-
-class Moved(Interrupted):
-    """The way to the mailbox has a link."""
-
-    @classmethod
-    def prepare(cls, server):
-        os.symlink(server.base / "spool", server.base / "link")
-        server.write_config(maildrop={"location": "mbox:%s/link/%%u" % server.base})
-
-    def test_a_copy_of_half_a_mailbox(self):
-        """Led to a copy of what a crash left, the login waits until it is led back: the journal is of the other file."""
-        self.interrupt()
-        link, other = self.server.base / "link", self.server.base / "other"
-        shutil.copytree(self.server.base / "spool", other)
-        self.user.own(other / "anna")
-        spool = os.stat(self.server.base / "spool")
-        os.chown(other, spool.st_uid, spool.st_gid)
-        os.chmod(other, spool.st_mode & 0o7777)
-        link.unlink()
-        os.symlink(other, link)
-        with self.server.client() as client:
-            client.ok("USER anna")
-            self.assertIn("[SYS/TEMP] an interrupted update", client.err("PASS secret"))
-        self.server.wait_for_log("where a link on the way to .*/link/anna led before: lead it there again, or give up what that update kept, and remove .*/journals/")
-        link.unlink()
-        os.symlink(self.server.base / "spool", link)
         self.expect_mailbox(1, 3, 4)
 
 

@@ -37,31 +37,6 @@ class OneAfterTheOther(SharedCase):
         for users in by_pid.values():
             self.assertEqual(Counter(users) - Counter({"": 1}) - Counter({"anna": 2, "bert": 2}), Counter(), by_pid)
 
-    def test_links(self):
-        """A link on the way that leads elsewhere: one session, and one lock and index, as with workers of one session each."""
-        server = self.serve(users=("anna",), location="maildir:MAIL/%u/d/Maildir", settings={"workers": {"sessions": 100, "spare_min": 2, "spare_max": 2, "max": 2}})
-        anna, before = server.users["anna"], {keeper.pid for keeper in server.keepers()}
-
-        def lead(to):
-            (anna.home / to).mkdir()
-            anna.own(anna.home / to)
-            (anna.home / "d").unlink(missing_ok=True)
-            os.symlink(to, anna.home / "d")
-
-        lead("first")
-        with server.login() as holder:
-            lead("second")
-            with server.client() as client:
-                client.ok("USER anna")
-                self.assertIn("[IN-USE]", client.err("PASS secret"))
-            holder.quit()
-        for to in ("third", "fourth"):
-            lead(to)
-            with server.login() as client:
-                client.quit()
-        self.assertEqual([len(os.listdir(server.base / name)) for name in ("locks", "indexes")], [1, 1])
-        self.assertLessEqual({keeper.pid for keeper in server.keepers()}, before)
-
     def test_counts_are_given_back(self):
         """A worker that is free again counts neither for its client's address nor for max."""
         server = self.serve(settings={"limits": {"per_source": 1}})

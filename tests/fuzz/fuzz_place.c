@@ -44,8 +44,6 @@ static void check_place(const char *location, const char *user, const char *home
 	CHECK(steps_up(place.path) == steps_up(other.path), "%s leads up to %s", user, place.path);
 	maildrop_key(&place, key);
 	CHECK(strlen(key) == MAILDROP_KEY && strspn(key, "0123456789abcdef") == MAILDROP_KEY, "key %s", key);
-	maildrop_path_key(&place, key);
-	CHECK(strlen(key) == MAILDROP_KEY && strspn(key, "0123456789abcdef") == MAILDROP_KEY, "key %s of the way", key);
 }
 
 /* Of a list nothing is lost but the blanks between two locations, and the second begins as one does. */
