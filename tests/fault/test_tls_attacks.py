@@ -152,7 +152,8 @@ class Handshakes(Case):
             said = client.rest()
             client.close()
             ends[said[:1]] = ends.get(said[:1], 0) + 1
-            self.assertNotIn(b"+OK", said, "seed %d, hello %d" % (SEED, n))
+            # What is enciphered may have the first three octets of it by chance.
+            self.assertNotIn(b"+OK postern", said, "seed %d, hello %d" % (SEED, n))
         print("%d hellos; the first octet of the answer: %s" % (HELLOS, ends))
         self.calm(server)
 
