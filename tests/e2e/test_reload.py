@@ -170,10 +170,11 @@ class Reload(unittest.TestCase):
 
     def test_other_records(self):
         """Where records go is as the new configuration says, and `postern explain` looks there; a reload that changes none of it leaves them alone."""
-        other, recorder = self.server.base / "other", self.recorders()
+        other = self.server.base / "other"
         anna = {"uid": self.server.users["anna"].uid} if ROOT else {}
         ref = self.refused()
         wait_until(lambda: self.known(ref), "the first record")
+        recorder = self.recorders()
         self.server.write_config(auth={"login_help": "https://example.org/"})
         self.server.reload()
         self.assertEqual(self.recorders(), recorder)

@@ -16,7 +16,7 @@ class TakeOver(SharedCase):
         told = []
 
         def attempt():
-            client = Client(server, source="127.0.0.8")
+            client = self.next_client(server, source="127.0.0.8")
             self.addCleanup(client.close)
             client.ok("USER anna")
             line = client.cmd("PASS secret")
@@ -55,10 +55,10 @@ class TakeOver(SharedCase):
         self.assertEqual(bodies.subjects(anna.mbox.read_bytes()), [b"a"])
         self.assertEqual(anna.mbox.stat().st_uid, OWNER.pw_uid)
 
-    def next_client(self, server):
+    def next_client(self, server, **options):
         """Who comes before the first worker is gone or free again is refused in words."""
         def admitted():
-            client = Client(server)
+            client = Client(server, **options)
             return client if client.greeting.startswith("+OK") else client.close()
         return wait_until(admitted, "there is room for another session")
 
