@@ -230,7 +230,7 @@ enum hash_result hash_verify(const char *hash, size_t len, const struct secret *
 		(void)why_set(why_r, REASON_ACCOUNT_LOCKED, 0, "no password opens this record");
 	const unsigned wanted = p.info.cost.mebibytes > 0 ? p.info.cost.mebibytes : HASH_TURN_MEBIBYTES;
 	if (result == HASH_RIGHT && room != NULL && room->take != NULL && room->take(room->context, wanted) != 0) {
-		(void)why_set(why_r, REASON_AUTH_TEMPORARY, 0, "no memory free for a password hash (%s, %s): hash_memory is in use", p.info.scheme, p.info.cost.words);
+		(void)why_set(why_r, REASON_AUTH_TEMPORARY, 0, "no turn for a password hash (%s): hash_memory is in use", p.info.scheme);
 		result = HASH_NO_MEMORY;
 	} else if (result == HASH_RIGHT)
 		result = p.method->engine == ENGINE_ARGON2 ? verify_argon2(&p, password, why_r) : verify_crypt(&p, password, why_r);

@@ -39,7 +39,8 @@ static void count_failure(struct pop3 *p, enum reply reply)
 {
 	const char *code = reply_row(reply)->code;
 	p->failed_logins++;
-	p->blameless = code != NULL && strcmp(code, "AUTH") != 0;
+	/* Who is slowed down has failed before. */
+	p->blameless = code != NULL && strcmp(code, "AUTH") != 0 && reply != REPLY_SLOWED;
 }
 
 /* Ask the other half about the name that is kept, and take what it says. */

@@ -88,7 +88,8 @@ static void start_nursery(struct master *m, bool rereading)
 	m->nursery_due = 0;
 	m->nursery_started = now_ms();
 	/* Without a nursery all are refused, and who comes again at once has the descriptors that it takes. */
-	refusals_close(&m->refusals);
+	if (!rereading)
+		refusals_close(&m->refusals);
 	if (nursery_start(&m->coming, &m->options->programs, m->next != NULL ? m->next : m->settings, problem) != 0)
 		lose_coming(m, problem);
 }
