@@ -58,7 +58,7 @@ int journal_move_aside(int dir, const char *name)
 	return renameat2(dir, name, dir, to, RENAME_NOREPLACE) != 0 || fsync(dir) != 0 ? -1 : 0;
 }
 
-/* How many of that journal were set aside; none where that cannot be told. */
+/* How many of that journal were set aside; none where that cannot be told. Not by readdir(3), which makes a call that a shared keeper must not. */
 static size_t count_aside(int dir, const char *name)
 {
 	_Alignas(struct dirent64) char entries[8192];
