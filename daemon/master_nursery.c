@@ -144,9 +144,8 @@ void master_look_at_certificate(struct master *m)
 static void take_nursery(struct master *m)
 {
 	char problem[NURSERY_TEXT_MAX];
-	const bool renewed = memcmp(m->coming.certificates, m->nursery.certificates, sizeof m->coming.certificates) != 0;
-	const bool told = m->next != NULL || !m->serving || (m->rereading && renewed);
-	if (m->rereading && !renewed) {
+	const bool told = m->next != NULL || !m->serving || m->rereading;
+	if (m->rereading && memcmp(m->coming.certificates, m->nursery.certificates, sizeof m->coming.certificates) == 0) {
 		log_line(LOG_DEBUG, "the certificate is as it was read before");
 		nursery_abandon(&m->coming);
 		m->rereading = false;
